@@ -1,0 +1,127 @@
+//! Host and port of a request (RFC 3986 §3.2), checked and lower-cased once.
+
+/// Where a request is addressed: a reg-name, an IPv4 or a bracketed IPv6 address, and maybe a port.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Authority {
+    text: String,
+    host_bytes: usize,
+    port: Option<u16>,
+}
+
+/// Why a `Host` or an authority was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorityError {
+    /// No bytes before the port or at all.
+    Empty,
+    /// A byte that neither a reg-name nor an address has.
+    BadByte,
+    /// After the colon stands something other than a number from 0 to 65,535.
+    BadPort,
+    /// Brackets around something other than an IPv6 address.
+    BadAddress,
+}
+
+impl Authority {
+    /// Reads `host[:port]`, keeping this value's memory. On an error the value is empty.
+    pub fn read(&mut self, input: &[u8]) -> Result<(), AuthorityError> {
+        self.clear();
+        let host_bytes = host_length(input)?;
+        let port = match &input[host_bytes..] {
+            [] => None,
+            [b':', digits @ ..] => Some(port(digits)?),
+            _ => return Err(AuthorityError::BadByte),
+        };
+        self.text.extend(input.iter().map(|byte| char::from(byte.to_ascii_lowercase())));
+        self.host_bytes = host_bytes;
+        self.port = port;
+        Ok(())
+    }
+
+    /// The same, making a new value.
+    pub fn parse(input: &[u8]) -> Result<Self, AuthorityError> {
+        let mut authority = Self::default();
+        authority.read(input)?;
+        Ok(authority)
+    }
+
+    /// Forgets the content, keeps the memory.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.host_bytes = 0;
+        self.port = None;
+    }
+
+    /// `host[:port]`, lower case.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The host alone, lower case; IPv6 addresses keep their brackets.
+    pub fn host(&self) -> &str {
+        &self.text[..self.host_bytes]
+    }
+
+    /// The port, if one was written.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+}
+
+fn host_length(input: &[u8]) -> Result<usize, AuthorityError> {
+    if let [b'[', rest @ ..] = input {
+        let inner = rest.iter().position(|&byte| byte == b']').ok_or(AuthorityError::BadAddress)?;
+        let text = std::str::from_utf8(&rest[..inner]).map_err(|_| AuthorityError::BadAddress)?;
+        text.parse::<std::net::Ipv6Addr>().map_err(|_| AuthorityError::BadAddress)?;
+        return Ok(inner + 2);
+    }
+    let bytes = input.iter().position(|&byte| byte == b':').unwrap_or(input.len());
+    match bytes {
+        0 => Err(AuthorityError::Empty),
+        _ if input[..bytes].iter().all(|&byte| is_host_byte(byte)) => Ok(bytes),
+        _ => Err(AuthorityError::BadByte),
+    }
+}
+
+/// Unreserved bytes only: names with sub-delims (`a,b`, `a;b`) have split our peers' opinions before.
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn port(digits: &[u8]) -> Result<u16, AuthorityError> {
+    let plain = !digits.is_empty() && digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit);
+    let number = digits.iter().fold(0u32, |number, digit| number * 10 + u32::from(digit - b'0') * u32::from(plain));
+    if plain { u16::try_from(number).map_err(|_| AuthorityError::BadPort) } else { Err(AuthorityError::BadPort) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(input: &str, expected: Result<(&str, Option<u16>), AuthorityError>) {
+        let authority = Authority::parse(input.as_bytes());
+        assert_eq!(authority.as_ref().map(|a| (a.host(), a.port())).map_err(|error| *error), expected);
+    }
+
+    #[test]
+    fn hosts_and_ports_are_told_apart() {
+        check("Example.COM", Ok(("example.com", None)));
+        check("example.com:8443", Ok(("example.com", Some(8443))));
+        check("[::1]:80", Ok(("[::1]", Some(80))));
+        check("127.0.0.1", Ok(("127.0.0.1", None)));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        check("", Err(AuthorityError::Empty));
+        check(":80", Err(AuthorityError::Empty));
+        for text in ["a,b", "a b", "a/b", "user@host", "a%41", "h\u{e9}", "a\0b", "[::1]x"] {
+            check(text, Err(AuthorityError::BadByte));
+        }
+        for text in ["a:", "a:65536", "a:8x", "a:+8", "a:80:80", "a:000080"] {
+            check(text, Err(AuthorityError::BadPort));
+        }
+        check("[::g]", Err(AuthorityError::BadAddress));
+        check("[::1", Err(AuthorityError::BadAddress));
+    }
+}

@@ -1,0 +1,316 @@
+//! Header fields in one arena: the names and values of a message lie in one buffer that is kept from request to
+//! request, so that neither reading, changing nor forgetting them allocates in steady state.
+
+/// The fields that the gateway itself looks at; all others are [`Name::Other`].
+/// Knowing them by number makes a look-up a scan over bytes of one cache line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Name {
+    /// Any field that has no variant of its own.
+    Other,
+    /// `accept`
+    Accept,
+    /// `accept-encoding`
+    AcceptEncoding,
+    /// `access-control-request-headers`
+    AccessControlRequestHeaders,
+    /// `access-control-request-method`
+    AccessControlRequestMethod,
+    /// `age`
+    Age,
+    /// `authorization`
+    Authorization,
+    /// `cache-control`
+    CacheControl,
+    /// `connection`
+    Connection,
+    /// `content-encoding`
+    ContentEncoding,
+    /// `content-length`
+    ContentLength,
+    /// `content-type`
+    ContentType,
+    /// `cookie`
+    Cookie,
+    /// `date`
+    Date,
+    /// `expect`
+    Expect,
+    /// `forwarded`
+    Forwarded,
+    /// `host`
+    Host,
+    /// `if-modified-since`
+    IfModifiedSince,
+    /// `if-none-match`
+    IfNoneMatch,
+    /// `keep-alive`
+    KeepAlive,
+    /// `origin`
+    Origin,
+    /// `proxy-connection`
+    ProxyConnection,
+    /// `range`
+    Range,
+    /// `server`
+    Server,
+    /// `set-cookie`
+    SetCookie,
+    /// `te`
+    Te,
+    /// `trailer`
+    Trailer,
+    /// `transfer-encoding`
+    TransferEncoding,
+    /// `upgrade`
+    Upgrade,
+    /// `user-agent`
+    UserAgent,
+    /// `vary`
+    Vary,
+    /// `via`
+    Via,
+    /// `x-api-key`
+    XApiKey,
+    /// `x-forwarded-for`
+    XForwardedFor,
+    /// `x-forwarded-host`
+    XForwardedHost,
+    /// `x-forwarded-port`
+    XForwardedPort,
+    /// `x-forwarded-proto`
+    XForwardedProto,
+}
+
+/// Where one field lies in the arena.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    name: Name,
+    name_bytes: u16,
+    name_at: u32,
+    value_at: u32,
+    value_bytes: u32,
+}
+
+/// One field: what it is, its name as it was written, its value without surrounding white space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Which known field it is.
+    pub name: Name,
+    /// The name as it was written; compare it without regard to case.
+    pub text: &'a str,
+    /// The value.
+    pub value: &'a [u8],
+}
+
+/// The fields of a message in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    arena: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl Headers {
+    /// Forgets all fields, keeps the memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.spans.clear();
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Bytes of all names and values, as AWS counts them (row 176).
+    pub fn bytes(&self) -> usize {
+        self.spans.iter().map(|span| usize::from(span.name_bytes) + span.value_bytes as usize).sum()
+    }
+
+    /// Adds a field at the end. The caller answers for it that the name is a token and the value has no control
+    /// characters: the codec checks what comes from outside, `compile` what comes from a configuration.
+    pub fn push(&mut self, text: &str, value: &[u8]) {
+        self.push_known(Name::of(text), text, value);
+    }
+
+    /// The same for a field whose number is known already.
+    pub fn push_known(&mut self, name: Name, text: &str, value: &[u8]) {
+        let name_at = self.arena.len();
+        self.arena.extend_from_slice(text.as_bytes());
+        let value_at = self.arena.len();
+        self.arena.extend_from_slice(value);
+        // Heads are bounded far below these widths by the codec's limits; what is added is our own.
+        let (Ok(name_bytes), Ok(value_bytes), Ok(_)) =
+            (u16::try_from(text.len()), u32::try_from(value.len()), u32::try_from(self.arena.len()))
+        else {
+            self.arena.truncate(name_at);
+            return;
+        };
+        let span = Span { name, name_bytes, name_at: name_at as u32, value_at: value_at as u32, value_bytes };
+        self.spans.push(span);
+    }
+
+    /// Removes every field of that name and adds one.
+    pub fn set(&mut self, text: &str, value: &[u8]) {
+        self.remove(text);
+        self.push(text, value);
+    }
+
+    /// Removes every field of that name; says whether there was one.
+    pub fn remove(&mut self, text: &str) -> bool {
+        let before = self.spans.len();
+        let arena = &self.arena;
+        self.spans.retain(|span| !span.text(arena).eq_ignore_ascii_case(text));
+        before != self.spans.len()
+    }
+
+    /// Keeps the fields for which `keep` is true.
+    pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
+        let arena = &self.arena;
+        self.spans.retain(|span| keep(span.field(arena)));
+    }
+
+    /// The first field of a known name. For [`Name::Other`] use [`Headers::find`].
+    pub fn get(&self, name: Name) -> Option<&[u8]> {
+        debug_assert!(name != Name::Other);
+        self.spans.iter().find(|span| span.name == name).map(|span| span.value(&self.arena))
+    }
+
+    /// The first field of that name, in any case.
+    pub fn find(&self, text: &str) -> Option<&[u8]> {
+        self.find_all(text).next()
+    }
+
+    /// All values of that name, in any case, in their order.
+    pub fn find_all<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter().filter(move |field| field.text.eq_ignore_ascii_case(text)).map(|field| field.value)
+    }
+
+    /// All fields in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
+        self.spans.iter().map(|span| span.field(&self.arena))
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers {
+    fn from_iter<T: IntoIterator<Item = (&'a str, &'a [u8])>>(fields: T) -> Self {
+        let mut headers = Self::default();
+        for (text, value) in fields {
+            headers.push(text, value);
+        }
+        headers
+    }
+}
+
+impl Span {
+    fn text<'a>(&self, arena: &'a [u8]) -> &'a str {
+        let at = self.name_at as usize;
+        // Pushed from a `&str` at these bounds, so it is one.
+        std::str::from_utf8(&arena[at..at + usize::from(self.name_bytes)]).unwrap_or_default()
+    }
+
+    fn value<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
+        let at = self.value_at as usize;
+        &arena[at..at + self.value_bytes as usize]
+    }
+
+    fn field<'a>(&self, arena: &'a [u8]) -> Field<'a> {
+        Field { name: self.name, text: self.text(arena), value: self.value(arena) }
+    }
+}
+
+impl Name {
+    /// The number of a name in any case.
+    pub fn of(text: &str) -> Self {
+        KNOWN
+            .iter()
+            .find(|(_, known)| known.len() == text.len() && known.eq_ignore_ascii_case(text))
+            .map_or(Self::Other, |(name, _)| *name)
+    }
+
+    /// The name in lower case; empty for [`Name::Other`].
+    pub fn as_str(self) -> &'static str {
+        KNOWN.iter().find(|(name, _)| *name == self).map_or("", |(_, text)| text)
+    }
+}
+
+const KNOWN: [(Name, &str); 36] = [
+    (Name::Accept, "accept"),
+    (Name::AcceptEncoding, "accept-encoding"),
+    (Name::AccessControlRequestHeaders, "access-control-request-headers"),
+    (Name::AccessControlRequestMethod, "access-control-request-method"),
+    (Name::Age, "age"),
+    (Name::Authorization, "authorization"),
+    (Name::CacheControl, "cache-control"),
+    (Name::Connection, "connection"),
+    (Name::ContentEncoding, "content-encoding"),
+    (Name::ContentLength, "content-length"),
+    (Name::ContentType, "content-type"),
+    (Name::Cookie, "cookie"),
+    (Name::Date, "date"),
+    (Name::Expect, "expect"),
+    (Name::Forwarded, "forwarded"),
+    (Name::Host, "host"),
+    (Name::IfModifiedSince, "if-modified-since"),
+    (Name::IfNoneMatch, "if-none-match"),
+    (Name::KeepAlive, "keep-alive"),
+    (Name::Origin, "origin"),
+    (Name::ProxyConnection, "proxy-connection"),
+    (Name::Range, "range"),
+    (Name::Server, "server"),
+    (Name::SetCookie, "set-cookie"),
+    (Name::Te, "te"),
+    (Name::Trailer, "trailer"),
+    (Name::TransferEncoding, "transfer-encoding"),
+    (Name::Upgrade, "upgrade"),
+    (Name::UserAgent, "user-agent"),
+    (Name::Vary, "vary"),
+    (Name::Via, "via"),
+    (Name::XApiKey, "x-api-key"),
+    (Name::XForwardedFor, "x-forwarded-for"),
+    (Name::XForwardedHost, "x-forwarded-host"),
+    (Name::XForwardedPort, "x-forwarded-port"),
+    (Name::XForwardedProto, "x-forwarded-proto"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_in_any_case() {
+        for (name, text) in KNOWN {
+            assert_eq!(Name::of(text), name);
+            assert_eq!(Name::of(&text.to_ascii_uppercase()), name);
+            assert_eq!(name.as_str(), text);
+        }
+        assert_eq!(Name::of("x-own"), Name::Other);
+    }
+
+    #[test]
+    fn fields_are_set_removed_and_kept_in_order() {
+        let mut headers: Headers = [("A", &b"1"[..]), ("b", b"2"), ("a", b"3"), ("Host", b"h")].into_iter().collect();
+        assert_eq!(headers.find_all("a").collect::<Vec<_>>(), [b"1", b"3"]);
+        assert_eq!(headers.get(Name::Host), Some(&b"h"[..]));
+        assert_eq!(headers.bytes(), 11);
+        headers.set("a", b"4");
+        assert_eq!(headers.iter().map(|field| field.text).collect::<Vec<_>>(), ["b", "Host", "a"]);
+        assert!(headers.remove("B"));
+        assert!(!headers.remove("B"));
+        headers.retain(|field| field.name != Name::Host);
+        assert_eq!(headers, [("a", &b"4"[..])].into_iter().collect());
+        headers.clear();
+        assert!(headers.is_empty());
+    }
+}

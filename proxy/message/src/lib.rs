@@ -1,0 +1,23 @@
+//! Messages: the words all rooms of the data path share. A request, a response, their headers, where a
+//! request goes, what its body is, and why the gateway may answer in place of the backend.
+//! This room does not know HTTP's syntax (`wire`), sockets (`runtime`) or what an operator wrote (`model`).
+
+mod authority;
+mod body;
+mod headers;
+mod method;
+mod now;
+mod reason;
+mod request;
+mod response;
+mod target;
+
+pub use authority::{Authority, AuthorityError};
+pub use body::{Body, Length};
+pub use headers::{Field, Headers, Name};
+pub use method::Method;
+pub use now::Now;
+pub use reason::{Dialect, Reason};
+pub use request::{Request, Scheme, Version};
+pub use response::{Response, reason_phrase};
+pub use target::{PathRules, Target, TargetError};

@@ -1,0 +1,80 @@
+//! Why the gateway answers in place of a backend: one list, read by the error answers, the metrics and the log.
+
+/// How an API speaks: whose header rules and whose error answers apply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// RFC 9110 and nothing of AWS: `[[route]]` and `floodgate run URL`.
+    #[default]
+    Proxy,
+    /// An HTTP API (v2) in AWS's shape.
+    Http,
+    /// A REST API (v1) in AWS's shape.
+    Rest,
+}
+
+/// Why a request was not served by its integration. Each variant is one cause that an operator can act on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No API is mapped to the host and base path (section N, "unmapped base path").
+    NoApi,
+    /// The API has no stage of that name (row 24, row 25).
+    NoStage,
+    /// No route for the path, or none for the method on it (row 24, row 25).
+    NoRoute,
+    /// A throttle refused; whole seconds, rounded up, until it would not.
+    Throttled {
+        /// For `Retry-After`; only dialect `proxy` says it.
+        retry_after_s: u64,
+    },
+    /// The body is, or grows, longer than the route allows.
+    BodyTooLarge {
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// The fields of the head are together longer than the API allows (row 176).
+    HeadersTooLarge {
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// The URL is longer than the API allows (row 177).
+    TargetTooLong {
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// No connection to the backend could be made: refused, unreachable, not resolved, TLS failed.
+    BackendUnreachable,
+    /// The backend's connection failed before its answer was whole.
+    BackendFailed,
+    /// The backend answered something that is not a well-formed response.
+    BackendMalformed,
+    /// A deadline of the integration passed (row 60).
+    BackendTimedOut,
+    /// The client did not deliver the body in time.
+    BodyTimedOut,
+    /// A fault of the gateway's own.
+    Internal,
+    /// The node is at one of its limits, or draining.
+    Overloaded,
+}
+
+impl Reason {
+    /// The name in metrics and logs.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NoApi => "no_api",
+            Self::NoStage => "no_stage",
+            Self::NoRoute => "no_route",
+            Self::Throttled { .. } => "throttled",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::HeadersTooLarge { .. } => "headers_too_large",
+            Self::TargetTooLong { .. } => "target_too_long",
+            Self::BackendUnreachable => "backend_unreachable",
+            Self::BackendFailed => "backend_failed",
+            Self::BackendMalformed => "backend_malformed",
+            Self::BackendTimedOut => "backend_timed_out",
+            Self::BodyTimedOut => "body_timed_out",
+            Self::Internal => "internal",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! A request as every room after the codec sees it.
+
+use crate::{Authority, Body, Headers, Method, Target};
+
+/// A request: what is asked, of whom, how. Its headers are the end-to-end ones only; those of the hop (`connection`
+/// and what it names, `te`, `transfer-encoding`, `content-length`, `host`, `expect`, `upgrade`) became typed fields
+/// here or in the codec's framing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Request {
+    /// What to do.
+    pub method: Method,
+    /// On which path and query.
+    pub target: Target,
+    /// At which host.
+    pub authority: Authority,
+    /// Over which security.
+    pub scheme: Scheme,
+    /// In which version of HTTP the client spoke.
+    pub version: Version,
+    /// End-to-end fields.
+    pub headers: Headers,
+    /// What follows.
+    pub body: Body,
+    /// The protocol the client asks to change to (`websocket`), when it does and may.
+    pub upgrade: Option<Box<str>>,
+}
+
+/// Whether the client came over TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Over TLS.
+    #[default]
+    Https,
+    /// In the clear.
+    Http,
+}
+
+/// Versions of HTTP that a client may speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    #[default]
+    Http11,
+}
+
+impl Request {
+    /// Forgets the content, keeps the memory.
+    pub fn clear(&mut self) {
+        self.method = Method::Get;
+        self.target.clear();
+        self.authority.clear();
+        self.headers.clear();
+        self.body = Body::Empty;
+        self.upgrade = None;
+    }
+}
+
+impl Scheme {
+    /// `https` or `http`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+        }
+    }
+}
+
+impl Version {
+    /// As `$context.protocol` shows it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        }
+    }
+}

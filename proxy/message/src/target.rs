@@ -1,0 +1,289 @@
+//! The target of a request: normalised once, and the same string matched, authorised, cached and forwarded.
+//!
+//! What is unambiguous is normalised (RFC 3986 §6.2.2: unreserved bytes decoded, escapes in upper case, dot segments
+//! resolved); what two programs could read in two ways is refused, never repaired.
+
+/// A target in origin form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    raw: String,
+    path: String,
+    query_at: Option<usize>,
+}
+
+/// What an operator may relax.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathRules {
+    /// `//` becomes `/`.
+    pub merge_slashes: bool,
+    /// `%2F` and `%5C` pass (as they are) instead of being refused.
+    pub encoded_slashes: bool,
+}
+
+/// Why a target was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetError {
+    /// It does not begin with a slash.
+    NotOriginForm,
+    /// A byte that may not stand in a path or query: space, control, `#`, `\`, 8-bit and the like.
+    BadByte,
+    /// A `%` without two hexadecimal digits.
+    BadEscape,
+    /// `%00`, `%2F`, `%5C` in the path: programs behind us disagree about them.
+    AmbiguousEscape,
+    /// More `..` than there are segments, or a dot segment with a parameter (`..;x`).
+    BadDotSegment,
+}
+
+impl Target {
+    /// Reads `/path[?query]`, keeping this value's memory. On an error the value is empty.
+    pub fn read(&mut self, raw: &[u8], rules: PathRules) -> Result<(), TargetError> {
+        self.clear();
+        let result = self.fill(raw, rules);
+        if result.is_err() {
+            self.clear();
+        }
+        result
+    }
+
+    /// The same, making a new value.
+    pub fn parse(raw: &[u8], rules: PathRules) -> Result<Self, TargetError> {
+        let mut target = Self::default();
+        target.read(raw, rules)?;
+        Ok(target)
+    }
+
+    /// Forgets the content, keeps the memory.
+    pub fn clear(&mut self) {
+        self.raw.clear();
+        self.path.clear();
+        self.query_at = None;
+    }
+
+    /// The target as the client wrote it. Read by signatures, events and logs only.
+    pub fn raw(&self) -> &str {
+        &self.raw
+    }
+
+    /// The normalised path: begins with a slash, has no dot segments, no needless escapes.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What follows the first `?`, as it was written.
+    pub fn query(&self) -> Option<&str> {
+        self.query_at.map(|at| &self.raw[at..])
+    }
+
+    /// The values of one query parameter, undecoded, in their order.
+    pub fn query_values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.query().into_iter().flat_map(|query| query.split('&')).filter_map(move |pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (key == name).then_some(value)
+        })
+    }
+
+    fn fill(&mut self, raw: &[u8], rules: PathRules) -> Result<(), TargetError> {
+        if raw.first() != Some(&b'/') {
+            return Err(TargetError::NotOriginForm);
+        }
+        let path_bytes = raw.iter().position(|&byte| byte == b'?').unwrap_or(raw.len());
+        let (path, query) = raw.split_at(path_bytes);
+        if !path.iter().all(|&byte| is_path_byte(byte)) || !query.iter().all(|&byte| is_query_byte(byte)) {
+            return Err(TargetError::BadByte);
+        }
+        check_escapes(query)?;
+        // All bytes are ASCII by now.
+        self.raw.extend(raw.iter().map(|&byte| char::from(byte)));
+        self.query_at = (!query.is_empty()).then_some(path_bytes + 1);
+        self.path.reserve(path_bytes);
+        decode_path(path, rules, &mut self.path)?;
+        if rules.merge_slashes {
+            merge_slashes(&mut self.path);
+        }
+        remove_dot_segments(&mut self.path)
+    }
+}
+
+/// RFC 3986's pchar and `/`, with `%` and the brackets that browsers send.
+fn is_path_byte(byte: u8) -> bool {
+    matches!(byte, 0x21..=0x7e) && !matches!(byte, b'#' | b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}')
+}
+
+/// Printable ASCII without `#`: browsers leave `|`, `{` and `"` as they are in queries.
+fn is_query_byte(byte: u8) -> bool {
+    matches!(byte, 0x21..=0x7e) && byte != b'#'
+}
+
+fn check_escapes(text: &[u8]) -> Result<(), TargetError> {
+    for (at, _) in text.iter().enumerate().filter(|(_, byte)| **byte == b'%') {
+        escape(text, at)?;
+    }
+    Ok(())
+}
+
+fn escape(text: &[u8], at: usize) -> Result<u8, TargetError> {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    match (digit(text.get(at + 1)), digit(text.get(at + 2))) {
+        (Some(high), Some(low)) => Ok((high * 16 + low) as u8),
+        _ => Err(TargetError::BadEscape),
+    }
+}
+
+fn decode_path(path: &[u8], rules: PathRules, into: &mut String) -> Result<(), TargetError> {
+    let mut at = 0;
+    while let Some(&byte) = path.get(at) {
+        if byte != b'%' {
+            into.push(char::from(byte));
+            at += 1;
+            continue;
+        }
+        let decoded = escape(path, at)?;
+        match decoded {
+            0 => return Err(TargetError::AmbiguousEscape),
+            b'/' | b'\\' if !rules.encoded_slashes => return Err(TargetError::AmbiguousEscape),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => into.push(char::from(decoded)),
+            _ => {
+                const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                into.push('%');
+                into.push(char::from(HEX[usize::from(decoded >> 4)]));
+                into.push(char::from(HEX[usize::from(decoded & 15)]));
+            }
+        }
+        at += 3;
+    }
+    Ok(())
+}
+
+fn merge_slashes(path: &mut String) {
+    if path.contains("//") {
+        let mut before = ' ';
+        path.retain(|this| {
+            let keep = !(this == '/' && before == '/');
+            before = this;
+            keep
+        });
+    }
+}
+
+/// RFC 3986 §5.2.4, except that climbing above the root is an error and not a no-op.
+fn remove_dot_segments(path: &mut String) -> Result<(), TargetError> {
+    if !path.contains("/.") {
+        return Ok(());
+    }
+    let mut kept: Vec<&str> = Vec::new();
+    let mut ends_open = false;
+    for segment in path[1..].split('/') {
+        let dots = segment.split(';').next().unwrap_or_default();
+        ends_open = matches!(segment, "." | "..");
+        match segment {
+            "." => {}
+            ".." => {
+                kept.pop().ok_or(TargetError::BadDotSegment)?;
+            }
+            _ if matches!(dots, "." | "..") => return Err(TargetError::BadDotSegment),
+            _ => kept.push(segment),
+        }
+    }
+    let mut resolved = String::with_capacity(path.len());
+    for segment in &kept {
+        resolved.push('/');
+        resolved.push_str(segment);
+    }
+    if ends_open || resolved.is_empty() {
+        resolved.push('/');
+    }
+    *path = resolved;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RULES: PathRules = PathRules { merge_slashes: false, encoded_slashes: false };
+
+    #[track_caller]
+    fn check(raw: &str, expected: Result<&str, TargetError>) {
+        let target = Target::parse(raw.as_bytes(), RULES);
+        assert_eq!(target.as_ref().map(Target::path).map_err(|error| *error), expected, "{raw}");
+    }
+
+    #[test]
+    fn paths_are_normalised() {
+        check("/", Ok("/"));
+        check("/a/b", Ok("/a/b"));
+        check("/a/b/", Ok("/a/b/"));
+        check("/a//b", Ok("/a//b"));
+        check("/%61%7E%2d", Ok("/a~-"));
+        check("/%c3%a9", Ok("/%C3%A9"));
+        check("/a/./b/../c", Ok("/a/c"));
+        check("/a/%2e%2E/c", Ok("/c"));
+        check("/a/..", Ok("/"));
+        check("/a/b/.", Ok("/a/b/"));
+        check("/a/.hidden/..x", Ok("/a/.hidden/..x"));
+        check("/a;v=1/b", Ok("/a;v=1/b"));
+        check("/a?x=%2f..#".trim_end_matches('#'), Ok("/a"));
+    }
+
+    #[test]
+    fn what_could_be_read_twice_is_refused() {
+        for raw in ["/a%2fb", "/a%5Cb", "/%00"] {
+            check(raw, Err(TargetError::AmbiguousEscape));
+        }
+        for raw in ["/..", "/a/../..", "/..;x/a", "/a/.;/b", "/%2e%2e;x", "/%2e%2e%3bx/../.."] {
+            check(raw, Err(TargetError::BadDotSegment));
+        }
+        for raw in ["/a b", "/a#b", "/a\\b", "/a\tb", "/é", "/a?b#c", "/a?b c", "/{a}"] {
+            check(raw, Err(TargetError::BadByte));
+        }
+        for raw in ["/%", "/%4", "/%4g", "/a?b=%"] {
+            check(raw, Err(TargetError::BadEscape));
+        }
+        for raw in ["", "a", "*", "http://a/b", "?x"] {
+            check(raw, Err(TargetError::NotOriginForm));
+        }
+    }
+
+    #[test]
+    fn the_rules_relax_slashes_only() {
+        let rules = PathRules { merge_slashes: true, encoded_slashes: true };
+        let path = |raw: &str| Target::parse(raw.as_bytes(), rules).map(|target| target.path().to_owned());
+        assert_eq!(path("//a///b"), Ok("/a/b".into()));
+        assert_eq!(path("/a%2fb%5c"), Ok("/a%2Fb%5C".into()));
+        assert_eq!(path("/a%00"), Err(TargetError::AmbiguousEscape));
+    }
+
+    #[test]
+    fn queries_are_kept_and_read() {
+        let target = Target::parse(b"/p?a=1&b&a=%32?x", RULES).unwrap();
+        assert_eq!(target.query(), Some("a=1&b&a=%32?x"));
+        assert_eq!(target.query_values("a").collect::<Vec<_>>(), ["1", "%32?x"]);
+        assert_eq!(target.query_values("b").collect::<Vec<_>>(), [""]);
+        assert_eq!(target.raw(), "/p?a=1&b&a=%32?x");
+        assert_eq!(Target::parse(b"/p?", RULES).unwrap().query(), Some(""));
+        assert_eq!(Target::parse(b"/p", RULES).unwrap().query(), None);
+    }
+
+    proptest! {
+        /// What was normalised is normal: reading it again changes nothing.
+        #[test]
+        fn normalising_twice_is_normalising_once(raw in "(/(\\.|%2[eE]|%[0-9a-f]{2}|[a-c;/.]){0,6}){1,5}") {
+            if let Ok(target) = Target::parse(raw.as_bytes(), RULES) {
+                let again = Target::parse(target.path().as_bytes(), RULES);
+                prop_assert_eq!(again.as_ref().map(Target::path), Ok(target.path()));
+                prop_assert!(!target.path().split('/').any(|segment| matches!(segment, "." | "..")));
+            }
+        }
+
+        /// Whatever comes, nothing panics and nothing grows.
+        #[test]
+        fn a_path_never_grows(raw in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(target) = Target::parse(&raw, RULES) {
+                prop_assert!(target.path().len() <= raw.len());
+            }
+        }
+    }
+}
