@@ -183,7 +183,7 @@ impl Headers {
 
     /// The first field of that name, in any case.
     pub fn find(&self, text: &str) -> Option<&[u8]> {
-        self.find_all(text).next()
+        self.iter().find(|field| field.text.eq_ignore_ascii_case(text)).map(|field| field.value)
     }
 
     /// All values of that name, in any case, in their order.
@@ -300,7 +300,8 @@ mod tests {
 
     #[test]
     fn fields_are_set_removed_and_kept_in_order() {
-        let mut headers: Headers = [("A", &b"1"[..]), ("b", b"2"), ("a", b"3"), ("Host", b"h")].into_iter().collect();
+        let mut headers: Headers =
+            [("A", &b"1"[..]), ("b", b"2"), ("a", b"3"), ("Host", b"h")].into_iter().collect();
         assert_eq!(headers.find_all("a").collect::<Vec<_>>(), [b"1", b"3"]);
         assert_eq!(headers.get(Name::Host), Some(&b"h"[..]));
         assert_eq!(headers.bytes(), 11);

@@ -107,7 +107,8 @@ impl Target {
 
 /// RFC 3986's pchar and `/`, with `%` and the brackets that browsers send.
 fn is_path_byte(byte: u8) -> bool {
-    matches!(byte, 0x21..=0x7e) && !matches!(byte, b'#' | b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}')
+    matches!(byte, 0x21..=0x7e)
+        && !matches!(byte, b'#' | b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}')
 }
 
 /// Printable ASCII without `#`: browsers leave `|`, `{` and `"` as they are in queries.
@@ -142,7 +143,9 @@ fn decode_path(path: &[u8], rules: PathRules, into: &mut String) -> Result<(), T
         match decoded {
             0 => return Err(TargetError::AmbiguousEscape),
             b'/' | b'\\' if !rules.encoded_slashes => return Err(TargetError::AmbiguousEscape),
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => into.push(char::from(decoded)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                into.push(char::from(decoded))
+            }
             _ => {
                 const HEX: &[u8; 16] = b"0123456789ABCDEF";
                 into.push('%');

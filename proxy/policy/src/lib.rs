@@ -1,1 +1,76 @@
-//! Room `policy`.
+//! Policies: what a route asks of a request before and after it is served.
+//! A policy decides and never waits: no clock, no socket, no file. What it needs to know comes in
+//! through [`Context`]; what it wants from the outside goes out as a [`Verdict::Ask`].
+
+pub mod cache;
+pub mod client;
+pub mod cors;
+pub mod limits;
+pub mod throttle;
+
+use std::net::IpAddr;
+
+use message::{Now, Reason, Request, Response};
+
+/// One policy of a route. Their order is data in the route.
+pub trait Policy: Send + Sync + std::fmt::Debug {
+    /// Looks at the request, may change it, and says how to go on.
+    fn on_request(&self, request: &mut Request, cx: &mut Context<'_>) -> Verdict;
+    /// Takes up the reply to the question that this policy asked.
+    fn on_answer(&self, _request: &mut Request, _answer: Answer, _cx: &mut Context<'_>) -> Verdict {
+        Verdict::Continue
+    }
+    /// Looks at the response on its way out. Called for the policies that the request has passed, last one first.
+    fn on_response(&self, _response: &mut Response, _cx: &mut Context<'_>) {}
+}
+
+/// What a policy is given for one decision.
+pub struct Context<'a> {
+    /// The time of this turn.
+    pub now: Now,
+    /// The client: the peer, or what a trusted proxy says of it.
+    pub client: IpAddr,
+    /// The values of the route's path variables: byte ranges of `request.target.path()`, in the template's order.
+    pub params: &'a [(u32, u32)],
+    /// This core's token buckets.
+    pub spendings: &'a mut throttle::Spendings,
+    /// What this policy remembers of this request.
+    pub slot: &'a mut Slot,
+}
+
+/// How to go on.
+#[derive(Debug)]
+pub enum Verdict {
+    /// To the next policy.
+    Continue,
+    /// With this response, in place of the integration's.
+    Answer(Response),
+    /// Not at all, and why.
+    Refuse(Reason),
+    /// After the outside has said something; it goes to `on_answer`.
+    Ask(Question),
+}
+
+/// What a policy may ask the outside.
+#[derive(Debug)]
+pub enum Question {
+    /// Is there an entry under this key; if not, who fetches it?
+    Cache(cache::Lookup),
+}
+
+/// The outside's reply, one variant for each [`Question`].
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Question::Cache`].
+    Cache(cache::Found),
+}
+
+/// What one policy remembers of one request between the way in and the way out.
+#[derive(Debug, Default)]
+pub enum Slot {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// The cache: what to do with the response.
+    Cache(cache::Fate),
+}

@@ -1,0 +1,184 @@
+//! The node: what is said once for the whole process.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
+
+use crate::{Limits, Origin, Throttle};
+
+/// The process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Cores that serve; `None`: one for each core that the process may use.
+    pub workers: Option<usize>,
+    /// How the kernel is asked.
+    pub driver: Driver,
+    /// Certificates of the local authority, last good configuration, lock. `None`: the default place.
+    pub state: Option<PathBuf>,
+    /// Descriptors, buffers and connections are derived from this; `None`: from the limit of descriptors.
+    pub connections_max: Option<usize>,
+    /// How long a stop waits for requests in flight.
+    pub drain: Duration,
+    /// Metrics, health, reload.
+    pub admin: Admin,
+    /// One line a request; `None`: no access log.
+    pub access_log: Option<AccessLog>,
+    /// Who the client is when others stand between it and us.
+    pub client: Client,
+    /// Bytes that all cached responses may take on this node.
+    pub cache: NodeCache,
+    /// Deadlines toward clients.
+    pub timeouts: Timeouts,
+    /// Limits of heads and bodies where a route says nothing else.
+    pub limits: Limits,
+    /// The account's bucket over all APIs (row 67).
+    pub throttle: Option<Throttle>,
+    /// A built-in backend to try the gateway with.
+    pub demo: Option<Demo>,
+}
+
+/// How the reactor asks the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Driver {
+    /// io_uring if it is allowed, else epoll.
+    #[default]
+    Auto,
+    /// io_uring or do not start.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+/// The admin listener. It is never reachable through a data listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// Path of the Unix socket; `None`: the default place.
+    pub socket: Option<PathBuf>,
+    /// A TCP address as well, loopback only.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Where and how requests are logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where lines go.
+    pub target: LogTarget,
+    /// `$context` template (row 166); checked by the compiler.
+    pub format: String,
+    /// Where that was said.
+    pub origin: Option<Origin>,
+}
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Standard output.
+    Stdout,
+    /// Appended to a file, reopened on SIGHUP.
+    File(PathBuf),
+}
+
+/// Who the client is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Client {
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// The node's response cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeCache {
+    /// Bytes over all cores: bodies, keys, heads and book-keeping.
+    pub size_bytes: u64,
+}
+
+/// Deadlines toward clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the first byte of a connection to the end of the TLS handshake.
+    pub handshake: Duration,
+    /// From the first byte of a head to its last; absolute.
+    pub head: Duration,
+    /// Between two bytes of a request body, and of a response that the client reads.
+    pub body_idle: Duration,
+    /// Between two requests of a connection.
+    pub keep_alive: Duration,
+}
+
+/// Where clients connect.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Its name in metrics and messages.
+    pub name: String,
+    /// Address and port.
+    pub address: SocketAddr,
+    /// TLS, unless it was asked for plain.
+    pub plain: bool,
+    /// AWS's name of a security policy (row 13); checked by the compiler. `None`: `TLS_1_2`.
+    pub security_policy: Option<String>,
+    /// Names for the certificate that the local authority makes when none is configured.
+    pub names: Vec<String>,
+    /// Where it was written.
+    pub origin: Option<Origin>,
+}
+
+/// A certificate of the operator's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Certificate {
+    /// Chain in PEM, leaf first.
+    pub chain: PathBuf,
+    /// Private key in PEM.
+    pub key: PathBuf,
+    /// Host names it is for; empty: those that stand in it.
+    pub hosts: Vec<String>,
+    /// A policy of its own.
+    pub security_policy: Option<String>,
+    /// Where it was written.
+    pub origin: Option<Origin>,
+}
+
+/// The built-in demo backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demo {
+    /// Loopback address and port.
+    pub address: SocketAddr,
+    /// Where it was written.
+    pub origin: Option<Origin>,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            driver: Driver::Auto,
+            state: None,
+            connections_max: None,
+            drain: Duration::from_secs(30),
+            admin: Admin::default(),
+            access_log: None,
+            client: Client::default(),
+            cache: NodeCache::default(),
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            throttle: None,
+            demo: None,
+        }
+    }
+}
+
+impl Default for NodeCache {
+    fn default() -> Self {
+        Self { size_bytes: 64 << 20 }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            head: Duration::from_secs(10),
+            body_idle: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Throttles.
+/// This core's token buckets.
+pub struct Spendings;
