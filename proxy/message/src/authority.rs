@@ -88,14 +88,11 @@ fn is_host_byte(byte: u8) -> bool {
 }
 
 fn port(digits: &[u8]) -> Result<u16, AuthorityError> {
-    let plain = !digits.is_empty() && digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit);
-    let number =
-        digits.iter().fold(0u32, |number, digit| number * 10 + u32::from(digit - b'0') * u32::from(plain));
-    if plain {
-        u16::try_from(number).map_err(|_| AuthorityError::BadPort)
-    } else {
-        Err(AuthorityError::BadPort)
+    if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(AuthorityError::BadPort);
     }
+    let number = digits.iter().fold(0u32, |number, digit| number * 10 + u32::from(digit - b'0'));
+    u16::try_from(number).map_err(|_| AuthorityError::BadPort)
 }
 
 #[cfg(test)]
