@@ -83,6 +83,26 @@ impl Target {
         })
     }
 
+    /// Takes the first bytes off the path: a base path or a stage, which end where a segment ends.
+    /// What is left begins with a slash.
+    pub fn strip(&mut self, bytes: usize) {
+        self.path.drain(..bytes.min(self.path.len()));
+        if !self.path.starts_with('/') {
+            self.path.insert(0, '/');
+        }
+    }
+
+    /// Puts another path in place of this one, normalised and checked anew, since a rewrite may make what a client
+    /// may not send. The query stays. On an error the path is as it was.
+    pub fn set_path(&mut self, path: &str, rules: PathRules) -> Result<(), TargetError> {
+        if path.contains('?') {
+            return Err(TargetError::BadByte);
+        }
+        let rewritten = Self::parse(path.as_bytes(), rules)?;
+        self.path = rewritten.path;
+        Ok(())
+    }
+
     fn fill(&mut self, raw: &[u8], rules: PathRules) -> Result<(), TargetError> {
         if raw.first() != Some(&b'/') {
             return Err(TargetError::NotOriginForm);
@@ -268,6 +288,21 @@ mod tests {
         assert_eq!(target.raw(), "/p?a=1&b&a=%32?x");
         assert_eq!(Target::parse(b"/p?", RULES).unwrap().query(), Some(""));
         assert_eq!(Target::parse(b"/p", RULES).unwrap().query(), None);
+    }
+
+    #[test]
+    fn paths_are_stripped_and_rewritten() {
+        let mut target = Target::parse(b"/v1/pets?x=1", RULES).unwrap();
+        target.strip(3);
+        assert_eq!(target.path(), "/pets");
+        target.strip(5);
+        assert_eq!(target.path(), "/");
+        assert_eq!(target.set_path("/a/%61", RULES), Ok(()));
+        assert_eq!((target.path(), target.query()), ("/a/a", Some("x=1")));
+        for path in ["/a/../..", "/a b", "/a?b", "a"] {
+            assert!(target.set_path(path, RULES).is_err(), "{path}");
+        }
+        assert_eq!(target.path(), "/a/a");
     }
 
     proptest! {
