@@ -1,1 +1,25 @@
-//! Room `tls`.
+//! TLS: cipher bytes <-> plain bytes, the certificates that need checking before they are served, and
+//! the local authority for a first start without any.
+//! This room does not know sockets, HTTP or the model. It reads no clock of its own (rustls does, for
+//! ticket ages and a peer's dates), and no file except those of the folder a [`authority::Authority`] owns.
+
+pub mod authority;
+mod certificate;
+mod client;
+mod error;
+mod policy;
+mod server;
+mod session;
+mod tickets;
+pub mod trust;
+
+pub use certificate::EXPIRY_WARNING_S;
+pub use client::{Client, ClientSettings};
+pub use error::{Error, Warning};
+pub use policy::SecurityPolicy;
+pub use server::{CertificateSettings, Server, ServerSettings};
+pub use session::{HANDSHAKE_BYTES_MAX, PLAIN_BYTES_MAX, Session};
+pub use tickets::Tickets;
+
+#[cfg(test)]
+mod tests;
