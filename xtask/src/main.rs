@@ -1,2 +1,47 @@
-//! All automation. fn main comes.
-fn main() {}
+//! All automation of the project: one verb for each thing that a person or CI does more than once.
+//! It knows the layout of the workspace and nothing of how the gateway works inside.
+
+mod bench;
+mod conformance;
+mod setup;
+mod shell;
+mod tally;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// What the project does to itself: `cargo xtask VERB`.
+///
+/// New here? `cargo xtask setup`, then `cargo xtask test`; both say what they do.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what tests and benches need: Debian packages and a Python venv. Safe to repeat
+    Setup,
+    /// Run everything that CI runs, in order; stop at the first failing step
+    Test(test::Options),
+    /// Check the rules of the house that no compiler checks
+    Tidy,
+    /// Check that every row of AWS's semantics is accounted for in tests/conformance/aws.md
+    Conformance,
+    /// Compare the gateway with nginx on this machine by CPU time a request
+    Bench(bench::Options),
+}
+
+fn main() -> anyhow::Result<std::process::ExitCode> {
+    let done = match Arguments::parse().verb {
+        Verb::Setup => setup::run(),
+        Verb::Test(options) => test::run(&options)?,
+        Verb::Tidy => tidy::run()?,
+        Verb::Conformance => conformance::run()?,
+        Verb::Bench(options) => bench::run(&options)?,
+    };
+    Ok(if done { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE })
+}

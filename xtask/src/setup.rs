@@ -1,0 +1,145 @@
+//! `cargo xtask setup`: what tests and benches need on this machine, each with its reason. Safe to repeat: what is
+//! there already is left alone. It does not know which test uses what.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::shell;
+
+/// Debian packages: the program that proves one is there, the package, what it is for.
+const PACKAGES: &[(&str, &str, &str)] = &[
+    ("nginx", "nginx", "the backend of the tests, and the gateway that `bench` compares with"),
+    ("curl", "curl", "a client that speaks HTTP and TLS independently of us"),
+    ("openssl", "openssl", "a TLS client and certificates for the tests"),
+    ("wrk", "wrk", "the load generator of the smoke test and of `bench`"),
+    ("python3", "python3", "http.server as a second backend, and the h11 parser as a judge of our bytes"),
+    ("taskset", "util-linux", "pins each side of `bench` to a core"),
+    ("git", "git", "lists the project's files for `tidy`"),
+];
+
+/// While packages are installed, Debian would start their services; this says no (101, invoke-rc.d's manual).
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+const POLICY_TEXT: &str = "#!/bin/sh\n# Made by cargo xtask setup while it installs packages.\nexit 101\n";
+
+/// Installs what is missing. Says what and why; whether all is there in the end.
+pub(crate) fn run() -> bool {
+    match packages().and_then(|()| venv()) {
+        Ok(()) => {
+            println!("setup: everything that tests and benches need is here");
+            true
+        }
+        Err(problem) => {
+            eprintln!("setup: {problem:#}");
+            false
+        }
+    }
+}
+
+/// The Python of the venv.
+pub(crate) fn venv_python() -> PathBuf {
+    shell::root().join(".venv/bin/python")
+}
+
+fn packages() -> anyhow::Result<()> {
+    let mut missing = Vec::new();
+    for &(program, package, why) in PACKAGES {
+        if shell::which(program).is_none() {
+            println!("setup: {package} is missing: {why}");
+            missing.push(package);
+        }
+    }
+    if !python_makes_venvs() {
+        println!("setup: python3-venv is missing: makes the venv that holds the pinned Python packages");
+        missing.push("python3-venv");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = format!("apt-get install -y --no-install-recommends {}", missing.join(" "));
+    let root = shell::read(Command::new("id").arg("-u"))?.trim() == "0";
+    anyhow::ensure!(
+        root && shell::which("apt-get").is_some(),
+        "packages are missing and only the administrator can install them; run this, then setup again:\n\n    \
+         sudo apt-get update && sudo {install}\n"
+    );
+    let _policy = Policy::set()?;
+    println!("setup: apt-get update");
+    anyhow::ensure!(apt(&["update", "-qq"])?, "`apt-get update` failed");
+    println!("setup: {install}");
+    let arguments = [&["install", "-y", "-qq", "--no-install-recommends"], &missing[..]].concat();
+    anyhow::ensure!(apt(&arguments)?, "`{install}` failed");
+    Ok(())
+}
+
+fn apt(arguments: &[&str]) -> anyhow::Result<bool> {
+    shell::run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// Python can be there without the part that makes venvs (Debian splits it off).
+fn python_makes_venvs() -> bool {
+    shell::which("python3").is_some()
+        && Command::new("python3")
+            .args(["-c", "import venv, ensurepip"])
+            .output()
+            .is_ok_and(|o| o.status.success())
+}
+
+fn venv() -> anyhow::Result<()> {
+    let wanted = fs::read_to_string(shell::root().join("tests/requirements.txt"))?;
+    let stamp = shell::root().join(".venv/installed.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && venv_python().exists() {
+        return Ok(());
+    }
+    println!("setup: .venv: the Python packages of tests/requirements.txt");
+    let folder = shell::root().join(".venv");
+    anyhow::ensure!(
+        shell::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?,
+        "`python3 -m venv` failed"
+    );
+    anyhow::ensure!(
+        shell::run(Command::new(venv_python()).current_dir(shell::root()).args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--requirement",
+            "tests/requirements.txt",
+        ]))?,
+        "pip could not install tests/requirements.txt"
+    );
+    fs::write(stamp, wanted)?;
+    Ok(())
+}
+
+/// Keeps packages from starting their services for as long as it lives. A policy of the operator's own is left.
+struct Policy {
+    ours: bool,
+}
+
+impl Policy {
+    fn set() -> anyhow::Result<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        if Path::new(POLICY).exists() {
+            return Ok(Self { ours: false });
+        }
+        fs::write(POLICY, POLICY_TEXT)?;
+        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+        Ok(Self { ours: true })
+    }
+}
+
+impl Drop for Policy {
+    fn drop(&mut self) {
+        if self.ours
+            && let Err(problem) = fs::remove_file(POLICY)
+        {
+            eprintln!(
+                "setup: {POLICY} could not be removed ({problem}); remove it, or services will not start"
+            );
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What is allowed, as data. A change here is a change of the floor plan: ARCHITECTURE.md changes with it.
+
+/// Who may know whom, one step; a longer way is allowed where these steps lead. Rooms that stand here with nothing
+/// are leaves.
+pub(super) const EDGES: &[(&str, &[&str])] = &[
+    // The binary alone knows everybody.
+    ("proxy", &["shard", "control", "source", "snapshot", "model"]),
+    // One core, all of its waiting.
+    ("shard", &["exchange", "wire", "tls", "runtime"]),
+    // One request, all of its order.
+    ("exchange", &["snapshot", "telemetry"]),
+    // The one meeting place of what was written and what runs; it compiles log templates into telemetry's form.
+    ("snapshot", &["model", "router", "policy", "integration", "tls", "telemetry"]),
+    // Sums the cores when it is asked.
+    ("control", &["telemetry"]),
+    // Intent: nobody here knows how it runs.
+    ("source", &["model"]),
+    // Mechanism: nobody here knows what was written.
+    ("router", &["message"]),
+    ("policy", &["message"]),
+    ("integration", &["message"]),
+    ("wire", &["message"]),
+    ("message", &[]),
+    ("model", &[]),
+    ("runtime", &[]),
+    ("tls", &[]),
+    ("telemetry", &[]),
+    // How we know: outside the house.
+    ("harness", &[]),
+    ("blackbox", &["harness"]),
+    ("xtask", &[]),
+];
+
+/// Packages that only some rooms may use, so that builds stay small and each subject has one place.
+pub(super) const FENCES: &[(&str, &[&str])] = &[
+    ("rustls", &["tls", "control"]),
+    ("rcgen", &["tls"]),
+    ("x509-parser", &["tls"]),
+    ("webpki-roots", &["tls", "control"]),
+    // `xtask` and `harness` read TOML of their own: deny.toml and scenarios.
+    ("toml", &["source", "xtask", "harness"]),
+    ("serde", &["source"]),
+    ("annotate-snippets", &["source"]),
+    ("io-uring", &["runtime"]),
+    ("libc", &["runtime"]),
+    ("socket2", &["runtime", "proxy"]),
+    ("tokio", &["control"]),
+    ("hyper", &["control"]),
+    ("hyper-util", &["control"]),
+    ("hickory-resolver", &["control"]),
+    ("httparse", &["wire"]),
+    ("hdrhistogram", &["telemetry"]),
+    ("clap", &["proxy", "xtask"]),
+    ("anyhow", &["proxy", "xtask"]),
+    ("cargo_metadata", &["xtask"]),
+];
+
+/// Rooms that may contain `unsafe`, with lints of their own instead of the workspace's.
+pub(super) const UNSAFE_ROOMS: &[(&str, &str)] =
+    &[("proxy/runtime", "rings and sockets are the kernel's memory")];
+
+/// Lints that a room with `unsafe` must set itself.
+pub(super) const UNSAFE_ROOM_LINTS: &[&str] = &["unsafe_op_in_unsafe_fn", "undocumented_unsafe_blocks"];
+
+/// Files look again at this many lines.
+pub(super) const LINES_MAX: usize = 600;
+
+/// Files that are longer, and why.
+pub(super) const LONG_FILES: &[(&str, &str)] = &[];
+
+/// A tracked file is text below this size.
+pub(super) const FILE_BYTES_MAX: usize = 256 << 10;
+
+/// Tracked files that are bigger or not text, and why.
+pub(super) const STRAY_ALLOWED: &[(&str, &str)] = &[];
+
+/// Endings that editors, patches and builds leave behind.
+pub(super) const STRAY_ENDINGS: &[&str] =
+    &[".orig", ".rej", ".log", ".swp", ".pyc", ".o", ".a", ".so", ".pcap", "~"];
+
+/// Folders of one machine. Written in two halves, so that this file does not find itself.
+pub(super) const MACHINE_PATHS: &[&str] =
+    &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
