@@ -1,0 +1,227 @@
+//! What must hold for any bytes whatever. Each property is a function that panics when it does not, called by unit
+//! tests with tables and generated messages, and by fuzz targets with whatever they come upon.
+
+use message::{Body, Method, PathRules, Request, Response};
+
+use super::*;
+use crate::limits::{CHUNK_OVERHEAD_FREE_BYTES, CHUNK_OVERHEAD_RATIO_MAX, TRAILER_BYTES_MAX};
+use crate::{Error, Limits, Underscores};
+
+const RULES: PathRules = PathRules { merge_slashes: false, encoded_slashes: false };
+
+/// However `bytes` are cut, they are the same request, the same response, and the same body of each kind.
+pub fn cut_anywhere(bytes: &[u8]) {
+    cut_request(bytes, &Limits::CLIENT);
+    for method in [Method::Get, Method::Head] {
+        cut_response(bytes, &Limits::UPSTREAM, &method);
+    }
+    for length in [BodyLength::Chunked, BodyLength::Known(bytes.len() as u64 / 2), BodyLength::UntilClose] {
+        cut_body(bytes, length);
+    }
+}
+
+/// The first outcome that a growing prefix of `bytes` has is the outcome of all of `bytes`.
+pub fn cut_request(bytes: &[u8], limits: &Limits) {
+    let decode = |bytes: &[u8]| {
+        let mut request = Request::default();
+        decode_request(bytes, limits, RULES, &mut request)
+            .map(|read| read.map(|(n, framing)| (n, framing, request)))
+    };
+    let whole = decode(bytes);
+    let grown = (0..=bytes.len()).map(|cut| decode(&bytes[..cut])).find(|outcome| *outcome != Ok(None));
+    assert_eq!(grown.unwrap_or(Ok(None)), whole, "{}", bytes.escape_ascii());
+}
+
+/// The same for a response.
+pub fn cut_response(bytes: &[u8], limits: &Limits, method: &Method) {
+    let decode = |bytes: &[u8]| {
+        let mut response = Response::default();
+        decode_response(bytes, limits, method, &mut response)
+            .map(|read| read.map(|(n, framing)| (n, framing, response)))
+    };
+    let whole = decode(bytes);
+    let grown = (0..=bytes.len()).map(|cut| decode(&bytes[..cut])).find(|outcome| *outcome != Ok(None));
+    assert_eq!(grown.unwrap_or(Ok(None)), whole, "{}", bytes.escape_ascii());
+}
+
+/// A body cut in two anywhere, or into single bytes, has the same data, length and end as in one piece.
+pub fn cut_body(bytes: &[u8], length: BodyLength) {
+    let whole = read_body(&[bytes], length);
+    for cut in 0..=bytes.len() {
+        let (start, rest) = bytes.split_at(cut);
+        assert_eq!(read_body(&[start, rest], length), whole, "cut at {cut}: {}", bytes.escape_ascii());
+    }
+    let single: Vec<&[u8]> = bytes.chunks(1).collect();
+    assert_eq!(read_body(&single, length), whole, "{}", bytes.escape_ascii());
+}
+
+/// What becomes of a body that comes in `pieces`: its data up to its end or its first error, the bytes it consumed,
+/// and whether it ended.
+pub fn read_body(pieces: &[&[u8]], length: BodyLength) -> (Vec<u8>, Result<(usize, bool), Error>) {
+    let mut decoder = BodyDecoder::new(length);
+    let mut data = Vec::new();
+    let mut consumed = 0;
+    for piece in pieces {
+        let mut rest = *piece;
+        while !decoder.is_done() {
+            match decoder.decode(rest) {
+                Err(error) => return (data, Err(error)),
+                Ok(piece) => {
+                    assert!(piece.data.len() <= piece.consumed && piece.consumed <= rest.len());
+                    assert_eq!(piece.done, decoder.is_done());
+                    data.extend_from_slice(piece.data);
+                    consumed += piece.consumed;
+                    rest = &rest[piece.consumed..];
+                    if piece.consumed == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        assert!(decoder.is_done() || rest.is_empty(), "bytes were left though the body had not ended");
+    }
+    (data, Ok((consumed, decoder.is_done())))
+}
+
+/// What decodes, encodes to something that decodes to the same.
+pub fn encode_decode_identity(bytes: &[u8]) {
+    let mut request = Request::default();
+    let limits = Limits { underscores: Underscores::Keep, ..Limits::CLIENT };
+    if let Ok(Some((_, framing))) = decode_request(bytes, &limits, RULES, &mut request) {
+        // Without a host there is nothing to say in HTTP/1.1.
+        if !request.authority.as_str().is_empty() {
+            request_survives(&request, framing.body);
+        }
+    }
+    for method in [Method::Get, Method::Head] {
+        let mut response = Response::default();
+        if let Ok(Some((_, framing))) = decode_response(bytes, &limits, &method, &mut response) {
+            response_survives(&response, &framing, &method);
+        }
+    }
+    let (data, outcome) = read_body(&[bytes], BodyLength::Chunked);
+    if let Ok((_, done)) = outcome {
+        chunks_survive(&data, 7);
+        assert!(!done || bytes.ends_with(b"\n") || bytes.len() > data.len());
+    }
+}
+
+/// A request, sent upstream, arrives as it is: only in the version we speak, and with its path normalised.
+pub fn request_survives(request: &Request, length: BodyLength) {
+    let mut bytes = Vec::new();
+    encode_request(request, length, &mut bytes);
+    let mut again = Request::default();
+    let limits = Limits { underscores: Underscores::Keep, head_bytes_max: usize::MAX, ..Limits::CLIENT };
+    let outcome = decode_request(&bytes, &limits, RULES, &mut again);
+    let sent = bytes.escape_ascii();
+    let Ok(Some((read, framing))) = outcome else { panic!("{outcome:?}: {sent}") };
+    assert_eq!(read, bytes.len(), "{sent}");
+    let says_none = matches!(request.method, Method::Post | Method::Put | Method::Patch);
+    let length = if length == BodyLength::None && says_none { BodyLength::Known(0) } else { length };
+    assert_eq!(framing, RequestFraming { body: length, keep_alive: true, expect_continue: false }, "{sent}");
+    assert_eq!(again.method, request.method, "{sent}");
+    assert_eq!(again.target.path(), request.target.path(), "{sent}");
+    assert_eq!(again.target.query(), request.target.query(), "{sent}");
+    assert_eq!(again.authority, request.authority, "{sent}");
+    assert_eq!(again.headers, request.headers, "{sent}");
+    assert_eq!(again.body, request.body, "{sent}");
+    assert_eq!(again.upgrade, request.upgrade, "{sent}");
+}
+
+/// A response, sent to a client, arrives as it is: only with a date, and chunked when only its end told its length.
+pub fn response_survives(response: &Response, framing: &ResponseFraming, method: &Method) {
+    let date = imf_fixdate(0);
+    let mut bytes = Vec::new();
+    let body = ResponseBody::choose(method, message::Version::Http11, response, framing.body);
+    match (framing.kind, &framing.upgrade) {
+        (ResponseKind::Interim, _) => encode_interim(response.status, &response.headers, &mut bytes),
+        (ResponseKind::SwitchingProtocols, Some(protocol)) => {
+            encode_switching(response, protocol, &mut bytes)
+        }
+        _ => {
+            let options = ResponseOptions {
+                version: message::Version::Http11,
+                close: !framing.keep_alive,
+                body,
+                date: &date,
+            };
+            encode_response(response, &options, &mut bytes);
+        }
+    }
+    let mut again = Response::default();
+    let limits = Limits { headers_max: usize::MAX, head_bytes_max: usize::MAX, ..Limits::UPSTREAM };
+    let outcome = decode_response(&bytes, &limits, method, &mut again);
+    let sent = bytes.escape_ascii();
+    let Ok(Some((read, framed))) = outcome else { panic!("{outcome:?}: {sent}") };
+    assert_eq!(read, bytes.len(), "{sent}");
+    assert_eq!(framed.kind, framing.kind, "{sent}");
+    assert_eq!(framed.upgrade, framing.upgrade, "{sent}");
+    if framing.kind == ResponseKind::Final {
+        assert_eq!(framed.keep_alive, framing.keep_alive, "{sent}");
+        if response.headers.find("date").is_none() {
+            again.headers.remove("date");
+        }
+    }
+    let expected = if body == ResponseBody::Chunked { BodyLength::Chunked } else { framing.body };
+    assert_eq!(framed.body, expected, "{sent}");
+    assert_eq!(again.status, response.status, "{sent}");
+    assert_eq!(again.headers, response.headers, "{sent}");
+    assert_eq!(again.body, response.body, "{sent}");
+}
+
+/// Data in chunks of that many bytes comes out as it went in, and the body ends where it ends.
+pub fn chunks_survive(data: &[u8], chunk_bytes: usize) {
+    let mut bytes = Vec::new();
+    for chunk in data.chunks(chunk_bytes.max(1)) {
+        encode_chunk(chunk, &mut bytes);
+    }
+    encode_last_chunk(&mut bytes);
+    let sent = bytes.len();
+    bytes.extend_from_slice(b"GET");
+    assert_eq!(read_body(&[&bytes], BodyLength::Chunked), (data.to_vec(), Ok((sent, true))));
+}
+
+/// What is taken in stays within its limits.
+pub fn nothing_outgrows_limits(bytes: &[u8]) {
+    let small = Limits {
+        head_bytes_max: 256,
+        method_bytes_max: 8,
+        target_bytes_max: 32,
+        headers_max: 4,
+        connection_names_max: 2,
+        ..Limits::CLIENT
+    };
+    for limits in [small, Limits::CLIENT] {
+        let mut request = Request::default();
+        match decode_request(bytes, &limits, RULES, &mut request) {
+            Ok(Some((read, _))) => {
+                assert!(read <= limits.head_bytes_max && read <= bytes.len());
+                assert!(request.method.as_str().len() <= limits.method_bytes_max);
+                assert!(request.target.raw().len() <= limits.target_bytes_max);
+                assert!(request.headers.len() <= limits.headers_max && request.headers.bytes() <= read);
+            }
+            Ok(None) => assert!(bytes.len() < limits.head_bytes_max, "a full head is not waited for"),
+            Err(_) => assert!(request.headers.is_empty() && request.body == Body::Empty),
+        }
+        let mut response = Response::default();
+        match decode_response(bytes, &limits, &Method::Get, &mut response) {
+            Ok(Some((read, _))) => {
+                assert!(read <= limits.head_bytes_max && read <= bytes.len());
+                assert!(response.headers.len() <= limits.headers_max && response.headers.bytes() <= read);
+                assert!((100..=599).contains(&response.status));
+            }
+            Ok(None) => assert!(bytes.len() < limits.head_bytes_max, "a full head is not waited for"),
+            Err(_) => assert!(response.headers.is_empty() && response.body == Body::Empty),
+        }
+    }
+    let (data, outcome) = read_body(&[bytes], BodyLength::Chunked);
+    if let Ok((consumed, _)) = outcome {
+        let framing = (consumed - data.len()) as u64;
+        let last_chunk = u64::from(crate::limits::CHUNK_DIGITS_MAX) + 4;
+        let bound = (data.len() as u64 * CHUNK_OVERHEAD_RATIO_MAX).max(CHUNK_OVERHEAD_FREE_BYTES);
+        assert!(framing <= bound + last_chunk + TRAILER_BYTES_MAX);
+    }
+    let known = bytes.len() as u64 / 3;
+    let (data, _) = read_body(&[bytes], BodyLength::Known(known));
+    assert!(data.len() as u64 <= known);
+}
