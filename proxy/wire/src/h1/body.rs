@@ -165,13 +165,13 @@ impl BodyDecoder {
         }
     }
 
-    /// Counts the framing of a chunk: its size and two line ends.
+    /// Counts the framing of a chunk, its size and two line ends, once those before it are found in proportion.
     fn count_framing(&mut self, digits: u8) -> Result<(), Error> {
-        self.framing_bytes = self.framing_bytes.saturating_add(u64::from(digits) + 4);
         let bound = self.data_bytes.saturating_mul(CHUNK_OVERHEAD_RATIO_MAX).max(CHUNK_OVERHEAD_FREE_BYTES);
         if self.framing_bytes > bound {
             return Err(Error::ChunkOverhead { max: CHUNK_OVERHEAD_RATIO_MAX });
         }
+        self.framing_bytes = self.framing_bytes.saturating_add(u64::from(digits) + 4);
         Ok(())
     }
 }

@@ -176,8 +176,9 @@ fn put_upgrade(protocol: &str, out: &mut Vec<u8>) {
 
 fn put_fields(headers: &Headers, left_out: impl Fn(Name) -> bool, out: &mut Vec<u8>) {
     for field in headers.iter().filter(|field| !is_of_the_hop(field.name) && !left_out(field.name)) {
-        let sound = head::is_token(field.text.as_bytes())
-            && field.value.iter().all(|&byte| head::is_value_byte(byte));
+        // Folded, not searched: that way it is done with vector instructions.
+        let bad_value = field.value.iter().fold(false, |bad, &byte| bad | !head::is_value_byte(byte));
+        let sound = !bad_value && head::is_token(field.text.as_bytes());
         // The last fence before a split message: who pushes a field answers for it, and here it shows if he did not.
         debug_assert!(sound, "field {:?} was pushed unchecked", field.text);
         if sound {
