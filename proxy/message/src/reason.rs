@@ -51,6 +51,12 @@ pub enum Reason {
     BackendTimedOut,
     /// The client did not deliver the body in time.
     BodyTimedOut,
+    /// The client broke the body's framing.
+    BodyMalformed,
+    /// The client went away before its request was whole.
+    ClientGone,
+    /// The client's TLS name (SNI) belongs to another virtual server than the host it asks for.
+    Misdirected,
     /// A fault of the gateway's own.
     Internal,
     /// The node is at one of its limits, or draining.
@@ -73,6 +79,9 @@ impl Reason {
             Self::BackendMalformed => "backend_malformed",
             Self::BackendTimedOut => "backend_timed_out",
             Self::BodyTimedOut => "body_timed_out",
+            Self::BodyMalformed => "body_malformed",
+            Self::ClientGone => "client_gone",
+            Self::Misdirected => "misdirected",
             Self::Internal => "internal",
             Self::Overloaded => "overloaded",
         }

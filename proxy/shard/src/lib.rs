@@ -1,1 +1,247 @@
-//! Room `shard`.
+//! A shard: one core, from accept to the last byte. It owns all that changes while serving (connections, buckets, its
+//! part of the cache, pools of connections to backends, counters) and does all of the waiting; what is decided about
+//! a request is `exchange`'s. It knows no file, no name service and no other shard but by letters.
+
+mod access;
+mod backend;
+mod connection;
+mod core;
+mod head;
+mod ids;
+mod owner;
+mod pool;
+mod race;
+mod relay;
+mod request;
+mod transport;
+mod tunnel;
+
+use std::{
+    future::poll_fn,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    sync::{Arc, mpsc},
+    task::Poll,
+    time::Duration,
+};
+
+use policy::throttle::{Spendings, Table};
+use runtime::{DriverKind, Listener, Mailbox, Post, Runtime};
+use snapshot::Snapshot;
+use telemetry::{CoreSnapshot, Event, log::LogSender};
+
+use crate::{
+    connection::connection,
+    core::{Core, Parts},
+    owner::Owner,
+};
+pub use crate::owner::Letter;
+
+/// Letters that wait for one core; more are refused and their senders do without.
+const LETTERS_MAX: usize = 4_096;
+
+/// How often connections to backends and cache entries are looked at for age.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What a core is given when it starts.
+pub struct Seat {
+    /// Which core, from 0.
+    pub index: usize,
+    /// How many cores there are.
+    pub cores: usize,
+    /// How the reactor runs.
+    pub runtime: runtime::Options,
+    /// Bound and listening, one for each listener of the snapshot, in its order.
+    pub listeners: Vec<TcpListener>,
+    /// What to serve first.
+    pub snapshot: Arc<Snapshot>,
+    /// The machine's shared limits.
+    pub limits: Arc<Table>,
+    /// This core's part of the cache.
+    pub cache_bytes_max: u64,
+    /// Connections of clients at once.
+    pub connections_max: usize,
+    /// Lines of the access log.
+    pub log: LogSender,
+}
+
+/// An address of an upstream group, and which of its targets it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Index into [`snapshot::Upstream::targets`].
+    pub target: usize,
+    /// Where to connect.
+    pub address: SocketAddr,
+}
+
+/// What a core is told while it runs.
+pub enum Message {
+    /// Serve this from now on. The old one comes back, to be dropped where that disturbs nobody.
+    Publish(Arc<Snapshot>, mpsc::Sender<Arc<Snapshot>>),
+    /// The addresses of an upstream group are now these.
+    Endpoints(u32, Arc<[Endpoint]>),
+    /// Tell what was counted.
+    Collect(mpsc::Sender<Report>),
+    /// Forget all cached responses; tell how many there were.
+    Flush(mpsc::Sender<usize>),
+    /// End: no new connections, answers in flight are finished, at most for so long.
+    Drain(Duration),
+    /// From another core, about the cache.
+    Cache(Letter),
+}
+
+/// What a core has counted.
+pub struct Report {
+    /// Which core.
+    pub index: usize,
+    /// Counters and histograms.
+    pub counters: CoreSnapshot,
+    /// The reactor's own figures.
+    pub runtime: runtime::Stats,
+    /// How it asks the kernel.
+    pub driver: DriverKind,
+    /// Its part of the cache.
+    pub cache: policy::cache::Stats,
+    /// Connections of clients.
+    pub connections: usize,
+}
+
+/// A core that can be written to.
+pub struct Ready {
+    /// Which core.
+    pub index: usize,
+    /// Where its letters go.
+    pub post: Post<Message>,
+    /// How it asks the kernel.
+    pub driver: DriverKind,
+    /// Why it does not do so in the best way, if it does not.
+    pub fell_back: Option<String>,
+}
+
+/// Why a core could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The reactor.
+    #[error("core {index}: {source}")]
+    Runtime {
+        /// Which core.
+        index: usize,
+        /// What it said.
+        source: runtime::Error,
+    },
+    /// A listener could not be handed to the reactor.
+    #[error("core {index}: {source}")]
+    Listen {
+        /// Which core.
+        index: usize,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+}
+
+/// Runs a core on this thread until it is told to end. `meet` is told how to write to it, waits until all cores have
+/// come so far, and answers with where to write to each; `None` if they will not start after all. `accepting` is
+/// called once its listeners take connections.
+pub fn run(
+    seat: Seat,
+    meet: impl FnOnce(Ready) -> Option<Vec<Post<Message>>>,
+    accepting: impl FnOnce(),
+) -> Result<(), Error> {
+    let Seat { index, cores, runtime, listeners, snapshot, limits, cache_bytes_max, connections_max, log } = seat;
+    let mut runtime = Runtime::start(&runtime).map_err(|source| Error::Runtime { index, source })?;
+    let handle = runtime.handle();
+    let driver = runtime.driver();
+    let (post, mailbox) = handle.mailbox(LETTERS_MAX);
+    let fell_back = runtime.fell_back().map(ToString::to_string);
+    let Some(posts) = meet(Ready { index, post, driver, fell_back }) else { return Ok(()) };
+    let spendings = Spendings::new(limits, cores);
+    let owner = Owner::new(cache_bytes_max);
+    let core = Core::new(Parts { handle, index, posts, owner, log, spendings, snapshot, connections_max });
+    let listeners: Result<Vec<_>, _> = listeners.into_iter().map(|listener| core.handle.listen(listener)).collect();
+    let listeners: Vec<_> =
+        listeners.map_err(|source| Error::Listen { index, source })?.into_iter().map(Rc::new).collect();
+    for (number, listener) in listeners.iter().enumerate() {
+        core.handle.spawn(accept(core.clone(), listener.clone(), number));
+    }
+    core.handle.spawn(sweep(core.clone()));
+    accepting();
+    runtime.block_on(obey(&core, &mailbox, &listeners, driver));
+    Ok(())
+}
+
+/// Takes connections until the listener is closed.
+async fn accept(core: Rc<Core>, listener: Rc<Listener>, number: usize) {
+    while let Ok((stream, peer)) = listener.accept().await {
+        if core.open_connections() >= core.connections_max {
+            core.record(&Event::Reject { label: "connections_max" });
+            continue;
+        }
+        core.handle.spawn(connection(core.clone(), stream, peer, number));
+    }
+}
+
+async fn sweep(core: Rc<Core>) {
+    loop {
+        core.handle.sleep(SWEEP).await;
+        core.sweep();
+        core.log.borrow_mut().flush();
+    }
+}
+
+/// Does what it is told, and returns when it was told to end and has.
+async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Listener>], driver: DriverKind) {
+    loop {
+        match mailbox.receive().await {
+            Message::Publish(snapshot, done) => {
+                let old = core.swap(snapshot);
+                // Requests in flight may hold it on; then the last of them drops it.
+                if let Ok(old) = Rc::try_unwrap(old) {
+                    hand_back(&done, old);
+                } else {
+                    hand_back(&done, Arc::clone(&core.snapshot()));
+                }
+            }
+            Message::Endpoints(slot, endpoints) => core.set_endpoints(slot, &endpoints),
+            Message::Collect(done) => {
+                let report = Report {
+                    index: core.index,
+                    counters: core.counters().snapshot(),
+                    runtime: core.handle.stats(),
+                    driver,
+                    cache: core.owner.borrow().stats(),
+                    connections: core.open_connections(),
+                };
+                hand_back(&done, report);
+            }
+            Message::Flush(done) => hand_back(&done, core.owner.borrow_mut().flush()),
+            Message::Cache(letter) => core.read(letter),
+            Message::Drain(limit) => return drain(core, mailbox, listeners, limit).await,
+        }
+    }
+}
+
+/// The one who asked may have gone; then nobody wants the answer.
+fn hand_back<T>(done: &mpsc::Sender<T>, answer: T) {
+    drop(done.send(answer));
+}
+
+/// Takes no more connections, finishes what is in flight, still reads letters about the cache.
+async fn drain(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Listener>], limit: Duration) {
+    for listener in listeners {
+        listener.close();
+    }
+    core.drain();
+    let alarm = core.handle.alarm();
+    alarm.set(core.handle.now().mono_ns.saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)));
+    let emptied = poll_fn(|cx| {
+        while let Some(message) = mailbox.try_receive() {
+            if let Message::Cache(letter) = message {
+                core.read(letter);
+            }
+        }
+        if core.is_empty(cx) { Poll::Ready(()) } else { Poll::Pending }
+    });
+    // Past the limit what is left is cut, as was announced.
+    let _emptied = alarm.guard(emptied).await;
+    core.log.borrow_mut().flush();
+}

@@ -1,1 +1,181 @@
-//! Room `snapshot`.
+//! Snapshots: what the cores run. [`compile`] is the one place where what an operator wants (`model`) meets the
+//! mechanism (`router`, `policy`, `integration`, `tls`). It is refused whole, with every reason, or taken whole;
+//! afterwards it never changes. It knows no core and no clock.
+
+mod compile;
+mod find;
+mod slots;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use integration::Integration;
+use message::{Dialect, PathRules};
+use policy::{Policy, client::ClientRules, cors::Cors};
+use router::{Mappings, Router};
+use telemetry::Labels;
+
+pub use compile::{Inputs, compile};
+pub use find::{Found, Missed};
+pub use slots::Slots;
+
+/// Everything that serving a request needs to know, immutable and shared by all cores.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Which publication this is, from 1.
+    pub generation: u64,
+    /// In the order of the configuration.
+    pub listeners: Vec<Listener>,
+    /// By slot; a slot that is no longer used is empty.
+    pub upstreams: Vec<Option<Upstream>>,
+    /// All APIs; [`Mapped`] points into it.
+    pub apis: Vec<Api>,
+    /// Hosts and base paths.
+    pub mappings: Mappings<Mapped>,
+    /// Who is believed about the client.
+    pub client: ClientRules,
+    /// How paths are normalised.
+    pub path_rules: PathRules,
+    /// Names for the metrics, by slot.
+    pub labels: Arc<Labels>,
+    /// Deadlines toward clients.
+    pub timeouts: Timeouts,
+    /// Limits that the codec keeps before a route is known.
+    pub head: HeadLimits,
+    /// The access log's line; `None`: no access log.
+    pub access_log: Option<telemetry::access::Template>,
+}
+
+/// Where clients connect.
+#[derive(Debug)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// Its address as configured.
+    pub address: SocketAddr,
+    /// `None`: plain.
+    pub tls: Option<Arc<tls::Server>>,
+}
+
+/// A group of backends.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Its name.
+    pub name: String,
+    /// At least one.
+    pub targets: Vec<Target>,
+    /// For targets with TLS.
+    pub tls: Option<tls::Client>,
+    /// Connect, TLS included.
+    pub connect_timeout_ns: u64,
+    /// From the request's last byte to the response's first.
+    pub first_byte_timeout_ns: u64,
+    /// Between two bytes of a response.
+    pub idle_timeout_ns: u64,
+    /// The whole call.
+    pub total_timeout_ns: Option<u64>,
+    /// How long an unused connection is kept.
+    pub keep_alive_ns: u64,
+    /// Unused connections kept on a core.
+    pub idle_connections_max: usize,
+}
+
+/// One backend.
+#[derive(Debug)]
+pub struct Target {
+    /// Over TLS.
+    pub tls: bool,
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Name in the TLS handshake.
+    pub server_name: String,
+    /// What `Host` says.
+    pub authority: message::Authority,
+}
+
+/// Where a mapping leads.
+#[derive(Clone, Debug)]
+pub struct Mapped {
+    /// Index into [`Snapshot::apis`].
+    pub api: usize,
+    /// Index into its stages; `None`: the first segment after the base path names it.
+    pub stage: Option<usize>,
+}
+
+/// An API.
+#[derive(Debug)]
+pub struct Api {
+    /// Its name.
+    pub name: String,
+    /// How it speaks.
+    pub dialect: Dialect,
+    /// CORS for all its routes.
+    pub cors: Option<Cors>,
+    /// Its stages.
+    pub stages: Vec<Stage>,
+}
+
+/// A stage.
+#[derive(Debug)]
+pub struct Stage {
+    /// Its name.
+    pub name: String,
+    /// Methods and paths.
+    pub router: Router,
+    /// [`router::Match::route`] points into it.
+    pub routes: Vec<Route>,
+}
+
+/// A route, ready to run.
+#[derive(Debug)]
+pub struct Route {
+    /// Its number in metrics and events; stays over publications.
+    pub slot: u32,
+    /// `GET /pets/{id}`.
+    pub key: String,
+    /// What it asks of a request, in order.
+    pub policies: Vec<Box<dyn Policy>>,
+    /// What stands behind it.
+    pub integration: Box<dyn Integration>,
+    /// The longest request body.
+    pub body_bytes_max: u64,
+    /// Where it was written.
+    pub origin: Option<model::Origin>,
+}
+
+/// Deadlines toward clients, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// TLS handshake.
+    pub handshake_ns: u64,
+    /// Request head, absolute.
+    pub head_ns: u64,
+    /// Between two bytes of a body, either way.
+    pub body_idle_ns: u64,
+    /// Between two requests.
+    pub keep_alive_ns: u64,
+}
+
+/// The largest of all routes' limits: the codec keeps these, the route its own.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes of names and values.
+    pub header_bytes_max: u64,
+    /// Fields.
+    pub headers_max: usize,
+    /// Bytes of the target.
+    pub target_bytes_max: u64,
+}
+
+impl Snapshot {
+    /// The upstream group in a slot.
+    pub fn upstream(&self, slot: u32) -> Option<&Upstream> {
+        self.upstreams.get(slot as usize)?.as_ref()
+    }
+}
+
+/// Nanoseconds of a duration, at most some 500 years.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,250 @@
+//! Calling a backend: a connection, the request, the head of the reply. The reply's body stays on the connection.
+
+use std::{cell::Cell, io, pin::pin};
+
+use message::{Body, Length, Reason, Request, Response};
+use runtime::{Alarm, Received};
+use smallvec::SmallVec;
+use snapshot::{Snapshot, Upstream};
+use telemetry::Event;
+use wire::h1::{self, BodyLength, ResponseFraming, ResponseKind};
+
+use crate::{
+    core::Core,
+    pool::Claim,
+    race::{First, race},
+    relay::{Fault, Relay},
+    transport::Transport,
+};
+
+/// Addresses that are tried for one request before it is given up.
+const ADDRESSES_MAX: usize = 3;
+
+/// A call whose reply's head has come.
+pub(crate) struct Live {
+    pub(crate) transport: Transport,
+    pub(crate) claim: Claim,
+    pub(crate) framing: ResponseFraming,
+    pub(crate) slot: u32,
+}
+
+/// One request's call: what it needs of the client's side.
+pub(crate) struct Caller<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) client: &'a Transport,
+    pub(crate) alarm: &'a Alarm,
+    /// The request's body on its way, if one streams.
+    pub(crate) upload: Option<&'a Relay>,
+    /// Set when the client waits for `100 Continue` before it sends its body.
+    pub(crate) expects_continue: &'a Cell<bool>,
+}
+
+/// Why one attempt failed.
+struct Failed {
+    reason: Reason,
+    /// Nothing of the request can have been acted upon: another attempt does no harm.
+    harmless: bool,
+}
+
+impl Caller<'_> {
+    /// Puts the request to a backend of the group.
+    pub(crate) async fn call(&self, slot: u32, request: &mut Request) -> Result<(Live, Response), Reason> {
+        let upstream = self.snapshot.upstream(slot).ok_or(Reason::Internal)?;
+        let mut avoid = SmallVec::<[_; ADDRESSES_MAX]>::new();
+        loop {
+            let claim = self.core.pool(slot, |pool| pool.claim(&avoid)).flatten().ok_or(Reason::BackendUnreachable)?;
+            let address = claim.endpoint.address;
+            let reused = self.core.pool(slot, |pool| pool.reuse(&claim)).flatten();
+            let was_reused = reused.is_some();
+            let connected = match reused {
+                Some(transport) => Ok(transport),
+                None => self.connect(slot, upstream, &claim).await,
+            };
+            let failed = match connected {
+                Ok(transport) => match self.attempt(slot, upstream, request, transport, claim, was_reused).await {
+                    Ok(answered) => return Ok(answered),
+                    Err(failed) => failed,
+                },
+                Err(reason) => Failed { reason, harmless: true },
+            };
+            self.core.record(&Event::BackendFault { upstream: slot, label: failed.reason.as_str() });
+            // A kept connection that was closed under the request says nothing about the backend: try it again on a
+            // new one. An address that can't be reached is not tried twice.
+            if !was_reused {
+                avoid.push(address);
+            }
+            let tried_out = avoid.len() >= ADDRESSES_MAX.min(self.core.pool(slot, |pool| pool.len()).unwrap_or(0));
+            if !failed.harmless || (!was_reused && tried_out) {
+                return Err(failed.reason);
+            }
+        }
+    }
+
+    async fn connect(&self, slot: u32, upstream: &Upstream, claim: &Claim) -> Result<Transport, Reason> {
+        let handle = &self.core.handle;
+        let begun_ns = handle.now().mono_ns;
+        self.alarm.set(begun_ns.saturating_add(upstream.connect_timeout_ns));
+        let target = upstream.targets.get(claim.endpoint.target).ok_or(Reason::Internal)?;
+        let connecting = async {
+            let stream = handle.connect(claim.endpoint.address).await?;
+            let tls = self.core.pool(slot, |pool| pool.tls()).flatten();
+            let transport = match tls.filter(|_| target.tls) {
+                Some(tls) => Transport::client(handle, stream, &tls, &target.server_name)?,
+                None => Transport::plain(handle, stream),
+            };
+            // Bytes that come before the handshake fail it (bug 15).
+            transport.handshake().await?;
+            io::Result::Ok(transport)
+        };
+        let connected = self.alarm.guard(connecting).await;
+        let transport = connected.map_err(|_| Reason::BackendTimedOut)?.map_err(|_| Reason::BackendUnreachable)?;
+        let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
+        self.core.record(&Event::BackendConnect { upstream: slot, us });
+        Ok(transport)
+    }
+
+    /// One request on one connection.
+    async fn attempt(
+        &self,
+        slot: u32,
+        upstream: &Upstream,
+        request: &mut Request,
+        transport: Transport,
+        claim: Claim,
+        reused: bool,
+    ) -> Result<(Live, Response), Failed> {
+        let Some(target) = upstream.targets.get(claim.endpoint.target) else {
+            return Err(Failed { reason: Reason::Internal, harmless: false });
+        };
+        let length = body_length(&request.body);
+        request.authority.clone_from(&target.authority);
+        transport.write(|out| {
+            h1::encode_request(request, length, out);
+            if let Body::Whole(bytes) = &request.body {
+                out.extend_from_slice(bytes);
+            }
+        });
+        if self.upload.is_some() && self.expects_continue.replace(false) {
+            self.client.write(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+        }
+        let mut response = self.core.response();
+        let now_ns = self.core.handle.now().mono_ns;
+        self.alarm.set(now_ns.saturating_add(upstream.first_byte_timeout_ns));
+        let got = self.alarm.guard(self.answered(upstream, request, &transport, &mut response)).await;
+        match got {
+            Ok(Ok(framing)) => Ok((Live { transport, claim, framing, slot }, response)),
+            Ok(Err(NoHead { reason, nothing_came })) => {
+                self.core.recycle(response);
+                // Row of the retry rules: only what was sent whole, may be repeated, and met a closed connection.
+                let may_repeat = reused && nothing_came && self.upload.is_none() && request.method.is_idempotent();
+                Err(Failed { reason, harmless: may_repeat && reason_is_cut(&transport) })
+            }
+            Err(_) => {
+                self.core.recycle(response);
+                let stalled_client = self.upload.is_some_and(|upload| !upload.is_done());
+                let reason = if stalled_client { Reason::BodyTimedOut } else { Reason::BackendTimedOut };
+                Err(Failed { reason, harmless: false })
+            }
+        }
+    }
+
+    /// Sends the rest of the body while waiting for the head of the reply, which may come before it is sent.
+    async fn answered(
+        &self,
+        upstream: &Upstream,
+        request: &Request,
+        transport: &Transport,
+        response: &mut Response,
+    ) -> Result<ResponseFraming, NoHead> {
+        let mut head = pin!(self.head(request, transport, response));
+        let Some(upload) = self.upload else { return head.await };
+        let handle = &self.core.handle;
+        let idle_ns = self.snapshot.timeouts.body_idle_ns;
+        let mut sent = pin!(upload.run(self.client, transport, handle, self.alarm, idle_ns));
+        match race(head.as_mut(), sent.as_mut()).await {
+            First::Left(head) => return head,
+            // It stopped reading; it may have said why.
+            First::Right(Ok(()) | Err(Fault::ReceiverGone)) => {}
+            First::Right(Err(fault)) => return Err(NoHead { reason: self.core.client_fault(fault), nothing_came: false }),
+        }
+        self.alarm.set(handle.now().mono_ns.saturating_add(upstream.first_byte_timeout_ns));
+        head.await
+    }
+
+    /// The head of the final reply. Interim ones but `100 Continue` are passed on.
+    async fn head(
+        &self,
+        request: &Request,
+        transport: &Transport,
+        response: &mut Response,
+    ) -> Result<ResponseFraming, NoHead> {
+        let mut buffer = self.core.handle.buffer();
+        let limits = &self.core.codec_limits;
+        let mut interim = 0;
+        let mut nothing_came = true;
+        let result = loop {
+            let decoded = match transport.receive(|received| gather(received, &mut buffer, limits, request, response)).await {
+                Ok(Received::Bytes(decoded)) => decoded,
+                Ok(Received::End) | Err(_) => break Err(Reason::BackendFailed),
+            };
+            nothing_came = false;
+            match decoded {
+                Ok(None) => {}
+                Err(_) => break Err(Reason::BackendMalformed),
+                Ok(Some(framing)) => {
+                    buffer.clear();
+                    match framing.kind {
+                        ResponseKind::Final => break Ok(framing),
+                        ResponseKind::SwitchingProtocols if request.upgrade.is_some() => break Ok(framing),
+                        ResponseKind::SwitchingProtocols => break Err(Reason::BackendMalformed),
+                        ResponseKind::Interim => {
+                            interim += 1;
+                            if interim > limits.interim_max {
+                                break Err(Reason::BackendMalformed);
+                            }
+                            if response.status != 100 && request.version == message::Version::Http11 {
+                                self.client.write(|out| h1::encode_interim(response.status, &response.headers, out));
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        self.core.handle.recycle(buffer);
+        result.map_err(|reason| NoHead { reason, nothing_came })
+    }
+}
+
+struct NoHead {
+    reason: Reason,
+    nothing_came: bool,
+}
+
+/// Decodes from the received bytes if the whole head is in them, else gathers.
+fn gather(
+    received: &[u8],
+    buffer: &mut Vec<u8>,
+    limits: &wire::Limits,
+    request: &Request,
+    response: &mut Response,
+) -> (usize, Result<Option<ResponseFraming>, wire::Error>) {
+    crate::head::gather(received, buffer, limits.head_bytes_max, |input| {
+        h1::decode_response(input, limits, &request.method, response)
+    })
+}
+
+/// How a body is framed toward the backend: as it came, so far as its length is known.
+fn body_length(body: &Body) -> BodyLength {
+    match body {
+        Body::Empty => BodyLength::None,
+        Body::Whole(bytes) => BodyLength::Known(bytes.len() as u64),
+        Body::Stream(Length::Known(bytes)) => BodyLength::Known(*bytes),
+        Body::Stream(Length::Unknown) => BodyLength::Chunked,
+    }
+}
+
+/// Whether the connection has ended, as opposed to having said something wrong.
+fn reason_is_cut(transport: &Transport) -> bool {
+    !matches!(transport.try_receive(|_| (0, ())), Ok(None | Some(Received::Bytes(()))))
+}

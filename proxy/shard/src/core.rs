@@ -1,0 +1,336 @@
+//! What one core owns: all that changes while it serves. Nothing here is shared with another core; what several cores
+//! must agree upon they ask by letters (`owner`) or lease from the machine's table (`policy::throttle`).
+
+use std::{
+    cell::{Cell, Ref, RefCell},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Waker},
+};
+
+use message::{Now, Reason, Request, Response};
+use policy::throttle::Spendings;
+use runtime::{Handle, Post};
+use slab::Slab;
+use snapshot::Snapshot;
+use telemetry::{Counters, Event, log::LogSender};
+use wire::h1;
+
+use crate::{
+    Endpoint, Message,
+    backend::Live,
+    ids::{Id, Ids},
+    owner::Owner,
+    pool::Pool,
+    relay::Fault,
+};
+
+/// Requests and responses kept for reuse, each.
+const MESSAGES_KEPT_MAX: usize = 256;
+
+/// One core's state.
+pub(crate) struct Core {
+    pub(crate) handle: Handle,
+    /// Which core this is, from 0.
+    pub(crate) index: usize,
+    /// Letters to all cores, this one too, by index.
+    pub(crate) posts: Vec<Post<Message>>,
+    pub(crate) owner: RefCell<Owner>,
+    /// What the codec allows a backend.
+    pub(crate) codec_limits: wire::Limits,
+    pub(crate) log: RefCell<LogSender>,
+    pub(crate) connections_max: usize,
+    /// The outer `Arc` is touched by a swap only; a request clones the `Rc`.
+    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    spendings: RefCell<Spendings>,
+    counters: RefCell<Counters>,
+    pools: RefCell<Vec<Pool>>,
+    ids: RefCell<Ids>,
+    requests: RefCell<Vec<Box<Request>>>,
+    responses: RefCell<Vec<Response>>,
+    /// `Date` and the second it stands for.
+    date: Cell<(u64, [u8; 29])>,
+    draining: Cell<bool>,
+    /// Connections that wait for a request, to be woken when the node drains.
+    idle: RefCell<Slab<Option<Waker>>>,
+    open: Cell<usize>,
+    /// Who waits for the last connection to end.
+    empty: RefCell<Option<Waker>>,
+}
+
+/// A core's parts that are made elsewhere.
+pub(crate) struct Parts {
+    pub(crate) handle: Handle,
+    pub(crate) index: usize,
+    pub(crate) posts: Vec<Post<Message>>,
+    pub(crate) owner: Owner,
+    pub(crate) log: LogSender,
+    pub(crate) spendings: Spendings,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) connections_max: usize,
+}
+
+impl Core {
+    pub(crate) fn new(parts: Parts) -> Rc<Self> {
+        let Parts { handle, index, posts, owner, log, spendings, snapshot, connections_max } = parts;
+        let core = Self {
+            handle,
+            index,
+            posts,
+            owner: RefCell::new(owner),
+            codec_limits: wire::Limits::UPSTREAM,
+            log: RefCell::new(log),
+            connections_max,
+            counters: RefCell::new(Counters::new(snapshot.labels.clone())),
+            snapshot: RefCell::new(Rc::new(snapshot.clone())),
+            spendings: RefCell::new(spendings),
+            pools: RefCell::default(),
+            ids: RefCell::new(Ids::new()),
+            requests: RefCell::default(),
+            responses: RefCell::default(),
+            date: Cell::new((u64::MAX, [0; 29])),
+            draining: Cell::new(false),
+            idle: RefCell::default(),
+            open: Cell::new(0),
+            empty: RefCell::default(),
+        };
+        core.furnish(&snapshot);
+        Rc::new(core)
+    }
+
+    /// The snapshot of this moment; a request keeps the one it began with.
+    pub(crate) fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Takes another snapshot; gives the old one back, to be dropped elsewhere.
+    pub(crate) fn swap(&self, snapshot: Arc<Snapshot>) -> Rc<Arc<Snapshot>> {
+        self.counters.borrow_mut().adopt(snapshot.labels.clone());
+        self.furnish(&snapshot);
+        self.snapshot.replace(Rc::new(snapshot))
+    }
+
+    /// Makes room for the upstream groups of a snapshot; those that are gone let go of their connections.
+    fn furnish(&self, snapshot: &Snapshot) {
+        let mut pools = self.pools.borrow_mut();
+        if pools.len() < snapshot.upstreams.len() {
+            pools.resize_with(snapshot.upstreams.len(), Pool::default);
+        }
+        for (slot, pool) in pools.iter_mut().enumerate() {
+            match snapshot.upstreams.get(slot).and_then(Option::as_ref) {
+                Some(upstream) => pool.set_tls(upstream.tls.as_ref()),
+                None => *pool = Pool::default(),
+            }
+        }
+    }
+
+    /// Takes the addresses of an upstream group.
+    pub(crate) fn set_endpoints(&self, slot: u32, endpoints: &[Endpoint]) {
+        let mut pools = self.pools.borrow_mut();
+        let slot = slot as usize;
+        if pools.len() <= slot {
+            pools.resize_with(slot + 1, Pool::default);
+        }
+        pools[slot].set_endpoints(endpoints);
+    }
+
+    /// Lends the connections to an upstream group; `None` for a slot that there is not.
+    pub(crate) fn pool<R>(&self, slot: u32, lend: impl FnOnce(&mut Pool) -> R) -> Option<R> {
+        self.pools.borrow_mut().get_mut(slot as usize).map(lend)
+    }
+
+    /// Takes a connection back after its response: kept if both sides allow it, else closed.
+    pub(crate) fn release(&self, live: Live, snapshot: &Snapshot, request_sent: bool) {
+        let Live { transport, claim, framing, slot } = live;
+        let Some(upstream) = snapshot.upstream(slot).filter(|_| framing.keep_alive && request_sent) else { return };
+        let now_ns = self.handle.now().mono_ns;
+        self.pool(slot, |pool| pool.keep(&claim, transport, upstream, now_ns));
+    }
+
+    /// Closes connections to backends that were unused for too long.
+    pub(crate) fn sweep(&self) {
+        let snapshot = self.snapshot();
+        let now_ns = self.handle.now().mono_ns;
+        for (slot, pool) in self.pools.borrow_mut().iter_mut().enumerate() {
+            if let Some(upstream) = snapshot.upstreams.get(slot).and_then(Option::as_ref) {
+                pool.sweep(upstream.keep_alive_ns, now_ns);
+            }
+        }
+        self.owner.borrow_mut().sweep(self.now());
+    }
+
+    /// The time of this turn.
+    pub(crate) fn now(&self) -> Now {
+        let clock = self.handle.now();
+        Now { mono_ns: clock.mono_ns, unix_ns: clock.unix_ns }
+    }
+
+    /// `Date` of this second (RFC 9110 §5.6.7).
+    pub(crate) fn date(&self) -> [u8; 29] {
+        let unix_s = self.handle.now().unix_ns / 1_000_000_000;
+        let (second, date) = self.date.get();
+        if second == unix_s {
+            return date;
+        }
+        let date = h1::imf_fixdate(unix_s);
+        self.date.set((unix_s, date));
+        date
+    }
+
+    /// The next request's id.
+    pub(crate) fn next_id(&self) -> Option<Id> {
+        self.ids.borrow_mut().next()
+    }
+
+    /// Counts.
+    pub(crate) fn record(&self, event: &Event) {
+        self.counters.borrow_mut().record(event);
+    }
+
+    /// What was counted.
+    pub(crate) fn counters(&self) -> Ref<'_, Counters> {
+        self.counters.borrow()
+    }
+
+    /// Lends what policies spend.
+    pub(crate) fn decide<R>(&self, decision: impl FnOnce(&mut exchange::Lent<'_>) -> R) -> R {
+        let now = self.now();
+        decision(&mut exchange::Lent { now, spendings: &mut self.spendings.borrow_mut() })
+    }
+
+    /// Limits of the codec toward clients: the widest that any route has, so that the route's own policy can answer
+    /// in its dialect; above it the codec refuses.
+    pub(crate) fn request_limits(&self, snapshot: &Snapshot) -> wire::Limits {
+        let head = &snapshot.head;
+        let slack = 2;
+        wire::Limits {
+            head_bytes_max: wire_bound(head.header_bytes_max + head.target_bytes_max, slack, wire::HEAD_BYTES_CAP),
+            target_bytes_max: wire_bound(head.target_bytes_max, slack, wire::HEAD_BYTES_CAP),
+            headers_max: head.headers_max.min(wire::HEADERS_CAP),
+            ..wire::Limits::CLIENT
+        }
+    }
+
+    /// Why a request's body did not pass.
+    pub(crate) fn client_fault(&self, fault: Fault) -> Reason {
+        match fault {
+            Fault::Malformed(error) => {
+                self.record(&Event::Malform { status: error.status(), label: error.as_str() });
+                Reason::BodyMalformed
+            }
+            Fault::TooLarge(max) => Reason::BodyTooLarge { max },
+            Fault::SenderGone | Fault::ReceiverGone => Reason::ClientGone,
+        }
+    }
+
+    /// An empty request with memory from an earlier one.
+    pub(crate) fn request(&self) -> Box<Request> {
+        self.requests.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn recycle_request(&self, mut request: Box<Request>) {
+        let mut kept = self.requests.borrow_mut();
+        if kept.len() < MESSAGES_KEPT_MAX {
+            request.clear();
+            kept.push(request);
+        }
+    }
+
+    /// An empty response with memory from an earlier one.
+    pub(crate) fn response(&self) -> Response {
+        self.responses.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn recycle(&self, mut response: Response) {
+        let mut kept = self.responses.borrow_mut();
+        if kept.len() < MESSAGES_KEPT_MAX {
+            response.clear();
+            kept.push(response);
+        }
+    }
+
+    /// Begins to end: no new connections, each answer says `Connection: close`, idle connections are let go.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+        for (_, waker) in self.idle.borrow_mut().iter_mut() {
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+        }
+        self.wake_if_empty();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Connections of clients.
+    pub(crate) fn open_connections(&self) -> usize {
+        self.open.get()
+    }
+
+    /// Counts a connection for as long as the guard lives.
+    pub(crate) fn open(self: &Rc<Self>, listener: usize) -> Open {
+        self.open.set(self.open.get() + 1);
+        self.record(&Event::Accept { listener: u32::try_from(listener).unwrap_or(u32::MAX) });
+        Open(self.clone())
+    }
+
+    /// Registers a connection that waits for a request.
+    pub(crate) fn idle(self: &Rc<Self>) -> Idle {
+        Idle { key: self.idle.borrow_mut().insert(None), core: self.clone() }
+    }
+
+    /// To be polled until no connection is left.
+    pub(crate) fn is_empty(&self, cx: &Context<'_>) -> bool {
+        *self.empty.borrow_mut() = Some(cx.waker().clone());
+        self.draining.get() && self.open.get() == 0
+    }
+
+    fn wake_if_empty(&self) {
+        if self.draining.get()
+            && self.open.get() == 0
+            && let Some(waker) = self.empty.borrow_mut().take()
+        {
+            waker.wake();
+        }
+    }
+}
+
+fn wire_bound(bytes: u64, slack: u64, cap: usize) -> usize {
+    usize::try_from(bytes.saturating_mul(slack)).unwrap_or(cap).min(cap)
+}
+
+/// An open connection.
+pub(crate) struct Open(Rc<Core>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+        self.0.record(&Event::Close);
+        self.0.wake_if_empty();
+    }
+}
+
+/// A connection that waits for a request.
+pub(crate) struct Idle {
+    core: Rc<Core>,
+    key: usize,
+}
+
+impl Idle {
+    /// Asks to be woken when the node drains.
+    pub(crate) fn wake_on_drain(&mut self, cx: &Context<'_>) {
+        let mut idle = self.core.idle.borrow_mut();
+        match &mut idle[self.key] {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            slot => *slot = Some(cx.waker().clone()),
+        }
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.core.idle.borrow_mut().try_remove(self.key);
+    }
+}

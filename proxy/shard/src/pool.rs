@@ -1,0 +1,120 @@
+//! Connections to backends: which backend takes a call, and which of its connections. Everything here is one core's.
+
+use std::{cell::Cell, net::SocketAddr, rc::Rc};
+
+use snapshot::Upstream;
+
+use crate::{Endpoint, transport::Transport};
+
+/// The connections to one upstream group.
+#[derive(Default)]
+pub(crate) struct Pool {
+    backends: Vec<Backend>,
+    turn: usize,
+    /// This core's own copy, with its own sessions to resume.
+    tls: Option<tls::Client>,
+}
+
+/// One address of the group.
+struct Backend {
+    endpoint: Endpoint,
+    in_flight: Rc<Cell<u32>>,
+    /// Unused connections, the one used last at the end: it is the warmest.
+    idle: Vec<Idle>,
+}
+
+struct Idle {
+    transport: Transport,
+    since_ns: u64,
+}
+
+/// A call's claim on a backend: counted for as long as it is held.
+pub(crate) struct Claim {
+    pub(crate) endpoint: Endpoint,
+    in_flight: Rc<Cell<u32>>,
+}
+
+impl Pool {
+    /// Takes the addresses that a name has now. Connections and counts of those that stay are kept.
+    pub(crate) fn set_endpoints(&mut self, endpoints: &[Endpoint]) {
+        let mut before = std::mem::take(&mut self.backends);
+        self.backends = endpoints
+            .iter()
+            .map(|endpoint| match before.iter().position(|backend| backend.endpoint == *endpoint) {
+                Some(at) => before.swap_remove(at),
+                None => Backend { endpoint: *endpoint, in_flight: Rc::default(), idle: Vec::new() },
+            })
+            .collect();
+    }
+
+    /// Takes the group's TLS settings.
+    pub(crate) fn set_tls(&mut self, tls: Option<&tls::Client>) {
+        self.tls = tls.map(tls::Client::for_core);
+    }
+
+    /// The group's TLS settings, if it has TLS.
+    pub(crate) fn tls(&self) -> Option<tls::Client> {
+        self.tls.clone()
+    }
+
+    /// How many addresses there are.
+    pub(crate) fn len(&self) -> usize {
+        self.backends.len()
+    }
+
+    /// The address with the least in flight that `avoid` does not name; those that are equal take turns.
+    pub(crate) fn claim(&mut self, avoid: &[SocketAddr]) -> Option<Claim> {
+        let count = self.backends.len();
+        self.turn = self.turn.wrapping_add(1);
+        let order = (0..count).map(|offset| &self.backends[(self.turn.wrapping_add(offset)) % count]);
+        let allowed = order.filter(|backend| !avoid.contains(&backend.endpoint.address));
+        let least = allowed.min_by_key(|backend| backend.in_flight.get())?;
+        least.in_flight.set(least.in_flight.get() + 1);
+        Some(Claim { endpoint: least.endpoint, in_flight: least.in_flight.clone() })
+    }
+
+    /// An unused connection to the claimed address that is still good: one on which the backend has ended or spoken
+    /// out of turn is thrown away (rule U6).
+    pub(crate) fn reuse(&mut self, claim: &Claim) -> Option<Transport> {
+        let idle = &mut self.backend(claim.endpoint)?.idle;
+        while let Some(Idle { transport, .. }) = idle.pop() {
+            if is_silent(&transport) {
+                return Some(transport);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose last response was whole, while there is room.
+    pub(crate) fn keep(&mut self, claim: &Claim, transport: Transport, upstream: &Upstream, now_ns: u64) {
+        let kept: usize = self.backends.iter().map(|backend| backend.idle.len()).sum();
+        if kept < upstream.idle_connections_max
+            && let Some(backend) = self.backend(claim.endpoint)
+        {
+            backend.idle.push(Idle { transport, since_ns: now_ns });
+        }
+    }
+
+    /// Closes connections that were unused for too long or that the backend has closed.
+    pub(crate) fn sweep(&mut self, keep_alive_ns: u64, now_ns: u64) {
+        for backend in &mut self.backends {
+            backend.idle.retain(|idle| {
+                now_ns.saturating_sub(idle.since_ns) < keep_alive_ns && is_silent(&idle.transport)
+            });
+        }
+    }
+
+    fn backend(&mut self, endpoint: Endpoint) -> Option<&mut Backend> {
+        self.backends.iter_mut().find(|backend| backend.endpoint == endpoint)
+    }
+}
+
+fn is_silent(transport: &Transport) -> bool {
+    matches!(transport.try_receive(|_| (0, ())), Ok(None))
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.in_flight.set(self.in_flight.get() - 1);
+    }
+}

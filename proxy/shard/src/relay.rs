@@ -1,0 +1,185 @@
+//! Moving bodies: from the client to the backend, from the backend to the client. Each step copies once, from the
+//! receive queue of one side to the send queue of the other, and waits while the other side is slow, so that a body
+//! of any length takes a bounded amount of memory. Each step is whole in itself: dropping the future loses nothing.
+
+use std::cell::{Cell, RefCell};
+
+use bytes::{Bytes, BytesMut};
+use runtime::{Alarm, Handle, Received};
+use wire::h1::{self, BodyDecoder, BodyLength};
+
+use crate::transport::Transport;
+
+/// Above so many unsent bytes the other side is not read.
+const UNSENT_BYTES_HIGH: usize = 256 << 10;
+
+/// Why a body did not pass whole.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The sender broke the framing.
+    Malformed(wire::Error),
+    /// The sender went away, or the connection failed.
+    SenderGone,
+    /// The receiver went away.
+    ReceiverGone,
+    /// It grew longer than this.
+    TooLarge(u64),
+}
+
+/// A body on its way.
+pub(crate) struct Relay {
+    decoder: RefCell<BodyDecoder>,
+    /// Framed anew as chunks, since its length is not known beforehand.
+    chunked: bool,
+    bytes: Cell<u64>,
+    bytes_max: Cell<u64>,
+    tap: RefCell<Option<Tap>>,
+}
+
+/// A copy of what passes.
+struct Tap {
+    bytes: BytesMut,
+    bytes_max: usize,
+}
+
+impl Relay {
+    /// A body framed in this way, to be sent in chunks or as it is.
+    pub(crate) fn new(length: BodyLength, chunked: bool) -> Self {
+        let decoder = RefCell::new(BodyDecoder::new(length));
+        Self { decoder, chunked, bytes: Cell::new(0), bytes_max: Cell::new(u64::MAX), tap: RefCell::new(None) }
+    }
+
+    /// Longer than this is a fault.
+    pub(crate) fn limit(&self, bytes_max: u64) {
+        self.bytes_max.set(bytes_max);
+    }
+
+    /// Keeps a copy of the body, unless it grows longer than this.
+    pub(crate) fn tap(&self, bytes_max: usize) {
+        *self.tap.borrow_mut() = Some(Tap { bytes: BytesMut::new(), bytes_max });
+    }
+
+    /// The copy, if it is whole.
+    pub(crate) fn tapped(&self) -> Option<Bytes> {
+        let tap = self.tap.borrow_mut().take().filter(|_| self.is_done());
+        tap.map(|tap| tap.bytes.freeze())
+    }
+
+    /// Whether all of it has been read.
+    pub(crate) fn is_done(&self) -> bool {
+        self.decoder.borrow().is_done()
+    }
+
+    /// Bytes of the body that have passed.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// Moves what is left. The alarm is put off by `idle_ns` with every step.
+    pub(crate) async fn run(
+        &self,
+        from: &Transport,
+        to: &Transport,
+        handle: &Handle,
+        alarm: &Alarm,
+        idle_ns: u64,
+    ) -> Result<(), Fault> {
+        while !self.is_done() {
+            match from.receive(|received| self.step(received, to)).await {
+                Ok(Received::Bytes(Ok(()))) => {}
+                Ok(Received::Bytes(Err(fault))) => return Err(fault),
+                Ok(Received::End) => self.end(to)?,
+                // A failed connection ends no body.
+                Err(_) => return Err(Fault::SenderGone),
+            }
+            alarm.set(handle.now().mono_ns.saturating_add(idle_ns));
+            to.sent_below(UNSENT_BYTES_HIGH).await.map_err(|_| Fault::ReceiverGone)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is left and throws it away, up to a number of bytes; true when the end was reached.
+    pub(crate) async fn discard(&self, from: &Transport, bytes_max: usize) -> bool {
+        let mut bytes = 0;
+        while !self.is_done() && bytes <= bytes_max {
+            let received = from.receive(|received| {
+                let (consumed, ok) = self.skip(received);
+                (consumed, ok.then_some(consumed))
+            });
+            match received.await {
+                Ok(Received::Bytes(Some(consumed))) => bytes += consumed,
+                Ok(Received::Bytes(None) | Received::End) | Err(_) => return false,
+            }
+        }
+        self.is_done()
+    }
+
+    fn skip(&self, received: &[u8]) -> (usize, bool) {
+        let mut decoder = self.decoder.borrow_mut();
+        let mut taken = 0;
+        while taken < received.len() {
+            let Ok(piece) = decoder.decode(&received[taken..]) else { return (received.len(), false) };
+            taken += piece.consumed;
+            if piece.done || piece.consumed == 0 {
+                break;
+            }
+        }
+        (taken, true)
+    }
+
+    /// Moves what of these bytes belongs to the body; says how many do.
+    fn step(&self, received: &[u8], to: &Transport) -> (usize, Result<(), Fault>) {
+        let mut decoder = self.decoder.borrow_mut();
+        let mut taken = 0;
+        loop {
+            let piece = match decoder.decode(&received[taken..]) {
+                Ok(piece) => piece,
+                Err(error) => return (received.len(), Err(Fault::Malformed(error))),
+            };
+            taken += piece.consumed;
+            if !piece.data.is_empty() {
+                let bytes = self.bytes.get() + piece.data.len() as u64;
+                if bytes > self.bytes_max.get() {
+                    return (received.len(), Err(Fault::TooLarge(self.bytes_max.get())));
+                }
+                self.bytes.set(bytes);
+                self.pass(piece.data, to);
+            }
+            if piece.done {
+                self.close(to);
+            }
+            if piece.done || piece.consumed == 0 || taken == received.len() {
+                return (taken, Ok(()));
+            }
+        }
+    }
+
+    fn pass(&self, data: &[u8], to: &Transport) {
+        let mut tap = self.tap.borrow_mut();
+        match tap.as_mut() {
+            Some(copy) if copy.bytes.len() + data.len() <= copy.bytes_max => copy.bytes.extend_from_slice(data),
+            Some(_) => *tap = None,
+            None => {}
+        }
+        to.write(|out| {
+            if self.chunked {
+                h1::encode_chunk(data, out);
+            } else {
+                out.extend_from_slice(data);
+            }
+        });
+    }
+
+    fn close(&self, to: &Transport) {
+        if self.chunked {
+            to.write(h1::encode_last_chunk);
+        }
+    }
+
+    /// The sender's end: right for a body that ends with the connection, a cut for all others.
+    fn end(&self, to: &Transport) -> Result<(), Fault> {
+        self.decoder.borrow_mut().at_eof().map_err(|_| Fault::SenderGone)?;
+        self.close(to);
+        Ok(())
+    }
+}

@@ -1,0 +1,395 @@
+//! One request on a connection, from its first byte to its last: head → exchange → answer → body. The order of the
+//! policies and of what stands behind them is `exchange`'s; here are the bytes before and after it.
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    rc::Rc,
+};
+
+use bytes::Bytes;
+use exchange::{Facts, Served, exchange};
+use message::{Body, Length, Now, Reason, Request, Response, Scheme};
+use policy::{Answer, Question};
+use runtime::Received;
+use snapshot::{Route, Snapshot};
+use telemetry::Event;
+use wire::h1::{self, BodyLength, RequestFraming, ResponseBody, ResponseKind, ResponseOptions};
+
+use crate::{
+    access,
+    backend::{Caller, Live},
+    connection::Connection,
+    core::Core,
+    head,
+    owner::Fill,
+    race::{First, race},
+    relay::{Fault, Relay},
+    tunnel::tunnel,
+};
+
+/// Bodies up to this length are put beside their head, in one send; longer ones are shared with it.
+const ADJACENT_BYTES_MAX: usize = 16 << 10;
+
+/// What of an unread body is read and thrown away to keep the connection; with more to come it is closed.
+const DISCARD_BYTES_MAX: usize = 64 << 10;
+
+/// What comes after a request.
+pub(crate) enum After {
+    /// The next one.
+    Next,
+    /// The end, once what was sent has arrived.
+    Close,
+    /// The end at once: an answer could not be finished, and must not look as if it was.
+    Cut,
+}
+
+/// One request under way, as [`exchange::Core`].
+struct Call<'a> {
+    core: &'a Rc<Core>,
+    snapshot: &'a Snapshot,
+    connection: &'a Connection,
+    upload: Option<&'a Relay>,
+    expects_continue: &'a Cell<bool>,
+    live: RefCell<Option<Live>>,
+    fill: RefCell<Option<Fill>>,
+}
+
+/// What the access log and the metrics want to know in the end.
+pub(crate) struct Account<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) host: &'a str,
+    pub(crate) method_path: (&'a str, &'a str),
+    pub(crate) facts: &'a Facts<'a>,
+    pub(crate) served: &'a Served<'a>,
+    pub(crate) begun: Now,
+    pub(crate) ended: Now,
+    pub(crate) status: u16,
+    pub(crate) response_bytes: u64,
+    pub(crate) request_bytes: u64,
+}
+
+/// Serves one request.
+pub(crate) async fn serve(core: &Rc<Core>, connection: &Connection) -> After {
+    let snapshot = core.snapshot();
+    let mut request = core.request();
+    let after = match read_head(core, &snapshot, connection, &mut request).await {
+        Ok(framing) => {
+            request.scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
+            answer(core, &snapshot, connection, &mut request, framing).await
+        }
+        Err(after) => after,
+    };
+    core.recycle_request(request);
+    after
+}
+
+/// Reads the head, or answers what is wrong with it and ends the connection: after a framing fault nobody can say
+/// where the next request begins.
+async fn read_head(
+    core: &Rc<Core>,
+    snapshot: &Snapshot,
+    connection: &Connection,
+    request: &mut Request,
+) -> Result<RequestFraming, After> {
+    let Connection { transport, alarm, .. } = connection;
+    let limits = core.request_limits(snapshot);
+    let mut buffer = core.handle.buffer();
+    alarm.set(core.handle.now().mono_ns.saturating_add(snapshot.timeouts.head_ns));
+    let reading = async {
+        loop {
+            let received = transport.receive(|received| {
+                head::gather(received, &mut buffer, limits.head_bytes_max, |input| {
+                    h1::decode_request(input, &limits, snapshot.path_rules, request)
+                })
+            });
+            match received.await {
+                Ok(Received::Bytes(Ok(None))) => {}
+                Ok(Received::Bytes(Ok(Some(framing)))) => return Ok(framing),
+                Ok(Received::Bytes(Err(error))) => return Err(Some((error.status(), error.as_str()))),
+                Ok(Received::End) | Err(_) => return Err(None),
+            }
+        }
+    };
+    let read = alarm.guard(reading).await;
+    let nothing_came = buffer.is_empty();
+    core.handle.recycle(buffer);
+    let refused = match read {
+        Ok(Ok(framing)) => return Ok(framing),
+        Ok(Err(Some(refused))) => refused,
+        Ok(Err(None)) => return Err(After::Cut),
+        Err(_) if nothing_came => return Err(After::Close),
+        Err(_) => (408, "head_timed_out"),
+    };
+    let (status, label) = refused;
+    core.record(&Event::Malform { status, label });
+    let message = format!("{{\"message\":\"{}\"}}", message::reason_phrase(status));
+    let response = Response::with_body(status, "application/json", Bytes::from(message));
+    send(core, connection, &response, request, true, &Sent::whole(&response, request));
+    Err(After::Close)
+}
+
+/// From the head to the last byte of the answer.
+async fn answer(
+    core: &Rc<Core>,
+    snapshot: &Snapshot,
+    connection: &Connection,
+    request: &mut Request,
+    framing: RequestFraming,
+) -> After {
+    let begun = core.now();
+    let id = core.next_id();
+    let facts = facts(snapshot, connection, request, id.as_ref().map_or("", |id| id.as_str()));
+    let upload = match request.body {
+        Body::Stream(length) => Some(Relay::new(framing.body, length == Length::Unknown)),
+        Body::Empty | Body::Whole(_) => None,
+    };
+    let logged = snapshot.access_log.is_some();
+    // What the integration rewrites, the log wants as it was.
+    let asked = logged.then(|| (request.authority.host().to_owned(), request.target.path().to_owned()));
+    let expects_continue = Cell::new(framing.expect_continue);
+    let call = Call {
+        core,
+        snapshot,
+        connection,
+        upload: upload.as_ref(),
+        expects_continue: &expects_continue,
+        live: RefCell::new(None),
+        fill: RefCell::new(None),
+    };
+    let mut served = if is_misdirected(connection, request) {
+        Served::misdirected(&facts)
+    } else {
+        exchange(snapshot, request, &facts, &call).await
+    };
+    let Call { live, fill, .. } = call;
+    let (live, fill) = (live.into_inner(), fill.into_inner());
+    let way = Way { core, snapshot, connection, request, upload: upload.as_ref(), keep_alive: framing.keep_alive };
+    let (after, sent_bytes) = match live {
+        Some(live) if live.framing.kind == ResponseKind::SwitchingProtocols => way.switch(&served, live).await,
+        Some(live) => way.stream(&mut served, live, fill, expects_continue.get()).await,
+        None => {
+            // Dropping the fill, if there is one, hands it to the next who waits.
+            drop(fill);
+            way.whole(&served, expects_continue.get()).await
+        }
+    };
+    let ended = core.now();
+    let (host, path) = asked.as_ref().map_or(("", ""), |(host, path)| (host, path));
+    let account = Account {
+        request,
+        host,
+        method_path: (request.method.as_str(), path),
+        facts: &facts,
+        served: &served,
+        begun,
+        ended,
+        status: served.response.status,
+        response_bytes: sent_bytes,
+        request_bytes: upload.as_ref().map_or(0, Relay::bytes),
+    };
+    access::record(core, snapshot, &account);
+    core.recycle(served.response);
+    after
+}
+
+/// What is known of a request beside its head.
+fn facts<'a>(snapshot: &Snapshot, connection: &Connection, request: &Request, request_id: &'a str) -> Facts<'a> {
+    let peer = connection.peer.ip().to_canonical();
+    let trusted = snapshot.client.is_trusted(peer);
+    let client = if trusted { snapshot.client.client(peer, &request.headers) } else { peer };
+    Facts { peer, client, trusted, port: connection.port, request_id }
+}
+
+/// A connection that was made for one virtual server asks nothing of another (RFC 9110 §15.5.20).
+fn is_misdirected(connection: &Connection, request: &Request) -> bool {
+    let (Some(server), Some(session)) = (&connection.tls, connection.transport.session()) else { return false };
+    let session = session.borrow();
+    session.sni().is_some() && !server.same_virtual_server(session.sni(), request.authority.host())
+}
+
+/// How an answer is framed.
+struct Sent {
+    body: ResponseBody,
+    bytes: Option<Bytes>,
+}
+
+impl Sent {
+    fn whole(response: &Response, request: &Request) -> Self {
+        let bytes = match &response.body {
+            Body::Whole(bytes) => bytes.clone(),
+            Body::Empty | Body::Stream(_) => Bytes::new(),
+        };
+        let length = BodyLength::Known(bytes.len() as u64);
+        let body = ResponseBody::choose(&request.method, request.version, response, length);
+        let bytes = matches!(body, ResponseBody::Known(_)).then_some(bytes);
+        Self { body, bytes }
+    }
+}
+
+/// Puts head and whole body into the send queue. Returns the body's bytes.
+fn send(
+    core: &Core,
+    connection: &Connection,
+    response: &Response,
+    request: &Request,
+    close: bool,
+    sent: &Sent,
+) -> u64 {
+    let date = core.date();
+    let options = ResponseOptions { version: request.version, close, body: sent.body, date: &date };
+    let adjacent = sent.bytes.as_ref().filter(|bytes| bytes.len() <= ADJACENT_BYTES_MAX);
+    connection.transport.write(|out| {
+        h1::encode_response(response, &options, out);
+        if let Some(bytes) = adjacent {
+            out.extend_from_slice(bytes);
+        }
+    });
+    if let (Some(bytes), None) = (&sent.bytes, adjacent) {
+        connection.transport.write_shared(bytes.clone());
+    }
+    sent.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)
+}
+
+/// The way of an answer to its client.
+struct Way<'a> {
+    core: &'a Rc<Core>,
+    snapshot: &'a Snapshot,
+    connection: &'a Connection,
+    request: &'a Request,
+    upload: Option<&'a Relay>,
+    keep_alive: bool,
+}
+
+impl Way<'_> {
+    /// An answer that is all there.
+    async fn whole(&self, served: &Served<'_>, unasked_body: bool) -> (After, u64) {
+        let close = self.closes(unasked_body);
+        let sent = Sent::whole(&served.response, self.request);
+        let bytes = send(self.core, self.connection, &served.response, self.request, close, &sent);
+        (self.settle(close).await, bytes)
+    }
+
+    /// An answer whose body comes from the backend.
+    async fn stream(
+        &self,
+        served: &mut Served<'_>,
+        live: Live,
+        fill: Option<Fill>,
+        unasked_body: bool,
+    ) -> (After, u64) {
+        let body = match &served.response.body {
+            // A policy put another body in its place: the backend's is not wanted.
+            Body::Whole(_) => return self.whole(served, unasked_body).await,
+            Body::Empty | Body::Stream(_) => live.framing.body,
+        };
+        let Request { method, version, .. } = self.request;
+        let framed = ResponseBody::choose(method, *version, &served.response, body);
+        let close = self.closes(unasked_body) || framed == ResponseBody::UntilClose;
+        send(self.core, self.connection, &served.response, self.request, close, &Sent { body: framed, bytes: None });
+        let relay = Relay::new(body, framed == ResponseBody::Chunked);
+        if let (Some(keep), Some(_)) = (&served.keep, &fill) {
+            relay.tap(usize::try_from(keep.body_bytes_max()).unwrap_or(usize::MAX));
+        }
+        let passed = self.pass(&live, &relay).await;
+        let bytes = relay.bytes();
+        if passed.is_err() {
+            return (After::Cut, bytes);
+        }
+        if let (Some(fill), keep) = (fill, served.keep.take()) {
+            fill.settle(keep, relay.tapped());
+        }
+        self.core.release(live, self.snapshot, self.upload.is_none_or(Relay::is_done));
+        (self.settle(close).await, bytes)
+    }
+
+    /// Moves the answer's body, and what is left of the request's, until the answer is whole.
+    async fn pass(&self, live: &Live, relay: &Relay) -> Result<(), Fault> {
+        let Self { core, snapshot, connection, upload, .. } = self;
+        let Connection { transport: client, alarm, .. } = connection;
+        let upstream = snapshot.upstream(live.slot);
+        let idle_ns = upstream.map_or(snapshot.timeouts.body_idle_ns, |upstream| upstream.idle_timeout_ns);
+        alarm.set(core.handle.now().mono_ns.saturating_add(idle_ns));
+        let handle = &core.handle;
+        let passing = async {
+            let mut down = pin!(relay.run(&live.transport, client, handle, alarm, idle_ns));
+            let Some(upload) = upload.filter(|upload| !upload.is_done()) else { return down.await };
+            let mut up = pin!(upload.run(client, &live.transport, handle, alarm, idle_ns));
+            match race(down.as_mut(), up.as_mut()).await {
+                First::Left(passed) => passed,
+                // Whether the rest of the request arrived or not, the answer goes on.
+                First::Right(_) => down.await,
+            }
+        };
+        alarm.guard(passing).await.unwrap_or(Err(Fault::SenderGone))
+    }
+
+    /// `101`: from here on the bytes are the two sides' own affair.
+    async fn switch(&self, served: &Served<'_>, live: Live) -> (After, u64) {
+        let Connection { transport, alarm, .. } = self.connection;
+        let protocol = live.framing.upgrade.as_deref().or(self.request.upgrade.as_deref()).unwrap_or_default();
+        transport.write(|out| h1::encode_switching(&served.response, protocol, out));
+        tunnel(transport, &live.transport, &self.core.handle, alarm).await;
+        (After::Close, 0)
+    }
+
+    /// Whether the connection can't be kept after this answer, which is said in its head: the client wants it so, the
+    /// node drains, or what is left of the request's body is not worth reading.
+    fn closes(&self, unasked_body: bool) -> bool {
+        let unread = self.upload.filter(|upload| !upload.is_done());
+        let left = unread.map(|upload| self.request.body.length().map(|length| length.saturating_sub(upload.bytes())));
+        let too_much = match left {
+            None => false,
+            Some(None) => true,
+            Some(Some(bytes)) => bytes > DISCARD_BYTES_MAX as u64 || unasked_body,
+        };
+        !self.keep_alive || self.core.is_draining() || too_much
+    }
+
+    /// Reads what is left of the request's body, so that the next request is found (bug 1).
+    async fn settle(&self, close: bool) -> After {
+        if close {
+            return After::Close;
+        }
+        let Some(upload) = self.upload.filter(|upload| !upload.is_done()) else { return After::Next };
+        let Connection { transport, alarm, .. } = self.connection;
+        alarm.set(self.core.handle.now().mono_ns.saturating_add(self.snapshot.timeouts.body_idle_ns));
+        match alarm.guard(upload.discard(transport, DISCARD_BYTES_MAX)).await {
+            Ok(true) => After::Next,
+            Ok(false) | Err(_) => After::Close,
+        }
+    }
+}
+
+impl exchange::Core for Call<'_> {
+    fn decide<R>(&self, decision: impl FnOnce(&mut exchange::Lent<'_>) -> R) -> R {
+        self.core.decide(decision)
+    }
+
+    async fn ask(&self, question: Question) -> Answer {
+        match question {
+            Question::Cache(lookup) => {
+                let (found, fill) = self.core.look_up(lookup, &self.connection.alarm).await;
+                *self.fill.borrow_mut() = fill;
+                Answer::Cache(found)
+            }
+        }
+    }
+
+    async fn call(&self, route: &Route, upstream: u32, request: &mut Request) -> Result<Response, Reason> {
+        if let Some(upload) = self.upload {
+            upload.limit(route.body_bytes_max);
+        }
+        let caller = Caller {
+            core: self.core,
+            snapshot: self.snapshot,
+            client: &self.connection.transport,
+            alarm: &self.connection.alarm,
+            upload: self.upload,
+            expects_continue: self.expects_continue,
+        };
+        let (live, response) = caller.call(upstream, request).await?;
+        *self.live.borrow_mut() = Some(live);
+        Ok(response)
+    }
+}

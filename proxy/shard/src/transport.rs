@@ -1,0 +1,198 @@
+//! A connection's bytes, plain or through TLS: the rest of the shard does not see which.
+
+use std::{
+    cell::RefCell,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use runtime::{Handle, Received, Stream};
+use tls::Session;
+
+/// One end of a connection.
+pub(crate) struct Transport {
+    stream: Stream,
+    handle: Handle,
+    session: Option<Box<RefCell<Session>>>,
+}
+
+impl Transport {
+    /// Plain.
+    pub(crate) fn plain(handle: &Handle, stream: Stream) -> Self {
+        Self { stream, handle: handle.clone(), session: None }
+    }
+
+    /// A client's, over TLS; [`Transport::handshake`] comes next.
+    pub(crate) fn server(handle: &Handle, stream: Stream, server: &Arc<tls::Server>) -> Self {
+        let session = Some(Box::new(RefCell::new(Session::server(server))));
+        Self { stream, handle: handle.clone(), session }
+    }
+
+    /// A backend's, over TLS; [`Transport::handshake`] comes next.
+    pub(crate) fn client(
+        handle: &Handle,
+        stream: Stream,
+        client: &tls::Client,
+        server_name: &str,
+    ) -> io::Result<Self> {
+        let session = Session::client(client, server_name).map_err(io::Error::other)?;
+        Ok(Self { stream, handle: handle.clone(), session: Some(Box::new(RefCell::new(session))) })
+    }
+
+    /// The TLS session, if there is one.
+    pub(crate) fn session(&self) -> Option<&RefCell<Session>> {
+        self.session.as_deref()
+    }
+
+    /// Our end.
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
+    /// Carries the handshake to its end.
+    pub(crate) async fn handshake(&self) -> io::Result<()> {
+        let Some(session) = self.session() else { return Ok(()) };
+        self.seal(session);
+        while !session.borrow().handshake_done() {
+            self.feed(session).await?;
+        }
+        Ok(())
+    }
+
+    /// Lends one run of received bytes; `take` says how many it took. What it leaves stays.
+    /// Dropping the future loses nothing.
+    pub(crate) async fn receive<R>(&self, take: impl FnOnce(&[u8]) -> (usize, R)) -> io::Result<Received<R>> {
+        let Some(session) = self.session() else { return self.stream.receive(take).await };
+        let mut take = Some(take);
+        loop {
+            if let Some(taken) = self.opened(session, &mut take) {
+                return Ok(taken);
+            }
+            self.feed(session).await?;
+        }
+    }
+
+    /// The same if there are bytes or the end is reached now.
+    pub(crate) fn try_receive<R>(
+        &self,
+        take: impl FnOnce(&[u8]) -> (usize, R),
+    ) -> io::Result<Option<Received<R>>> {
+        let Some(session) = self.session() else { return self.stream.try_receive(take) };
+        let mut take = Some(take);
+        loop {
+            if let Some(taken) = self.opened(session, &mut take) {
+                return Ok(Some(taken));
+            }
+            match self.stream.try_receive(|cipher| open(session, cipher))? {
+                None => return Ok(None),
+                Some(Received::End) => return Ok(Some(Received::End)),
+                Some(Received::Bytes(fed)) => self.settle(session, fed)?,
+            }
+        }
+    }
+
+    /// Ready when bytes, the end or an error may be there.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let opened = self.session().is_some_and(|session| {
+            let mut session = session.borrow_mut();
+            session.is_closed() || session.plain(|_| (0, ())).is_some()
+        });
+        if opened { Poll::Ready(Ok(())) } else { self.stream.poll_readable(cx) }
+    }
+
+    /// Appends to what is sent at the end of this turn.
+    pub(crate) fn write(&self, fill: impl FnOnce(&mut Vec<u8>)) {
+        let Some(session) = self.session() else { return self.stream.write(fill) };
+        let mut plain = self.handle.buffer();
+        fill(&mut plain);
+        session.borrow_mut().write(&plain);
+        self.handle.recycle(plain);
+        self.seal(session);
+    }
+
+    /// The same with bytes that others hold too: they are not copied if the connection is plain.
+    pub(crate) fn write_shared(&self, bytes: Bytes) {
+        match self.session() {
+            None => self.stream.write_shared(bytes),
+            Some(session) => {
+                session.borrow_mut().write(&bytes);
+                self.seal(session);
+            }
+        }
+    }
+
+    /// Waits until fewer than so many bytes are unsent.
+    pub(crate) async fn sent_below(&self, bytes: usize) -> io::Result<()> {
+        self.stream.sent_below(bytes).await
+    }
+
+    /// Says that no more will be sent, once what was written is.
+    pub(crate) fn finish(&self) {
+        if let Some(session) = self.session() {
+            session.borrow_mut().close();
+            self.seal(session);
+        }
+        self.stream.shutdown_write();
+    }
+
+    /// Throws away what still comes, up to a number of bytes; true when the end was reached.
+    pub(crate) async fn discard(&self, bytes_max: usize) -> bool {
+        let mut bytes = 0;
+        while bytes <= bytes_max {
+            match self.stream.receive(|received| (received.len(), received.len())).await {
+                Ok(Received::Bytes(received)) => bytes += received,
+                Ok(Received::End) | Err(_) => return true,
+            }
+        }
+        false
+    }
+
+    fn opened<R, F>(&self, session: &RefCell<Session>, take: &mut Option<F>) -> Option<Received<R>>
+    where
+        F: FnOnce(&[u8]) -> (usize, R),
+    {
+        let mut session = session.borrow_mut();
+        let taken = session.plain(|plain| {
+            // Called at most once, and only when there are bytes.
+            let Some(take) = take.take() else { return (0, None) };
+            let (bytes, taken) = take(plain);
+            (bytes, Some(taken))
+        });
+        match taken.flatten() {
+            Some(taken) => Some(Received::Bytes(taken)),
+            None if session.is_closed() => Some(Received::End),
+            None => None,
+        }
+    }
+
+    /// Waits for cipher bytes and opens them.
+    async fn feed(&self, session: &RefCell<Session>) -> io::Result<()> {
+        match self.stream.receive(|cipher| open(session, cipher)).await? {
+            Received::Bytes(fed) => self.settle(session, fed),
+            // Without close_notify an end may be a cut: framed bodies notice, all others do not trust it.
+            Received::End => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    fn settle(&self, session: &RefCell<Session>, fed: Result<(), tls::Error>) -> io::Result<()> {
+        self.seal(session);
+        fed.map_err(io::Error::other)
+    }
+
+    /// Hands sealed bytes (alerts and handshake messages too) to the send queue.
+    fn seal(&self, session: &RefCell<Session>) {
+        self.stream.write(|out| {
+            session.borrow_mut().drain(out);
+        });
+    }
+}
+
+fn open(session: &RefCell<Session>, cipher: &[u8]) -> (usize, Result<(), tls::Error>) {
+    match session.borrow_mut().feed(cipher) {
+        Ok(bytes) => (bytes, Ok(())),
+        Err(error) => (cipher.len(), Err(error)),
+    }
+}
