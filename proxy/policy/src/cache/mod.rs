@@ -1,10 +1,330 @@
-//! Cache.
-/// x
+//! The response cache (rows 82–89). The policy, in this file, says which requests may be answered from it and which
+//! responses may be kept; [`Store`] keeps them, one on each core for the keys which that core owns.
+//! The policy does not know who owns a key, nor how a body travels: it asks the outside for an entry, and leaves in its
+//! [`Slot`] what is to become of the response.
+//!
+//! REST APIs follow AWS to the letter: the key is what was declared and nothing else, what the backend says about caching
+//! does not count, cookies and credentials make no difference. Elsewhere the cache is a shared cache of RFC 9111 with a
+//! TTL for its upper bound: requests with credentials pass, as do ranges, bodies and upgrades, and what the backend marks
+//! as private, varying beyond the key, or setting cookies is not kept. (AWS's HTTP APIs have no cache; ours follows the
+//! RFC there.)
+
+mod directives;
+mod flight;
+mod key;
+mod s3_fifo;
+mod store;
+mod stored;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use message::{Body, Dialect, Field, Headers, Method, Name, Request, Response};
+
+use crate::{Answer, Context, Policy, Question, Slot, Verdict};
+
+pub use flight::{FLIGHTS_MAX, LEASE_NS, LeaseId, Ticket, WAITERS_PER_KEY_MAX};
+pub use key::{Key, KeyPart};
+pub use store::{Lookup, Mode, Outcome, Stats, Store};
+pub use stored::{Keep, Stored};
+
+/// The longest TTL (row 83).
+pub const TTL_MAX: Duration = Duration::from_secs(3_600);
+
+/// What an operator may say about a route's cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Whose rules apply.
+    pub dialect: Dialect,
+    /// API, stage and route; part of every key. End each of them with a delimiter, so that [`Store::flush`] can tell a
+    /// stage `v1` from a stage `v10`.
+    pub identity: String,
+    /// How long an entry lives at most; nothing is cached when it is zero (row 83).
+    pub ttl: Duration,
+    /// What tells two entries of the route apart. `None`: for REST nothing but the method (row 85), else path, query
+    /// and the headers that backends commonly look at. Except for REST, scheme and authority always do.
+    pub key: Option<Vec<KeyPart>>,
+    /// Methods that are cached (row 84). Except for REST, `HEAD` is answered from the entries of `GET` if that is here.
+    pub methods: Vec<Method>,
+    /// Whether a client's `Cache-Control: max-age=0` fetches anew (row 86).
+    pub client_invalidation: bool,
+    /// The longest body that is kept (row 87).
+    pub body_bytes_max: u64,
+}
+
+/// Why settings were refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Entries of different routes would have the same keys.
+    #[error("the cache has no identity")]
+    NoIdentity,
+    /// Beyond AWS's bound.
+    #[error("the TTL of {ttl_s} s is longer than 3600 s")]
+    TtlTooLong {
+        /// What was asked for, in seconds.
+        ttl_s: u64,
+    },
+    /// A method whose meaning a cache would change.
+    #[error("responses to {method} cannot be cached")]
+    MethodNotCacheable {
+        /// The method.
+        method: String,
+    },
+    /// A declared key part has no name.
+    #[error("a part of the cache key has no name")]
+    NamelessPart,
+}
+
+/// The reply to a look-up.
 #[derive(Debug)]
-pub struct Lookup;
-/// x
+pub enum Found {
+    /// There is an entry.
+    Hit(Arc<Stored>),
+    /// There is none, and it falls to this request to fetch one.
+    Fill(Ticket),
+    /// Go yourself; what comes back is not for the cache.
+    Pass,
+}
+
+/// What is to become of the response. It is found in the policy's [`Slot`] after `on_response`, and whoever runs the
+/// request gives the ticket in it back to the owner: if the request dies before its end, by `abandon`.
 #[derive(Debug)]
-pub struct Found;
-/// x
+pub enum Fate {
+    /// Not known yet: the response has not come.
+    Fill(Ticket),
+    /// Kept: push the body as it passes, then `finish` and `fill`.
+    Keep(Box<Keep>),
+    /// Not kept: `decline`.
+    Decline {
+        /// The right to give back.
+        ticket: Ticket,
+        /// Whether the next one is likely not to be kept either: the backend forbids it, and is not just failing.
+        lasting: bool,
+    },
+}
+
+/// The cache of one route.
 #[derive(Debug)]
-pub struct Fate;
+pub struct Cache {
+    recipe: key::Recipe,
+    dialect: Dialect,
+    ttl: Duration,
+    methods: Vec<Method>,
+    client_invalidation: bool,
+    body_bytes_max: u64,
+}
+
+impl Cache {
+    /// Checks the settings.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        if settings.identity.is_empty() {
+            return Err(Error::NoIdentity);
+        }
+        if settings.ttl > TTL_MAX {
+            return Err(Error::TtlTooLong { ttl_s: settings.ttl.as_secs() });
+        }
+        if let Some(method) = settings.methods.iter().find(|method| is_never_cached(method)) {
+            return Err(Error::MethodNotCacheable { method: method.as_str().to_owned() });
+        }
+        let is_nameless = |part: &KeyPart| match part {
+            KeyPart::Query(name) | KeyPart::Header(name) => name.is_empty(),
+            KeyPart::Path(_) => false,
+        };
+        if settings.key.iter().flatten().any(is_nameless) {
+            return Err(Error::NamelessPart);
+        }
+        Ok(Self {
+            recipe: key::Recipe::new(&settings.identity, settings.dialect, settings.key.clone()),
+            dialect: settings.dialect,
+            ttl: settings.ttl,
+            methods: settings.methods.clone(),
+            client_invalidation: settings.client_invalidation,
+            body_bytes_max: settings.body_bytes_max,
+        })
+    }
+
+    /// Whether the request has nothing to do with the cache.
+    fn passes(&self, request: &Request) -> bool {
+        let is_listed = match request.method {
+            Method::Head => self.dialect != Dialect::Rest && self.methods.contains(&Method::Get),
+            _ => self.methods.contains(&request.method),
+        };
+        !is_listed
+            || self.ttl.is_zero()
+            || request.upgrade.is_some()
+            || (self.dialect != Dialect::Rest && self.is_personal_or_partial(request))
+    }
+
+    /// Whether the answer may be meant for this client alone, for a part, or for something the key does not tell.
+    fn is_personal_or_partial(&self, request: &Request) -> bool {
+        request.body.length() != Some(0)
+            || request.headers.iter().any(|field| match field.name {
+                Name::Authorization => !self.recipe.has_header(field.text),
+                // Whoever declares a key has said that these do not matter, or that they do.
+                Name::Cookie | Name::XApiKey => !self.recipe.is_declared(),
+                Name::Range => true,
+                Name::Other => is_one_of(&PASSING_HEADERS, field.text),
+                _ => false,
+            })
+    }
+
+    /// How long a response may be kept, in nanoseconds; `None` if not at all.
+    fn freshness_ns(&self, response: &Response, now_unix_ns: u64) -> Option<u64> {
+        let is_right_size = response.body.length().is_none_or(|bytes| bytes <= self.body_bytes_max);
+        if !is_storable_status(response.status) || !is_right_size {
+            return None;
+        }
+        let ttl = match self.dialect {
+            Dialect::Rest => self.ttl,
+            Dialect::Proxy | Dialect::Http => {
+                let headers = &response.headers;
+                let is_personal =
+                    headers.get(Name::SetCookie).is_some() || directives::forbids_storing(headers);
+                if is_personal || !self.varies_by_key(headers) {
+                    return None;
+                }
+                directives::freshness(headers, now_unix_ns).map_or(self.ttl, |backend| backend.min(self.ttl))
+            }
+        };
+        // At most 3,600 s: far below what 64 bits hold.
+        (!ttl.is_zero()).then_some(ttl.as_nanos() as u64)
+    }
+
+    /// Whether all that the response varies by is in the key.
+    fn varies_by_key(&self, headers: &Headers) -> bool {
+        headers
+            .iter()
+            .filter(|field| field.name == Name::Vary)
+            .flat_map(|field| directives::list(field.value))
+            .all(|name| {
+                std::str::from_utf8(name).is_ok_and(|name| name != "*" && self.recipe.has_header(name))
+            })
+    }
+
+    /// The answer from an entry.
+    fn answer(&self, request: &Request, stored: &Stored, cx: &Context<'_>) -> Response {
+        let mut response = stored.response();
+        if self.dialect == Dialect::Rest {
+            return response;
+        }
+        if response.status == 200 && is_not_modified(&request.headers, stored.headers()) {
+            response.status = 304;
+            response.body = Body::Empty;
+            response.headers.retain(|field| belongs_to_not_modified(&field));
+        }
+        response.headers.set("Age", stored.age_s(cx.now).to_string().as_bytes());
+        response
+    }
+}
+
+impl Policy for Cache {
+    fn on_request(&self, request: &mut Request, cx: &mut Context<'_>) -> Verdict {
+        if self.passes(request) {
+            return Verdict::Continue;
+        }
+        let refreshes = self.client_invalidation && directives::asks_for_refresh(&request.headers);
+        let mode = match request.method {
+            Method::Head if refreshes => return Verdict::Continue,
+            Method::Head => Mode::Peek,
+            _ if refreshes => Mode::Refresh,
+            _ => Mode::Use,
+        };
+        match self.recipe.key(request, cx.params) {
+            Some(key) => Verdict::Ask(Question::Cache(Lookup { key, mode })),
+            // A variable that the route does not have: no key, no cache.
+            None => Verdict::Continue,
+        }
+    }
+
+    fn on_answer(&self, request: &mut Request, answer: Answer, cx: &mut Context<'_>) -> Verdict {
+        let Answer::Cache(found) = answer;
+        match found {
+            Found::Hit(stored) => Verdict::Answer(self.answer(request, &stored, cx)),
+            Found::Fill(ticket) => {
+                // What is kept must be whole, whatever this client has already.
+                request.headers.retain(|field| !asks_for_less(&field));
+                *cx.slot = Slot::Cache(Fate::Fill(ticket));
+                Verdict::Continue
+            }
+            Found::Pass => Verdict::Continue,
+        }
+    }
+
+    fn on_response(&self, response: &mut Response, cx: &mut Context<'_>) {
+        let ticket = match std::mem::take(cx.slot) {
+            Slot::Cache(Fate::Fill(ticket)) => ticket,
+            other => {
+                *cx.slot = other;
+                return;
+            }
+        };
+        *cx.slot = Slot::Cache(match self.freshness_ns(response, cx.now.unix_ns) {
+            Some(freshness_ns) => {
+                Fate::Keep(Box::new(Keep::new(ticket, response, freshness_ns, self.body_bytes_max, cx.now)))
+            }
+            None => Fate::Decline { ticket, lasting: is_storable_status(response.status) },
+        });
+    }
+}
+
+/// Conditions that only the backend can judge, credentials of a hop, and fields by which some backends serve another
+/// resource or method than the request line says.
+const PASSING_HEADERS: [&str; 9] = [
+    "if-match",
+    "if-range",
+    "if-unmodified-since",
+    "proxy-authorization",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+fn is_one_of(list: &[&str], text: &str) -> bool {
+    list.iter().any(|own| own.eq_ignore_ascii_case(text))
+}
+
+fn is_never_cached(method: &Method) -> bool {
+    matches!(method, Method::Connect | Method::Trace)
+}
+
+/// Success, except for parts.
+fn is_storable_status(status: u16) -> bool {
+    matches!(status, 200..=299) && status != 206
+}
+
+/// Whether the field lets a backend answer with less than the whole (RFC 9110 §13, §14).
+fn asks_for_less(field: &Field<'_>) -> bool {
+    match field.name {
+        Name::IfNoneMatch | Name::IfModifiedSince | Name::Range => true,
+        Name::Other => is_one_of(&["if-match", "if-range", "if-unmodified-since"], field.text),
+        _ => false,
+    }
+}
+
+/// Whether the client has what is stored (RFC 9110 §13.1.2, §13.1.3). Dates are compared as text: the one who has it got
+/// it from here or from the same backend.
+fn is_not_modified(request: &Headers, stored: &Headers) -> bool {
+    let weak = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_owned();
+    if request.get(Name::IfNoneMatch).is_some() {
+        let Some(own) = stored.find("etag").map(weak) else { return false };
+        let fields = request.iter().filter(|field| field.name == Name::IfNoneMatch);
+        return fields
+            .flat_map(|field| directives::list(field.value))
+            .any(|tag| tag == b"*" || weak(tag) == own);
+    }
+    let since = request.get(Name::IfModifiedSince);
+    since.is_some() && since == stored.find("last-modified")
+}
+
+/// The fields that a 304 has in common with the 200 it stands for (RFC 9110 §15.4.5).
+fn belongs_to_not_modified(field: &Field<'_>) -> bool {
+    match field.name {
+        Name::CacheControl | Name::Date | Name::Vary => true,
+        Name::Other => is_one_of(&["content-location", "etag", "expires", "last-modified"], field.text),
+        _ => false,
+    }
+}

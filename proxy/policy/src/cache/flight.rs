@@ -1,0 +1,162 @@
+//! Single flight: of all requests that miss the same key at once, one fetches and the others wait for it. This module
+//! keeps who fetches and who waits; what comes of it is the store's affair.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use message::Now;
+
+use super::key::Key;
+
+/// Requests that may wait for one key. Those beyond it fetch for themselves.
+pub const WAITERS_PER_KEY_MAX: usize = 1_024;
+
+/// Keys of one store that may be fetched at the same time. Requests for others fetch for themselves and are not stored.
+pub const FLIGHTS_MAX: usize = 65_536;
+
+/// How long one request may keep a key to itself. Longer than a backend may take with AWS's default deadline of 29 s;
+/// then the next who asks fetches, so that no leader that was lost closes a key for ever.
+pub const LEASE_NS: u64 = 60_000_000_000;
+
+/// One right to fill one key; no two of a store are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseId(u64);
+
+/// The right, and the duty, to say what comes of a miss. Its holder gives it back to the owner of the key by exactly one
+/// of `fill`, `decline` and `abandon`.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "others may wait for what becomes of it"]
+pub struct Ticket {
+    /// What is fetched.
+    pub key: Key,
+    /// Under which right.
+    pub lease: LeaseId,
+}
+
+/// What one who missed is to do.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Fetch, and report.
+    Lead(Ticket),
+    /// Wait.
+    Wait,
+    /// Fetch for oneself.
+    Pass,
+}
+
+/// What was in the air when a leader came back.
+pub(super) struct Landed<W> {
+    pub(super) waiters: VecDeque<W>,
+    /// Whether the key was invalidated since the leader set out.
+    pub(super) is_outdated: bool,
+}
+
+/// All flights of one store.
+pub(super) struct Flights<W> {
+    table: HashTable<Flight<W>>,
+    leases: u64,
+}
+
+struct Flight<W> {
+    key: Key,
+    lease: LeaseId,
+    deadline_ns: u64,
+    is_outdated: bool,
+    waiters: VecDeque<W>,
+}
+
+impl<W> Flights<W> {
+    pub(super) fn new() -> Self {
+        Self { table: HashTable::new(), leases: 0 }
+    }
+
+    /// Joins the flight for a key, or sets out.
+    pub(super) fn join(&mut self, key: Key, waiter: impl FnOnce() -> W, now: Now) -> Turn {
+        let is_full = self.table.len() >= FLIGHTS_MAX;
+        match self.table.entry(key.hash(), |flight| flight.key == key, |flight| flight.key.hash()) {
+            Entry::Occupied(entry) => {
+                let flight = entry.into_mut();
+                if flight.is_outdated || now.mono_ns >= flight.deadline_ns {
+                    return Turn::Lead(flight.hand_over(&mut self.leases, now));
+                }
+                if flight.waiters.len() >= WAITERS_PER_KEY_MAX {
+                    return Turn::Pass;
+                }
+                flight.waiters.push_back(waiter());
+                Turn::Wait
+            }
+            Entry::Vacant(_) if is_full => Turn::Pass,
+            Entry::Vacant(entry) => {
+                let flight = Flight {
+                    key,
+                    lease: LeaseId(0),
+                    deadline_ns: 0,
+                    is_outdated: false,
+                    waiters: VecDeque::new(),
+                };
+                Turn::Lead(entry.insert(flight).into_mut().hand_over(&mut self.leases, now))
+            }
+        }
+    }
+
+    /// Ends a flight; `None` when the lease was handed to another.
+    pub(super) fn land(&mut self, ticket: &Ticket) -> Option<Landed<W>> {
+        let (flight, _) = self.table.find_entry(ticket.key.hash(), |flight| flight.is(ticket)).ok()?.remove();
+        Some(Landed { waiters: flight.waiters, is_outdated: flight.is_outdated })
+    }
+
+    /// Gives the flight of a leader that died to the one that waits longest, or ends it.
+    pub(super) fn promote(&mut self, ticket: &Ticket, now: Now) -> Option<(W, Ticket)> {
+        let mut entry = self.table.find_entry(ticket.key.hash(), |flight| flight.is(ticket)).ok()?;
+        let flight = entry.get_mut();
+        let Some(next) = flight.waiters.pop_front() else {
+            entry.remove();
+            return None;
+        };
+        Some((next, flight.hand_over(&mut self.leases, now)))
+    }
+
+    /// What is in the air for these keys was fetched too early: it is handed to those who wait for it already, and is
+    /// not stored; who asks from now on fetches anew.
+    pub(super) fn outdate(&mut self, mut is_meant: impl FnMut(&Key) -> bool) {
+        for flight in self.table.iter_mut().filter(|flight| is_meant(&flight.key)) {
+            flight.is_outdated = true;
+        }
+    }
+
+    /// Ends the flights whose leaders are overdue; those with waiters go to the first of them.
+    pub(super) fn relieve(&mut self, now: Now) -> Vec<(W, Ticket)> {
+        let mut promoted = Vec::new();
+        let leases = &mut self.leases;
+        self.table.retain(|flight| {
+            if now.mono_ns < flight.deadline_ns {
+                return true;
+            }
+            match flight.waiters.pop_front() {
+                Some(next) => promoted.push((next, flight.hand_over(leases, now))),
+                None => return false,
+            }
+            true
+        });
+        promoted
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+}
+
+impl<W> Flight<W> {
+    fn is(&self, ticket: &Ticket) -> bool {
+        self.lease == ticket.lease && self.key == ticket.key
+    }
+
+    fn hand_over(&mut self, leases: &mut u64, now: Now) -> Ticket {
+        *leases += 1;
+        self.lease = LeaseId(*leases);
+        self.deadline_ns = now.mono_ns.saturating_add(LEASE_NS);
+        self.is_outdated = false;
+        Ticket { key: self.key.clone(), lease: self.lease }
+    }
+}

@@ -1,0 +1,124 @@
+//! What is kept of a response, and how it comes to be: the head is taken when it passes, the body is gathered piece by
+//! piece on its way to the client. This module does not know where entries live.
+
+use bytes::Bytes;
+use message::{Body, Headers, Now, Response};
+
+use super::directives;
+use super::flight::Ticket;
+
+/// A whole response that others may be answered with.
+#[derive(Debug)]
+pub struct Stored {
+    status: u16,
+    headers: Headers,
+    body: Bytes,
+    received_ns: u64,
+    expires_ns: u64,
+    /// How old it was on arrival, by the caches before us.
+    age_s: u64,
+}
+
+/// Bytes of a field beside its name and value.
+const FIELD_BYTES: u64 = 24;
+
+const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
+
+impl Stored {
+    /// Bytes it takes: body, fields and their places. The owner adds what an entry takes beside them.
+    pub(super) fn bytes(&self) -> u64 {
+        let fields = self.headers.bytes() as u64 + self.headers.len() as u64 * FIELD_BYTES;
+        fields + self.body.len() as u64
+    }
+
+    /// Whether it may still be answered with.
+    pub fn is_fresh(&self, now: Now) -> bool {
+        now.mono_ns < self.expires_ns
+    }
+
+    /// The response, as it came; its body shares the stored bytes.
+    pub(super) fn response(&self) -> Response {
+        let body = if self.body.is_empty() { Body::Empty } else { Body::Whole(self.body.clone()) };
+        Response { status: self.status, headers: self.headers.clone(), body }
+    }
+
+    /// Its age in seconds (RFC 9111 §4.2.3).
+    pub(super) fn age_s(&self, now: Now) -> u64 {
+        let resident_s = now.mono_ns.saturating_sub(self.received_ns) / NANOSECONDS_PER_SECOND;
+        self.age_s.saturating_add(resident_s)
+    }
+
+    pub(super) fn headers(&self) -> &Headers {
+        &self.headers
+    }
+}
+
+/// A response that is being kept while it passes: feed it the body, then give what it becomes to the key's owner.
+#[derive(Debug)]
+pub struct Keep {
+    ticket: Ticket,
+    stored: Stored,
+    body: Vec<u8>,
+    body_bytes: Option<u64>,
+    body_bytes_max: u64,
+    outgrew: bool,
+}
+
+impl Keep {
+    /// Takes up the head of a response, and the body if it is at hand. The caller has seen to it that a length which is
+    /// known is within the bound.
+    pub(super) fn new(
+        ticket: Ticket,
+        response: &Response,
+        freshness_ns: u64,
+        body_bytes_max: u64,
+        now: Now,
+    ) -> Self {
+        let body = match &response.body {
+            Body::Whole(bytes) => bytes.to_vec(),
+            Body::Empty | Body::Stream(_) => {
+                Vec::with_capacity(response.body.length().unwrap_or_default().min(body_bytes_max) as usize)
+            }
+        };
+        let stored = Stored {
+            status: response.status,
+            headers: response.headers.clone(),
+            body: Bytes::new(),
+            received_ns: now.mono_ns,
+            expires_ns: now.mono_ns.saturating_add(freshness_ns),
+            age_s: directives::age_s(&response.headers),
+        };
+        Self { ticket, stored, body, body_bytes: response.body.length(), body_bytes_max, outgrew: false }
+    }
+
+    /// The next bytes of a streamed body. `false`: it outgrew its bound and what was gathered is gone; the fill is to be
+    /// declined.
+    #[must_use]
+    pub fn push(&mut self, bytes: &[u8]) -> bool {
+        let fits = (self.body.len() + bytes.len()) as u64 <= self.body_bytes_max;
+        if fits {
+            self.body.extend_from_slice(bytes);
+        } else {
+            self.body = Vec::new();
+            self.outgrew = true;
+        }
+        fits
+    }
+
+    /// The body has ended as it should: what to give to `fill`. When it outgrew its bound, or fewer or more
+    /// bytes came than were announced, the ticket comes back and is to be declined.
+    pub fn finish(mut self) -> Result<(Ticket, Stored), Ticket> {
+        let is_other_length = self.body_bytes.is_some_and(|announced| announced != self.body.len() as u64);
+        if self.outgrew || is_other_length {
+            return Err(self.ticket);
+        }
+        // A boxed slice is as long as the body: an entry holds no more memory than it is accounted for.
+        self.stored.body = Bytes::from(self.body.into_boxed_slice());
+        Ok((self.ticket, self.stored))
+    }
+
+    /// The ticket alone, to decline or abandon with.
+    pub fn into_ticket(self) -> Ticket {
+        self.ticket
+    }
+}
