@@ -84,7 +84,7 @@ impl Authority {
         fs::create_dir_all(folder).map_err(io_error("create", folder))?;
         let key_path = folder.join("ca.key");
         let certificate_path = folder.join("ca.pem");
-        let key = match (read(&key_path)?, certificate_path.exists()) {
+        let key = match (read_text(&key_path)?, certificate_path.exists()) {
             (Some(pem), _) => {
                 check_private(&key_path)?;
                 KeyPair::from_pem(&pem).map_err(damaged(&key_path))?
@@ -98,7 +98,7 @@ impl Authority {
                 key
             }
         };
-        let stored = match read(&certificate_path)? {
+        let stored = match read_text(&certificate_path)? {
             Some(pem) => usable(&pem, &key, unix_s).map_err(damaged(&certificate_path))?.then_some(pem),
             None => None,
         };
@@ -172,11 +172,15 @@ impl Authority {
     }
 }
 
+fn belongs(certificate: &X509Certificate<'_>, key: &KeyPair) -> bool {
+    certificate.public_key().raw == key.subject_public_key_info()
+}
+
 /// Whether a stored certificate is worth keeping: `Ok(false)` near its end, an error if it is not of `key`.
 fn usable(pem: &str, key: &KeyPair, unix_s: u64) -> Result<bool, String> {
     let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|e| e.to_string())?;
     let (_, certificate) = X509Certificate::from_der(&der).map_err(|e| e.to_string())?;
-    if certificate.public_key().raw != key.subject_public_key_info() {
+    if !belongs(&certificate, key) {
         return Err("it does not belong to ca.key beside it".to_owned());
     }
     let ends = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
@@ -243,12 +247,15 @@ fn fingerprint(bytes: &[u8]) -> String {
     digest(&SHA256, bytes).as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A stored leaf: certificate first, key after it.
-fn split(stored: &str) -> Option<Leaf> {
+/// A stored leaf: certificate first, key after it. `None` if it is not that, or they do not fit.
+fn split(stored: &[u8]) -> Option<Leaf> {
     const KEY_BEGINS: &str = "-----BEGIN PRIVATE KEY-----";
+    let stored = std::str::from_utf8(stored).ok()?;
     let (chain, key) = stored.split_at(stored.find(KEY_BEGINS)?);
-    KeyPair::from_pem(key).ok()?;
-    Some(Leaf { chain_pem: chain.as_bytes().to_vec(), key_pem: key.as_bytes().to_vec() })
+    let der = CertificateDer::from_pem_slice(chain.as_bytes()).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    let fits = belongs(&certificate, &KeyPair::from_pem(key).ok()?);
+    fits.then(|| Leaf { chain_pem: chain.as_bytes().to_vec(), key_pem: key.as_bytes().to_vec() })
 }
 
 /// Others who can read a key can use it.
@@ -257,24 +264,26 @@ fn check_private(path: &Path) -> Result<(), Error> {
     if mode & 0o077 == 0 { Ok(()) } else { Err(Error::AuthorityKeyExposed { path: path.to_owned(), mode }) }
 }
 
-/// The file's text, or `None` if there is no such file.
-fn read(path: &Path) -> Result<Option<String>, Error> {
+/// The file's bytes, or `None` if there is no such file.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io_error("read", path)(e)),
     };
-    let mut text = String::new();
-    match file.take(FILE_BYTES_MAX).read_to_string(&mut text) {
-        Ok(_) => Ok(Some(text)),
-        Err(e) if e.kind() == ErrorKind::InvalidData => Err(damaged(path)("it is not text")),
-        Err(e) => Err(io_error("read", path)(e)),
-    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(io_error("read", path))?;
+    Ok(Some(bytes))
+}
+
+/// The same for a file that cannot be done without being readable.
+fn read_text(path: &Path) -> Result<Option<String>, Error> {
+    read(path)?.map(|bytes| String::from_utf8(bytes).map_err(damaged(path))).transpose()
 }
 
 /// Writes beside, syncs, renames, syncs the folder: whole or not at all, also through a power cut.
 fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
-    let beside = path.with_extension("new");
+    let beside = path.with_added_extension("new");
     // Left over from a crash, perhaps with another mode.
     match fs::remove_file(&beside) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(io_error("replace", &beside)(e)),

@@ -121,8 +121,9 @@ fn check_hosts(
     };
     let mut hosts = Vec::with_capacity(settings.hosts.len());
     for host in &settings.hosts {
-        let lower = host.to_ascii_lowercase();
-        let Ok(name @ ServerName::DnsName(_)) = ServerName::try_from(lower.trim_start_matches("*.")) else {
+        let lower = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let bare = lower.strip_prefix("*.").unwrap_or(&lower);
+        let Ok(name @ ServerName::DnsName(_)) = ServerName::try_from(bare) else {
             errors.push(Error::HostMalformed { certificate: certificate(), host: host.clone() });
             continue;
         };

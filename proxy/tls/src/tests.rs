@@ -1,6 +1,10 @@
 //! Handshakes in memory: two sessions, the bytes carried between them by hand.
 
+mod build;
+mod files;
 mod handshakes;
+mod hostile;
+mod openssl;
 mod selection;
 
 use std::sync::{Arc, LazyLock};
@@ -21,6 +25,7 @@ const DAY_S: u64 = 24 * 3600;
 static CA: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(|| {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.distinguished_name.push(rcgen::DnType::CommonName, "The tests' authority");
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 });
 
