@@ -4,7 +4,10 @@
 
 mod error;
 pub mod h1;
-pub mod limits;
+mod limits;
 
 pub use error::Error;
-pub use limits::{Limits, Underscores};
+pub use limits::{
+    CHUNK_DIGITS_MAX, CHUNK_OVERHEAD_FREE_BYTES, CHUNK_OVERHEAD_RATIO_MAX, HEAD_BYTES_CAP, HEADERS_CAP,
+    Limits, TRAILER_BYTES_MAX, Underscores,
+};

@@ -125,7 +125,8 @@ impl<'a> RequestLine<'a> {
 /// The method at `at` and where the target begins.
 fn read_method(input: &[u8], at: usize, max: usize) -> Result<Option<(&str, usize)>, Error> {
     let rest = &input[at..];
-    let bytes = rest.iter().take(max + 1).take_while(|&&byte| head::is_token_byte(byte)).count();
+    let bytes =
+        rest.iter().take(max.saturating_add(1)).take_while(|&&byte| head::is_token_byte(byte)).count();
     match rest.get(bytes) {
         _ if bytes > max => Err(Error::MethodTooLong { max }),
         None => Ok(None),
@@ -139,7 +140,7 @@ fn read_method(input: &[u8], at: usize, max: usize) -> Result<Option<(&str, usiz
 
 /// The target that `rest` begins with; a blank follows it.
 fn read_target_bytes(rest: &[u8], max: usize) -> Result<Option<&[u8]>, Error> {
-    let window = &rest[..rest.len().min(max + 1)];
+    let window = &rest[..rest.len().min(max.saturating_add(1))];
     match memchr3(b' ', b'\r', b'\n', window) {
         Some(bytes) if bytes > 0 && rest[bytes] == b' ' => Ok(Some(&rest[..bytes])),
         Some(_) => Err(Error::BadRequestLine),

@@ -9,6 +9,7 @@ use crate::{Error, Limits, Underscores};
 
 mod bodies;
 mod encoding;
+mod fields;
 mod generated;
 mod requests;
 mod responses;
