@@ -1,1 +1,21 @@
-//! Room `telemetry`.
+//! Telemetry: what happened, counted on the core where it happened and summed when somebody asks.
+//! [`Event`] is the one list of things worth knowing; [`Counters`] is a core's own tally of them, [`merge`] sums
+//! the cores, [`exposition`] writes Prometheus text. [`access`] renders one line a request from a `$context`
+//! template, [`log`] brings those lines to a file on a thread of its own.
+//! This room does not know requests, routes or cores: it is given numbers of slots and the names they stand for.
+
+pub mod access;
+mod counters;
+mod error;
+mod event;
+mod exposition;
+mod latency;
+pub mod log;
+pub mod process;
+mod tally;
+mod text;
+
+pub use counters::{CoreSnapshot, Counters, Labels, Merged, RouteLabels, merge};
+pub use error::Error;
+pub use event::Event;
+pub use exposition::{CacheFacts, CoreFacts, NodeFacts, exposition};

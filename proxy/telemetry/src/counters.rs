@@ -1,0 +1,277 @@
+//! Counters: a core's own tally of events, plain integers that no other core touches. To read them a core is asked
+//! for a copy between two events. They know slots; what a slot is called comes with each publish.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{Event, latency::Latency, tally::Tally};
+
+/// What the slots of one generation are called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Labels {
+    /// Which generation; the highest one names the slots when cores are summed.
+    pub generation: u64,
+    /// By slot; `None` where a slot is empty.
+    pub routes: Vec<Option<RouteLabels>>,
+    /// Names of upstream groups, by slot.
+    pub upstreams: Vec<Option<String>>,
+    /// Names of listeners, by slot.
+    pub listeners: Vec<Option<String>>,
+}
+
+/// What a route is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RouteLabels {
+    /// Name of its API.
+    pub api: String,
+    /// Name of its stage.
+    pub stage: String,
+    /// Its key, `GET /orders/{id}`.
+    pub route: String,
+    /// The kind of its API: `proxy`, `http`, `rest`.
+    pub kind: &'static str,
+}
+
+/// One core's counters.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    pub(crate) labels: Arc<Labels>,
+    pub(crate) accepts: Vec<u64>,
+    pub(crate) accepts_other: u64,
+    /// Apart from the listeners' counts, which go when a listener goes while its connections stay.
+    opens: u64,
+    closes: u64,
+    pub(crate) rejects: Tally<&'static str, 8>,
+    pub(crate) handshakes_full: u64,
+    pub(crate) handshakes_resumed: u64,
+    pub(crate) handshake_latency: Latency,
+    pub(crate) handshake_failures: Tally<&'static str, 32>,
+    pub(crate) malformed: Tally<(&'static str, u16), 64>,
+    pub(crate) routes: Vec<RouteCounters>,
+    /// Requests for which no route was found, or whose route is gone.
+    pub(crate) unrouted: RouteCounters,
+    pub(crate) upstreams: Vec<UpstreamCounters>,
+    pub(crate) upstreams_other: UpstreamCounters,
+    pub(crate) panics: u64,
+}
+
+/// What happened on one route.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RouteCounters {
+    pub(crate) statuses: Tally<u16, 16>,
+    pub(crate) refusals: Tally<&'static str, 12>,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+    pub(crate) cache_hits: u64,
+    pub(crate) cache_misses: u64,
+    /// Made at a route's first answer, once: most routes of a large API are never asked, and 12 KB each adds up.
+    pub(crate) latency: Option<Box<Latency>>,
+    pub(crate) integration: Option<Box<Latency>>,
+}
+
+/// What happened toward one upstream group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UpstreamCounters {
+    pub(crate) reuses: u64,
+    pub(crate) retries: u64,
+    pub(crate) faults: Tally<&'static str, 16>,
+    pub(crate) connects: Option<Box<Latency>>,
+}
+
+/// A copy of one core's counters, to be sent away.
+#[derive(Clone, Debug)]
+pub struct CoreSnapshot(Counters);
+
+/// The sum of several cores.
+#[derive(Clone, Debug)]
+pub struct Merged(pub(crate) Counters);
+
+impl Counters {
+    /// Counters at zero, for the slots of `labels`.
+    pub fn new(labels: Arc<Labels>) -> Self {
+        Self {
+            accepts: vec![0; labels.listeners.len()],
+            accepts_other: 0,
+            opens: 0,
+            closes: 0,
+            rejects: Tally::default(),
+            handshakes_full: 0,
+            handshakes_resumed: 0,
+            handshake_latency: Latency::default(),
+            handshake_failures: Tally::default(),
+            malformed: Tally::default(),
+            routes: vec![RouteCounters::default(); labels.routes.len()],
+            unrouted: RouteCounters::default(),
+            upstreams: vec![UpstreamCounters::default(); labels.upstreams.len()],
+            upstreams_other: UpstreamCounters::default(),
+            panics: 0,
+            labels,
+        }
+    }
+
+    /// Takes the slots of a new generation: a slot that keeps its name keeps its counts, any other starts at zero.
+    pub fn adopt(&mut self, labels: Arc<Labels>) {
+        keep(&mut self.accepts, &self.labels.listeners, &labels.listeners);
+        keep(&mut self.routes, &self.labels.routes, &labels.routes);
+        keep(&mut self.upstreams, &self.labels.upstreams, &labels.upstreams);
+        self.labels = labels;
+    }
+
+    /// Counts one event. Allocates only at a route's or an upstream's first.
+    #[inline]
+    pub fn record(&mut self, event: &Event) {
+        match *event {
+            Event::Accept { listener } => {
+                *slot(&mut self.accepts, listener, &mut self.accepts_other) += 1;
+                self.opens += 1;
+            }
+            Event::Reject { label } => self.rejects.add(label, 1),
+            Event::Close => self.closes += 1,
+            Event::Handshake { resumed, us } => {
+                *(if resumed { &mut self.handshakes_resumed } else { &mut self.handshakes_full }) += 1;
+                self.handshake_latency.record(us);
+            }
+            Event::HandshakeFail { label } => self.handshake_failures.add(label, 1),
+            Event::Malform { status, label } => self.malformed.add((label, status), 1),
+            Event::Refuse { route, reason } => self.route(route).refusals.add(reason, 1),
+            Event::Answer { route, status, latency_us, integration_us, request_bytes, response_bytes } => {
+                let counters = self.route(route);
+                counters.statuses.add(status, 1);
+                counters.request_bytes += request_bytes;
+                counters.response_bytes += response_bytes;
+                counters.latency.get_or_insert_default().record(latency_us);
+                if let Some(us) = integration_us {
+                    counters.integration.get_or_insert_default().record(us);
+                }
+            }
+            Event::CacheHit { route } => self.route(Some(route)).cache_hits += 1,
+            Event::CacheMiss { route } => self.route(Some(route)).cache_misses += 1,
+            Event::BackendConnect { upstream, us } => {
+                self.upstream(upstream).connects.get_or_insert_default().record(us);
+            }
+            Event::BackendReuse { upstream } => self.upstream(upstream).reuses += 1,
+            Event::BackendFault { upstream, label } => self.upstream(upstream).faults.add(label, 1),
+            Event::BackendRetry { upstream } => self.upstream(upstream).retries += 1,
+            Event::Panic => self.panics += 1,
+        }
+    }
+
+    /// Connections accepted and not yet closed.
+    pub fn connections_open(&self) -> u64 {
+        self.opens.saturating_sub(self.closes)
+    }
+
+    /// A copy to send away. Copies about 25 KB for each route that was asked: for a scrape, not for each request.
+    pub fn snapshot(&self) -> CoreSnapshot {
+        CoreSnapshot(self.clone())
+    }
+
+    fn route(&mut self, route: Option<u32>) -> &mut RouteCounters {
+        match route {
+            Some(route) => slot(&mut self.routes, route, &mut self.unrouted),
+            None => &mut self.unrouted,
+        }
+    }
+
+    fn upstream(&mut self, upstream: u32) -> &mut UpstreamCounters {
+        slot(&mut self.upstreams, upstream, &mut self.upstreams_other)
+    }
+
+    fn merge(&mut self, core: &Self) {
+        let (mine, theirs) = (Arc::clone(&self.labels), &core.labels);
+        let pairs = |a: &mut Vec<u64>, b: &[u64]| a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+        if Arc::ptr_eq(&mine, theirs) {
+            pairs(&mut self.accepts, &core.accepts);
+            self.routes.iter_mut().zip(&core.routes).for_each(|(a, b)| a.merge(b));
+            self.upstreams.iter_mut().zip(&core.upstreams).for_each(|(a, b)| a.merge(b));
+        } else {
+            // A core that is about to take the newer generation: by name, slot by slot.
+            let mut other = core.clone();
+            other.adopt(mine);
+            pairs(&mut self.accepts, &other.accepts);
+            self.routes.iter_mut().zip(&other.routes).for_each(|(a, b)| a.merge(b));
+            self.upstreams.iter_mut().zip(&other.upstreams).for_each(|(a, b)| a.merge(b));
+        }
+        self.accepts_other += core.accepts_other;
+        self.opens += core.opens;
+        self.closes += core.closes;
+        self.rejects.merge(&core.rejects);
+        self.handshakes_full += core.handshakes_full;
+        self.handshakes_resumed += core.handshakes_resumed;
+        self.handshake_latency.merge(&core.handshake_latency);
+        self.handshake_failures.merge(&core.handshake_failures);
+        self.malformed.merge(&core.malformed);
+        self.unrouted.merge(&core.unrouted);
+        self.upstreams_other.merge(&core.upstreams_other);
+        self.panics += core.panics;
+    }
+
+    /// Two slots of one name would be one series written twice, which no scraper takes: sums them into the first.
+    fn fold_namesakes(&mut self) {
+        let mut first = HashMap::new();
+        for (index, labels) in self.labels.routes.iter().enumerate() {
+            let Some(labels) = labels else { continue };
+            let home = *first.entry(labels).or_insert(index);
+            if home != index {
+                let extra = std::mem::take(&mut self.routes[index]);
+                self.routes[home].merge(&extra);
+            }
+        }
+    }
+}
+
+/// Sums the cores, under the names of the newest generation among them.
+pub fn merge(cores: Vec<CoreSnapshot>) -> Merged {
+    let newest = cores.iter().map(|core| &core.0.labels).max_by_key(|labels| labels.generation);
+    let mut sum = Counters::new(newest.cloned().unwrap_or_default());
+    for core in &cores {
+        sum.merge(&core.0);
+    }
+    sum.fold_namesakes();
+    Merged(sum)
+}
+
+impl RouteCounters {
+    fn merge(&mut self, more: &Self) {
+        self.statuses.merge(&more.statuses);
+        self.refusals.merge(&more.refusals);
+        self.request_bytes += more.request_bytes;
+        self.response_bytes += more.response_bytes;
+        self.cache_hits += more.cache_hits;
+        self.cache_misses += more.cache_misses;
+        merge_latency(&mut self.latency, more.latency.as_deref());
+        merge_latency(&mut self.integration, more.integration.as_deref());
+    }
+}
+
+impl UpstreamCounters {
+    fn merge(&mut self, more: &Self) {
+        self.reuses += more.reuses;
+        self.retries += more.retries;
+        self.faults.merge(&more.faults);
+        merge_latency(&mut self.connects, more.connects.as_deref());
+    }
+}
+
+fn merge_latency(sum: &mut Option<Box<Latency>>, more: Option<&Latency>) {
+    if let Some(more) = more {
+        sum.get_or_insert_default().merge(more);
+    }
+}
+
+fn slot<'a, T>(slots: &'a mut [T], index: u32, other: &'a mut T) -> &'a mut T {
+    slots.get_mut(index as usize).unwrap_or(other)
+}
+
+/// Resizes `counts` to the new names and zeroes each slot whose name changed. What an old slot counted is dropped:
+/// a counter that restarts is what a scraper expects of a thing that went.
+fn keep<T: Clone + Default, N: PartialEq>(counts: &mut Vec<T>, old: &[Option<N>], new: &[Option<N>]) {
+    counts.resize_with(new.len(), T::default);
+    for (index, count) in counts.iter_mut().enumerate() {
+        if old.get(index) != new.get(index) {
+            *count = T::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+use super::*;
+
+fn route(name: &str) -> Option<RouteLabels> {
+    Some(RouteLabels { api: "shop".into(), stage: "prod".into(), route: name.into(), kind: "proxy" })
+}
+
+/// `routes` are names by slot, `-` is an empty slot.
+fn labels(generation: u64, routes: &str) -> Arc<Labels> {
+    let routes = routes.split_whitespace().map(|name| (name != "-").then(|| route(name)).flatten());
+    Arc::new(Labels {
+        generation,
+        routes: routes.collect(),
+        upstreams: vec![Some("backend".into())],
+        listeners: vec![Some("https".into())],
+    })
+}
+
+fn answer(route: Option<u32>, status: u16) -> Event {
+    Event::Answer {
+        route,
+        status,
+        latency_us: 1_000,
+        integration_us: None,
+        request_bytes: 1,
+        response_bytes: 10,
+    }
+}
+
+fn count(counters: &RouteCounters) -> u64 {
+    counters.statuses.iter().map(|(_, n)| n).sum()
+}
+
+/// Answers on the slots `before`, then a publish from `old` to `new`; expects counts by slot.
+#[track_caller]
+fn check_adopt(old: &str, before: &[u32], new: &str, expected: &[u64]) {
+    let mut counters = Counters::new(labels(1, old));
+    before.iter().for_each(|slot| counters.record(&answer(Some(*slot), 200)));
+    counters.adopt(labels(2, new));
+    assert_eq!(counters.routes.iter().map(count).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_publish_keeps_what_keeps_its_name() {
+    check_adopt("a b", &[0, 1, 1], "a b c", &[1, 2, 0]);
+    check_adopt("a b", &[0, 1, 1], "a x", &[1, 0]);
+    check_adopt("a b", &[0, 1, 1], "a -", &[1, 0]);
+    check_adopt("a b", &[0, 1, 1], "a", &[1]);
+    check_adopt("a -", &[0], "a b", &[1, 0]);
+}
+
+#[test]
+fn a_slot_that_does_not_exist_is_counted_without_a_name() {
+    let mut counters = Counters::new(labels(1, "a"));
+    for event in [
+        answer(Some(7), 200),
+        answer(None, 404),
+        Event::CacheHit { route: u32::MAX },
+        Event::BackendReuse { upstream: 9 },
+        Event::Accept { listener: 9 },
+    ] {
+        counters.record(&event);
+    }
+    assert_eq!((count(&counters.unrouted), counters.unrouted.cache_hits), (2, 1));
+    assert_eq!((counters.upstreams_other.reuses, counters.accepts_other), (1, 1));
+}
+
+#[test]
+fn open_connections_survive_their_listener() {
+    let mut counters = Counters::new(labels(1, "a"));
+    for event in [Event::Accept { listener: 0 }, Event::Accept { listener: 0 }, Event::Close] {
+        counters.record(&event);
+    }
+    counters.adopt(Arc::new(Labels { generation: 2, ..Labels::default() }));
+    assert_eq!(counters.connections_open(), 1);
+    counters.record(&Event::Close);
+    counters.record(&Event::Close);
+    assert_eq!(
+        counters.connections_open(),
+        0,
+        "a close too many is a fault of the caller, not a panic of ours"
+    );
+}
+
+/// Each core is (generation, routes, slots answered); expects counts by slot of the newest.
+#[track_caller]
+fn check_merge(cores: &[(u64, &str, &[u32])], expected: &[u64]) {
+    let core = |(generation, routes, slots): &(u64, &str, &[u32])| {
+        let mut counters = Counters::new(labels(*generation, routes));
+        slots.iter().for_each(|slot| counters.record(&answer(Some(*slot), 200)));
+        counters.snapshot()
+    };
+    let merged = merge(cores.iter().map(core).collect());
+    assert_eq!(merged.0.routes.iter().map(count).collect::<Vec<_>>(), expected);
+    let total: u64 = expected.iter().sum();
+    let latencies = merged.0.routes.iter().filter_map(|route| route.latency.as_ref());
+    assert_eq!(latencies.map(|latency| latency.buckets().iter().sum::<u64>()).sum::<u64>(), total);
+}
+
+#[test]
+fn cores_are_summed_under_the_newest_names() {
+    check_merge(&[], &[]);
+    check_merge(&[(1, "a b", &[0, 1]), (1, "a b", &[1])], &[1, 2]);
+    check_merge(&[(1, "a b", &[0, 1]), (2, "a x", &[1, 1])], &[1, 2]);
+    check_merge(&[(2, "a", &[0]), (1, "a b", &[0, 1])], &[2]);
+}
+
+#[test]
+fn namesakes_are_one_series() {
+    check_merge(&[(1, "a b a", &[0, 1, 2, 2])], &[3, 1, 0]);
+}
+
+#[test]
+fn every_event_is_counted_where_it_belongs() {
+    let mut counters = Counters::new(labels(1, "a"));
+    for event in [
+        Event::Accept { listener: 0 },
+        Event::Reject { label: "connections" },
+        Event::Handshake { resumed: true, us: 300 },
+        Event::Handshake { resumed: false, us: 900 },
+        Event::HandshakeFail { label: "no_certificate" },
+        Event::Malform { status: 431, label: "head_too_long" },
+        Event::Refuse { route: Some(0), reason: "throttled" },
+        answer(Some(0), 429),
+        Event::CacheHit { route: 0 },
+        Event::CacheMiss { route: 0 },
+        Event::BackendConnect { upstream: 0, us: 50 },
+        Event::BackendReuse { upstream: 0 },
+        Event::BackendFault { upstream: 0, label: "refused" },
+        Event::BackendRetry { upstream: 0 },
+        Event::Panic,
+        Event::Close,
+    ] {
+        counters.record(&event);
+    }
+    let Counters { routes, upstreams, .. } = &counters;
+    assert_eq!(counters.accepts, [1]);
+    assert_eq!(counters.rejects.iter().collect::<Vec<_>>(), [("connections", 1)]);
+    assert_eq!((counters.handshakes_full, counters.handshakes_resumed), (1, 1));
+    assert_eq!(counters.handshake_latency.sum_us(), 1_200);
+    assert_eq!(counters.handshake_failures.iter().collect::<Vec<_>>(), [("no_certificate", 1)]);
+    assert_eq!(counters.malformed.iter().collect::<Vec<_>>(), [(("head_too_long", 431), 1)]);
+    assert_eq!(routes[0].refusals.iter().collect::<Vec<_>>(), [("throttled", 1)]);
+    assert_eq!(routes[0].statuses.iter().collect::<Vec<_>>(), [(429, 1)]);
+    assert_eq!((routes[0].request_bytes, routes[0].response_bytes), (1, 10));
+    assert_eq!((routes[0].cache_hits, routes[0].cache_misses), (1, 1));
+    assert_eq!(routes[0].latency.as_ref().map(|l| l.sum_us()), Some(1_000));
+    assert!(routes[0].integration.is_none());
+    assert_eq!(upstreams[0].connects.as_ref().map(|l| l.sum_us()), Some(50));
+    assert_eq!((upstreams[0].reuses, upstreams[0].retries), (1, 1));
+    assert_eq!(upstreams[0].faults.iter().collect::<Vec<_>>(), [("refused", 1)]);
+    assert_eq!((counters.panics, counters.connections_open()), (1, 0));
+}
+
+#[test]
+fn counters_can_leave_their_core() {
+    fn is_send<T: Send>(_: &T) {}
+    is_send(&Counters::new(Arc::default()).snapshot());
+}

@@ -1,0 +1,97 @@
+//! Everything that can happen on a core and that somebody may want to count: one list, so that a reader sees all
+//! there is to see, and the counters come from one `match`.
+
+/// Something happened. Slots are those of the published [`Labels`](crate::Labels); a slot that the labels do not
+/// have is counted without a name, never lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A client's connection was accepted.
+    Accept {
+        /// Slot of the listener.
+        listener: u32,
+    },
+    /// A client's connection was closed at once because the node is at a limit; it is not accepted and not closed.
+    Reject {
+        /// Which limit.
+        label: &'static str,
+    },
+    /// An accepted connection ended.
+    Close,
+    /// A TLS handshake was finished.
+    Handshake {
+        /// With a ticket, without certificates.
+        resumed: bool,
+        /// From the first byte to the last, microseconds.
+        us: u64,
+    },
+    /// A TLS handshake failed.
+    HandshakeFail {
+        /// Why, a name from a fixed list.
+        label: &'static str,
+    },
+    /// Bytes came that are no request.
+    Malform {
+        /// The answer's status code.
+        status: u16,
+        /// Which rule was broken, a name from a fixed list.
+        label: &'static str,
+    },
+    /// The gateway answered in place of the integration. An [`Event::Answer`] follows.
+    Refuse {
+        /// Slot of the route, if one was found.
+        route: Option<u32>,
+        /// Reason code.
+        reason: &'static str,
+    },
+    /// The last byte of a response was handed to the kernel.
+    Answer {
+        /// Slot of the route, if one was found.
+        route: Option<u32>,
+        /// Status code.
+        status: u16,
+        /// From the first byte of the request to the last of the response, microseconds (row 163, Latency).
+        latency_us: u64,
+        /// The integration's part of it, if it was asked (row 163, IntegrationLatency).
+        integration_us: Option<u64>,
+        /// Bytes of the request's body.
+        request_bytes: u64,
+        /// Bytes of the response's body.
+        response_bytes: u64,
+    },
+    /// A response came from the cache (row 163, CacheHitCount).
+    CacheHit {
+        /// Slot of the route.
+        route: u32,
+    },
+    /// A cacheable request found nothing in the cache (row 163, CacheMissCount).
+    CacheMiss {
+        /// Slot of the route.
+        route: u32,
+    },
+    /// A connection to a backend was made.
+    BackendConnect {
+        /// Slot of the upstream group.
+        upstream: u32,
+        /// With its TLS handshake, microseconds.
+        us: u64,
+    },
+    /// A kept connection to a backend was used again.
+    BackendReuse {
+        /// Slot of the upstream group.
+        upstream: u32,
+    },
+    /// A backend failed: not reached, broken, late or malformed.
+    BackendFault {
+        /// Slot of the upstream group.
+        upstream: u32,
+        /// How, a name from a fixed list.
+        label: &'static str,
+    },
+    /// A request was put to a backend once more, after a fault that left it unread.
+    BackendRetry {
+        /// Slot of the upstream group.
+        upstream: u32,
+    },
+    /// A connection's task panicked and was ended; the core goes on.
+    Panic,
+}

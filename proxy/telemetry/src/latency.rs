@@ -1,0 +1,127 @@
+//! How long something took: fine for quantiles, coarse for Prometheus. It reads no clock.
+
+use hdrhistogram::Histogram;
+
+/// Upper bounds of the exposed buckets, microseconds; `+Inf` follows. A value within 1 % above a bound may be
+/// counted below it: that is the histogram's two digits.
+pub(crate) const BOUNDS_US: [u64; 18] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
+];
+/// Longest time told apart: fifteen minutes, AWS's longest integration timeout. Longer ones count as this.
+const LONGEST_US: u64 = 900_000_000;
+/// Two significant digits: about 12 KB a histogram; three would be 80.
+const DIGITS: u8 = 2;
+/// The fine counts are 32 bits wide; before one can be full they are added to the coarse ones.
+const FOLD_AT: u64 = 1 << 31;
+
+/// Times of one kind.
+#[derive(Clone, Debug)]
+pub(crate) struct Latency {
+    recent: Histogram<u32>,
+    folded: [u64; BOUNDS_US.len() + 1],
+    sum_us: u64,
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        let recent = Histogram::new_with_bounds(1, LONGEST_US, DIGITS).expect("constant bounds are in order");
+        Self { recent, folded: [0; BOUNDS_US.len() + 1], sum_us: 0 }
+    }
+}
+
+impl Latency {
+    pub(crate) fn record(&mut self, us: u64) {
+        if self.recent.len() >= FOLD_AT {
+            self.fold();
+        }
+        self.recent.saturating_record(us);
+        self.sum_us = self.sum_us.saturating_add(us);
+    }
+
+    pub(crate) fn merge(&mut self, more: &Self) {
+        if self.recent.len() + more.recent.len() > FOLD_AT {
+            self.fold();
+        }
+        self.recent.add(&more.recent).expect("all histograms here have the same bounds");
+        for (sum, n) in self.folded.iter_mut().zip(more.folded) {
+            *sum += n;
+        }
+        self.sum_us = self.sum_us.saturating_add(more.sum_us);
+    }
+
+    /// Counts a bucket, not cumulative, the last one `+Inf`.
+    pub(crate) fn buckets(&self) -> [u64; BOUNDS_US.len() + 1] {
+        let mut buckets = self.folded;
+        for cell in self.recent.iter_recorded() {
+            // The lowest value of the cell, so that a value equal to a bound is counted below it.
+            let us = self.recent.lowest_equivalent(cell.value_iterated_to());
+            let bucket = BOUNDS_US.partition_point(|bound| *bound < us);
+            buckets[bucket] += u64::from(cell.count_at_value());
+        }
+        buckets
+    }
+
+    pub(crate) fn sum_us(&self) -> u64 {
+        self.sum_us
+    }
+
+    /// The time that the share `quantile` of the recent ones did not exceed, microseconds.
+    pub(crate) fn quantile_us(&self, quantile: f64) -> u64 {
+        self.recent.value_at_quantile(quantile)
+    }
+
+    fn fold(&mut self) {
+        self.folded = self.buckets();
+        self.recent.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `expected` are (bound or `u64::MAX` for +Inf, count) of the buckets that are not empty.
+    #[track_caller]
+    fn check(times_us: &[u64], expected: &[(u64, u64)]) {
+        let mut latency = Latency::default();
+        times_us.iter().for_each(|us| latency.record(*us));
+        let seen = |latency: &Latency| {
+            let bounds = BOUNDS_US.into_iter().chain([u64::MAX]);
+            bounds.zip(latency.buckets()).filter(|(_, n)| *n > 0).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(&latency), expected);
+        let mut twice = latency.clone();
+        twice.merge(&latency);
+        assert_eq!(twice.buckets().iter().sum::<u64>(), 2 * times_us.len() as u64);
+        latency.fold();
+        assert_eq!(seen(&latency), expected, "folding loses nothing");
+        assert_eq!(latency.recent.len(), 0);
+    }
+
+    #[test]
+    fn a_bound_belongs_to_the_bucket_below_it() {
+        check(&[0, 1, 100, 101, 250, 251], &[(100, 3), (250, 2), (500, 1)]);
+        check(&[2_500, 2_507, 2_560], &[(2_500, 2), (5_000, 1)]);
+        check(&[1_000, 60_000_000], &[(1_000, 1), (60_000_000, 1)]);
+    }
+
+    #[test]
+    fn what_is_longer_than_all_is_infinite() {
+        check(&[61_000_000, u64::MAX / 2, u64::MAX / 2], &[(u64::MAX, 3)]);
+    }
+
+    #[test]
+    fn nothing_is_nothing() {
+        check(&[], &[]);
+    }
+
+    #[test]
+    fn quantiles_have_two_digits() {
+        let mut latency = Latency::default();
+        (1..=1000).for_each(|us| latency.record(us * 100));
+        let p99 = latency.quantile_us(0.99);
+        assert!((99_000..=99_999).contains(&p99), "{p99}");
+        assert_eq!(latency.sum_us(), 50_050_000);
+    }
+}
