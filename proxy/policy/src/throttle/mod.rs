@@ -1,3 +1,128 @@
-//! Throttles.
-/// This core's token buckets.
-pub struct Spendings;
+//! Throttling: token buckets by identity (rows 66–73), shared by the cores of a machine.
+//!
+//! A bucket is GCRA in one word ([`TokenBucket`]), the words lie in one bounded [`Table`], each core draws from it
+//! through its [`Spendings`], and [`Throttle`] is the policy that asks for a token of every level of a route.
+//! Nothing here reads a clock, and what a bucket has spent is kept apart from what it may spend ([`Limit`]).
+
+mod bucket;
+mod limit;
+mod spendings;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+
+use message::{Reason, Request};
+use smallvec::SmallVec;
+
+pub use bucket::TokenBucket;
+pub use limit::Limit;
+pub use spendings::{Refused, Spendings};
+pub use table::{BucketId, Table};
+
+use crate::{Context, Policy, Verdict};
+
+/// Why a throttle cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A rate that is negative or no number.
+    #[error("a rate must be a decimal of at least 0, not {rate}")]
+    BadRate {
+        /// As it was written.
+        rate: f64,
+    },
+    /// An empty bucket would take longer to fill than the clock can tell.
+    #[error("{burst} tokens at {rate}/s take more than two years to fill: raise the rate or lower the burst")]
+    FillsTooSlowly {
+        /// Tokens a second.
+        rate: f64,
+        /// Tokens at once.
+        burst: u32,
+    },
+}
+
+/// What a [`Throttle`] is made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings {
+    /// Buckets that must all have a token, in the order in which they answer (row 71).
+    pub levels: Vec<LevelSettings>,
+}
+
+/// One bucket of a route: its own, its stage's, the account's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LevelSettings {
+    /// API, stage, route key and level; never the rate, so that a reload forgives nobody.
+    pub identity: String,
+    /// Tokens a second, any decimal; 0 refuses all (row 73).
+    pub rate: f64,
+    /// Tokens at once; `None`: as many as `rate`, at least one. 0 refuses all.
+    pub burst: Option<u32>,
+    /// A bucket for each client: an IPv4 address or an IPv6 /64.
+    pub per_client: bool,
+}
+
+/// The policy: a token of each level, or 429.
+#[derive(Clone, Debug)]
+pub struct Throttle {
+    levels: Vec<Level>,
+}
+
+#[derive(Clone, Debug)]
+struct Level {
+    bucket: BucketId,
+    limit: Limit,
+    per_client: bool,
+}
+
+/// Levels of a route that cost no allocation: client, route, stage, account, and as many again.
+const LEVELS_USUAL: usize = 8;
+
+/// The longest `Retry-After`; a limit of zero has no honest answer.
+const RETRY_AFTER_S_MAX: u64 = 86_400;
+
+impl Throttle {
+    /// Compiles the levels; the first bad one is the error.
+    pub fn new(settings: &Settings) -> Result<Self, Error> {
+        let level = |level: &LevelSettings| -> Result<Level, Error> {
+            let burst = level.burst.unwrap_or_else(|| default_burst(level.rate));
+            let limit = Limit::new(level.rate, burst)?;
+            Ok(Level { bucket: BucketId::new(&level.identity), limit, per_client: level.per_client })
+        };
+        Ok(Self { levels: settings.levels.iter().map(level).collect::<Result<_, _>>()? })
+    }
+
+    /// Whether there is nothing to ask.
+    pub fn is_empty(&self) -> bool {
+        self.levels.is_empty()
+    }
+}
+
+impl Policy for Throttle {
+    fn on_request(&self, _request: &mut Request, cx: &mut Context<'_>) -> Verdict {
+        let client: IpAddr = cx.client;
+        let wants: SmallVec<[(BucketId, &Limit); LEVELS_USUAL]> = self
+            .levels
+            .iter()
+            .map(|level| {
+                let bucket = if level.per_client {
+                    cx.spendings.client_bucket(level.bucket, client)
+                } else {
+                    level.bucket
+                };
+                (bucket, &level.limit)
+            })
+            .collect();
+        match cx.spendings.take_all(&wants, cx.now.mono_ns) {
+            Ok(()) => Verdict::Continue,
+            Err(refused) => Verdict::Refuse(Reason::Throttled {
+                retry_after_s: refused.wait_ns.div_ceil(1_000_000_000).clamp(1, RETRY_AFTER_S_MAX),
+            }),
+        }
+    }
+}
+
+/// As many tokens as a second brings, at least one. `Limit::new` judges rates that are no numbers.
+fn default_burst(rate: f64) -> u32 {
+    (rate.ceil() as u32).max(1)
+}

@@ -1,0 +1,54 @@
+//! A token bucket in one word: the generic cell rate algorithm (ITU-T I.371), which is a token bucket seen from
+//! the time at which it will be full again.
+
+use super::{
+    Limit,
+    limit::{UNITS_PER_NS, units},
+};
+
+/// A bucket. The word is its theoretical arrival time (TAT): the moment at which it is full if nothing more is
+/// taken, in 1/64 ns. Zero is a full bucket, and so is any moment that has passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenBucket(pub(super) u64);
+
+impl TokenBucket {
+    /// Takes one token, or says how many nanoseconds there will be none.
+    pub fn take(&mut self, limit: &Limit, now_ns: u64) -> Result<(), u64> {
+        self.take_some(limit, units(now_ns), 1).map_err(|wait| wait.div_ceil(UNITS_PER_NS))
+    }
+
+    /// Tokens that could be taken now.
+    pub fn available(&self, limit: &Limit, now_ns: u64) -> u64 {
+        self.left(limit, units(now_ns))
+    }
+
+    /// Takes `count` tokens or none; on refusal says the units until there are as many.
+    pub(super) fn take_some(&mut self, limit: &Limit, now: u64, count: u64) -> Result<(), u64> {
+        if limit.refuses_all() {
+            return Err(u64::MAX);
+        }
+        let full_at = self.owed_until(limit, now).saturating_add(limit.interval().saturating_mul(count));
+        // At most `fill` ahead of now: then the bucket held the tokens that were taken.
+        match full_at.saturating_sub(now).checked_sub(limit.fill()) {
+            None | Some(0) => {
+                self.0 = full_at;
+                Ok(())
+            }
+            Some(wait) => Err(wait),
+        }
+    }
+
+    /// Whole tokens that could be taken now.
+    pub(super) fn left(&self, limit: &Limit, now: u64) -> u64 {
+        if limit.refuses_all() {
+            return 0;
+        }
+        (limit.fill() - (self.owed_until(limit, now) - now)) / limit.interval()
+    }
+
+    /// The TAT as this limit reads it. Behind `now` the bucket is full; further ahead than `fill` it cannot be unless
+    /// a reload changed the limit: then it is empty and not emptier than that.
+    fn owed_until(&self, limit: &Limit, now: u64) -> u64 {
+        self.0.clamp(now, now.saturating_add(limit.fill()))
+    }
+}
