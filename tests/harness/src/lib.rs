@@ -1,1 +1,34 @@
-//! Room `harness`.
+//! The harness: the gateway as a process, and everything around it that a test needs: raw clients, scripted origins,
+//! real backends and tools, metrics. It uses the binary only and knows no room of it. Whatever it starts, it ends.
+//!
+//! It is used by tests alone, so what goes wrong panics with all that is known.
+
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on panics; that is what this crate is for"
+)]
+
+mod client;
+mod gateway;
+mod metrics;
+mod oracle;
+mod origin;
+mod process;
+mod response;
+mod scenario;
+mod servers;
+mod tools;
+
+pub use client::{Broken, Connection};
+pub use gateway::{Builder, Gateway, Refused, driver, gateway_binary};
+pub use metrics::Metrics;
+pub use oracle::{Judged, judge_requests, judge_responses, oracle_missing};
+pub use origin::{Act, Gate, Origin, Recorded};
+pub use process::{Ended, eventually, free_port, rss_bytes, skip};
+pub use response::Response;
+pub use scenario::{Scenario, run_scenario};
+pub use servers::{Nginx, PythonServer};
+pub use tools::{Curl, Wrk, curl, openssl, program, s_client, wrk};
+
+/// How long anything may take that should take no time; a test that waits longer has failed.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);

@@ -1,0 +1,360 @@
+//! A backend that does what a script says and keeps every byte it was sent, connection by connection. It reads requests
+//! with a reader of its own, so that what the gateway forwards is judged by somebody else.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    PATIENCE,
+    process::locked,
+    response::{find, read_chunked},
+};
+
+/// What a script does next.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Reads the request's body to its end.
+    ReadBody,
+    /// Sends these bytes.
+    Send(Vec<u8>),
+    /// Sends these bytes one by one, with a pause after each.
+    Drip(Vec<u8>, Duration),
+    /// Goes on when the test says so.
+    Wait(Gate),
+    /// Says nothing more, until the other side or the test ends.
+    Stall,
+    /// Ends the connection orderly.
+    Close,
+    /// Ends the connection with a reset.
+    Reset,
+    /// Sends back what comes, until the other side ends.
+    Echo,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// Which connection it came on, from 0.
+    pub connection: usize,
+    /// Its head, with the empty line.
+    pub head: String,
+    /// Its body, without framing, as far as the script read it.
+    pub body: Vec<u8>,
+}
+
+/// Closed until it is opened, then open for ever.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+/// A scripted backend.
+#[derive(Debug)]
+pub struct Origin {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+type Script = dyn Fn(&Recorded) -> Vec<Act> + Send + Sync;
+
+#[derive(Default)]
+struct State {
+    log: Mutex<Log>,
+    changed: Condvar,
+    stopped: AtomicBool,
+}
+
+#[derive(Default)]
+struct Log {
+    requests: Vec<Recorded>,
+    /// Requests whose script has run.
+    answered: usize,
+    /// Bytes of each connection, as they came.
+    raw: Vec<Vec<u8>>,
+    sockets: Vec<TcpStream>,
+}
+
+impl Origin {
+    /// Starts one. The script sees a request's head and says what happens.
+    pub fn start(script: impl Fn(&Recorded) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("origin: {error}"));
+        let address = listener.local_addr().unwrap_or_else(|error| panic!("origin: {error}"));
+        let state = Arc::new(State::default());
+        let (of_thread, script): (_, Arc<Script>) = (Arc::clone(&state), Arc::new(script));
+        thread::spawn(move || accept(&listener, &of_thread, &script));
+        Self { address, state }
+    }
+
+    /// Answers every request with 200 and this body.
+    pub fn fixed(body: &str) -> Self {
+        let answer = answer(200, &[], body);
+        Self::start(move |_| vec![Act::ReadBody, Act::Send(answer.clone())])
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The requests so far.
+    pub fn requests(&self) -> Vec<Recorded> {
+        locked(&self.state.log).requests.clone()
+    }
+
+    /// Waits until so many requests were answered, and gives all back.
+    #[track_caller]
+    pub fn answered(&self, count: usize) -> Vec<Recorded> {
+        self.wait(&format!("{count} answered requests"), |log| {
+            (log.answered >= count).then(|| log.requests.clone())
+        })
+    }
+
+    /// Waits until so many requests have come, answered or not.
+    #[track_caller]
+    pub fn received(&self, count: usize) -> Vec<Recorded> {
+        self.wait(&format!("{count} requests"), |log| {
+            (log.requests.len() >= count).then(|| log.requests.clone())
+        })
+    }
+
+    /// Connections so far.
+    pub fn connections(&self) -> usize {
+        locked(&self.state.log).raw.len()
+    }
+
+    /// All bytes of a connection so far.
+    pub fn raw(&self, connection: usize) -> Vec<u8> {
+        locked(&self.state.log).raw.get(connection).cloned().unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn wait<T>(&self, what: &str, find: impl Fn(&Log) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        let mut log = locked(&self.state.log);
+        loop {
+            if let Some(found) = find(&log) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "origin: no {what} within {PATIENCE:?}; came: {:?}", log.requests);
+            log = self.state.changed.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.state.stopped.store(true, Ordering::SeqCst);
+        for socket in &locked(&self.state.log).sockets {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Recorded {
+    /// `GET /path HTTP/1.1`.
+    pub fn line(&self) -> &str {
+        self.head.lines().next().unwrap_or_default()
+    }
+
+    /// Its path and query.
+    pub fn target(&self) -> &str {
+        self.line().split(' ').nth(1).unwrap_or_default()
+    }
+
+    /// All values of a field.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        fields.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
+    }
+
+    /// A field that may be there once.
+    #[track_caller]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let all = self.all(name);
+        assert!(all.len() <= 1, "{name} is there {} times:\n{}", all.len(), self.head);
+        all.first().copied()
+    }
+}
+
+impl Act {
+    /// An answer with a length.
+    pub fn answer(status: u16, fields: &[(&str, &str)], body: &str) -> Self {
+        Self::Send(answer(status, fields, body))
+    }
+}
+
+impl Gate {
+    /// Lets all pass that wait.
+    pub fn open(&self) {
+        *locked(&self.0.0) = true;
+        self.0.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let open = locked(&self.0.0);
+        // A gate that a failed test never opened must not hold its thread for ever.
+        let _ = self.0.1.wait_timeout_while(open, PATIENCE, |open| !*open);
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
+    }
+}
+
+fn answer(status: u16, fields: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in fields {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    format!("{head}\r\n{body}").into_bytes()
+}
+
+fn accept(listener: &TcpListener, state: &Arc<State>, script: &Arc<Script>) {
+    for stream in listener.incoming() {
+        if state.stopped.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(stream) = stream else { continue };
+        let number = {
+            let mut log = locked(&state.log);
+            log.raw.push(Vec::new());
+            log.sockets.extend(stream.try_clone());
+            log.raw.len() - 1
+        };
+        let (state, script) = (Arc::clone(state), Arc::clone(script));
+        thread::spawn(move || Peer { stream, number, buffer: Vec::new(), state }.serve(&*script));
+    }
+}
+
+/// One connection as the origin sees it.
+struct Peer {
+    stream: TcpStream,
+    number: usize,
+    buffer: Vec<u8>,
+    state: Arc<State>,
+}
+
+impl Peer {
+    /// `None` anywhere: the connection is over.
+    fn serve(mut self, script: &Script) -> Option<()> {
+        let _ = self.stream.set_nodelay(true);
+        loop {
+            let end = loop {
+                match find(&self.buffer, b"\r\n\r\n") {
+                    Some(end) => break end + 4,
+                    None => self.more()?,
+                }
+            };
+            let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
+            self.buffer.drain(..end);
+            let mut request = Recorded { connection: self.number, head, body: Vec::new() };
+            let index = {
+                let mut log = locked(&self.state.log);
+                log.requests.push(request.clone());
+                log.requests.len() - 1
+            };
+            self.state.changed.notify_all();
+            let mut body_read = false;
+            for act in script(&request) {
+                if matches!(act, Act::ReadBody) {
+                    request.body = self.body(&request)?;
+                    locked(&self.state.log).requests[index].body.clone_from(&request.body);
+                    body_read = true;
+                } else {
+                    self.act(act)?;
+                }
+            }
+            locked(&self.state.log).answered += 1;
+            self.state.changed.notify_all();
+            if !body_read {
+                self.body(&request)?;
+            }
+        }
+    }
+
+    fn act(&mut self, act: Act) -> Option<()> {
+        match act {
+            Act::ReadBody => Some(()),
+            Act::Send(bytes) => self.stream.write_all(&bytes).ok(),
+            Act::Drip(bytes, pause) => bytes.iter().try_for_each(|byte| {
+                self.stream.write_all(&[*byte]).ok()?;
+                thread::sleep(pause);
+                Some(())
+            }),
+            Act::Wait(gate) => {
+                gate.wait();
+                Some(())
+            }
+            Act::Stall => {
+                while self.more().is_some() {}
+                None
+            }
+            Act::Close => {
+                self.count();
+                let _ = self.stream.shutdown(Shutdown::Both);
+                None
+            }
+            Act::Reset => {
+                self.count();
+                let _ = rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
+                // The log's clone of the socket would keep it open.
+                let mut log = locked(&self.state.log);
+                let ours = self.stream.peer_addr().ok();
+                log.sockets.retain(|socket| socket.peer_addr().ok() != ours);
+                None
+            }
+            Act::Echo => loop {
+                let bytes = std::mem::take(&mut self.buffer);
+                self.stream.write_all(&bytes).ok()?;
+                self.more()?;
+            },
+        }
+    }
+
+    /// The script ends here: the request counts as answered.
+    fn count(&self) {
+        locked(&self.state.log).answered += 1;
+        self.state.changed.notify_all();
+    }
+
+    fn body(&mut self, request: &Recorded) -> Option<Vec<u8>> {
+        if request.all("transfer-encoding") == ["chunked"] {
+            loop {
+                if let Some((body, length)) = read_chunked(&self.buffer).ok()? {
+                    self.buffer.drain(..length);
+                    return Some(body);
+                }
+                self.more()?;
+            }
+        }
+        let length = request.all("content-length").first().map_or(Some(0), |length| length.parse().ok())?;
+        while self.buffer.len() < length {
+            self.more()?;
+        }
+        Some(self.buffer.drain(..length).collect())
+    }
+
+    fn more(&mut self) -> Option<()> {
+        let mut chunk = [0; 16 << 10];
+        let count = self.stream.read(&mut chunk).ok().filter(|&count| count > 0)?;
+        self.buffer.extend_from_slice(&chunk[..count]);
+        locked(&self.state.log).raw[self.number].extend_from_slice(&chunk[..count]);
+        Some(())
+    }
+}
