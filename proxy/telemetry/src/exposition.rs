@@ -146,8 +146,8 @@ fn connection_metrics(page: &mut Page, merged: &Merged) {
     page.counter("floodgate_panics_total", "Tasks of connections that panicked.").put(&[], sum.panics);
 }
 
-/// Shares of requests whose latency is written as a gauge, for those who look without a scraper.
-const QUANTILES: [(f64, &str); 4] = [(0.5, "0.5"), (0.99, "0.99"), (0.999, "0.999"), (1.0, "1")];
+/// Percentiles of the latency, written as gauges for those who look without a scraper.
+const PERCENTILES: [(f64, &str); 4] = [(0.5, "50"), (0.99, "99"), (0.999, "99.9"), (1.0, "100")];
 
 fn route_metrics(page: &mut Page, merged: &Merged) {
     let none = RouteLabels { api: "-".into(), stage: "-".into(), route: "-".into(), kind: "-" };
@@ -221,11 +221,11 @@ fn route_metrics(page: &mut Page, merged: &Merged) {
         }
     });
     let mut family =
-        page.gauge("floodgate_latency_quantile_seconds", "Latency that this share did not exceed.");
+        page.gauge("floodgate_latency_percentile_seconds", "Latency that so many percent did not exceed.");
     each(&mut |labels, counters| {
         if let Some(latency) = &counters.latency {
-            for (quantile, name) in QUANTILES {
-                family.put(&with(labels, "quantile", name), Seconds(latency.quantile_us(quantile)));
+            for (quantile, name) in PERCENTILES {
+                family.put(&with(labels, "percentile", name), Seconds(latency.quantile_us(quantile)));
             }
         }
     });

@@ -136,7 +136,7 @@ pub(super) fn find(name: &str) -> Found {
         Some(_) => name.len() > known.len() && name.starts_with(*known),
         None => *known == name,
     };
-    if ELSEWHERE.iter().any(|known| elsewhere(known)) {
+    if ELSEWHERE.iter().any(elsewhere) {
         return Found::Elsewhere;
     }
     Found::Nowhere { nearest: nearest(name) }
