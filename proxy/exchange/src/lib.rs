@@ -65,8 +65,8 @@ pub struct Served<'a> {
     pub route: Option<&'a Route>,
     /// Why the gateway answered in place of the backend, if it did.
     pub reason: Option<Reason>,
-    /// Set when the body, once it has passed whole, is to be kept in the cache.
-    pub keep: Option<cache::Keep>,
+    /// What the cache wants done with the response, if it was to be fetched for it.
+    pub fate: Option<cache::Fate>,
     /// What the cache said, if it was asked.
     pub cached: Option<CacheResult>,
     /// When the backend was called and when its head had come, in `mono_ns`.
@@ -145,7 +145,7 @@ async fn serve<'a, C: Core>(
     for (policy, slot) in route.policies[..passed].iter().zip(&mut way.slots).rev() {
         core.decide(|lent| policy.on_response(&mut served.response, &mut context(facts, params, lent, slot)));
     }
-    served.keep = way.slots.iter_mut().find_map(cache::Keep::take);
+    served.fate = way.slots.iter_mut().find_map(fate);
     served.cached = way.cached;
     served.called = called;
     served.route = Some(route);
@@ -156,6 +156,13 @@ async fn serve<'a, C: Core>(
 fn preflight(found: &Found<'_>, request: &Request) -> Option<Response> {
     let explicit = found.route.as_ref().is_ok_and(|(route, _)| route.key.starts_with("OPTIONS "));
     found.api.cors.as_ref().filter(|_| !explicit)?.preflight(request)
+}
+
+fn fate(slot: &mut Slot) -> Option<cache::Fate> {
+    match std::mem::take(slot) {
+        Slot::Cache(fate) => Some(fate),
+        Slot::Empty => None,
+    }
 }
 
 /// One request's way through the policies of its route.
@@ -230,7 +237,7 @@ impl Served<'_> {
             stage: None,
             route: None,
             reason: None,
-            keep: None,
+            fate: None,
             cached: None,
             called: None,
         }

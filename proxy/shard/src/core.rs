@@ -156,7 +156,7 @@ impl Core {
                 pool.sweep(upstream.keep_alive_ns, now_ns);
             }
         }
-        self.owner.borrow_mut().sweep(self.now());
+        self.sweep_cache();
     }
 
     /// The time of this turn.

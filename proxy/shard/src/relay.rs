@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use bytes::{Bytes, BytesMut};
+use policy::cache::Keep;
 use runtime::{Alarm, Handle, Received};
 use wire::h1::{self, BodyDecoder, BodyLength};
 
@@ -33,13 +33,7 @@ pub(crate) struct Relay {
     chunked: bool,
     bytes: Cell<u64>,
     bytes_max: Cell<u64>,
-    tap: RefCell<Option<Tap>>,
-}
-
-/// A copy of what passes.
-struct Tap {
-    bytes: BytesMut,
-    bytes_max: usize,
+    tap: RefCell<Option<Box<Keep>>>,
 }
 
 impl Relay {
@@ -54,15 +48,14 @@ impl Relay {
         self.bytes_max.set(bytes_max);
     }
 
-    /// Keeps a copy of the body, unless it grows longer than this.
-    pub(crate) fn tap(&self, bytes_max: usize) {
-        *self.tap.borrow_mut() = Some(Tap { bytes: BytesMut::new(), bytes_max });
+    /// Lets the cache have a copy of what passes.
+    pub(crate) fn tap(&self, keep: Box<Keep>) {
+        *self.tap.borrow_mut() = Some(keep);
     }
 
-    /// The copy, if it is whole.
-    pub(crate) fn tapped(&self) -> Option<Bytes> {
-        let tap = self.tap.borrow_mut().take().filter(|_| self.is_done());
-        tap.map(|tap| tap.bytes.freeze())
+    /// What the cache was given.
+    pub(crate) fn untap(&self) -> Option<Box<Keep>> {
+        self.tap.borrow_mut().take()
     }
 
     /// Whether all of it has been read.
@@ -155,11 +148,9 @@ impl Relay {
     }
 
     fn pass(&self, data: &[u8], to: &Transport) {
-        let mut tap = self.tap.borrow_mut();
-        match tap.as_mut() {
-            Some(copy) if copy.bytes.len() + data.len() <= copy.bytes_max => copy.bytes.extend_from_slice(data),
-            Some(_) => *tap = None,
-            None => {}
+        if let Some(keep) = self.tap.borrow_mut().as_mut() {
+            // One that outgrew its bound says so when it is finished.
+            let _fits = keep.push(data);
         }
         to.write(|out| {
             if self.chunked {

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use exchange::{Facts, Served, exchange};
 use message::{Body, Length, Now, Reason, Request, Response, Scheme};
-use policy::{Answer, Question};
+use policy::{Answer, Question, cache::Fate};
 use runtime::Received;
 use snapshot::{Route, Snapshot};
 use telemetry::Event;
@@ -169,9 +169,12 @@ async fn answer(
         Some(live) if live.framing.kind == ResponseKind::SwitchingProtocols => way.switch(&served, live).await,
         Some(live) => way.stream(&mut served, live, fill, expects_continue.get()).await,
         None => {
-            // Dropping the fill, if there is one, hands it to the next who waits.
-            drop(fill);
-            way.whole(&served, expects_continue.get()).await
+            let answered = way.whole(&served, expects_continue.get()).await;
+            // An answer of our own may be kept like any other; a refusal hands the right to fetch to the next in line.
+            if let Some(fill) = fill {
+                fill.settle(served.fate.take());
+            }
+            answered
         }
     };
     let ended = core.now();
@@ -288,16 +291,20 @@ impl Way<'_> {
         let close = self.closes(unasked_body) || framed == ResponseBody::UntilClose;
         send(self.core, self.connection, &served.response, self.request, close, &Sent { body: framed, bytes: None });
         let relay = Relay::new(body, framed == ResponseBody::Chunked);
-        if let (Some(keep), Some(_)) = (&served.keep, &fill) {
-            relay.tap(usize::try_from(keep.body_bytes_max()).unwrap_or(usize::MAX));
-        }
+        let fate = match served.fate.take() {
+            Some(Fate::Keep(keep)) => {
+                relay.tap(keep);
+                None
+            }
+            fate => fate,
+        };
         let passed = self.pass(&live, &relay).await;
         let bytes = relay.bytes();
         if passed.is_err() {
             return (After::Cut, bytes);
         }
-        if let (Some(fill), keep) = (fill, served.keep.take()) {
-            fill.settle(keep, relay.tapped());
+        if let Some(fill) = fill {
+            fill.settle(relay.untap().map(Fate::Keep).or(fate));
         }
         self.core.release(live, self.snapshot, self.upload.is_none_or(Relay::is_done));
         (self.settle(close).await, bytes)

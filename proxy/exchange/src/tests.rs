@@ -1,0 +1,258 @@
+//! The corridor with a fake core: whole routes, no runtime, no socket.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use message::{Body, Dialect, Now, PathRules, Reason, Request, Response, Target};
+use policy::{
+    Answer, Question,
+    cache::{Fate, Found, Outcome, Store},
+    throttle::{Spendings, Table},
+};
+use snapshot::{Inputs, Route, Slots, Snapshot, compile};
+
+use crate::{CacheResult, Core, Facts, Lent, Served, exchange};
+
+/// A core without a world: time is a number, the backend a function, the cache a store of its own.
+struct Fake {
+    now: Cell<Now>,
+    spendings: RefCell<Spendings>,
+    store: RefCell<Store<()>>,
+    backend: fn(&Request) -> Result<Response, Reason>,
+    calls: Cell<usize>,
+}
+
+impl Core for Fake {
+    fn decide<R>(&self, decision: impl FnOnce(&mut Lent<'_>) -> R) -> R {
+        decision(&mut Lent { now: self.now.get(), spendings: &mut self.spendings.borrow_mut() })
+    }
+
+    async fn ask(&self, question: Question) -> Answer {
+        let Question::Cache(lookup) = question;
+        Answer::Cache(match self.store.borrow_mut().lookup(lookup, || (), self.now.get()) {
+            Outcome::Hit(stored) => Found::Hit(stored),
+            Outcome::Fill(ticket) => Found::Fill(ticket),
+            Outcome::Wait | Outcome::Pass => Found::Pass,
+        })
+    }
+
+    async fn call(&self, _: &Route, _: u32, request: &mut Request) -> Result<Response, Reason> {
+        self.calls.set(self.calls.get() + 1);
+        (self.backend)(request)
+    }
+}
+
+fn snapshot(model: &model::Model) -> Snapshot {
+    let mut inputs = Inputs {
+        read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+        leaf: &|_| panic!("no listener of these tests has TLS"),
+        tickets: &tls::Tickets::new(),
+        slots: &mut Slots::default(),
+        generation: 1,
+        unix_s: 0,
+    };
+    let (snapshot, found) = compile(model, &mut inputs);
+    snapshot.unwrap_or_else(|| panic!("{found:?}"))
+}
+
+fn fake(backend: fn(&Request) -> Result<Response, Reason>) -> Fake {
+    Fake {
+        now: Cell::new(Now { mono_ns: 1_000_000_000, unix_ns: 1_000_000_000 }),
+        spendings: RefCell::new(Spendings::new(Arc::new(Table::new(1_024)), 1)),
+        store: RefCell::new(Store::new(1 << 20)),
+        backend,
+        calls: Cell::new(0),
+    }
+}
+
+fn hello(request: &Request) -> Result<Response, Reason> {
+    Ok(Response::with_body(200, "text/plain", Bytes::from(request.target.path().to_owned())))
+}
+
+fn route(key: &str) -> model::Route {
+    let (method, path) = key.split_once(' ').unwrap();
+    let method = (method != "ANY").then(|| method.to_owned());
+    let integration = model::Integration::Http { upstream: "u".into(), path: None, strip_prefix: None };
+    let key = model::RouteKey::Path { method, path: path.into() };
+    model::Route { key, integration, throttles: Vec::new(), cache: None, limits: None, origin: None }
+}
+
+fn model(kind: model::Kind, routes: Vec<model::Route>) -> model::Model {
+    let target = model::Target { tls: false, host: "127.0.0.1".into(), port: 1, origin: None };
+    let stages = vec![model::Stage { name: "$default".into(), ..model::Stage::default() }];
+    let api = model::Api {
+        name: "a".into(),
+        kind,
+        mappings: Vec::new(),
+        stages,
+        routes,
+        cors: None,
+        origin: None,
+    };
+    let upstream = model::Upstream { name: "u".into(), targets: vec![target], ..model::Upstream::default() };
+    model::Model { apis: vec![api], upstreams: vec![upstream], ..model::Model::default() }
+}
+
+fn request(text: &str) -> Request {
+    let (method, target) = text.split_once(' ').unwrap();
+    Request {
+        method: message::Method::from_token(method),
+        target: Target::parse(target.as_bytes(), PathRules::default()).unwrap(),
+        authority: message::Authority::parse(b"api.example").unwrap(),
+        ..Request::default()
+    }
+}
+
+/// Runs an exchange of which nothing waits.
+fn run<'a>(snapshot: &'a Snapshot, request: &mut Request, core: &Fake) -> Served<'a> {
+    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let facts = Facts { peer, client: peer, trusted: false, port: 443, request_id: "id-1" };
+    let mut served = std::pin::pin!(exchange(snapshot, request, &facts, core));
+    match served.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(served) => served,
+        Poll::Pending => panic!("nothing here waits"),
+    }
+}
+
+/// What a client of an API with the one route `GET /pets/{id}` gets: status and body.
+#[track_caller]
+fn check(kind: model::Kind, asked: &str, status: u16, body: &str) {
+    let snapshot = snapshot(&model(kind, vec![route("GET /pets/{id}")]));
+    let core = fake(hello);
+    let served = run(&snapshot, &mut request(asked), &core);
+    let Body::Whole(bytes) = &served.response.body else { panic!("{served:?}") };
+    assert_eq!((served.response.status, std::str::from_utf8(bytes).unwrap()), (status, body), "{kind:?} {asked}");
+}
+
+#[test]
+fn a_request_reaches_its_route_or_the_dialects_answer() {
+    use model::Kind::{Http, Proxy, Rest};
+    for kind in [Proxy, Http, Rest] {
+        check(kind, "GET /pets/1", 200, "/pets/1");
+    }
+    for kind in [Proxy, Http] {
+        check(kind, "GET /cats", 404, "{\"message\":\"Not Found\"}");
+        check(kind, "POST /pets/1", 404, "{\"message\":\"Not Found\"}");
+    }
+    // Row 24.
+    check(Rest, "GET /cats", 403, "{\"message\":\"Missing Authentication Token\"}");
+    check(Rest, "POST /pets/1", 403, "{\"message\":\"Missing Authentication Token\"}");
+}
+
+#[test]
+fn a_throttled_request_never_reaches_the_backend() {
+    let mut pets = route("GET /pets");
+    let per = model::ThrottlePer::All;
+    pets.throttles.push(model::Throttle { rate: 1.0, burst: Some(2), per, origin: None });
+    let snapshot = snapshot(&model(model::Kind::Proxy, vec![pets]));
+    let core = fake(hello);
+    let statuses: Vec<_> =
+        (0..4).map(|_| run(&snapshot, &mut request("GET /pets"), &core).response.status).collect();
+    assert_eq!((statuses, core.calls.get()), (vec![200, 200, 429, 429], 2));
+    let refused = run(&snapshot, &mut request("GET /pets"), &core);
+    assert_eq!(refused.response.headers.find("retry-after"), Some(&b"1"[..]));
+    assert!(matches!(refused.reason, Some(Reason::Throttled { retry_after_s: 1 })));
+}
+
+#[test]
+fn what_was_fetched_once_is_answered_from_the_cache() {
+    let mut pets = route("GET /pets");
+    pets.cache = Some(model::Cache {
+        ttl: std::time::Duration::from_secs(60),
+        key: None,
+        methods: vec!["GET".into()],
+        client_invalidation: false,
+        body_bytes_max: 1 << 20,
+        origin: None,
+    });
+    let snapshot = snapshot(&model(model::Kind::Proxy, vec![pets]));
+    let core = fake(hello);
+    let mut first = run(&snapshot, &mut request("GET /pets"), &core);
+    assert_eq!(first.cached, Some(CacheResult::Miss));
+    let Some(Fate::Keep(keep)) = first.fate.take() else { panic!("{first:?}") };
+    let (ticket, stored) = keep.finish().unwrap();
+    core.store.borrow_mut().fill(ticket, stored, core.now.get());
+    let second = run(&snapshot, &mut request("GET /pets"), &core);
+    assert_eq!((second.cached, second.response.status, core.calls.get()), (Some(CacheResult::Hit), 200, 1));
+    let other = run(&snapshot, &mut request("GET /pets?x=1"), &core);
+    assert_eq!(other.cached, Some(CacheResult::Miss));
+}
+
+/// What a client is told when the backend fails in this way.
+#[track_caller]
+fn check_failure(kind: model::Kind, backend: fn(&Request) -> Result<Response, Reason>, status: u16, message: &str) {
+    let snapshot = snapshot(&model(kind, vec![route("GET /")]));
+    let served = run(&snapshot, &mut request("GET /"), &fake(backend));
+    let expected = Body::Whole(Bytes::from(format!("{{\"message\":\"{message}\"}}")));
+    assert_eq!((served.response.status, &served.response.body), (status, &expected), "{kind:?}");
+}
+
+/// Section N, "Endpoint unreachable" and "Endpoint time-out".
+#[test]
+fn failures_of_the_backend_are_told_in_the_dialect() {
+    use model::Kind::{Http, Proxy, Rest};
+    let unreachable = |_: &Request| Err(Reason::BackendUnreachable);
+    check_failure(Proxy, unreachable, 502, "Bad Gateway");
+    check_failure(Http, unreachable, 503, "Service Unavailable");
+    check_failure(Rest, unreachable, 504, "Network error communicating with endpoint");
+    let late = |_: &Request| Err(Reason::BackendTimedOut);
+    check_failure(Proxy, late, 504, "Gateway Timeout");
+    check_failure(Rest, late, 504, "Endpoint request timed out");
+}
+
+/// Row 128: REST and HTTP APIs name the request, dialect `proxy` does not.
+#[test]
+fn answers_carry_the_requests_id_where_the_dialect_has_a_header() {
+    for (kind, header) in [(model::Kind::Rest, "x-amzn-requestid"), (model::Kind::Http, "apigw-requestid")] {
+        let snapshot = snapshot(&model(kind, vec![route("GET /")]));
+        for asked in ["GET /", "GET /nowhere"] {
+            let served = run(&snapshot, &mut request(asked), &fake(hello));
+            assert_eq!(served.response.headers.find(header), Some(&b"id-1"[..]), "{asked}");
+        }
+    }
+}
+
+/// Row 137.
+#[test]
+fn an_api_with_cors_answers_preflights_and_marks_errors_too() {
+    let mut model = model(model::Kind::Http, vec![route("GET /pets")]);
+    let listed = |text: &str| vec![text.to_owned()];
+    model.apis[0].cors = Some(model::Cors {
+        allow_origins: listed("https://a.example"),
+        allow_methods: listed("GET"),
+        ..model::Cors::default()
+    });
+    let snapshot = snapshot(&model);
+    let core = fake(hello);
+    for (asked, status) in [("OPTIONS /pets", 204), ("GET /pets", 200), ("GET /cats", 404)] {
+        let mut request = request(asked);
+        request.headers.push("Origin", b"https://a.example");
+        if status == 204 {
+            request.headers.push("Access-Control-Request-Method", b"GET");
+        }
+        let served = run(&snapshot, &mut request, &core);
+        let allowed = served.response.headers.find("access-control-allow-origin");
+        assert_eq!((served.response.status, allowed), (status, Some(&b"https://a.example"[..])), "{asked}");
+    }
+    assert_eq!(core.calls.get(), 1);
+}
+
+#[test]
+fn the_dialect_of_a_stranger_is_the_one_there_is() {
+    let mut model = model(model::Kind::Rest, vec![route("GET /")]);
+    model.apis[0].mappings.push(model::Mapping {
+        host: Some("other.example".into()),
+        base_path: String::new(),
+        stage: Some("$default".into()),
+        origin: None,
+    });
+    let snapshot = snapshot(&model);
+    let served = run(&snapshot, &mut request("GET /"), &fake(hello));
+    assert_eq!((served.response.status, served.reason.clone()), (403, Some(Reason::NoApi)));
+    assert_eq!(snapshot.apis[0].dialect, Dialect::Rest);
+}

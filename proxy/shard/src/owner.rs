@@ -1,0 +1,294 @@
+//! The cache across cores. Each key has one owner core, which decides admission, expiry and who fetches; the others
+//! ask it by letter. A right to fetch (a ticket) is given back whatever becomes of the request: [`Fill`] does so when
+//! it is dropped, so that those who wait are never left with a leader that died.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    num::NonZeroUsize,
+    rc::Rc,
+    sync::Arc,
+    task::{Poll, Waker},
+};
+
+use message::Now;
+use policy::cache::{Fate, Found, LeaseId, Lookup, Outcome, Stats, Store, Stored, Ticket};
+use runtime::Alarm;
+use slab::Slab;
+
+use crate::{Message, core::Core};
+
+/// How long a request waits for another's fetch before it goes itself.
+const WAIT_NS: u64 = 30_000_000_000;
+
+/// This core's part of the cache, and its own requests that wait for an owner's answer.
+pub(crate) struct Owner {
+    store: Store<Waiter>,
+    waiting: RefCell<Slab<Waiting>>,
+    turn: u64,
+}
+
+/// Who waits: a request of some core.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiter {
+    core: usize,
+    key: usize,
+    /// Tells this request from another that has its place later.
+    turn: u64,
+}
+
+struct Waiting {
+    turn: u64,
+    reply: Option<Found>,
+    waker: Option<Waker>,
+}
+
+/// What cores write to one another about the cache.
+pub enum Letter {
+    /// To a key's owner: is there an entry, or who fetches it?
+    LookUp(Lookup, Waiter),
+    /// To the one who asked.
+    Reply(Waiter, Found),
+    /// To a key's owner: what became of a fetch.
+    Settle(Settled),
+}
+
+/// What became of a fetch.
+pub enum Settled {
+    /// This came, and may be kept.
+    Fill(Ticket, Box<Stored>),
+    /// What came is not for the cache; whether the next is likely not to be either.
+    Decline(Ticket, bool),
+    /// Nothing came.
+    Abandon(Ticket),
+}
+
+impl Owner {
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        Self { store: Store::new(bytes_max), waiting: RefCell::default(), turn: 0 }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.store.stats()
+    }
+
+    pub(crate) fn flush(&mut self) -> usize {
+        self.store.flush("")
+    }
+
+    /// Drops what is too old; gives back who is to fetch in place of leaders that are overdue.
+    fn sweep(&mut self, now: Now) -> Vec<(Waiter, Ticket)> {
+        self.store.sweep(now)
+    }
+
+    fn wait(&mut self, core: usize) -> Waiter {
+        self.turn += 1;
+        let waiting = Waiting { turn: self.turn, reply: None, waker: None };
+        Waiter { core, key: self.waiting.get_mut().insert(waiting), turn: self.turn }
+    }
+}
+
+impl Core {
+    /// Asks the owner of a key. With [`Found::Fill`] comes the duty to say what came of it.
+    pub(crate) async fn look_up(self: &Rc<Self>, lookup: Lookup, alarm: &Alarm) -> (Found, Option<Fill>) {
+        let owner = self.owner_of(&lookup.key);
+        let waiter = self.owner.borrow_mut().wait(self.index);
+        let place = Place { core: self, waiter };
+        if owner == self.index {
+            let outcome = self.owner.borrow_mut().store.lookup(lookup, || waiter, self.now());
+            match outcome {
+                Outcome::Hit(stored) => return (Found::Hit(stored), None),
+                Outcome::Fill(ticket) => return self.found(Found::Fill(ticket)),
+                Outcome::Pass => return (Found::Pass, None),
+                Outcome::Wait => {}
+            }
+        } else if self.posts[owner].send(Message::Cache(Letter::LookUp(lookup, waiter))).is_err() {
+            return (Found::Pass, None);
+        }
+        alarm.set(self.handle.now().mono_ns.saturating_add(WAIT_NS));
+        let found = alarm.guard(place.reply()).await.unwrap_or(Found::Pass);
+        self.found(found)
+    }
+
+    fn found(self: &Rc<Self>, found: Found) -> (Found, Option<Fill>) {
+        let fill = match &found {
+            Found::Fill(ticket) => Some(Fill { core: self.clone(), ticket: Some(copy(ticket)) }),
+            Found::Hit(_) | Found::Pass => None,
+        };
+        (found, fill)
+    }
+
+    /// Reads a letter from another core.
+    pub(crate) fn read(&self, letter: Letter) {
+        match letter {
+            Letter::LookUp(lookup, waiter) => {
+                let outcome = self.owner.borrow_mut().store.lookup(lookup, || waiter, self.now());
+                match outcome {
+                    Outcome::Hit(stored) => self.reply(waiter, Found::Hit(stored)),
+                    Outcome::Fill(ticket) => self.reply(waiter, Found::Fill(ticket)),
+                    Outcome::Pass => self.reply(waiter, Found::Pass),
+                    Outcome::Wait => {}
+                }
+            }
+            Letter::Reply(waiter, found) => self.deliver(waiter, found),
+            Letter::Settle(settled) => self.settle_own(settled),
+        }
+    }
+
+    /// Drops what is too old, and lets the next one fetch where a leader is overdue.
+    pub(crate) fn sweep_cache(&self) {
+        let relieved = self.owner.borrow_mut().sweep(self.now());
+        for (waiter, ticket) in relieved {
+            self.reply(waiter, Found::Fill(ticket));
+        }
+    }
+
+    fn owner_of(&self, key: &policy::cache::Key) -> usize {
+        NonZeroUsize::new(self.posts.len()).map_or(self.index, |cores| key.owner(cores))
+    }
+
+    /// What became of a fetch, to whoever owns the key.
+    fn settle(&self, settled: Settled) {
+        let owner = self.owner_of(settled.key());
+        if owner == self.index {
+            self.settle_own(settled);
+        } else {
+            // An owner that can't take letters notices by the lease's deadline.
+            drop(self.posts[owner].send(Message::Cache(Letter::Settle(settled))));
+        }
+    }
+
+    fn settle_own(&self, settled: Settled) {
+        let now = self.now();
+        match settled {
+            Settled::Fill(ticket, stored) => {
+                let (stored, waiters) = self.owner.borrow_mut().store.fill(ticket, *stored, now);
+                waiters.into_iter().for_each(|waiter| self.reply(waiter, Found::Hit(Arc::clone(&stored))));
+            }
+            Settled::Decline(ticket, lasting) => {
+                let waiters = self.owner.borrow_mut().store.decline(ticket, lasting, now);
+                waiters.into_iter().for_each(|waiter| self.reply(waiter, Found::Pass));
+            }
+            Settled::Abandon(ticket) => {
+                let promoted = self.owner.borrow_mut().store.abandon(ticket, now);
+                if let Some((waiter, ticket)) = promoted {
+                    self.reply(waiter, Found::Fill(ticket));
+                }
+            }
+        }
+    }
+
+    /// An answer to a request of this or another core.
+    fn reply(&self, waiter: Waiter, found: Found) {
+        if waiter.core == self.index {
+            self.deliver(waiter, found);
+        } else if let Some(post) = self.posts.get(waiter.core)
+            && let Err(Message::Cache(Letter::Reply(_, Found::Fill(ticket)))) =
+                post.send(Message::Cache(Letter::Reply(waiter, found)))
+        {
+            self.settle_own(Settled::Abandon(ticket));
+        }
+    }
+
+    /// An answer has come; the right to fetch goes back if nobody waits any more.
+    fn deliver(&self, waiter: Waiter, found: Found) {
+        let unclaimed = {
+            let owner = self.owner.borrow();
+            let mut waiting = owner.waiting.borrow_mut();
+            match waiting.get_mut(waiter.key).filter(|waiting| waiting.turn == waiter.turn) {
+                Some(place) => {
+                    if let Some(waker) = place.waker.take() {
+                        waker.wake();
+                    }
+                    place.reply.replace(found)
+                }
+                None => Some(found),
+            }
+        };
+        if let Some(Found::Fill(ticket)) = unclaimed {
+            self.settle(Settled::Abandon(ticket));
+        }
+    }
+}
+
+impl Settled {
+    fn key(&self) -> &policy::cache::Key {
+        match self {
+            Self::Fill(ticket, _) | Self::Decline(ticket, _) | Self::Abandon(ticket) => &ticket.key,
+        }
+    }
+}
+
+/// A request's place among those who wait.
+struct Place<'a> {
+    core: &'a Rc<Core>,
+    waiter: Waiter,
+}
+
+impl Place<'_> {
+    async fn reply(&self) -> Found {
+        poll_fn(|cx| {
+            let owner = self.core.owner.borrow();
+            let mut waiting = owner.waiting.borrow_mut();
+            let Some(place) = waiting.get_mut(self.waiter.key) else { return Poll::Ready(Found::Pass) };
+            match place.reply.take() {
+                Some(found) => Poll::Ready(found),
+                None => {
+                    place.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let unread = {
+            let owner = self.core.owner.borrow();
+            let mut waiting = owner.waiting.borrow_mut();
+            waiting.try_remove(self.waiter.key).and_then(|waiting| waiting.reply)
+        };
+        if let Some(Found::Fill(ticket)) = unread {
+            self.core.settle(Settled::Abandon(ticket));
+        }
+    }
+}
+
+/// The duty to say what came of a fetch.
+pub(crate) struct Fill {
+    core: Rc<Core>,
+    ticket: Option<Ticket>,
+}
+
+impl Fill {
+    /// The response has passed whole, or will not be kept.
+    pub(crate) fn settle(mut self, fate: Option<Fate>) {
+        let settled = match fate {
+            Some(Fate::Keep(keep)) => match keep.finish() {
+                Ok((ticket, stored)) => Settled::Fill(ticket, Box::new(stored)),
+                Err(ticket) => Settled::Decline(ticket, false),
+            },
+            Some(Fate::Decline { ticket, lasting }) => Settled::Decline(ticket, lasting),
+            Some(Fate::Fill(ticket)) => Settled::Abandon(ticket),
+            None => return,
+        };
+        self.ticket = None;
+        self.core.settle(settled);
+    }
+}
+
+impl Drop for Fill {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.core.settle(Settled::Abandon(ticket));
+        }
+    }
+}
+
+/// The same right in the hands of the one who runs the request: it is given back once, by settling or by dropping.
+fn copy(ticket: &Ticket) -> Ticket {
+    let lease: LeaseId = ticket.lease;
+    Ticket { key: ticket.key.clone(), lease }
+}

@@ -1,0 +1,115 @@
+//! From model to snapshot: dull translation, one file a room, that reports every mistake and not the first.
+
+mod apis;
+mod listeners;
+mod upstreams;
+
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+
+use message::PathRules;
+use model::{Diagnostic, Model, Severity};
+use policy::client::ClientRules;
+use telemetry::{Labels, access::Template};
+
+use crate::{HeadLimits, Slots, Snapshot, Timeouts, nanoseconds};
+
+/// What a compilation needs beside the model.
+pub struct Inputs<'a> {
+    /// Reads a file that the model names: a certificate, a key, a CA bundle.
+    pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    /// Makes a certificate for these names with the local authority.
+    pub leaf: &'a dyn Fn(&[String]) -> Result<tls::authority::Leaf, tls::Error>,
+    /// Ticket keys, kept over publications.
+    pub tickets: &'a tls::Tickets,
+    /// Numbers given out so far; those of this model are added when it is taken.
+    pub slots: &'a mut Slots,
+    /// The number of this publication.
+    pub generation: u64,
+    /// The wall clock, for certificates.
+    pub unix_s: u64,
+}
+
+/// Builds what the cores run from what the operator wants. Reports every mistake; warnings come with a snapshot too.
+pub fn compile(model: &Model, inputs: &mut Inputs<'_>) -> (Option<Snapshot>, Vec<Diagnostic>) {
+    let mut found = Vec::new();
+    let mut slots = inputs.slots.clone();
+    let upstreams = upstreams::compile(model, inputs, &mut slots, &mut found);
+    let listeners = listeners::compile(model, inputs, &mut found);
+    let mut labels = Names::default();
+    let (apis, mappings) = apis::compile(model, &upstreams, &mut slots, &mut labels, &mut found);
+    let access_log = access_log(model, &mut found);
+    let failed = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    let (Some(mappings), false) = (mappings, failed) else { return (None, found) };
+    *inputs.slots = slots;
+    let labels = Arc::new(Labels {
+        generation: inputs.generation,
+        routes: by_slot(labels.routes),
+        upstreams: by_slot(upstreams.built.iter().map(|(slot, upstream)| (*slot, upstream.name.clone())).collect()),
+        listeners: listeners.iter().map(|listener| Some(listener.name.clone())).collect(),
+    });
+    let snapshot = Snapshot {
+        generation: inputs.generation,
+        listeners,
+        upstreams: by_slot(upstreams.built),
+        apis,
+        mappings,
+        client: ClientRules::new(model.node.client.trusted_proxies.clone()),
+        path_rules: PathRules::default(),
+        labels,
+        timeouts: timeouts(model),
+        head: head_limits(model),
+        access_log,
+    };
+    (Some(snapshot), found)
+}
+
+/// Names for the metrics as they are found.
+#[derive(Default)]
+struct Names {
+    routes: BTreeMap<u32, telemetry::RouteLabels>,
+}
+
+/// A list in which each thing stands in its slot.
+fn by_slot<T>(things: BTreeMap<u32, T>) -> Vec<Option<T>> {
+    let mut slots = Vec::new();
+    for (slot, thing) in things {
+        slots.resize_with(slot as usize, || None);
+        slots.push(Some(thing));
+    }
+    slots
+}
+
+fn timeouts(model: &Model) -> Timeouts {
+    let timeouts = &model.node.timeouts;
+    Timeouts {
+        handshake_ns: nanoseconds(timeouts.handshake),
+        head_ns: nanoseconds(timeouts.head),
+        body_idle_ns: nanoseconds(timeouts.body_idle),
+        keep_alive_ns: nanoseconds(timeouts.keep_alive),
+    }
+}
+
+/// The widest limits of all routes.
+fn head_limits(model: &Model) -> HeadLimits {
+    let node = &model.node.limits;
+    let own = model.apis.iter().flat_map(|api| &api.routes).filter_map(|route| route.limits.as_ref());
+    own.chain([node]).fold(
+        HeadLimits { header_bytes_max: 0, headers_max: 0, target_bytes_max: 0 },
+        |widest, limits| HeadLimits {
+            header_bytes_max: widest.header_bytes_max.max(limits.header_bytes_max),
+            headers_max: widest.headers_max.max(limits.headers_max),
+            target_bytes_max: widest.target_bytes_max.max(limits.target_bytes_max),
+        },
+    )
+}
+
+fn access_log(model: &Model, found: &mut Vec<Diagnostic>) -> Option<Template> {
+    let log = model.node.access_log.as_ref()?;
+    match Template::parse(&log.format) {
+        Ok(template) => Some(template),
+        Err(error) => {
+            found.push(Diagnostic::error(log.origin.as_ref(), "access_log.format", error.to_string()));
+            None
+        }
+    }
+}

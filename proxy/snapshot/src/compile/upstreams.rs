@@ -1,0 +1,104 @@
+//! Groups of backends: targets, TLS, deadlines.
+
+use std::collections::{BTreeMap, HashMap};
+
+use message::Authority;
+use model::{Diagnostic, Model};
+use tls::{Client, ClientSettings};
+
+use super::Inputs;
+use crate::{Slots, Target, Upstream, nanoseconds};
+
+/// The groups, by slot, and the slot of each name.
+#[derive(Default)]
+pub(super) struct Upstreams {
+    pub(super) built: BTreeMap<u32, Upstream>,
+    pub(super) slots: HashMap<String, u32>,
+}
+
+pub(super) fn compile(
+    model: &Model,
+    inputs: &Inputs<'_>,
+    slots: &mut Slots,
+    found: &mut Vec<Diagnostic>,
+) -> Upstreams {
+    let mut upstreams = Upstreams::default();
+    for upstream in &model.upstreams {
+        let slot = slots.upstream(identity(upstream));
+        upstreams.slots.insert(upstream.name.clone(), slot);
+        if let Some(built) = build(upstream, inputs, found) {
+            upstreams.built.insert(slot, built);
+        }
+    }
+    upstreams
+}
+
+/// What makes it the same group after a change: where its connections lead and how they were made.
+fn identity(upstream: &model::Upstream) -> String {
+    let model::Upstream { name, targets, ca, server_name, host, .. } = upstream;
+    let targets: Vec<_> = targets.iter().map(|target| (target.tls, &target.host, target.port)).collect();
+    format!("{name} {targets:?} {ca:?} {server_name:?} {host:?}")
+}
+
+fn build(upstream: &model::Upstream, inputs: &Inputs<'_>, found: &mut Vec<Diagnostic>) -> Option<Upstream> {
+    let key = format!("upstream.{}", upstream.name);
+    let tls = if upstream.targets.iter().any(|target| target.tls) {
+        match client(upstream, inputs) {
+            Ok(client) => Some(client),
+            Err(message) => {
+                found.push(Diagnostic::error(upstream.origin.as_ref(), format!("{key}.ca"), message));
+                return None;
+            }
+        }
+    } else {
+        None
+    };
+    let mut targets = Vec::with_capacity(upstream.targets.len());
+    for target in &upstream.targets {
+        match authority(upstream, target) {
+            Ok(authority) => targets.push(Target {
+                tls: target.tls,
+                host: target.host.clone(),
+                port: target.port,
+                server_name: upstream.server_name.clone().unwrap_or_else(|| target.host.clone()),
+                authority,
+            }),
+            Err(host) => {
+                let message = format!("`{host}` is no host name that can be sent to a backend");
+                found.push(Diagnostic::error(target.origin.as_ref(), format!("{key}.targets"), message));
+            }
+        }
+    }
+    Some(Upstream {
+        name: upstream.name.clone(),
+        targets,
+        tls,
+        connect_timeout_ns: nanoseconds(upstream.connect_timeout),
+        first_byte_timeout_ns: nanoseconds(upstream.first_byte_timeout),
+        idle_timeout_ns: nanoseconds(upstream.idle_timeout),
+        total_timeout_ns: upstream.total_timeout.map(nanoseconds),
+        keep_alive_ns: nanoseconds(upstream.keep_alive),
+        idle_connections_max: upstream.idle_connections_max,
+    })
+}
+
+fn client(upstream: &model::Upstream, inputs: &Inputs<'_>) -> Result<Client, String> {
+    let ca_pem = match &upstream.ca {
+        Some(path) => Some((inputs.read)(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?),
+        None => None,
+    };
+    let settings = ClientSettings { ca_pem, alpn: vec![b"http/1.1".to_vec()] };
+    Client::build(&settings).map_err(|error| error.to_string())
+}
+
+/// What `Host` says: the group's own, else the target with its port where that is not the scheme's.
+fn authority(upstream: &model::Upstream, target: &model::Target) -> Result<Authority, String> {
+    let default_port = if target.tls { 443 } else { 80 };
+    let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
+    let text = match &upstream.host {
+        Some(host) => host.clone(),
+        None if target.port == default_port => host,
+        None => format!("{host}:{}", target.port),
+    };
+    Authority::parse(text.as_bytes()).map_err(|_| text)
+}
