@@ -1,1 +1,51 @@
-//! Room `source`.
+//! Source: TOML text and its includes -> [`model::Model`], with every mistake and its place.
+//!
+//! What is judged here is what the text alone can tell: shape, names, units, ranges, references. It does not know how
+//! a gateway runs: whether a certificate can be read or two routes are in each other's way, `snapshot` finds out.
+//!
+//! The keys are data ([`schema`]): the reader refuses what does not stand there, and documentation is made from it.
+
+mod api;
+mod context;
+mod cors;
+mod document;
+mod environment;
+mod expand;
+mod flags;
+mod include;
+mod integration;
+mod listener;
+mod names;
+mod node;
+mod policy;
+mod reader;
+mod render;
+mod route;
+mod route_key;
+mod schema;
+mod sources;
+mod suggest;
+mod units;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+pub use document::load;
+pub use environment::{Environment, System};
+pub use flags::{Flags, from_flags};
+pub use include::{FILE_BYTES_MAX, FILES_MAX};
+pub use render::render;
+pub use schema::{Form, Key, ROOT, Section};
+pub use sources::Sources;
+
+/// What reading gave.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What the operator wants; `None` when anything is wrong.
+    pub model: Option<model::Model>,
+    /// All mistakes and warnings, in the order of the files and of the places in them.
+    pub diagnostics: Vec<model::Diagnostic>,
+    /// All that was read.
+    pub sources: Sources,
+}

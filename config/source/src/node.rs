@@ -1,0 +1,204 @@
+//! Sections said once for the whole process: `[node]`, `[admin]`, `[access_log]`, `[client]`, `[cache]`,
+//! `[timeouts]`, `[demo]`.
+
+use std::time::Duration;
+
+use model::{AccessLog, Admin, Client, Demo, Driver, LogTarget, Node, NodeCache, Timeouts};
+
+use crate::{
+    Form, Key, Section,
+    context::{Mistake, quote},
+    document::Document,
+    names, policy,
+    reader::{Table, Value},
+};
+
+const MS: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_hours(1);
+/// Row 166.
+const LOG_FORMAT_BYTES_MAX: usize = 3_072;
+/// What a line says unless it is told otherwise.
+const LOG_FORMAT: &str = "$context.identity.sourceIp [$context.requestTime] $context.httpMethod $context.path $context.protocol $context.status $context.responseLength $context.requestId";
+
+pub(crate) static NODE: Section = Section {
+    name: "node",
+    doc: "The process.",
+    keys: &[
+        Key::new(
+            "workers",
+            Form::Count(1, 1_024),
+            "Cores that serve. Left out: each core that the process may use.",
+        ),
+        Key::new(
+            "driver",
+            Form::Choice(&["auto", "uring", "epoll"]),
+            "How the kernel is asked; `auto`: io_uring if it is allowed, else epoll.",
+        )
+        .or(r#""auto""#),
+        Key::new(
+            "state",
+            Form::Path,
+            "Folder of the local authority's certificates and the last good configuration. Left out: /var/lib/floodgate, else $XDG_STATE_HOME/floodgate.",
+        ),
+        Key::new(
+            "connections_max",
+            Form::Count(1, 10_000_000),
+            "Connections at once. Left out: what the limit of descriptors allows.",
+        ),
+        Key::new(
+            "drain",
+            Form::Duration(Duration::ZERO, HOUR),
+            "How long a stop waits for requests in flight.",
+        )
+        .or(r#""30s""#),
+    ],
+};
+
+pub(crate) static ADMIN: Section = Section {
+    name: "admin",
+    doc: "Metrics, health, reload. Never reachable through a data listener.",
+    keys: &[
+        Key::new(
+            "socket",
+            Form::Path,
+            "Path of the Unix socket. Left out: in /run/floodgate, else $XDG_RUNTIME_DIR.",
+        ),
+        Key::new("listen", Form::Address, "A TCP address as well, loopback only. Left out: none."),
+    ],
+};
+
+pub(crate) static ACCESS_LOG: Section = Section {
+    name: "access_log",
+    doc: "One line a request.",
+    keys: &[
+        Key::new("target", Form::Text(r#""stdout""#), "`stdout`, or the path of a file that is appended to and reopened on SIGHUP.").or(r#""stdout""#),
+        Key::new("format", Form::Text(r#""$context.requestId $context.status""#), "A line, with `$context` variables; at most 3 KiB.").or(
+            r#""$context.identity.sourceIp [$context.requestTime] $context.httpMethod $context.path $context.protocol $context.status $context.responseLength $context.requestId""#,
+        ),
+    ],
+};
+
+pub(crate) static CLIENT: Section = Section {
+    name: "client",
+    doc: "Who the client is when others stand between it and us.",
+    keys: &[Key::new(
+        "trusted_proxies",
+        Form::Texts(r#"["10.0.0.0/8"]"#),
+        "Peers whose `X-Forwarded-For` is believed: addresses and networks.",
+    )
+    .or("[]")],
+};
+
+pub(crate) static CACHE: Section = Section {
+    name: "cache",
+    doc: "The node's response cache.",
+    keys: &[Key::new(
+        "size",
+        Form::Size(1 << 20, 1 << 40),
+        "Bytes over all cores: bodies, keys, heads and book-keeping.",
+    )
+    .or(r#""64MiB""#)],
+};
+
+pub(crate) static TIMEOUTS: Section = Section {
+    name: "timeouts",
+    doc: "Deadlines toward clients.",
+    keys: &[
+        Key::new(
+            "handshake",
+            Form::Duration(MS, HOUR),
+            "From the first byte of a connection to the end of its TLS handshake.",
+        )
+        .or(r#""5s""#),
+        Key::new("head", Form::Duration(MS, HOUR), "From the first byte of a request's head to its last.")
+            .or(r#""10s""#),
+        Key::new("body_idle", Form::Duration(MS, HOUR), "Between two bytes of a body, in either direction.")
+            .or(r#""30s""#),
+        Key::new("keep_alive", Form::Duration(MS, HOUR), "Between two requests of a connection.")
+            .or(r#""60s""#),
+    ],
+};
+
+pub(crate) static DEMO: Section = Section {
+    name: "demo",
+    doc: "A built-in backend to try the gateway with.",
+    keys: &[Key::new("address", Form::Address, "Where it listens, loopback only.").required()],
+};
+
+/// All of them.
+pub(crate) fn read(document: &Document<'_>) -> Node {
+    let mut node = Node::default();
+    if let Some(table) = document.single("node") {
+        node.workers = table.opt("workers", Value::count);
+        node.driver = table.opt("driver", Value::choice).map(driver).unwrap_or_default();
+        node.state = table.opt("state", Value::path);
+        node.connections_max = table.opt("connections_max", Value::count);
+        node.drain = table.or("drain", Value::duration, node.drain);
+    }
+    if let Some(table) = document.single("admin") {
+        node.admin =
+            Admin { socket: table.opt("socket", Value::path), listen: table.opt("listen", Value::loopback) };
+    }
+    node.access_log = document.single("access_log").map(|table| access_log(&table));
+    if let Some(table) = document.single("client") {
+        let trusted_proxies = table.or("trusted_proxies", |value| value.list(names::network), Vec::new());
+        node.client = Client { trusted_proxies };
+    }
+    if let Some(table) = document.single("cache") {
+        node.cache = NodeCache { size_bytes: table.or("size", Value::size, node.cache.size_bytes) };
+    }
+    if let Some(table) = document.single("timeouts") {
+        node.timeouts = timeouts(&table, &node.timeouts);
+    }
+    if let Some(table) = document.single("limits") {
+        node.limits = policy::limits(&table, &node.limits);
+    }
+    node.throttle = document.single("throttle").and_then(|table| policy::throttle(&table));
+    if let Some(table) = document.single("demo") {
+        let origin = Some(table.origin());
+        node.demo = table.opt("address", Value::loopback).map(|address| Demo { address, origin });
+    }
+    node
+}
+
+/// The driver of a name that [`NODE`] knows.
+pub(crate) fn driver(name: &str) -> Driver {
+    match name {
+        "uring" => Driver::Uring,
+        "epoll" => Driver::Epoll,
+        _ => Driver::Auto,
+    }
+}
+
+fn access_log(table: &Table<'_>) -> AccessLog {
+    let target = table.get("target").and_then(|value| match value.text()?.as_str() {
+        "stdout" => Some(LogTarget::Stdout),
+        _ => value.path().map(LogTarget::File),
+    });
+    let format = table.opt("format", |value| value.parse(log_format));
+    AccessLog {
+        target: target.unwrap_or(LogTarget::Stdout),
+        format: format.unwrap_or_else(|| LOG_FORMAT.into()),
+        origin: Some(table.origin()),
+    }
+}
+
+fn log_format(text: &str) -> Result<String, Mistake> {
+    if text.len() > LOG_FORMAT_BYTES_MAX {
+        return Err(Mistake::new(format!("the format is longer than {LOG_FORMAT_BYTES_MAX} bytes")));
+    }
+    if text.contains(['\n', '\r']) || text.is_empty() {
+        return Err(Mistake::new(format!("{} is not one line", quote(text)))
+            .help("write `\\\\n` for an escaped newline"));
+    }
+    Ok(text.to_owned())
+}
+
+fn timeouts(table: &Table<'_>, default: &Timeouts) -> Timeouts {
+    Timeouts {
+        handshake: table.or("handshake", Value::duration, default.handshake),
+        head: table.or("head", Value::duration, default.head),
+        body_idle: table.or("body_idle", Value::duration, default.body_idle),
+        keep_alive: table.or("keep_alive", Value::duration, default.keep_alive),
+    }
+}

@@ -1,0 +1,52 @@
+//! Whole configurations: what they mean, and what is said about their mistakes.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::Environment;
+
+/// An outside that is a table.
+#[derive(Default)]
+pub(crate) struct Table {
+    variables: BTreeMap<String, String>,
+    files: BTreeMap<PathBuf, String>,
+}
+
+impl Table {
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    pub(crate) fn file(mut self, path: &str, text: &str) -> Self {
+        self.files.insert(path.into(), text.into());
+        self
+    }
+}
+
+impl Environment for Table {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    fn read_file(&self, path: &Path, bytes_max: u64) -> io::Result<String> {
+        let text =
+            self.files.get(path).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))?;
+        if text.len() as u64 > bytes_max {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "too long"));
+        }
+        Ok(text.clone())
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        let inside = self.files.keys().filter(|path| path.parent() == Some(directory));
+        let names: Vec<_> = inside.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect();
+        if names.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "no such folder"));
+        }
+        Ok(names)
+    }
+}

@@ -1,0 +1,205 @@
+//! `[upstream.NAME]`: groups of backends, and the groups that a route makes by naming a URL.
+
+use std::{cell::RefCell, collections::BTreeSet, time::Duration};
+
+use model::{Origin, Target, Upstream};
+
+use crate::{
+    Form, Key, Section,
+    context::{Context, Mistake, place, quote},
+    document::Document,
+    names::{self, Url},
+    reader::{Named, Value},
+    suggest,
+};
+
+const MS: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_hours(1);
+/// Backends of one group.
+const TARGETS_MAX: usize = 256;
+
+pub(crate) static UPSTREAM: Section = Section {
+    name: "upstream",
+    doc: "A group of equal backends: a call goes to the one with the least in flight.",
+    keys: &[
+        Key::new(
+            "targets",
+            Form::Texts(r#"["http://127.0.0.1:8080"]"#),
+            "The backends: `http://host:port` or `https://host:port`.",
+        )
+        .required(),
+        Key::new("ca", Form::Path, "A CA bundle (PEM) for `https://` targets. Left out: the public roots."),
+        Key::new(
+            "server_name",
+            Form::Text(r#""backend.internal""#),
+            "The name asked for and checked in TLS. Left out: the target's host.",
+        ),
+        Key::new("host", Form::Text(r#""backend.internal""#), "The `Host` sent. Left out: the target's own."),
+        Key::new("connect_timeout", Form::Duration(MS, HOUR), "To make a connection, TLS included.")
+            .or(r#""2s""#),
+        Key::new(
+            "first_byte_timeout",
+            Form::Duration(MS, HOUR),
+            "From the end of the request to the first byte of the response; then 504.",
+        )
+        .or(r#""29s""#),
+        Key::new("idle_timeout", Form::Duration(MS, HOUR), "Between two bytes of a response.").or(r#""60s""#),
+        Key::new(
+            "total_timeout",
+            Form::Duration(MS, HOUR),
+            "The whole call. Left out: no bound beside the others.",
+        ),
+        Key::new(
+            "keep_alive",
+            Form::Duration(Duration::ZERO, HOUR),
+            "How long an unused connection is kept.",
+        )
+        .or(r#""60s""#),
+        Key::new("idle_connections_max", Form::Count(0, 65_536), "Unused connections kept on each core.")
+            .or("256"),
+    ],
+};
+
+/// All groups.
+pub(crate) struct Upstreams {
+    groups: Vec<Upstream>,
+    /// Those that a route names.
+    used: RefCell<BTreeSet<String>>,
+    /// Whether some may be missing because they could not be read.
+    is_broken: bool,
+}
+
+/// The groups that have a section.
+pub(crate) fn read(document: &Document<'_>) -> Upstreams {
+    let mut groups: Vec<Upstream> = Vec::new();
+    for named in document.values("upstream").flat_map(|value| value.named()) {
+        if let Err(mistake) = names::label(&named.name) {
+            document.cx.mistake(Some(&named.origin), &format!("upstream.{}", named.name), mistake);
+        }
+        if let Some(other) = groups.iter().find(|other| other.name == named.name) {
+            let first = other.origin.as_ref().map(place).unwrap_or_default();
+            let mistake = Mistake::new(format!("two upstreams are {}", quote(&named.name)));
+            let key = format!("upstream.{}", named.name);
+            document.cx.mistake(Some(&named.origin), &key, mistake.help(format!("the first is at {first}")));
+            continue;
+        }
+        groups.push(upstream(named));
+    }
+    Upstreams { groups, used: RefCell::default(), is_broken: document.is_broken() }
+}
+
+impl Upstreams {
+    /// None but those that will be made.
+    pub(crate) fn none() -> Self {
+        Self { groups: Vec::new(), used: RefCell::default(), is_broken: false }
+    }
+
+    /// The name of the group that a value names.
+    pub(crate) fn named(&self, value: &Value<'_>) -> Option<String> {
+        let name = value.text()?;
+        if self.groups.iter().any(|group| group.name == name) {
+            self.used.borrow_mut().insert(name.clone());
+            return Some(name);
+        }
+        if !self.is_broken {
+            let mistake = Mistake::new(format!("there is no upstream {}", quote(&name)));
+            let near = suggest::nearest(&name, self.groups.iter().map(|group| &*group.name));
+            value.mistake(mistake.help(match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if name.contains("://") => format!("write `url = {name:?}`"),
+                None => format!("add `[upstream.{name}]` with `targets = [\"http://…\"]`"),
+            }));
+        }
+        None
+    }
+
+    /// The name of the group that a URL makes: one for all routes that name the same scheme, host and port.
+    pub(crate) fn made(&mut self, url: &Url, origin: Option<Origin>) -> String {
+        let name = url.base();
+        self.used.borrow_mut().insert(name.clone());
+        if !self.groups.iter().any(|group| group.name == name) {
+            let targets = vec![target(url.clone(), origin.clone())];
+            self.groups.push(Upstream { name: name.clone(), targets, origin, ..Upstream::default() });
+        }
+        name
+    }
+
+    /// The groups, and a word about those that nobody uses.
+    pub(crate) fn finish(self, cx: &Context<'_>) -> Vec<Upstream> {
+        let used = self.used.into_inner();
+        let unused = self.groups.iter().filter(|group| !used.contains(&group.name));
+        for group in unused.filter(|_| !self.is_broken) {
+            let mistake = Mistake::new(format!("no route uses the upstream {}", quote(&group.name)));
+            cx.warn(group.origin.as_ref(), &format!("upstream.{}", group.name), mistake);
+        }
+        self.groups
+    }
+}
+
+fn upstream(named: Named<'_>) -> Upstream {
+    let Named { name, origin, table } = named;
+    let default = Upstream::default();
+    let targets = table.get("targets").map(|value| targets(&value)).unwrap_or_default();
+    let upstream = Upstream {
+        name,
+        ca: table.opt("ca", Value::path),
+        server_name: table.opt("server_name", |value| value.parse(names::host)),
+        host: table.opt("host", |value| value.parse(host_and_port)),
+        connect_timeout: table.or("connect_timeout", Value::duration, default.connect_timeout),
+        first_byte_timeout: table.or("first_byte_timeout", Value::duration, default.first_byte_timeout),
+        idle_timeout: table.or("idle_timeout", Value::duration, default.idle_timeout),
+        total_timeout: table.opt("total_timeout", Value::duration),
+        keep_alive: table.or("keep_alive", Value::duration, default.keep_alive),
+        idle_connections_max: table.or("idle_connections_max", Value::count, default.idle_connections_max),
+        targets,
+        origin: Some(origin),
+    };
+    if !upstream.targets.is_empty() && !upstream.targets.iter().any(|target| target.tls) {
+        for unused in ["ca", "server_name"].iter().filter_map(|key| table.get(key)) {
+            let mistake = Mistake::new("no target of this upstream is called over TLS");
+            unused.mistake(mistake.help("write `https://` before the targets, or leave it out"));
+        }
+    }
+    upstream
+}
+
+fn targets(value: &Value<'_>) -> Vec<Target> {
+    let items = value.items();
+    if items.is_empty() {
+        value.mistake(
+            Mistake::new("an upstream needs a target").help(r#"write `targets = ["http://127.0.0.1:8080"]`"#),
+        );
+    }
+    if items.len() > TARGETS_MAX {
+        value.mistake(Mistake::new(format!("an upstream has at most {TARGETS_MAX} targets")));
+    }
+    let mut targets: Vec<Target> = Vec::new();
+    for item in items {
+        let Some(url) = item.parse(names::url) else { continue };
+        if !url.path.is_empty() {
+            let mistake = Mistake::new(format!("a target has no path, this one has {}", quote(&url.path)));
+            item.mistake(mistake.help(format!("write `{}` here, and the path in the route", url.base())));
+        }
+        let target = target(url, Some(item.origin()));
+        let same =
+            |other: &Target| (other.tls, &other.host, other.port) == (target.tls, &target.host, target.port);
+        if targets.iter().any(same) {
+            item.mistake(Mistake::new("this target is there twice").help("leave one of them out"));
+        }
+        targets.push(target);
+    }
+    targets
+}
+
+fn target(url: Url, origin: Option<Origin>) -> Target {
+    Target { tls: url.tls, host: url.host, port: url.port, origin }
+}
+
+/// What may stand in `Host`.
+fn host_and_port(text: &str) -> Result<String, Mistake> {
+    if text.contains(['/', '@']) {
+        return names::host(text);
+    }
+    let url = names::url(&format!("http://{text}"))?;
+    Ok(url.base().trim_start_matches("http://").to_owned())
+}
