@@ -11,7 +11,7 @@ use policy::{
     limits::Limits,
     throttle::{LevelSettings, Throttle},
 };
-use router::{Mappings, Precedence, Router};
+use router::{Key, Mapping, Mappings, Precedence, Router};
 use telemetry::RouteLabels;
 
 use super::{Names, upstreams::Upstreams};
@@ -42,7 +42,7 @@ pub(super) fn compile(
             let place = Place { model, api, stage, dialect, upstreams };
             stages.extend(place.stage(slots, names, found));
         }
-        map(api, number, &mut entries, found);
+        entries.extend(map(api, number, found));
         let cors = api.cors.as_ref().and_then(|cors| match Cors::new(&settings_of_cors(cors)) {
             Ok(cors) => Some(cors),
             Err(error) => {
@@ -72,31 +72,22 @@ fn dialect(kind: Kind) -> Dialect {
 }
 
 /// The mappings of one API; without any it is reached at every host.
-fn map(
-    api: &model::Api,
-    number: usize,
-    entries: &mut Vec<(Option<String>, String, Mapped)>,
-    found: &mut Vec<Diagnostic>,
-) {
+fn map<'a>(api: &'a model::Api, number: usize, found: &mut Vec<Diagnostic>) -> Vec<Mapping<'a, Mapped>> {
+    let only = (api.kind == Kind::Proxy).then_some(0);
     if api.mappings.is_empty() {
-        let stage = (api.kind == Kind::Proxy).then_some(0);
-        entries.push((None, String::new(), Mapped { api: number, stage }));
+        return vec![Mapping { host: None, base_path: "", value: Mapped { api: number, stage: only } }];
     }
+    let mut entries = Vec::with_capacity(api.mappings.len());
     for mapping in &api.mappings {
-        let stage = match &mapping.stage {
-            None => None,
-            Some(name) => match api.stages.iter().position(|stage| stage.name == *name) {
-                Some(stage) => Some(stage),
-                None => {
-                    let message = format!("API `{}` has no stage `{name}`", api.name);
-                    found.push(Diagnostic::error(mapping.origin.as_ref(), "mapping.stage", message));
-                    None
-                }
-            },
-        };
-        let stage = stage.or((api.kind == Kind::Proxy).then_some(0));
-        entries.push((mapping.host.clone(), mapping.base_path.clone(), Mapped { api: number, stage }));
+        let named = mapping.stage.as_ref().map(|name| (name, api.stages.iter().position(|stage| stage.name == *name)));
+        if let Some((name, None)) = named {
+            let message = format!("API `{}` has no stage `{name}`", api.name);
+            found.push(Diagnostic::error(mapping.origin.as_ref(), "mapping.stage", message));
+        }
+        let value = Mapped { api: number, stage: named.and_then(|(_, stage)| stage).or(only) };
+        entries.push(Mapping { host: mapping.host.as_deref(), base_path: &mapping.base_path, value });
     }
+    entries
 }
 
 impl Place<'_> {
@@ -111,16 +102,19 @@ impl Place<'_> {
             routes.extend(self.route(route, slots, names, found));
         }
         let keys = self.api.routes.iter().zip(0..).map(|(route, index)| match &route.key {
-            RouteKey::Default => (None, "$default", index),
-            RouteKey::Path { method, path } => (method.as_deref(), path.as_str(), index),
+            RouteKey::Default => router::Route { key: Key::Default, index },
+            RouteKey::Path { method, path } => {
+                router::Route { key: Key::Path { method: method.as_deref(), template: path }, index }
+            }
         });
         let router = match Router::build(precedence, keys) {
             Ok(router) => router,
             Err(errors) => {
                 for error in errors {
-                    let origin = error.route().and_then(|index| self.api.routes.get(index as usize));
-                    let origin = origin.and_then(|route| route.origin.as_ref());
-                    found.push(Diagnostic::error(origin, format!("api.{}.route", self.api.name), error.to_string()));
+                    let route = self.api.routes.get(error.index() as usize);
+                    let origin = route.and_then(|route| route.origin.as_ref());
+                    let key = route.map_or_else(String::new, |route| route.key.to_string());
+                    found.push(Diagnostic::error(origin, key, error.to_string()));
                 }
                 return None;
             }
@@ -153,7 +147,7 @@ impl Place<'_> {
             found.push(Diagnostic::error(route.origin.as_ref(), format!("{key}: {part}"), message));
         };
         let limits = route.limits.as_ref().unwrap_or(&self.model.node.limits);
-        let mut policies: Vec<Box<dyn Policy>> = vec![Box::new(Limits::new(settings_of_limits(limits, self.dialect)))];
+        let mut policies: Vec<Box<dyn Policy>> = vec![Box::new(limits_of(limits, self.dialect))];
         match Throttle::new(&policy::throttle::Settings { levels: self.levels(route, &key) }) {
             Ok(throttle) if throttle.is_empty() => {}
             Ok(throttle) => policies.push(Box::new(throttle)),
@@ -262,8 +256,8 @@ fn identity(parts: &[&str]) -> String {
     parts.join("\u{1f}")
 }
 
-fn settings_of_limits(limits: &model::Limits, dialect: Dialect) -> policy::limits::Settings {
-    policy::limits::Settings {
+fn limits_of(limits: &model::Limits, dialect: Dialect) -> Limits {
+    Limits {
         dialect,
         header_bytes_max: limits.header_bytes_max,
         headers_max: limits.headers_max,
