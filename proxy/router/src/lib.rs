@@ -1,1 +1,128 @@
-//! Room `router`.
+//! Routing: host and base path to an API ([`Mappings`]), method and path to a route ([`Router`]).
+//! It knows templates and precedence (rows 21–25, 35–37) and gives numbers back; what stands behind a number, and
+//! what is answered when there is none, is for others to know. Tables are built once and never change.
+
+mod mappings;
+mod router;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub use mappings::{Mapping, Mappings};
+pub use router::{Key, Match, Miss, Precedence, Route, Router};
+pub use template::variables;
+
+/// Why a table cannot be built. `index` is the number that the caller gave the route, or the place of the mapping.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The same method on the same resource twice; a variable's name makes no difference.
+    #[error("takes the same requests as another route")]
+    SameRoute {
+        /// The later one.
+        index: u32,
+        /// The earlier one.
+        other: u32,
+    },
+    /// A REST API has no `$default`.
+    #[error("a REST API has no `$default` route: write `ANY /{{proxy+}}`")]
+    DefaultInRest {
+        /// Which route.
+        index: u32,
+    },
+    /// A method that this kind of API does not have.
+    #[error("`{method}` is no method here")]
+    BadMethod {
+        /// Which route.
+        index: u32,
+        /// As it was written.
+        method: String,
+    },
+    /// A path template without its slash.
+    #[error("a path begins with `/`")]
+    NoSlash {
+        /// Which route.
+        index: u32,
+    },
+    /// Nothing between two slashes; at the end allowed only where a trailing slash matters.
+    #[error("a path has no empty segments")]
+    EmptySegment {
+        /// Which route.
+        index: u32,
+    },
+    /// More segments than a path may have here.
+    #[error("a path has at most {max} segments")]
+    TooManySegments {
+        /// Which route.
+        index: u32,
+        /// The bound.
+        max: usize,
+    },
+    /// Braces that are not around a whole segment, or around no name.
+    #[error("`{segment}` is no variable: a whole segment is `{{name}}` or, at the end, `{{name+}}`")]
+    BadVariable {
+        /// Which route.
+        index: u32,
+        /// As it was written.
+        segment: String,
+    },
+    /// Something behind `{name+}`.
+    #[error("`{segment}` takes all that follows, so it must be the last segment")]
+    GreedyNotLast {
+        /// Which route.
+        index: u32,
+        /// As it was written.
+        segment: String,
+    },
+    /// One name for two variables.
+    #[error("`{name}` names two variables of one path")]
+    SameVariable {
+        /// Which route.
+        index: u32,
+        /// The name.
+        name: String,
+    },
+    /// A segment that no normalised path has: a bad escape, a dot segment, a byte that must be escaped.
+    #[error("`{segment}` can stand in no request's path")]
+    BadSegment {
+        /// Which route or mapping.
+        index: u32,
+        /// As it was written.
+        segment: String,
+    },
+    /// A host that is neither a name, nor an address, nor `*.` and a name.
+    #[error("`{host}` is no host: write a name, an address, or `*.` and a name")]
+    BadHost {
+        /// Which mapping.
+        index: u32,
+        /// As it was written.
+        host: String,
+    },
+    /// The same host and base path twice.
+    #[error("the same host and base path are mapped twice")]
+    SameMapping {
+        /// The later one.
+        index: u32,
+        /// The earlier one.
+        other: u32,
+    },
+}
+
+impl Error {
+    /// Which route, by the number that the caller gave it, or which mapping, by its place.
+    pub fn index(&self) -> u32 {
+        match self {
+            Self::SameRoute { index, .. }
+            | Self::DefaultInRest { index }
+            | Self::BadMethod { index, .. }
+            | Self::NoSlash { index }
+            | Self::EmptySegment { index }
+            | Self::TooManySegments { index, .. }
+            | Self::BadVariable { index, .. }
+            | Self::GreedyNotLast { index, .. }
+            | Self::SameVariable { index, .. }
+            | Self::BadSegment { index, .. }
+            | Self::BadHost { index, .. }
+            | Self::SameMapping { index, .. } => *index,
+        }
+    }
+}

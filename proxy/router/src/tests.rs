@@ -1,0 +1,544 @@
+//! Tables of examples, and the router against a matcher that is written differently.
+
+use message::Method;
+use proptest::prelude::*;
+
+use super::*;
+
+/// `GET /pets/{id}`, `ANY /{proxy+}`, `$default`.
+fn key(text: &str) -> Key<'_> {
+    match text.split_once(' ') {
+        Some((method, template)) => Key::Path { method: Some(method).filter(|m| *m != "ANY"), template },
+        None => Key::Default,
+    }
+}
+
+fn build(precedence: Precedence, keys: &[&str]) -> Result<Router, Vec<Error>> {
+    Router::build(precedence, (0..).zip(keys).map(|(index, text)| Route { key: key(text), index }))
+}
+
+/// The key of the route and the values of its variables; or the miss.
+fn find(router: &Router, keys: &[&str], request: &str) -> String {
+    let (method, path) = request.split_once(' ').unwrap();
+    match router.find(&Method::from_token(method), path) {
+        Ok(found) => {
+            let mut shown = keys[found.route as usize].to_owned();
+            for (from, to) in found.params {
+                shown = format!("{shown} [{}]", &path[from as usize..to as usize]);
+            }
+            shown
+        }
+        Err(miss) => format!("{miss:?}"),
+    }
+}
+
+#[track_caller]
+fn check(precedence: Precedence, keys: &[&str], cases: &[(&str, &str)]) {
+    let router = build(precedence, keys).unwrap();
+    for (request, expected) in cases {
+        assert_eq!(find(&router, keys, request), *expected, "{request}");
+    }
+}
+
+#[test]
+fn the_developer_guides_table_for_http_apis() {
+    check(
+        Precedence::Http,
+        &["GET /pets/dog/1", "GET /pets/dog/{id}", "GET /pets/{proxy+}", "ANY /{proxy+}", "$default"],
+        &[
+            ("GET /pets/dog/1", "GET /pets/dog/1"),
+            ("GET /pets/dog/2", "GET /pets/dog/{id} [2]"),
+            ("GET /pets/cat/1", "GET /pets/{proxy+} [cat/1]"),
+            ("POST /test/5", "ANY /{proxy+} [test/5]"),
+            ("GET /", "$default"),
+            ("PROPFIND /x", "$default"),
+        ],
+    );
+}
+
+#[test]
+fn rest_prefers_the_specific_segment_by_segment() {
+    check(
+        Precedence::Rest,
+        &[
+            "GET /",
+            "GET /pets/dog",
+            "GET /pets/{id}",
+            "GET /pets/{id}/toys",
+            "ANY /pets/{proxy+}",
+            "GET /{x}/{y}/{z}",
+        ],
+        &[
+            ("GET /", "GET /"),
+            ("GET /pets/dog", "GET /pets/dog"),
+            ("GET /pets/cat", "GET /pets/{id} [cat]"),
+            ("GET /pets/dog/toys", "GET /pets/{id}/toys [dog]"),
+            ("GET /pets/dog/food", "ANY /pets/{proxy+} [dog/food]"),
+            ("GET /cats/dog/food", "GET /{x}/{y}/{z} [cats] [dog] [food]"),
+            ("GET /Pets/dog", "Path"),
+            ("GET /pets", "Path"),
+            ("POST /", "Method"),
+        ],
+    );
+}
+
+/// Recorded on AWS: a literal resource without the method falls to its greedy sibling (row 23).
+#[test]
+fn rest_passes_by_what_lacks_the_method() {
+    check(
+        Precedence::Rest,
+        &["GET /pets/dog", "POST /pets/{id}", "PUT /pets/{proxy+}", "ANY /{proxy+}"],
+        &[
+            ("GET /pets/dog", "GET /pets/dog"),
+            ("POST /pets/dog", "POST /pets/{id} [dog]"),
+            ("PUT /pets/dog", "PUT /pets/{proxy+} [dog]"),
+            ("DELETE /pets/dog", "ANY /{proxy+} [pets/dog]"),
+            ("TRACE /pets/dog", "Method"),
+        ],
+    );
+}
+
+#[test]
+fn rest_ignores_a_slash_at_the_end() {
+    check(
+        Precedence::Rest,
+        &["GET /a", "GET /b/{x}", "GET /c/{p+}"],
+        &[
+            ("GET /a/", "GET /a"),
+            ("GET /b/1/", "GET /b/{x} [1]"),
+            ("GET /c/1/2/", "GET /c/{p+} [1/2]"),
+            ("GET /c/", "Path"),
+            ("GET /a//", "Path"),
+            ("GET //", "Path"),
+        ],
+    );
+}
+
+/// Unconfirmed on AWS; `Router::trim` is the one place.
+#[test]
+fn http_minds_a_slash_at_the_end() {
+    check(
+        Precedence::Http,
+        &["GET /a", "GET /b/", "GET /b/{x}", "GET /c/{p+}"],
+        &[
+            ("GET /a/", "Path"),
+            ("GET /b/", "GET /b/"),
+            ("GET /b", "Path"),
+            ("GET /b/1/", "Path"),
+            ("GET /c/1/", "GET /c/{p+} [1/]"),
+            ("GET /c/", "Path"),
+        ],
+    );
+}
+
+#[test]
+fn http_prefers_any_full_match_to_a_greedy_one() {
+    check(
+        Precedence::Http,
+        &["GET /{a}/{b}", "GET /pets/{proxy+}", "ANY /pets/{proxy+}"],
+        &[
+            ("GET /pets/dog", "GET /{a}/{b} [pets] [dog]"),
+            ("GET /pets/dog/1", "GET /pets/{proxy+} [dog/1]"),
+            ("POST /pets/dog", "ANY /pets/{proxy+} [dog]"),
+            ("POST /cats/dog", "Method"),
+        ],
+    );
+}
+
+/// Unconfirmed on AWS between resources; on one resource row 25 says it.
+#[test]
+fn any_stands_for_what_its_own_resource_lacks() {
+    for precedence in [Precedence::Rest, Precedence::Http, Precedence::Proxy] {
+        check(
+            precedence,
+            &["GET /pets/{id}", "ANY /pets/dog", "PUT /pets/dog"],
+            &[
+                ("GET /pets/dog", "ANY /pets/dog"),
+                ("PUT /pets/dog", "PUT /pets/dog"),
+                ("GET /pets/cat", "GET /pets/{id} [cat]"),
+                ("PUT /pets/cat", "Method"),
+            ],
+        );
+    }
+}
+
+#[test]
+fn head_is_served_by_get_in_dialect_proxy_alone() {
+    let keys = ["GET /a", "GET /b", "HEAD /b", "ANY /b", "GET /c", "ANY /c", "ANY /{p+}"];
+    for precedence in [Precedence::Rest, Precedence::Http] {
+        let cases = [("HEAD /a", "ANY /{p+} [a]"), ("HEAD /b", "HEAD /b"), ("HEAD /c", "ANY /c")];
+        check(precedence, &keys, &cases);
+    }
+    let cases = [("HEAD /a", "GET /a"), ("HEAD /b", "HEAD /b"), ("HEAD /c", "GET /c")];
+    check(Precedence::Proxy, &keys, &cases);
+}
+
+#[test]
+fn greedy_takes_nothing_in_dialect_proxy_alone() {
+    let keys = ["ANY /{proxy+}", "GET /a/{proxy+}"];
+    for precedence in [Precedence::Rest, Precedence::Http] {
+        check(precedence, &keys, &[("GET /", "Path"), ("GET ", "Path"), ("GET /a", "ANY /{proxy+} [a]")]);
+    }
+    check(
+        Precedence::Proxy,
+        &keys,
+        &[
+            ("GET /", "ANY /{proxy+} []"),
+            ("GET ", "ANY /{proxy+} []"),
+            ("GET /a", "ANY /{proxy+} [a]"),
+            ("GET /a/", "GET /a/{proxy+} []"),
+            ("PROPFIND /a/b/", "ANY /{proxy+} [a/b/]"),
+        ],
+    );
+}
+
+#[test]
+fn empty_segments_are_no_values() {
+    for precedence in [Precedence::Rest, Precedence::Http, Precedence::Proxy] {
+        check(precedence, &["GET /{a}/b", "GET /{a}/{b}/c"], &[("GET //b", "Path"), ("GET /x//c", "Path")]);
+        check(precedence, &["GET /{p+}"], &[("GET //b", "GET /{p+} [/b]")]);
+    }
+}
+
+#[test]
+fn literals_are_compared_in_their_normal_form() {
+    let keys = ["GET /caf%c3%a9/%7Ex", "GET /a;v=1/b:c"];
+    let cases = [("GET /caf%C3%A9/~x", keys[0]), ("GET /a;v=1/b:c", keys[1])];
+    check(Precedence::Http, &keys, &cases);
+}
+
+#[test]
+fn ranges_are_shifted_into_the_longer_path() {
+    let router = build(Precedence::Http, &["GET /{a}/{b}"]).unwrap();
+    let mut found = router.find(&Method::Get, &"/v1/x/yz"[3..]).unwrap();
+    found.shift(3);
+    assert_eq!(found.params[..], [(4, 5), (6, 8)]);
+}
+
+#[test]
+fn variables_are_listed_in_order() {
+    let cases: [(&str, &[&str]); 4] =
+        [("/", &[]), ("/a/b", &[]), ("/{a}/x/{b}", &["a", "b"]), ("/{id}/{proxy+}", &["id", "proxy"])];
+    for (template, expected) in cases {
+        assert_eq!(variables(template), expected);
+    }
+}
+
+#[track_caller]
+fn check_refused(precedence: Precedence, keys: &[&str], expected: &[Error]) {
+    assert_eq!(build(precedence, keys).err().as_deref(), Some(expected));
+}
+
+#[test]
+fn one_request_has_one_route() {
+    for precedence in [Precedence::Rest, Precedence::Http, Precedence::Proxy] {
+        check_refused(
+            precedence,
+            &["GET /a", "PUT /a", "GET /a"],
+            &[Error::SameRoute { index: 2, other: 0 }],
+        );
+        check_refused(precedence, &["ANY /{a}/b", "ANY /{x}/b"], &[Error::SameRoute { index: 1, other: 0 }]);
+        check_refused(precedence, &["GET /{a+}", "GET /{x+}"], &[Error::SameRoute { index: 1, other: 0 }]);
+    }
+    check_refused(Precedence::Http, &["$default", "$default"], &[Error::SameRoute { index: 1, other: 0 }]);
+    check_refused(Precedence::Proxy, &["GET /%7ea", "GET /~a"], &[Error::SameRoute { index: 1, other: 0 }]);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = |text: &str| text.to_owned();
+    check_refused(
+        Precedence::Rest,
+        &["$default", "TRACE /", "GET a", "GET /a//b", "GET /a/", "GET /ok"],
+        &[
+            Error::DefaultInRest { index: 0 },
+            Error::BadMethod { index: 1, method: text("TRACE") },
+            Error::NoSlash { index: 2 },
+            Error::EmptySegment { index: 3 },
+            Error::EmptySegment { index: 4 },
+        ],
+    );
+    check_refused(
+        Precedence::Proxy,
+        &[
+            "GET /{a+}/b",
+            "GET /x{a}",
+            "GET /{}",
+            "GET /{a}/{a+}",
+            "GET /a b",
+            "GET /a/..",
+            "GET /%4",
+            "G(T /",
+            "GET /a?b",
+        ],
+        &[
+            Error::GreedyNotLast { index: 0, segment: text("{a+}") },
+            Error::BadVariable { index: 1, segment: text("x{a}") },
+            Error::BadVariable { index: 2, segment: text("{}") },
+            Error::SameVariable { index: 3, name: text("a") },
+            Error::BadSegment { index: 4, segment: text("a b") },
+            Error::BadSegment { index: 5, segment: text("..") },
+            Error::BadSegment { index: 6, segment: text("%4") },
+            Error::BadMethod { index: 7, method: text("G(T") },
+            Error::BadSegment { index: 8, segment: text("a?b") },
+        ],
+    );
+    let deep = format!("GET {}", "/a".repeat(template::SEGMENTS_MAX + 1));
+    check_refused(
+        Precedence::Http,
+        &[&deep],
+        &[Error::TooManySegments { index: 0, max: template::SEGMENTS_MAX }],
+    );
+}
+
+/// The model: every route is tried, and the best of those that match is the one with the greatest rank.
+fn naive(precedence: Precedence, keys: &[&str], request: &str) -> String {
+    let (method, path) = request.split_once(' ').unwrap();
+    let mut best = None;
+    let mut miss = "Path";
+    for text in keys {
+        let (wanted, template) = text.split_once(' ').unwrap();
+        let Some((kinds, values)) = naive_path(precedence, template, path) else { continue };
+        let Some(method_rank) = naive_method(precedence, wanted, method) else {
+            miss = "Method";
+            continue;
+        };
+        let is_full = precedence == Precedence::Rest || !template.contains('+');
+        let rank = (is_full, kinds, method_rank);
+        if best.as_ref().is_none_or(|(other, _): &(_, String)| *other < rank) {
+            let values: String = values.iter().map(|value| format!(" [{value}]")).collect();
+            best = Some((rank, format!("{text}{values}")));
+        }
+    }
+    best.map_or(miss.to_owned(), |(_, shown)| shown)
+}
+
+fn naive_method(precedence: Precedence, wanted: &str, method: &str) -> Option<u8> {
+    const AWS: [&str; 7] = ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD"];
+    let is_proxy = precedence == Precedence::Proxy;
+    match wanted {
+        "ANY" => (is_proxy || AWS.contains(&method)).then_some(1),
+        "GET" if is_proxy && method == "HEAD" => Some(2),
+        _ => (wanted == method).then_some(3),
+    }
+}
+
+fn naive_path<'a>(precedence: Precedence, template: &str, path: &'a str) -> Option<(Vec<u8>, Vec<&'a str>)> {
+    let path =
+        if precedence == Precedence::Rest && path.ends_with('/') { &path[..path.len() - 1] } else { path };
+    let split = |text: &'a str| -> Vec<&'a str> {
+        if matches!(text, "" | "/") && precedence != Precedence::Rest {
+            vec![]
+        } else {
+            text.split('/').skip(1).collect()
+        }
+    };
+    let template: Vec<&str> = if template == "/" { vec![] } else { template.split('/').skip(1).collect() };
+    let parts = split(path);
+    let (mut kinds, mut values) = (vec![], vec![]);
+    for (at, segment) in template.iter().enumerate() {
+        if segment.ends_with("+}") {
+            let used: usize = parts[..at.min(parts.len())].iter().map(|part| part.len() + 1).sum();
+            let rest = path.get(used + 1..).unwrap_or("");
+            let is_nothing_allowed = precedence == Precedence::Proxy && (parts.len() > at || at == 0);
+            if rest.is_empty() && !is_nothing_allowed {
+                return None;
+            }
+            kinds.push(1);
+            values.push(rest);
+            return Some((kinds, values));
+        }
+        let part = *parts.get(at)?;
+        if segment.starts_with('{') {
+            if part.is_empty() {
+                return None;
+            }
+            kinds.push(2);
+            values.push(part);
+        } else if *segment == part {
+            kinds.push(3);
+        } else {
+            return None;
+        }
+    }
+    (parts.len() == template.len()).then_some((kinds, values))
+}
+
+/// All templates of segments `a`, `b`, `{x}` and a last `{p+}`.
+fn templates(depth: usize) -> Vec<String> {
+    let mut level = vec![String::new()];
+    let mut all = vec!["/".to_owned()];
+    for at in 0..depth {
+        all.extend(level.iter().map(|prefix| format!("{prefix}/{{p+}}")));
+        let variable = format!("{{x{at}}}");
+        level = level
+            .iter()
+            .flat_map(|prefix| ["a", "b", &variable].map(|segment| format!("{prefix}/{segment}")))
+            .collect();
+        all.extend(level.iter().cloned());
+    }
+    all
+}
+
+fn keys(depth: usize) -> Vec<String> {
+    templates(depth)
+        .iter()
+        .flat_map(|template| ["GET", "ANY"].map(|method| format!("{method} {template}")))
+        .collect()
+}
+
+/// Paths of segments `a`, `b`, `c` and nothing.
+fn requests(depth: usize) -> Vec<String> {
+    let mut level = vec![String::new()];
+    let mut paths = vec!["/".to_owned()];
+    for _ in 0..depth {
+        level = level
+            .iter()
+            .flat_map(|prefix| ["a", "b", "c", ""].map(|segment| format!("{prefix}/{segment}")))
+            .collect();
+        paths.extend(level.iter().cloned());
+    }
+    paths.iter().flat_map(|path| ["GET", "HEAD", "TRACE"].map(|method| format!("{method} {path}"))).collect()
+}
+
+#[track_caller]
+fn check_against_model(keys: &[&str], requests: &[String]) {
+    for precedence in [Precedence::Rest, Precedence::Http, Precedence::Proxy] {
+        let router = build(precedence, keys).unwrap();
+        for request in requests {
+            let expected = naive(precedence, keys, request);
+            assert_eq!(find(&router, keys, request), expected, "{precedence:?} {keys:?} {request}");
+        }
+    }
+}
+
+#[test]
+fn every_pair_of_routes_agrees_with_the_model() {
+    let (keys, requests) = (keys(2), requests(3));
+    for (at, first) in keys.iter().enumerate() {
+        check_against_model(&[first], &requests);
+        for second in &keys[at + 1..] {
+            check_against_model(&[first, second], &requests);
+        }
+    }
+}
+
+#[test]
+fn every_triple_of_shallow_routes_agrees_with_the_model() {
+    // Routes below `/a` and `/{x}`, where the ways part.
+    let keys: Vec<String> = keys(2).into_iter().filter(|key| !key.contains('b')).collect();
+    let requests = requests(2);
+    for (at, first) in keys.iter().enumerate() {
+        for (between, second) in keys.iter().enumerate().skip(at + 1) {
+            for third in &keys[between + 1..] {
+                check_against_model(&[first, second, third], &requests);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Larger tables, deeper paths.
+    #[test]
+    fn tables_agree_with_the_model(chosen in proptest::sample::subsequence(keys(3), 0..40)) {
+        let keys: Vec<&str> = chosen.iter().map(String::as_str).collect();
+        check_against_model(&keys, &requests(4)[..]);
+    }
+
+    /// Whatever is asked, nothing panics and every range lies in the path.
+    #[test]
+    fn ranges_lie_in_the_path(path in "(/|[a-c]|%C3%A9|é){0,12}", method in "[A-Z]{0,4}") {
+        for precedence in [Precedence::Rest, Precedence::Http, Precedence::Proxy] {
+            let router = build(precedence, &["GET /{a}/b/{p+}", "ANY /{a}/{b}", "ANY /{p+}"]).unwrap();
+            if let Ok(found) = router.find(&Method::from_token(&method), &path) {
+                for (from, to) in found.params {
+                    prop_assert!(path.get(from as usize..to as usize).is_some());
+                }
+            }
+        }
+    }
+
+    /// Whatever is configured is taken or refused.
+    #[test]
+    fn no_template_panics(template in "[/{}+a.%é4 ]{0,12}") {
+        let key = format!("GET {template}");
+        let built = build(Precedence::Proxy, &[&key]);
+        prop_assert!(built.is_ok() || built.is_err_and(|errors| errors.len() == 1));
+    }
+}
+
+fn mappings<'a>(entries: &[(&'a str, &'a str)]) -> Result<Mappings<usize>, Vec<Error>> {
+    Mappings::build(entries.iter().enumerate().map(|(value, (host, base_path))| Mapping {
+        host: Some(*host).filter(|host| !host.is_empty()),
+        base_path,
+        value,
+    }))
+}
+
+#[test]
+fn the_host_is_chosen_first_then_the_longest_base_path() {
+    let entries = [
+        ("api.example.com", "v1"),
+        ("api.example.com", "v1/beta"),
+        ("*.example.com", ""),
+        ("*.example.com", "v1"),
+        ("", "v1"),
+        ("[::1]", ""),
+        ("Upper.Example.COM.", ""),
+    ];
+    let mappings = mappings(&entries).unwrap();
+    let cases = [
+        ("api.example.com", "/v1", Some((0, 3))),
+        ("api.example.com", "/v1/", Some((0, 3))),
+        ("api.example.com", "/v1/x", Some((0, 3))),
+        ("api.example.com", "/v1/beta/x", Some((1, 8))),
+        ("api.example.com", "/v1/betaa", Some((0, 3))),
+        ("api.example.com.", "/v1/x", Some((0, 3))),
+        ("api.example.com", "/v10", None),
+        ("api.example.com", "/", None),
+        ("www.example.com", "/v1/x", Some((3, 3))),
+        ("www.example.com", "/v2", Some((2, 0))),
+        ("a.b.example.com", "/v1", Some((4, 3))),
+        (".example.com", "/v1", Some((4, 3))),
+        ("example.com", "/v1", Some((4, 3))),
+        ("example.com", "/", None),
+        ("", "/v1", Some((4, 3))),
+        ("[::1]", "/v1", Some((5, 0))),
+        ("upper.example.com", "/", Some((6, 0))),
+    ];
+    for (host, path, expected) in cases {
+        assert_eq!(mappings.find(host, path).map(|(value, bytes)| (*value, bytes)), expected, "{host}{path}");
+    }
+}
+
+#[test]
+fn bad_mappings_are_told_at_once() {
+    let host = |index, host: &str| Error::BadHost { index, host: host.to_owned() };
+    let refused = mappings(&[
+        ("a.example", "v1"),
+        ("A.example.", "v1"),
+        ("a.*.example", ""),
+        ("*", ""),
+        ("*.", ""),
+        ("a..example", ""),
+        ("a.example:80", ""),
+        ("", "/v1"),
+        ("", "a/../b"),
+        ("", "x"),
+        ("", "x"),
+    ]);
+    let expected = [
+        Error::SameMapping { index: 1, other: 0 },
+        host(2, "a.*.example"),
+        host(3, "*"),
+        host(4, "*."),
+        host(5, "a..example"),
+        host(6, "a.example:80"),
+        Error::EmptySegment { index: 7 },
+        Error::BadSegment { index: 8, segment: "..".to_owned() },
+        Error::SameMapping { index: 10, other: 9 },
+    ];
+    assert_eq!(refused.err().as_deref(), Some(&expected[..]));
+}
