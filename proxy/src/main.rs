@@ -1,1 +1,29 @@
-fn main() {}
+//! `floodgate`: the door. Arguments, wiring, signals; what happens behind them is the rooms' affair.
+
+mod admin;
+mod cli;
+mod commands;
+mod cores;
+mod listen;
+mod node;
+mod publisher;
+mod say;
+mod state;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            say::error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -43,3 +43,89 @@ impl Account<'_> {
         self.served.called.map(|(from, to)| to.saturating_sub(from))
     }
 }
+
+impl Account<'_> {
+    /// Writes a `$context` value (section O); nothing where there is none.
+    fn write(&self, variable: Variable, out: &mut Vec<u8>) {
+        let served = self.served;
+        let reason = served.reason.as_ref();
+        let api = served.api.map_or("", |api| &api.name);
+        let route = served.route.map_or("", |route| &route.key);
+        match variable {
+            Variable::ApiId => out.extend_from_slice(api.as_bytes()),
+            Variable::Stage => out.extend_from_slice(served.stage.map_or("", |stage| &stage.name).as_bytes()),
+            Variable::RouteKey => out.extend_from_slice(route.as_bytes()),
+            Variable::ResourcePath => {
+                out.extend_from_slice(route.split_once(' ').map_or(route, |(_, path)| path).as_bytes());
+            }
+            Variable::DomainName => out.extend_from_slice(self.host.as_bytes()),
+            Variable::DomainPrefix => {
+                out.extend_from_slice(self.host.split('.').next().unwrap_or_default().as_bytes());
+            }
+            Variable::HttpMethod => out.extend_from_slice(self.request.method.as_str().as_bytes()),
+            Variable::Path => out.extend_from_slice(self.path.as_bytes()),
+            Variable::Protocol => out.extend_from_slice(self.request.version.as_str().as_bytes()),
+            Variable::RequestId | Variable::ExtendedRequestId => {
+                out.extend_from_slice(self.facts.request_id.as_bytes());
+            }
+            Variable::IdentitySourceIp => put(out, self.facts.client),
+            Variable::IdentityUserAgent => {
+                out.extend_from_slice(self.request.headers.get(Name::UserAgent).unwrap_or_default());
+            }
+            Variable::Status => put(out, self.status),
+            Variable::RequestTime => put_common_time(out, self.begun.unix_ns / 1_000_000_000),
+            Variable::RequestTimeEpoch => put(out, self.begun.unix_ns / 1_000_000),
+            Variable::ResponseLatency => put(out, self.latency_ns() / 1_000_000),
+            Variable::ResponseLength => put(out, self.response_bytes),
+            Variable::DataProcessed => put(out, self.request_bytes.saturating_add(self.response_bytes)),
+            Variable::IntegrationLatency => {
+                if let Some(ns) = self.integration_ns() {
+                    put(out, ns / 1_000_000);
+                }
+            }
+            Variable::IntegrationStatus => {
+                if served.called.is_some() && reason.is_none() {
+                    put(out, self.status);
+                }
+            }
+            Variable::IntegrationError => {
+                if let Some(reason) = reason.filter(|_| served.called.is_some()) {
+                    out.extend_from_slice(reason.as_str().as_bytes());
+                }
+            }
+            Variable::ErrorMessage | Variable::ErrorMessageString | Variable::ErrorResponseType => {
+                if let Some(reason) = reason {
+                    out.extend_from_slice(reason.as_str().as_bytes());
+                }
+            }
+            // Accounts, resource ids and custom domains come with the management API.
+            Variable::AccountId | Variable::ResourceId | Variable::BasePathMatched => {}
+        }
+    }
+}
+
+fn put(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    // A vector takes every write.
+    let _ = write!(out, "{value}");
+}
+
+/// `21/Nov/2026:10:11:12 +0000`, as `$context.requestTime` has it.
+fn put_common_time(out: &mut Vec<u8>, unix_s: u64) {
+    // `Sat, 21 Nov 2026 10:11:12 GMT`, of which the parts stand at known places.
+    let date = wire::h1::imf_fixdate(unix_s);
+    for part in [&date[5..7], b"/", &date[8..11], b"/", &date[12..16], b":", &date[17..25], b" +0000"] {
+        out.extend_from_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_times_are_in_the_common_form() {
+        let mut out = Vec::new();
+        put_common_time(&mut out, 1_795_255_872);
+        assert_eq!(String::from_utf8(out).unwrap(), "21/Nov/2026:10:11:12 +0000");
+    }
+}

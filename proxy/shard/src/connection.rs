@@ -30,7 +30,6 @@ pub(crate) struct Connection {
     pub(crate) transport: Transport,
     pub(crate) alarm: Alarm,
     pub(crate) peer: SocketAddr,
-    pub(crate) listener: usize,
     /// Port that the client connected to.
     pub(crate) port: u16,
     /// What listens there, for `sni` and the like; as it was when the connection was made.
@@ -38,9 +37,9 @@ pub(crate) struct Connection {
 }
 
 /// Serves a connection from accept to close.
-pub(crate) async fn connection(core: Rc<Core>, stream: Stream, peer: SocketAddr, listener: usize) {
+pub(crate) async fn connection(core: Rc<Core>, stream: Stream, peer: SocketAddr, listener: usize, port: u16) {
     let _open = core.open(listener);
-    let Some(connection) = establish(&core, stream, peer, listener).await else { return };
+    let Some(connection) = establish(&core, stream, peer, listener, port).await else { return };
     loop {
         if !wait(&core, &connection).await {
             return close(&core, &connection).await;
@@ -54,7 +53,13 @@ pub(crate) async fn connection(core: Rc<Core>, stream: Stream, peer: SocketAddr,
 }
 
 /// TLS, if the listener has it.
-async fn establish(core: &Rc<Core>, stream: Stream, peer: SocketAddr, listener: usize) -> Option<Connection> {
+async fn establish(
+    core: &Rc<Core>,
+    stream: Stream,
+    peer: SocketAddr,
+    listener: usize,
+    port: u16,
+) -> Option<Connection> {
     let snapshot = core.snapshot();
     let settings = snapshot.listeners.get(listener)?;
     let alarm = core.handle.alarm();
@@ -82,8 +87,7 @@ async fn establish(core: &Rc<Core>, stream: Stream, peer: SocketAddr, listener: 
         let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
         core.record(&Event::Handshake { resumed, us });
     }
-    let port = settings.address.port();
-    Some(Connection { transport, alarm, peer, listener, port, tls })
+    Some(Connection { transport, alarm, peer, port, tls })
 }
 
 /// Waits for the next request; false when there will be none.

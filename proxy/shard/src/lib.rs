@@ -165,8 +165,7 @@ pub fn run(
     }
     core.handle.spawn(sweep(core.clone()));
     accepting();
-    runtime.block_on(obey(&core, &mailbox, &listeners, driver));
-    Ok(())
+    runtime.block_on(obey(&core, &mailbox, &listeners, driver)).map_err(|source| Error::Runtime { index, source })
 }
 
 /// Takes connections until the listener is closed.
@@ -176,7 +175,7 @@ async fn accept(core: Rc<Core>, listener: Rc<Listener>, number: usize) {
             core.record(&Event::Reject { label: "connections_max" });
             continue;
         }
-        core.handle.spawn(connection(core.clone(), stream, peer, number));
+        core.handle.spawn(connection(core.clone(), stream, peer, number, listener.local_addr().port()));
     }
 }
 

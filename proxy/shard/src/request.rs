@@ -59,7 +59,7 @@ struct Call<'a> {
 pub(crate) struct Account<'a> {
     pub(crate) request: &'a Request,
     pub(crate) host: &'a str,
-    pub(crate) method_path: (&'a str, &'a str),
+    pub(crate) path: &'a str,
     pub(crate) facts: &'a Facts<'a>,
     pub(crate) served: &'a Served<'a>,
     pub(crate) begun: Now,
@@ -182,7 +182,7 @@ async fn answer(
     let account = Account {
         request,
         host,
-        method_path: (request.method.as_str(), path),
+        path,
         facts: &facts,
         served: &served,
         begun,

@@ -3,7 +3,6 @@
 use std::{
     cell::RefCell,
     io,
-    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -45,11 +44,6 @@ impl Transport {
     /// The TLS session, if there is one.
     pub(crate) fn session(&self) -> Option<&RefCell<Session>> {
         self.session.as_deref()
-    }
-
-    /// Our end.
-    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
     }
 
     /// Carries the handshake to its end.

@@ -1,0 +1,94 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Amazon API Gateway for your own Linux edge nodes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "floodgate",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Without a command, floodgate runs the first of ./floodgate.toml, ./config/floodgate.toml and \
+                  /etc/floodgate/floodgate.toml."
+)]
+pub(crate) struct Cli {
+    /// What to do; `run` if nothing is said.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a gateway from a configuration file, or in front of one backend: `floodgate run http://127.0.0.1:8080`
+    Run(Box<Run>),
+    /// Check a configuration: every mistake with its place and the fix; nothing is started
+    Check {
+        /// The file; by default the one that `run` would take
+        file: Option<PathBuf>,
+        /// Where certificates and the lock live
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+    },
+    /// Make the running node read its configuration again; refused whole if anything in it is wrong
+    Reload(Socket),
+    /// Forget all cached responses of the running node
+    Flush(Socket),
+    /// Show the running node's metrics in Prometheus' text format
+    Metrics(Socket),
+    /// Say how to trust the certificate authority that this node made for itself, or install it
+    Trust {
+        /// Install it into this system's trust store (needs root)
+        #[arg(long)]
+        install: bool,
+        /// Where certificates live
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+    },
+}
+
+/// `floodgate run`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Run {
+    /// A configuration file, or the URL of one backend to put a whole gateway in front of
+    #[arg(value_name = "FILE|URL")]
+    pub(crate) what: Option<String>,
+    /// Address to listen on [default: 127.0.0.1:8443, with --plain 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", help_heading = "In front of one backend")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// A listener without TLS
+    #[arg(long, help_heading = "In front of one backend")]
+    pub(crate) plain: bool,
+    /// Requests that each client may make (an IPv4 address or an IPv6 /64), such as 100/s or 30/m
+    #[arg(long, value_name = "RATE", help_heading = "In front of one backend")]
+    pub(crate) rate: Option<String>,
+    /// Requests that each client may make at once [default: as many as RATE has a second]
+    #[arg(long, value_name = "N", help_heading = "In front of one backend")]
+    pub(crate) burst: Option<u32>,
+    /// Keep responses to GET for so long, such as 60s
+    #[arg(long, value_name = "TTL", help_heading = "In front of one backend")]
+    pub(crate) cache: Option<String>,
+    /// Loopback address for metrics and health beside the Unix socket, such as 127.0.0.1:9901
+    #[arg(long, value_name = "ADDR", help_heading = "In front of one backend")]
+    pub(crate) admin: Option<String>,
+    /// Cores that serve [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    /// How the kernel is asked: auto, uring or epoll [default: auto]
+    #[arg(long, value_name = "DRIVER")]
+    pub(crate) driver: Option<String>,
+    /// Where certificates and the lock live [default: /var/lib/floodgate, else $XDG_STATE_HOME/floodgate]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+/// Which running node.
+#[derive(Debug, Args)]
+pub(crate) struct Socket {
+    /// Its admin socket [default: /run/floodgate/admin.sock, else $XDG_RUNTIME_DIR/floodgate/admin.sock]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}

@@ -1,0 +1,165 @@
+//! Publishing: from what an operator wrote to what every core runs. Refused whole with every reason, or taken whole.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use model::{Diagnostic, Model, Severity};
+use runtime::Post;
+use shard::Message;
+use snapshot::{Inputs, Slots, Snapshot, compile};
+use source::{Flags, Outcome, Sources};
+use tls::{Tickets, authority::Authority};
+
+use crate::say;
+
+/// How long cores may take to swap a snapshot.
+const SWAP_MAX: Duration = Duration::from_secs(1);
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// A file and what it includes.
+    File(PathBuf),
+    /// The command line.
+    Flags(Box<Flags>),
+}
+
+/// What was read and is right in itself.
+pub(crate) struct Read {
+    pub(crate) model: Model,
+    sources: Sources,
+    warnings: Vec<Diagnostic>,
+}
+
+/// Makes snapshots. One for the life of the process: slots and ticket keys are kept from one to the next.
+pub(crate) struct Publisher {
+    authority: Authority,
+    tickets: Tickets,
+    slots: Slots,
+    generation: u64,
+}
+
+impl Origin {
+    /// Reads; every mistake, rendered, if there is any.
+    pub(crate) fn read(&self) -> Result<Read, String> {
+        let Outcome { model, diagnostics, sources } = match self {
+            Self::File(path) => source::load(path, &source::System),
+            Self::Flags(flags) => source::from_flags(flags),
+        };
+        match model {
+            Some(model) => Ok(Read { model, sources, warnings: diagnostics }),
+            None => Err(source::render(&diagnostics, &sources, say::has_colour())),
+        }
+    }
+}
+
+impl Read {
+    /// What works and will surprise.
+    pub(crate) fn warn(&self) {
+        self.show(&self.warnings);
+    }
+
+    fn show(&self, diagnostics: &[Diagnostic]) {
+        if !diagnostics.is_empty() {
+            eprint!("{}", source::render(diagnostics, &self.sources, say::has_colour()));
+        }
+    }
+
+    fn render(&self, diagnostics: &[Diagnostic]) -> String {
+        source::render(diagnostics, &self.sources, say::has_colour())
+    }
+}
+
+impl Publisher {
+    /// Opens the local authority in the state folder.
+    pub(crate) fn new(state: &Path) -> Result<(Self, bool), tls::Error> {
+        let (authority, created) = Authority::open_or_create(&state.join("authority"), unix_s())?;
+        let publisher = Self { authority, tickets: Tickets::new(), slots: Slots::default(), generation: 0 };
+        Ok((publisher, created.0))
+    }
+
+    /// Path of the local authority's certificate.
+    pub(crate) fn authority_path(&self) -> PathBuf {
+        self.authority.certificate_path()
+    }
+
+    /// Compiles; every mistake, rendered, if there is any. Warnings are shown.
+    pub(crate) fn compile(&mut self, read: &Read) -> Result<Snapshot, String> {
+        let unix_s = unix_s();
+        let authority = &self.authority;
+        let mut inputs = Inputs {
+            read: &|path| std::fs::read(path),
+            leaf: &|names| authority.leaf(names, unix_s),
+            tickets: &self.tickets,
+            slots: &mut self.slots,
+            generation: self.generation + 1,
+            unix_s,
+        };
+        let (snapshot, found) = compile(&read.model, &mut inputs);
+        match snapshot {
+            Some(snapshot) => {
+                self.generation += 1;
+                read.show(&found);
+                Ok(snapshot)
+            }
+            None => Err(read.render(&found)),
+        }
+    }
+}
+
+/// Hands a snapshot to every core and waits until each has taken it.
+pub(crate) fn publish(snapshot: &Arc<Snapshot>, posts: &[Post<Message>]) -> Result<(), String> {
+    let (done, taken) = mpsc::channel();
+    for post in posts {
+        if post.send(Message::Publish(snapshot.clone(), done.clone())).is_err() {
+            return Err("a core has too many letters waiting; try again".into());
+        }
+    }
+    drop(done);
+    for _ in posts {
+        // The old snapshots come back here and are dropped here.
+        match taken.recv_timeout(SWAP_MAX) {
+            Ok(old) => drop(old),
+            Err(_) => return Err(format!("a core did not take it within {SWAP_MAX:?}; it will when it can")),
+        }
+    }
+    Ok(())
+}
+
+/// What a running node can't change: what is different, by name.
+pub(crate) fn unchangeable(before: &Model, after: &Model) -> Vec<Diagnostic> {
+    let (a, b) = (&before.node, &after.node);
+    let addresses = |model: &Model| model.listeners.iter().map(|l| (l.name.clone(), l.address, l.plain)).collect::<Vec<_>>();
+    let checks = [
+        ("listener", addresses(before) != addresses(after)),
+        ("node.workers", a.workers != b.workers),
+        ("node.driver", a.driver != b.driver),
+        ("node.state", a.state != b.state),
+        ("node.connections_max", a.connections_max != b.connections_max),
+        ("admin", a.admin != b.admin),
+        ("cache.size", a.cache != b.cache),
+        ("demo", a.demo.as_ref().map(|demo| demo.address) != b.demo.as_ref().map(|demo| demo.address)),
+    ];
+    let changed = checks.into_iter().filter(|(_, changed)| *changed);
+    changed
+        .map(|(key, _)| {
+            Diagnostic { severity: Severity::Error, ..Diagnostic::error(None, key, "can't be changed while running") }
+                .help("restart floodgate to apply it")
+        })
+        .collect()
+}
+
+fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl Publisher {
+    /// Refuses what a running node can't change.
+    pub(crate) fn check_change(before: &Model, read: &Read) -> Result<(), String> {
+        let found = unchangeable(before, &read.model);
+        if found.is_empty() { Ok(()) } else { Err(read.render(&found)) }
+    }
+}

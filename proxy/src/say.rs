@@ -1,0 +1,37 @@
+//! What the program says to its operator: one line a fact, on standard error; what scripts wait for, on standard output.
+
+use std::io::{IsTerminal, Write};
+
+/// Something went wrong.
+pub(crate) fn error(text: &str) {
+    line(&mut std::io::stderr(), "error", text);
+}
+
+/// Something works and will surprise.
+pub(crate) fn warning(text: &str) {
+    line(&mut std::io::stderr(), "warning", text);
+}
+
+/// Something happened that an operator wants to know once.
+pub(crate) fn note(text: &str) {
+    put(&mut std::io::stderr(), &format!("floodgate: {text}\n"));
+}
+
+/// Part of what was asked for.
+pub(crate) fn out(text: &str) {
+    put(&mut std::io::stdout(), &format!("{text}\n"));
+}
+
+/// Whether standard error can show colours and the operator has not declined them (no-color.org).
+pub(crate) fn has_colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn line(to: &mut impl Write, kind: &str, text: &str) {
+    put(to, &format!("floodgate: {kind}: {text}\n"));
+}
+
+/// There is nobody to tell when telling fails.
+fn put(to: &mut impl Write, text: &str) {
+    let _told = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+}
