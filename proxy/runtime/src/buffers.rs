@@ -1,0 +1,89 @@
+//! Byte buffers of one core, kept for reuse up to a bound. Two sizes: small ones for heads, large ones for bodies.
+//! A buffer is a plain `Vec`, so that what is never returned is merely freed.
+
+use crate::options::Options;
+use crate::stats::{Counters, add};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+pub(crate) struct Buffers {
+    small_bytes: usize,
+    large_bytes: usize,
+    small_max: usize,
+    large_max: usize,
+    pools: RefCell<Pools>,
+    counters: Rc<Counters>,
+}
+
+#[derive(Default)]
+struct Pools {
+    small: Vec<Vec<u8>>,
+    large: Vec<Vec<u8>>,
+}
+
+impl Buffers {
+    pub(crate) fn new(options: &Options, counters: Rc<Counters>) -> Self {
+        let small_bytes = options.ring_buffer_bytes as usize;
+        Self {
+            small_bytes,
+            large_bytes: options.large_buffer_bytes.max(small_bytes + 1),
+            small_max: options.pooled_buffers_max,
+            large_max: options.pooled_large_buffers_max,
+            pools: RefCell::default(),
+            counters,
+        }
+    }
+
+    /// Whether a small buffer holds `bytes`.
+    pub(crate) fn fits_small(&self, bytes: usize) -> bool {
+        bytes <= self.small_bytes
+    }
+
+    /// An empty buffer with room for a head.
+    pub(crate) fn small(&self) -> Vec<u8> {
+        let pooled = self.pools.borrow_mut().small.pop();
+        self.taken(pooled, self.small_bytes)
+    }
+
+    /// An empty buffer with room for a good part of a body.
+    pub(crate) fn large(&self) -> Vec<u8> {
+        let pooled = self.pools.borrow_mut().large.pop();
+        self.taken(pooled, self.large_bytes)
+    }
+
+    /// An empty buffer with room for `bytes`, if that is no more than a large buffer holds.
+    pub(crate) fn sized(&self, bytes: usize) -> Vec<u8> {
+        if self.fits_small(bytes) { self.small() } else { self.large() }
+    }
+
+    fn taken(&self, pooled: Option<Vec<u8>>, bytes: usize) -> Vec<u8> {
+        match pooled {
+            Some(buffer) => {
+                self.counters.buffers_pooled.set(self.counters.buffers_pooled.get() - 1);
+                buffer
+            }
+            None => {
+                add(&self.counters.buffers_allocated, 1);
+                Vec::with_capacity(bytes)
+            }
+        }
+    }
+
+    /// Takes a buffer back; frees it when it is of an odd size or the pool is full.
+    pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
+        let pools = &mut *self.pools.borrow_mut();
+        // A small one that grew a little is still small; what is neither small nor large goes.
+        let small = self.small_bytes..=self.small_bytes.saturating_mul(4).min(self.large_bytes - 1);
+        let large = self.large_bytes..=self.large_bytes.saturating_mul(2);
+        let (pool, max) = match buffer.capacity() {
+            capacity if small.contains(&capacity) => (&mut pools.small, self.small_max),
+            capacity if large.contains(&capacity) => (&mut pools.large, self.large_max),
+            _ => return,
+        };
+        if pool.len() < max {
+            buffer.clear();
+            pool.push(buffer);
+            add(&self.counters.buffers_pooled, 1);
+        }
+    }
+}

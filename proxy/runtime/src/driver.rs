@@ -1,0 +1,88 @@
+//! The seam between the reactor and how it talks to the kernel. Above it nothing sees which driver runs.
+
+use crate::clock::Clock;
+use crate::options::{DriverKind, Error};
+use crate::socket::{Incoming, Lent, Table};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long a turn may wait for the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Not at all: tasks are ready.
+    No,
+    /// Until the next timer.
+    For(Duration),
+    /// Until something happens.
+    Forever,
+}
+
+/// How a socket is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Close {
+    /// As the kernel closes: FIN, or RST when received bytes were left.
+    Plain,
+    /// RST, whatever was sent or received.
+    Reset,
+}
+
+/// What a driver does. All state that outlives a call is in the table or the driver; nothing here waits but `turn`.
+pub(crate) trait Driver {
+    fn kind(&self) -> DriverKind;
+
+    fn clock(&self) -> Clock;
+
+    /// Starts a connection to `address`: a new slot, whose `connected` or `failed` will tell.
+    fn connect(&mut self, table: &mut Table, address: SocketAddr) -> io::Result<u32>;
+
+    /// Makes an accepted connection a socket that receives.
+    fn attach(&mut self, table: &mut Table, incoming: Incoming) -> io::Result<u32>;
+
+    /// Binds an address by itself.
+    fn bind(&mut self, table: &mut Table, address: SocketAddr) -> io::Result<u32>;
+
+    /// Starts to accept on a listener.
+    fn listen(&mut self, table: &mut Table, listener: std::net::TcpListener) -> io::Result<u32>;
+
+    /// The next accepted connection, if there is one now.
+    fn accept(&mut self, table: &mut Table, listener: u32) -> Option<Incoming>;
+
+    /// Tries again after descriptors or memory had run out.
+    fn resume_accept(&mut self, table: &mut Table, listener: u32);
+
+    /// Stops accepting; what the kernel has accepted stays in the queue.
+    fn close_listener(&mut self, table: &mut Table, listener: u32);
+
+    /// Closes a listener and frees its slot.
+    fn drop_listener(&mut self, table: &mut Table, listener: u32);
+
+    /// Makes sure that `has_news` and `end` of the socket tell the truth of this moment; true if there is either.
+    fn look(&mut self, table: &mut Table, slot: u32) -> bool;
+
+    /// Lends received bytes that the reader has not seen, or with what it has seen in front, in one piece.
+    fn lend(&mut self, table: &mut Table, slot: u32) -> Option<Lent>;
+
+    /// Takes lent bytes back; the first `consumed` of them are done with.
+    fn give_back(&mut self, table: &mut Table, slot: u32, lent: Lent, consumed: usize);
+
+    /// Sends what the dirty sockets have.
+    fn flush(&mut self, table: &mut Table);
+
+    /// Ends the turn for received bytes: nothing stays in the kernel's buffers.
+    fn settle(&mut self, table: &mut Table);
+
+    /// Closes a socket and frees its slot as soon as the kernel is done with it.
+    fn close(&mut self, table: &mut Table, slot: u32, how: Close);
+
+    /// Waits for the kernel and takes up what happened. The only call that may wait.
+    fn turn(&mut self, table: &mut Table, wait: Wait) -> Result<(), Error>;
+
+    /// Takes everything back from the kernel; after it no memory of ours is known to it, or that memory is never freed.
+    fn stop(&mut self, table: &mut Table);
+
+    /// Moves a virtual clock forward; false when the clock is the system's.
+    fn advance(&mut self, _by: Duration) -> bool {
+        false
+    }
+}

@@ -1,0 +1,215 @@
+//! Tasks of one core: which are ready, and their futures.
+//!
+//! A waker is a number, (slot, generation), packed into the data pointer of a `RawWaker`; the queue it is meant for
+//! is the thread's own. So waking touches no atomic and no heap, and cloning a waker is free. A waker that was carried
+//! to another thread finds that thread's queue: there it is ignored or, when that thread has a reactor too, wakes a task
+//! once too often, which every task must bear. It never wakes a task of the thread it came from: letters between
+//! threads go through [`crate::Mailbox`].
+
+use crate::stats::{Counters, add};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr;
+use std::rc::Rc;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+/// A task's place, and which of the tasks that had this place it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TaskId {
+    pub(crate) slot: u32,
+    generation: u32,
+}
+
+impl TaskId {
+    pub(crate) fn waker(self) -> Waker {
+        let data = (self.generation as usize) << 32 | self.slot as usize;
+        // SAFETY: the functions of `VTABLE` treat the data as a number and never as an address, own nothing, and may be
+        // called from any thread, as the contract of `RawWaker` asks.
+        unsafe { Waker::from_raw(raw(ptr::without_provenance(data))) }
+    }
+
+    fn unpack(data: *const ()) -> Self {
+        Self { slot: data.addr() as u32, generation: (data.addr() >> 32) as u32 }
+    }
+}
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(raw, wake, wake, |_| {});
+
+fn raw(data: *const ()) -> RawWaker {
+    RawWaker::new(data, &VTABLE)
+}
+
+fn wake(data: *const ()) {
+    let id = TaskId::unpack(data);
+    // A thread that is ending has no tasks any more.
+    let _ = READY.try_with(|ready| ready.borrow_mut().wake(id));
+}
+
+thread_local! {
+    static READY: RefCell<Ready> = const { RefCell::new(Ready::new()) };
+}
+
+/// Which tasks of this thread are to be polled. Each stands in the queue at most once, so the queue is bounded by them.
+struct Ready {
+    claimed: bool,
+    states: Vec<State>,
+    free: Vec<u32>,
+    queue: VecDeque<u32>,
+}
+
+struct State {
+    generation: u32,
+    live: bool,
+    queued: bool,
+}
+
+impl Ready {
+    const fn new() -> Self {
+        Self { claimed: false, states: Vec::new(), free: Vec::new(), queue: VecDeque::new() }
+    }
+
+    fn wake(&mut self, id: TaskId) {
+        if let Some(state) = self.states.get_mut(id.slot as usize)
+            && state.live
+            && state.generation == id.generation
+            && !state.queued
+        {
+            state.queued = true;
+            self.queue.push_back(id.slot);
+        }
+    }
+
+    fn allocate(&mut self) -> TaskId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.states.push(State { generation: 0, live: false, queued: false });
+            self.states.len() as u32 - 1
+        });
+        let state = &mut self.states[slot as usize];
+        state.live = true;
+        let id = TaskId { slot, generation: state.generation };
+        self.wake(id);
+        id
+    }
+
+    fn release(&mut self, slot: u32) {
+        let state = &mut self.states[slot as usize];
+        state.live = false;
+        state.generation = state.generation.wrapping_add(1);
+        // A slot that still stands in the queue is freed when it comes to its turn, lest it stand there twice.
+        if !state.queued {
+            self.free.push(slot);
+        }
+    }
+
+    fn pop(&mut self) -> Option<u32> {
+        while let Some(slot) = self.queue.pop_front() {
+            let state = &mut self.states[slot as usize];
+            state.queued = false;
+            if state.live {
+                return Some(slot);
+            }
+            self.free.push(slot);
+        }
+        None
+    }
+}
+
+/// Claims this thread for one reactor; false when another has it.
+pub(crate) fn claim_thread() -> bool {
+    READY.with(|ready| !std::mem::replace(&mut ready.borrow_mut().claimed, true))
+}
+
+/// Gives the thread free again.
+pub(crate) fn leave_thread() {
+    let _ = READY.try_with(|ready| ready.borrow_mut().claimed = false);
+}
+
+/// A new task's id, ready to be polled.
+pub(crate) fn allocate() -> TaskId {
+    READY.with(|ready| ready.borrow_mut().allocate())
+}
+
+pub(crate) fn release(id: TaskId) {
+    let _ = READY.try_with(|ready| ready.borrow_mut().release(id.slot));
+}
+
+/// The next task to poll.
+pub(crate) fn pop() -> Option<u32> {
+    READY.with(|ready| ready.borrow_mut().pop())
+}
+
+pub(crate) fn is_idle() -> bool {
+    READY.with(|ready| ready.borrow().queue.is_empty())
+}
+
+/// The futures of spawned tasks.
+pub(crate) struct Tasks {
+    places: RefCell<Vec<Option<Task>>>,
+    counters: Rc<Counters>,
+}
+
+struct Task {
+    id: TaskId,
+    future: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Tasks {
+    pub(crate) fn new(counters: Rc<Counters>) -> Self {
+        Self { places: RefCell::default(), counters }
+    }
+
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        let task = Task { id: allocate(), future: Box::pin(future) };
+        self.place(task);
+    }
+
+    fn place(&self, task: Task) {
+        let slot = task.id.slot as usize;
+        let places = &mut *self.places.borrow_mut();
+        if places.len() <= slot {
+            places.resize_with(slot + 1, || None);
+        }
+        places[slot] = Some(task);
+    }
+
+    /// Polls one task. A panic ends that task and is counted; the panic hook has told about it already.
+    pub(crate) fn poll(&self, slot: u32) {
+        // The task leaves its place while it runs, so that it may spawn others.
+        let Some(mut task) = self.places.borrow_mut().get_mut(slot as usize).and_then(Option::take) else {
+            return;
+        };
+        let waker = task.id.waker();
+        let mut cx = Context::from_waker(&waker);
+        // What a panicking task leaves half-done is its own: the reactor is never borrowed while a task runs.
+        match catch_unwind(AssertUnwindSafe(|| task.future.as_mut().poll(&mut cx))) {
+            Ok(Poll::Pending) => self.place(task),
+            Ok(Poll::Ready(())) => self.end(task),
+            Err(_) => {
+                add(&self.counters.task_panics, 1);
+                self.end(task);
+            }
+        }
+    }
+
+    fn end(&self, task: Task) {
+        release(task.id);
+        if catch_unwind(AssertUnwindSafe(move || drop(task.future))).is_err() {
+            add(&self.counters.task_panics, 1);
+        }
+    }
+
+    /// Drops every task.
+    pub(crate) fn clear(&self) {
+        loop {
+            let task = self.places.borrow_mut().pop();
+            match task {
+                Some(Some(task)) => self.end(task),
+                Some(None) => {}
+                None => return,
+            }
+        }
+    }
+}

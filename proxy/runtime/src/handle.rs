@@ -1,0 +1,130 @@
+//! What tasks reach their reactor by.
+
+use crate::alarm::Alarm;
+use crate::clock::Clock;
+use crate::connect::Connect;
+use crate::listener::Listener;
+use crate::mailbox::{Mailbox, Post};
+use crate::options::DriverKind;
+use crate::pooled::Pooled;
+use crate::reactor::Reactor;
+use crate::stats::Stats;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A way to the reactor of this core. Cheap to clone; stays on its thread.
+#[derive(Clone)]
+pub struct Handle {
+    reactor: Rc<Reactor>,
+}
+
+impl Handle {
+    pub(crate) fn new(reactor: Rc<Reactor>) -> Self {
+        Self { reactor }
+    }
+
+    /// The time, read once a turn.
+    pub fn now(&self) -> Clock {
+        self.reactor.clock.get()
+    }
+
+    /// The driver that runs.
+    pub fn driver(&self) -> DriverKind {
+        self.reactor.kind
+    }
+
+    /// Runs a task beside the others. A panic in it is counted and ends it alone. Without a runtime it is dropped.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        if !self.reactor.io.borrow().table.stopped {
+            self.reactor.tasks.spawn(future);
+        }
+    }
+
+    /// Accepts on a bound listener, which must not be shared with another core: closing it takes over what the kernel has
+    /// accepted. Connections inherit `TCP_NODELAY`, which this sets.
+    pub fn listen(&self, listener: std::net::TcpListener) -> io::Result<Listener> {
+        self.make_listener(|io| io.driver.listen(&mut io.table, listener))
+    }
+
+    /// Binds an address and accepts on it; port 0 takes a free one. On [`crate::memory`] this is the only way to listen.
+    pub fn listen_at(&self, address: SocketAddr) -> io::Result<Listener> {
+        self.make_listener(|io| io.driver.bind(&mut io.table, address))
+    }
+
+    fn make_listener(
+        &self,
+        make: impl FnOnce(&mut crate::reactor::Io) -> io::Result<u32>,
+    ) -> io::Result<Listener> {
+        let slot = {
+            let io = &mut *self.reactor.io.borrow_mut();
+            if io.table.stopped {
+                return Err(crate::socket::stopped());
+            }
+            make(io)?
+        };
+        Ok(Listener::new(self.reactor.clone(), slot))
+    }
+
+    /// Connects, with `TCP_NODELAY`. It starts at once; dropping the future cancels it and closes the socket.
+    pub fn connect(&self, address: SocketAddr) -> Connect {
+        Connect::start(self.reactor.clone(), address)
+    }
+
+    /// A deadline that can be moved for nothing.
+    pub fn alarm(&self) -> Alarm {
+        Alarm::new(self.reactor.clone())
+    }
+
+    /// Waits, up to 10 ms longer than asked.
+    pub fn sleep(&self, time: Duration) -> impl Future<Output = ()> + use<> {
+        let alarm = self.alarm();
+        let time_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        alarm.set(self.now().mono_ns.saturating_add(time_ns));
+        async move { poll_fn(|cx| alarm.poll_expired(cx)).await }
+    }
+
+    /// Gives the other ready tasks and the sockets a chance.
+    pub fn yield_now(&self) -> impl Future<Output = ()> + use<> {
+        let mut yielded = false;
+        poll_fn(move |cx| {
+            if std::mem::replace(&mut yielded, true) {
+                return std::task::Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            std::task::Poll::Pending
+        })
+    }
+
+    /// A mailbox for up to `capacity` letters from any thread.
+    pub fn mailbox<T: Send + 'static>(&self, capacity: usize) -> (Post<T>, Mailbox<T>) {
+        Mailbox::new(self.reactor.clone(), capacity)
+    }
+
+    /// An empty buffer from the pool, with room for a head.
+    pub fn buffer(&self) -> Vec<u8> {
+        self.reactor.buffers.small()
+    }
+
+    /// Gives a buffer to the pool. One of an odd size, or one too many, is freed.
+    pub fn recycle(&self, buffer: Vec<u8>) {
+        self.reactor.buffers.recycle(buffer);
+    }
+
+    /// Puts a future into memory from the pool, to which it returns when dropped.
+    pub fn pooled<F: Future>(&self, future: F) -> Pooled<F> {
+        Pooled::new(self.reactor.futures.clone(), future)
+    }
+
+    /// What the reactor counts about itself.
+    pub fn stats(&self) -> Stats {
+        self.reactor.counters.read()
+    }
+
+    /// Moves the virtual clock of [`crate::memory`] forward, from the next turn on. False on the system's clock.
+    pub fn advance(&self, by: Duration) -> bool {
+        self.reactor.io.borrow_mut().driver.advance(by)
+    }
+}

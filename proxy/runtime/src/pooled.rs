@@ -1,0 +1,133 @@
+//! Futures in memory that is used again: one size class for each power of two, kept per core up to a bound.
+//!
+//! A connection's task then holds a request's future only while there is a request, and making one costs no allocation
+//! once the classes are warm.
+
+use crate::stats::{Counters, add};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// The smallest class.
+const CLASS_BYTES_MIN: usize = 256;
+/// Classes: 256 bytes to 128 KiB.
+const CLASSES: usize = 10;
+/// What every class is aligned to.
+const ALIGN: usize = 16;
+
+/// The free memory of one core.
+pub(crate) struct FuturePool {
+    free: RefCell<[Vec<NonNull<u8>>; CLASSES]>,
+    kept_bytes: Cell<usize>,
+    bytes_max: usize,
+    counters: Rc<Counters>,
+}
+
+impl FuturePool {
+    pub(crate) fn new(bytes_max: usize, counters: Rc<Counters>) -> Self {
+        Self { free: RefCell::default(), kept_bytes: Cell::new(0), bytes_max, counters }
+    }
+
+    /// The layout that memory for `layout` has, and its class if it has one.
+    fn class_of(layout: Layout) -> (Layout, Option<usize>) {
+        let size = layout.size().max(CLASS_BYTES_MIN).next_power_of_two();
+        let class = (size / CLASS_BYTES_MIN).trailing_zeros() as usize;
+        match Layout::from_size_align(size, ALIGN) {
+            Ok(rounded) if class < CLASSES && layout.align() <= ALIGN => (rounded, Some(class)),
+            // An odd one: allocated for itself. Never of size 0, which `alloc` forbids.
+            _ => (Layout::from_size_align(layout.size().max(1), layout.align()).unwrap_or(layout), None),
+        }
+    }
+
+    fn take(&self, layout: Layout) -> NonNull<u8> {
+        let (layout, class) = Self::class_of(layout);
+        if let Some(class) = class
+            && let Some(memory) = self.free.borrow_mut()[class].pop()
+        {
+            self.kept_bytes.set(self.kept_bytes.get() - layout.size());
+            return memory;
+        }
+        add(&self.counters.futures_allocated, 1);
+        // SAFETY: `class_of` never gives a layout of size 0.
+        let memory = unsafe { alloc(layout) };
+        NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout))
+    }
+
+    /// # Safety
+    /// `memory` must come from `take` of this pool with the same `layout`, and must not be used again.
+    unsafe fn put(&self, memory: NonNull<u8>, layout: Layout) {
+        let (layout, class) = Self::class_of(layout);
+        let kept_bytes = self.kept_bytes.get() + layout.size();
+        match class {
+            Some(class) if kept_bytes <= self.bytes_max => {
+                self.kept_bytes.set(kept_bytes);
+                self.free.borrow_mut()[class].push(memory);
+            }
+            // SAFETY: `take` allocated it with the layout that `class_of` gives for the same argument.
+            _ => unsafe { dealloc(memory.as_ptr(), layout) },
+        }
+    }
+}
+
+impl Drop for FuturePool {
+    fn drop(&mut self) {
+        for (class, free) in self.free.get_mut().iter_mut().enumerate() {
+            for memory in free.drain(..) {
+                if let Ok(layout) = Layout::from_size_align(CLASS_BYTES_MIN << class, ALIGN) {
+                    // SAFETY: memory in this class was allocated with the class's layout, and is in no other list.
+                    unsafe { dealloc(memory.as_ptr(), layout) };
+                }
+            }
+        }
+    }
+}
+
+/// A future in pooled memory, pinned for good. Made by [`crate::Handle::pooled`].
+pub struct Pooled<F> {
+    future: NonNull<F>,
+    pool: Rc<FuturePool>,
+    _owns: PhantomData<F>,
+}
+
+impl<F> Pooled<F> {
+    pub(crate) fn new(pool: Rc<FuturePool>, future: F) -> Self {
+        let memory = pool.take(Layout::new::<F>()).cast::<F>();
+        // SAFETY: the memory is ours, large enough and aligned for `F`, and holds no value yet.
+        unsafe { memory.write(future) };
+        Self { future: memory, pool, _owns: PhantomData }
+    }
+}
+
+// The future stays where it is when the pointer to it moves.
+impl<F> Unpin for Pooled<F> {}
+
+impl<F: Future> Future for Pooled<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: the pointer is to a live `F` that we own and reach through `&mut self` alone. It is pinned: it is never
+        // moved out, and its memory is not used for anything else before `drop` has dropped it in place.
+        unsafe { Pin::new_unchecked(self.future.as_mut()) }.poll(cx)
+    }
+}
+
+impl<F> Drop for Pooled<F> {
+    fn drop(&mut self) {
+        /// Gives the memory back also when the future panics while it is dropped.
+        struct Return<'a>(NonNull<u8>, Layout, &'a FuturePool);
+        impl Drop for Return<'_> {
+            fn drop(&mut self) {
+                // SAFETY: made below from what `new` took with the same layout; the future in it is dropped.
+                unsafe { self.2.put(self.0, self.1) };
+            }
+        }
+        let _memory = Return(self.future.cast(), Layout::new::<F>(), &self.pool);
+        // SAFETY: the pointer is to a live `F`, which is dropped here and never touched again.
+        unsafe { self.future.drop_in_place() };
+    }
+}

@@ -1,0 +1,162 @@
+//! What waits to be sent on one socket: gathered bytes and shared bodies, in order.
+
+use crate::buffers::Buffers;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+/// Slices handed to the kernel at once.
+pub(crate) const SLICES_MAX: usize = 32;
+/// Below this a shared body is copied: cheaper than another slice and the count of its owners.
+const SHARED_BYTES_MIN: usize = 2048;
+
+#[derive(Default)]
+pub(crate) struct SendQueue {
+    /// Closed segments, in front of what is being gathered. Seldom used: most answers are one gathered buffer.
+    segments: VecDeque<Segment>,
+    gather: Vec<u8>,
+    /// Bytes of the first segment (or of `gather`, when there is none) that were sent already.
+    front_sent: usize,
+    bytes: usize,
+    /// The last gathered buffer outgrew a small one: the next begins large.
+    large: bool,
+}
+
+pub(crate) enum Segment {
+    Owned(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Segment {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Owned(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl SendQueue {
+    /// Bytes not sent yet.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Takes out the buffer being gathered, so that a caller may append to it without holding the queue.
+    pub(crate) fn take_gather(&mut self, buffers: &Buffers) -> Vec<u8> {
+        match self.gather.capacity() {
+            0 if self.large => buffers.large(),
+            0 => buffers.small(),
+            _ => std::mem::take(&mut self.gather),
+        }
+    }
+
+    /// Puts the gathered buffer back; `before` is how long it was.
+    pub(crate) fn put_gather(&mut self, mut buffer: Vec<u8>, before: usize, buffers: &Buffers) {
+        // Who shortened it took back bytes that may be sent in part already: make good what is missing, lest the stream
+        // lose its place.
+        debug_assert!(buffer.len() >= before, "a writer may only append");
+        if buffer.len() < before {
+            buffer.resize(before, 0);
+        }
+        self.bytes += buffer.len() - before;
+        self.large = !buffers.fits_small(buffer.len());
+        if buffer.is_empty() {
+            buffers.recycle(buffer);
+        } else if self.gather.is_empty() {
+            self.gather = buffer;
+        } else {
+            // A nested write gathered meanwhile; it stands behind.
+            self.segments.push_back(Segment::Owned(buffer));
+        }
+    }
+
+    /// Appends a body without copying it, unless it is short.
+    pub(crate) fn push_shared(&mut self, bytes: Bytes, buffers: &Buffers) {
+        if bytes.len() < SHARED_BYTES_MIN {
+            let mut gather = self.take_gather(buffers);
+            let before = gather.len();
+            gather.extend_from_slice(&bytes);
+            self.put_gather(gather, before, buffers);
+            return;
+        }
+        self.close_gather();
+        self.bytes += bytes.len();
+        self.segments.push_back(Segment::Shared(bytes));
+    }
+
+    fn close_gather(&mut self) {
+        if !self.gather.is_empty() {
+            self.segments.push_back(Segment::Owned(std::mem::take(&mut self.gather)));
+        }
+    }
+
+    /// Fills `slices` with what comes next and says how many it filled.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+        let mut filled = 0;
+        let mut skip = self.front_sent;
+        let gather = Some(self.gather.as_slice()).filter(|gather| !gather.is_empty());
+        for segment in self.segments.iter().map(Segment::as_slice).chain(gather).take(SLICES_MAX) {
+            slices[filled] = IoSlice::new(&segment[skip..]);
+            skip = 0;
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Takes up that `sent` bytes are with the kernel.
+    pub(crate) fn advance(&mut self, sent: usize, buffers: &Buffers) {
+        debug_assert!(sent <= self.bytes);
+        self.bytes = self.bytes.saturating_sub(sent);
+        let mut passed = self.front_sent + sent;
+        while let Some(front) = self.segments.front() {
+            let length = front.as_slice().len();
+            if passed < length {
+                self.front_sent = passed;
+                return;
+            }
+            passed -= length;
+            if let Some(Segment::Owned(buffer)) = self.segments.pop_front() {
+                buffers.recycle(buffer);
+            }
+        }
+        if passed < self.gather.len() {
+            self.front_sent = passed;
+            return;
+        }
+        self.front_sent = 0;
+        if self.gather.capacity() > 0 {
+            buffers.recycle(std::mem::take(&mut self.gather));
+        }
+    }
+
+    /// Moves everything to the end of `other`, which must not be moved or changed while the kernel reads from it.
+    pub(crate) fn move_to(&mut self, other: &mut SendQueue) {
+        debug_assert!(other.is_empty());
+        std::mem::swap(self, other);
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self, buffers: &Buffers) {
+        self.advance(self.bytes, buffers);
+    }
+
+    /// Takes up to `max` bytes off the front and hands them to `take`.
+    pub(crate) fn drain(&mut self, max: usize, buffers: &Buffers, mut take: impl FnMut(&[u8])) -> usize {
+        let mut left = max.min(self.bytes);
+        let moved = left;
+        while left > 0 {
+            let front = self.segments.front().map_or(self.gather.as_slice(), Segment::as_slice);
+            let chunk = &front[self.front_sent..];
+            let n = chunk.len().min(left);
+            take(&chunk[..n]);
+            self.advance(n, buffers);
+            left -= n;
+        }
+        moved
+    }
+}

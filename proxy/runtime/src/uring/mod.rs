@@ -1,0 +1,773 @@
+//! The `io_uring` driver: multishot accept, multishot receive into a ring of provided buffers, one `io_uring_enter` a turn.
+//!
+//! # What the kernel knows of our memory
+//! Two things only: the provided buffers (`buffers`) and the bytes, slices and addresses of sends and connects
+//! (`flights`). Both are owned here, and none of it is freed or changed while an operation that may touch it is in
+//! flight: an operation ends with a completion without `F_MORE`, `in_flight` counts those outstanding, and
+//! [`Driver::stop`] and `Drop` cancel and reap until none is left. If the kernel should refuse even that, the memory is
+//! leaked. Descriptors are closed only when no operation names them.
+//!
+//! # Two ways to receive
+//! A socket begins in *ring* mode. When it brings more than two full buffers at once, or nobody takes what it brings, the
+//! multishot is cancelled and it goes on in *bulk* mode: a poll tells that something is there, and a plain receive takes
+//! up to a large buffer of it. That halves the cost of bodies, and back-pressure is simply not to receive. A
+//! small receive brings it back. Plain receives begin only after the multishot's last completion, so bytes stay in order.
+
+mod buffers;
+mod flights;
+mod user_data;
+
+pub(crate) use buffers::Chunk;
+
+use crate::clock::Clock;
+use crate::driver::{Close, Driver, Wait};
+use crate::mailbox::Bell;
+use crate::options::{DriverKind, Error, Options};
+use crate::plain::{self, Accept, Hot, Sent};
+use crate::socket::{End, Incoming, Lent, ListenState, NONE, Table};
+use crate::stats::add;
+use buffers::RingBuffers;
+use flights::Flights;
+use io_uring::types::{CancelBuilder, Fd, SubmitArgs, Timespec};
+use io_uring::{EnterFlags, IoUring, cqueue, opcode, squeue};
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+use user_data::{Op, UserData};
+
+/// Full buffers in one turn after which a socket is received from in bulk.
+const BULK_BUFFERS: usize = 2;
+/// Waits for the last completions when stopping.
+const STOP_TURNS_MAX: u32 = 1000;
+
+pub(crate) struct Uring {
+    // Dropped first: the kernel lets go of everything before the memory below is freed.
+    ring: IoUring,
+    buffers: RingBuffers,
+    flights: Flights,
+    hot: Hot,
+    /// Entries that found the submission ring full.
+    backlog: VecDeque<squeue::Entry>,
+    completions: Vec<cqueue::Entry>,
+    /// Sockets that have buffers of this turn.
+    arrived: Vec<u32>,
+    /// Sockets whose multishot ended because no buffer was left.
+    starving: Vec<u32>,
+    bell: Arc<Bell>,
+    bell_armed: bool,
+    /// Operations that the kernel has, or that wait in the rings.
+    in_flight: usize,
+    kind: DriverKind,
+}
+
+impl Uring {
+    pub(crate) fn start(options: &Options, bell: &Arc<Bell>, defer: bool) -> io::Result<Self> {
+        let mut builder = IoUring::builder();
+        builder.setup_cqsize(options.ring_entries.saturating_mul(4));
+        builder.setup_single_issuer().setup_coop_taskrun().setup_submit_all().dontfork();
+        if defer {
+            builder.setup_defer_taskrun();
+        }
+        let ring = builder.build(options.ring_entries)?;
+        let features = ring.params();
+        if !(features.is_feature_ext_arg()
+            && features.is_feature_nodrop()
+            && features.is_feature_submit_stable())
+        {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "this kernel's io_uring is too old"));
+        }
+        let buffers = RingBuffers::new(options.ring_buffers, options.ring_buffer_bytes)?;
+        buffers.register(&ring)?;
+        let kind = if defer { DriverKind::UringDefer } else { DriverKind::Uring };
+        Ok(Self {
+            ring,
+            buffers,
+            flights: Flights::default(),
+            hot: Hot::new(options.large_buffer_bytes),
+            backlog: VecDeque::new(),
+            completions: Vec::new(),
+            arrived: Vec::new(),
+            starving: Vec::new(),
+            bell: bell.clone(),
+            bell_armed: false,
+            in_flight: 0,
+            kind,
+        })
+    }
+
+    /// Hands an entry to the kernel with the next enter.
+    ///
+    /// # Safety
+    /// Memory that the entry points to must be owned by `buffers` or `flights`, and stay as it is until the entry's
+    /// last completion is reaped.
+    unsafe fn push(&mut self, entry: squeue::Entry) {
+        if self.backlog.is_empty() {
+            // SAFETY: as the caller promises.
+            if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                return;
+            }
+            // Full: let the kernel take what is there. An error is met again, and handled, by the next turn.
+            if self.ring.submit().is_ok() {
+                // SAFETY: as the caller promises.
+                if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                    return;
+                }
+            }
+        }
+        self.backlog.push_back(entry);
+    }
+
+    /// As `push`, for an operation that completes and is counted.
+    ///
+    /// # Safety
+    /// As for `push`.
+    unsafe fn start_op(&mut self, entry: squeue::Entry, user_data: UserData) {
+        self.in_flight += 1;
+        // SAFETY: as the caller promises.
+        unsafe { self.push(entry.user_data(user_data.pack())) };
+    }
+
+    fn push_backlog(&mut self) {
+        while let Some(entry) = self.backlog.front() {
+            // SAFETY: who put it there promised that its memory stays.
+            if unsafe { self.ring.submission().push(entry) }.is_err() {
+                return;
+            }
+            self.backlog.pop_front();
+        }
+    }
+
+    fn cancel(&mut self, user_data: UserData) {
+        let entry = opcode::AsyncCancel::new(user_data.pack()).build().user_data(UserData::CANCEL.pack());
+        // SAFETY: the entry points to no memory.
+        unsafe { self.push(entry) };
+    }
+
+    fn arm_bell(&mut self) {
+        if !self.bell_armed {
+            self.bell_armed = true;
+            let entry = opcode::PollAdd::new(Fd(self.bell.as_raw_fd()), libc::POLLIN as u32).build();
+            // SAFETY: the entry points to no memory.
+            unsafe { self.start_op(entry, UserData::BELL) };
+        }
+    }
+
+    fn arm_receive(&mut self, table: &mut Table, slot: u32) {
+        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
+        let Some(os) = &socket.os else { return };
+        if socket.ops.receive || !socket.connected || socket.closing || socket.end.is_some() {
+            return;
+        }
+        socket.ops.receive = true;
+        socket.ops.receive_cancelled = false;
+        let entry = opcode::RecvMulti::new(Fd(os.as_raw_fd()), buffers::GROUP).build();
+        let user_data = UserData::new(Op::Receive, socket.generation, slot);
+        // SAFETY: the entry points to no memory; the kernel takes it from the provided buffers.
+        unsafe { self.start_op(entry, user_data) };
+    }
+
+    /// Has the kernel tell when there is something to receive in bulk.
+    fn arm_poll(&mut self, table: &mut Table, slot: u32) {
+        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
+        let Some(os) = &socket.os else { return };
+        if socket.ops.poll || socket.closing || socket.end.is_some() {
+            return;
+        }
+        socket.ops.poll = true;
+        let events = (libc::POLLIN | libc::POLLRDHUP) as u32;
+        let entry = opcode::PollAdd::new(Fd(os.as_raw_fd()), events).build();
+        let user_data = UserData::new(Op::Poll, socket.generation, slot);
+        // SAFETY: the entry points to no memory.
+        unsafe { self.start_op(entry, user_data) };
+    }
+
+    fn arm_accept(&mut self, table: &mut Table, slot: u32) {
+        let Some(listening) = table.listeners.get_mut(slot as usize) else { return };
+        let Some(os) = &listening.os else { return };
+        if listening.armed || listening.state != ListenState::Open || listening.failed.is_some() {
+            return;
+        }
+        listening.armed = true;
+        listening.cancelled = false;
+        let entry = opcode::AcceptMulti::new(Fd(os.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build();
+        let user_data = UserData::new(Op::Accept, listening.generation, slot);
+        // SAFETY: the entry points to no memory: a multishot accept reports no addresses.
+        unsafe { self.start_op(entry, user_data) };
+    }
+
+    fn cancel_accept(&mut self, table: &mut Table, slot: u32) {
+        if let Some(listening) = table.listeners.get_mut(slot as usize)
+            && listening.armed
+            && !std::mem::replace(&mut listening.cancelled, true)
+        {
+            self.cancel(UserData::new(Op::Accept, listening.generation, slot));
+        }
+    }
+
+    /// Has the ring send what the socket's queue holds.
+    fn start_send(&mut self, table: &mut Table, slot: u32) {
+        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
+        if socket.send.is_empty() || socket.os.is_none() {
+            return;
+        }
+        socket.in_flight = socket.send.len();
+        socket.flight = self.flights.load(&mut socket.send);
+        socket.ops.send = true;
+        self.continue_send(table, slot);
+    }
+
+    /// Has the ring send what is left of the socket's flight.
+    fn continue_send(&mut self, table: &mut Table, slot: u32) {
+        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
+        let Some(os) = &socket.os else { return };
+        let entry = self.flights.send_entry(socket.flight, Fd(os.as_raw_fd()));
+        let user_data = UserData::new(Op::Send, socket.generation, slot);
+        // SAFETY: the entry points to the flight, which is owned by `flights`, and which is neither changed nor given
+        // back before `on_sent` has seen the completion.
+        unsafe { self.start_op(entry, user_data) };
+    }
+
+    fn complete(&mut self, table: &mut Table, completion: &cqueue::Entry) {
+        let user_data = UserData::unpack(completion.user_data());
+        let (result, flags) = (completion.result(), completion.flags());
+        if matches!(user_data.op, Op::Cancel | Op::Unknown) {
+            // What was cancelled tells by itself how it ended.
+            return;
+        }
+        let more = cqueue::more(flags);
+        if !more {
+            self.in_flight -= 1;
+        }
+        match user_data.op {
+            Op::Bell => {
+                self.bell_armed = false;
+                if result >= 0 {
+                    self.bell.hear();
+                }
+            }
+            Op::Receive => self.on_received(table, user_data, result, cqueue::buffer_select(flags), more),
+            Op::Poll => self.on_poll(table, user_data, result),
+            Op::Send => self.on_sent(table, user_data, result),
+            Op::Connect => self.on_connected(table, user_data, result),
+            Op::Accept => self.on_accepted(table, user_data, result, more),
+            Op::Cancel | Op::Unknown => {}
+        }
+    }
+
+    fn on_received(&mut self, table: &mut Table, at: UserData, result: i32, buffer: Option<u16>, more: bool) {
+        let length = usize::try_from(result).unwrap_or(0);
+        let high = table.receive_high_bytes;
+        let Some(socket) = table.sockets.get_mut(at.slot as usize).filter(|s| at.is_of(s.generation)) else {
+            self.buffers.give(buffer);
+            return;
+        };
+        if !more {
+            socket.ops.receive = false;
+        }
+        if socket.closing {
+            self.buffers.give(buffer);
+            self.free_when_done(table, at.slot);
+            return;
+        }
+        match buffer {
+            Some(buffer) if length > 0 => {
+                if socket.chunk_first == NONE {
+                    self.arrived.push(at.slot);
+                }
+                self.buffers.append(buffer, length, &mut socket.chunk_first, &mut socket.chunk_last);
+                socket.queued += length;
+                add(&table.counters.received_bytes, result as u64);
+            }
+            other => self.buffers.give(other),
+        }
+        let queued = socket.queued;
+        let much = queued >= high || (length == self.buffers.bytes() && queued >= BULK_BUFFERS * length);
+        if much && !socket.bulk {
+            socket.bulk = true;
+            if queued >= high {
+                add(&table.counters.receive_pauses, 1);
+            }
+        }
+        match result {
+            // The last of a multishot that became a bulk receive, or was cancelled for it.
+            1.. | CANCELLED if !more => self.after_multishot(table, at.slot),
+            1.. if socket.bulk && !std::mem::replace(&mut socket.ops.receive_cancelled, true) => {
+                self.cancel(at)
+            }
+            1.. | CANCELLED => {}
+            NO_BUFFERS => {
+                add(&table.counters.enobufs, 1);
+                self.starving.push(at.slot);
+            }
+            INTERRUPTED | AGAIN if !more => self.after_multishot(table, at.slot),
+            0 => table.end(at.slot, End::Eof),
+            error => table.end(at.slot, End::Error(-error)),
+        }
+        if length > 0 {
+            table.note_queued(queued);
+            table.wake_reader(at.slot);
+        }
+    }
+
+    /// Goes on receiving after a multishot has ended, in the mode that the socket is in by now.
+    fn after_multishot(&mut self, table: &mut Table, slot: u32) {
+        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
+        if socket.bulk {
+            // Nobody knows whether there is more: the reader finds out.
+            socket.readable = true;
+            socket.unsure = true;
+            table.wake_reader(slot);
+        } else {
+            self.arm_receive(table, slot);
+        }
+    }
+
+    fn on_poll(&mut self, table: &mut Table, at: UserData, result: i32) {
+        let Some(socket) = table.sockets.get_mut(at.slot as usize).filter(|s| at.is_of(s.generation)) else {
+            return;
+        };
+        socket.ops.poll = false;
+        if socket.closing {
+            self.free_when_done(table, at.slot);
+            return;
+        }
+        socket.readable = true;
+        // An error of the poll itself is left to the receive to tell.
+        socket.unsure = result < 0;
+        let over = i32::from(libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR);
+        socket.hung_up |= result > 0 && result & over != 0;
+        table.wake_reader(at.slot);
+    }
+
+    fn on_sent(&mut self, table: &mut Table, at: UserData, result: i32) {
+        let Some(socket) = table.sockets.get_mut(at.slot as usize).filter(|s| at.is_of(s.generation)) else {
+            return;
+        };
+        if let Ok(sent) = usize::try_from(result) {
+            add(&table.counters.sent_bytes, sent as u64);
+            socket.in_flight = self.flights.advance(socket.flight, sent, &table.buffers);
+        }
+        let again = result >= 0 || matches!(result, INTERRUPTED | AGAIN);
+        if again && socket.in_flight > 0 && !socket.closing {
+            self.continue_send(table, at.slot);
+            table.wake_writer(at.slot);
+            return;
+        }
+        socket.ops.send = false;
+        socket.in_flight = 0;
+        self.flights.give_back(std::mem::replace(&mut socket.flight, NONE), &table.buffers);
+        if socket.closing {
+            self.free_when_done(table, at.slot);
+            return;
+        }
+        if !again {
+            socket.fail_send(-result, &table.buffers);
+        }
+        if socket.send.is_empty() {
+            plain::finish_shutdown(socket);
+        } else {
+            // Written while the flight was in the air; goes with this turn's flush.
+            table.mark_dirty(at.slot);
+        }
+        table.wake_writer(at.slot);
+    }
+
+    fn on_connected(&mut self, table: &mut Table, at: UserData, result: i32) {
+        let Some(socket) = table.sockets.get_mut(at.slot as usize).filter(|s| at.is_of(s.generation)) else {
+            return;
+        };
+        socket.ops.connect = false;
+        self.flights.give_back(std::mem::replace(&mut socket.flight, NONE), &table.buffers);
+        if socket.closing {
+            self.free_when_done(table, at.slot);
+            return;
+        }
+        table.wakes.extend(socket.writer.take().map(|(_, waker)| waker));
+        if result < 0 {
+            socket.failed = Some(-result);
+        } else {
+            socket.connected = true;
+            self.arm_receive(table, at.slot);
+        }
+    }
+
+    fn on_accepted(&mut self, table: &mut Table, at: UserData, result: i32, more: bool) {
+        // SAFETY: a result that is no error is a descriptor that the kernel made for us, and that nobody else knows.
+        let accepted = (result >= 0).then(|| unsafe { OwnedFd::from_raw_fd(result) });
+        let queue_max = table.accept_queue_max;
+        let Some(listening) = table.listeners.get_mut(at.slot as usize).filter(|l| at.is_of(l.generation))
+        else {
+            return;
+        };
+        listening.armed &= more;
+        if listening.state == ListenState::Dropped {
+            self.free_listener_when_done(table, at.slot);
+            return;
+        }
+        if let Some(fd) = accepted {
+            listening.queue.push_back(Incoming::Os(fd.into()));
+        } else {
+            match -result {
+                libc::ECANCELED => {}
+                // It does not wait: the listener was made so, or its twin in another process was.
+                libc::EAGAIN => drop(listening.os.as_ref().map(|os| os.set_nonblocking(false))),
+                errno => match plain::after_accept_error(errno) {
+                    Accept::Again => {}
+                    Accept::Later => plain::back_off(listening, &table.counters),
+                    Accept::Never(errno) => listening.failed = Some(errno),
+                },
+            }
+        }
+        let full = listening.queue.len() >= queue_max;
+        if listening.state == ListenState::Closing && !listening.armed {
+            plain::drain_and_close(listening);
+            listening.state = ListenState::Closed;
+        } else if full {
+            self.cancel_accept(table, at.slot);
+        } else if !listening.armed && !listening.backing_off {
+            self.arm_accept(table, at.slot);
+        }
+        table.wake_acceptor(at.slot);
+    }
+
+    /// Frees a closing socket once the kernel is done with it.
+    fn free_when_done(&mut self, table: &mut Table, slot: u32) {
+        if table.sockets.get(slot as usize).is_some_and(|socket| socket.closing && !socket.ops.any()) {
+            table.remove(slot);
+        }
+    }
+
+    fn free_listener_when_done(&mut self, table: &mut Table, slot: u32) {
+        if table.listeners.get(slot as usize).is_some_and(|l| l.state == ListenState::Dropped && !l.armed) {
+            table.listeners.remove(slot as usize);
+        }
+    }
+
+    /// Submits what is queued and waits as told. Only an error that no repetition mends is given back.
+    fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        self.push_backlog();
+        let result = match wait {
+            // With work of our own waiting there is no time to sleep.
+            Wait::Forever | Wait::For(_) if !self.backlog.is_empty() => self.enter_now(),
+            Wait::No => self.enter_now(),
+            Wait::Forever => self.ring.submit_and_wait(1),
+            Wait::For(time) => {
+                let timespec = Timespec::from(time);
+                self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&timespec))
+            }
+        };
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                // A signal; the time is up; the completion ring was full, or memory short for a moment: reaping helps.
+                Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Submits, and has the kernel run the work it deferred, without waiting.
+    fn enter_now(&mut self) -> io::Result<usize> {
+        let queued = self.ring.submission().len() as u32;
+        // SAFETY: no argument is passed; the number of entries is what the submission ring holds.
+        unsafe {
+            self.ring.submitter().enter::<libc::sigset_t>(queued, 0, EnterFlags::GETEVENTS.bits(), None)
+        }
+    }
+
+    fn reap(&mut self, table: &mut Table) {
+        let mut completions = std::mem::take(&mut self.completions);
+        completions.extend(self.ring.completion());
+        for completion in &completions {
+            self.complete(table, completion);
+        }
+        completions.clear();
+        self.completions = completions;
+    }
+
+    /// Cancels everything and reaps until the kernel has nothing of ours.
+    fn take_all_back(&mut self, table: &mut Table) {
+        if self.in_flight == 0 {
+            return;
+        }
+        for _ in 0..STOP_TURNS_MAX {
+            let all =
+                opcode::AsyncCancel2::new(CancelBuilder::any()).build().user_data(UserData::CANCEL.pack());
+            // SAFETY: the entry points to no memory.
+            unsafe { self.push(all) };
+            if self.enter(Wait::For(Duration::from_millis(10))).is_err() {
+                return;
+            }
+            self.reap(table);
+            if self.in_flight == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// Results that are looked for, as the kernel gives them.
+const CANCELLED: i32 = -libc::ECANCELED;
+const NO_BUFFERS: i32 = -libc::ENOBUFS;
+const INTERRUPTED: i32 = -libc::EINTR;
+const AGAIN: i32 = -libc::EAGAIN;
+
+impl Driver for Uring {
+    fn kind(&self) -> DriverKind {
+        self.kind
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::read()
+    }
+
+    fn connect(&mut self, table: &mut Table, address: SocketAddr) -> io::Result<u32> {
+        let os = plain::outgoing(table, address)?;
+        let fd = Fd(os.as_raw_fd());
+        let slot = table.insert(Some(os), false);
+        let socket = &mut table.sockets[slot as usize];
+        socket.ops.connect = true;
+        let (flight, entry) = self.flights.connect(address, fd);
+        socket.flight = flight;
+        let user_data = UserData::new(Op::Connect, socket.generation, slot);
+        // SAFETY: the entry points to the address in the flight, which is owned by `flights`, and which is neither changed
+        // nor given back before `on_connected` has seen the completion.
+        unsafe { self.start_op(entry, user_data) };
+        Ok(slot)
+    }
+
+    fn attach(&mut self, table: &mut Table, incoming: Incoming) -> io::Result<u32> {
+        let Incoming::Os(os) = incoming else { return Err(io::ErrorKind::Unsupported.into()) };
+        let slot = table.insert(Some(os), true);
+        self.arm_receive(table, slot);
+        Ok(slot)
+    }
+
+    fn bind(&mut self, table: &mut Table, address: SocketAddr) -> io::Result<u32> {
+        self.listen(table, TcpListener::bind(address)?)
+    }
+
+    fn listen(&mut self, table: &mut Table, listener: TcpListener) -> io::Result<u32> {
+        plain::prepare_listener(&listener, false)?;
+        let address = listener.local_addr()?;
+        let slot = table.insert_listener(Some(listener), address);
+        self.arm_accept(table, slot);
+        Ok(slot)
+    }
+
+    fn accept(&mut self, table: &mut Table, listener: u32) -> Option<Incoming> {
+        let listening = table.listeners.get_mut(listener as usize)?;
+        let incoming = listening.queue.pop_front();
+        if !listening.armed && !listening.backing_off && listening.queue.len() <= table.accept_queue_max / 2 {
+            self.arm_accept(table, listener);
+        }
+        incoming
+    }
+
+    fn resume_accept(&mut self, table: &mut Table, listener: u32) {
+        if let Some(listening) = table.listeners.get_mut(listener as usize) {
+            listening.backing_off = false;
+            self.arm_accept(table, listener);
+        }
+    }
+
+    fn close_listener(&mut self, table: &mut Table, listener: u32) {
+        let Some(listening) = table.listeners.get_mut(listener as usize) else { return };
+        if listening.state != ListenState::Open {
+            return;
+        }
+        if listening.armed {
+            listening.state = ListenState::Closing;
+            self.cancel_accept(table, listener);
+        } else {
+            plain::drain_and_close(listening);
+            listening.state = ListenState::Closed;
+            table.wake_acceptor(listener);
+        }
+    }
+
+    fn drop_listener(&mut self, table: &mut Table, listener: u32) {
+        let Some(listening) = table.listeners.get_mut(listener as usize) else { return };
+        listening.state = ListenState::Dropped;
+        listening.queue.clear();
+        self.cancel_accept(table, listener);
+        self.free_listener_when_done(table, listener);
+    }
+
+    fn look(&mut self, table: &mut Table, slot: u32) -> bool {
+        let Table { sockets, buffers, counters, .. } = table;
+        let Some(socket) = sockets.get_mut(slot as usize) else { return false };
+        if socket.has_news() || socket.end.is_some() {
+            return true;
+        }
+        if !socket.bulk || socket.ops.receive {
+            return false;
+        }
+        let found = self.hot.look(socket, buffers, counters);
+        if !found {
+            self.arm_poll(table, slot);
+        }
+        found
+    }
+
+    fn lend(&mut self, table: &mut Table, slot: u32) -> Option<Lent> {
+        let Table { sockets, buffers, counters, .. } = table;
+        let socket = sockets.get_mut(slot as usize)?;
+        if socket.has_news() {
+            if socket.starved > 0 || !socket.kept.is_empty() {
+                // In one piece with what the reader has seen, or with what stands in front.
+                self.buffers.keep_all(socket, buffers, counters);
+            } else {
+                let chunk = self.buffers.pop(&mut socket.chunk_first, &mut socket.chunk_last)?;
+                socket.queued -= chunk.bytes().len();
+                return Some(Lent::Ring(chunk));
+            }
+        } else if !socket.bulk || socket.ops.receive {
+            return None;
+        }
+        // Kept bytes, or a plain receive; chunks there are none any more.
+        let fresh = !socket.has_news();
+        let lent = self.hot.lend(socket, buffers, counters);
+        let length = lent.as_ref().map_or(0, |lent| lent.bytes().len());
+        let queued = socket.queued + length;
+        if fresh && lent.is_none() {
+            self.arm_poll(table, slot);
+        } else if fresh && !socket.readable && length <= self.buffers.bytes() {
+            // Small again, and drained.
+            socket.bulk = false;
+            self.arm_receive(table, slot);
+        }
+        table.note_queued(queued);
+        lent
+    }
+
+    fn give_back(&mut self, table: &mut Table, slot: u32, lent: Lent, consumed: usize) {
+        let Table { sockets, buffers, counters, .. } = table;
+        let Some(socket) = sockets.get_mut(slot as usize) else {
+            if let Lent::Ring(chunk) = lent {
+                self.buffers.give_chunk(chunk);
+            }
+            return;
+        };
+        match lent {
+            Lent::Ring(chunk) if consumed == chunk.bytes().len() => self.buffers.give_chunk(chunk),
+            Lent::Ring(chunk) => {
+                let rest = &chunk.bytes()[consumed..];
+                add(&counters.copied_bytes, rest.len() as u64);
+                socket.put_back(rest, buffers);
+                self.buffers.give_chunk(chunk);
+            }
+            other => self.hot.give_back(socket, other, consumed, buffers),
+        }
+    }
+
+    fn flush(&mut self, table: &mut Table) {
+        let mut dirty = std::mem::take(&mut table.dirty);
+        // One send of a quiet turn is cheaper at once: through the ring it would end the wait that follows.
+        let quiet = dirty.len() == 1;
+        for slot in dirty.drain(..) {
+            let Some(socket) = table.sockets.get_mut(slot as usize) else { continue };
+            socket.dirty = false;
+            if socket.closing || !socket.connected || socket.ops.send {
+                continue;
+            }
+            if quiet && plain::send(socket, &table.buffers, &table.counters) == Sent::All {
+                table.wake_writer(slot);
+            } else if socket.send.is_empty() {
+                plain::finish_shutdown(socket);
+            } else {
+                self.start_send(table, slot);
+            }
+        }
+        table.dirty = dirty;
+    }
+
+    fn settle(&mut self, table: &mut Table) {
+        let mut arrived = std::mem::take(&mut self.arrived);
+        for slot in arrived.drain(..) {
+            if let Some(socket) = table.sockets.get_mut(slot as usize) {
+                self.buffers.keep_all(socket, &table.buffers, &table.counters);
+            }
+        }
+        self.arrived = arrived;
+        self.buffers.publish();
+        let mut starving = std::mem::take(&mut self.starving);
+        for slot in starving.drain(..) {
+            self.after_multishot(table, slot);
+        }
+        self.starving = starving;
+    }
+
+    fn close(&mut self, table: &mut Table, slot: u32, how: Close) {
+        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
+        if socket.closing {
+            return;
+        }
+        if how == Close::Reset
+            && let Some(os) = &socket.os
+        {
+            // Fails only when the connection is gone, and then there is nothing to reset.
+            let _ = os.set_linger(Some(Duration::ZERO));
+        }
+        socket.closing = true;
+        self.buffers.give_all(socket);
+        let (ops, generation) = (socket.ops, socket.generation);
+        for (pending, op) in [
+            (ops.receive && !ops.receive_cancelled, Op::Receive),
+            (ops.send, Op::Send),
+            (ops.connect, Op::Connect),
+            (ops.poll, Op::Poll),
+        ] {
+            if pending {
+                self.cancel(UserData::new(op, generation, slot));
+            }
+        }
+        self.free_when_done(table, slot);
+    }
+
+    fn turn(&mut self, table: &mut Table, wait: Wait) -> Result<(), Error> {
+        self.arm_bell();
+        add(&table.counters.syscalls, 1);
+        self.enter(wait).map_err(|source| Error::Wait { driver: self.kind, source })?;
+        self.reap(table);
+        Ok(())
+    }
+
+    fn stop(&mut self, table: &mut Table) {
+        // Nothing is armed again: everything that is left counts as closing.
+        for (_, socket) in &mut table.sockets {
+            self.buffers.give_all(socket);
+            socket.end = Some(End::Error(libc::ENOTCONN));
+        }
+        for (_, listening) in &mut table.listeners {
+            if listening.state == ListenState::Open {
+                listening.state = ListenState::Closed;
+            }
+        }
+        self.take_all_back(table);
+        if self.in_flight > 0 {
+            // The kernel may still use the descriptors; `Drop` sees to the memory.
+            return;
+        }
+        for (_, socket) in &mut table.sockets {
+            socket.os = None;
+        }
+        for (_, listening) in &mut table.listeners {
+            listening.os = None;
+            listening.queue.clear();
+        }
+    }
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        if self.in_flight > 0 {
+            // `stop` could not take everything back: better to lose memory than to let the kernel write into another's.
+            self.buffers.leak();
+            self.flights.leak();
+        }
+    }
+}
