@@ -3,7 +3,7 @@
 
 use super::{
     Limit,
-    limit::{UNITS_PER_NS, units},
+    limit::{units, wait_ns},
 };
 
 /// A bucket. The word is its theoretical arrival time (TAT): the moment at which it is full if nothing more is
@@ -12,9 +12,9 @@ use super::{
 pub struct TokenBucket(pub(super) u64);
 
 impl TokenBucket {
-    /// Takes one token, or says how many nanoseconds there will be none.
+    /// Takes one token, or says for how many nanoseconds there will be none; `u64::MAX` if for ever.
     pub fn take(&mut self, limit: &Limit, now_ns: u64) -> Result<(), u64> {
-        self.take_some(limit, units(now_ns), 1).map_err(|wait| wait.div_ceil(UNITS_PER_NS))
+        self.take_some(limit, units(now_ns), 1).map_err(wait_ns)
     }
 
     /// Tokens that could be taken now.
@@ -27,7 +27,8 @@ impl TokenBucket {
         if limit.refuses_all() {
             return Err(u64::MAX);
         }
-        let full_at = self.owed_until(limit, now).saturating_add(limit.interval().saturating_mul(count));
+        self.settle(limit, now);
+        let full_at = self.0.max(now).saturating_add(limit.interval().saturating_mul(count));
         // At most `fill` ahead of now: then the bucket held the tokens that were taken.
         match full_at.saturating_sub(now).checked_sub(limit.fill()) {
             None | Some(0) => {
@@ -39,16 +40,17 @@ impl TokenBucket {
     }
 
     /// Whole tokens that could be taken now.
-    pub(super) fn left(&self, limit: &Limit, now: u64) -> u64 {
+    pub(super) fn left(mut self, limit: &Limit, now: u64) -> u64 {
         if limit.refuses_all() {
             return 0;
         }
-        (limit.fill() - (self.owed_until(limit, now) - now)) / limit.interval()
+        self.settle(limit, now);
+        (limit.fill() - self.0.saturating_sub(now)) / limit.interval()
     }
 
-    /// The TAT as this limit reads it. Behind `now` the bucket is full; further ahead than `fill` it cannot be unless
-    /// a reload changed the limit: then it is empty and not emptier than that.
-    fn owed_until(&self, limit: &Limit, now: u64) -> u64 {
-        self.0.clamp(now, now.saturating_add(limit.fill()))
+    /// Further ahead than `fill` the TAT cannot be, unless a reload has changed the limit: then the bucket is empty, and
+    /// not so empty that it stays it for as long as the old limit would have taken.
+    fn settle(&mut self, limit: &Limit, now: u64) {
+        self.0 = self.0.min(now.saturating_add(limit.fill()));
     }
 }

@@ -60,3 +60,8 @@ impl Limit {
 pub(super) fn units(now_ns: u64) -> u64 {
     now_ns.saturating_mul(UNITS_PER_NS).min(u64::MAX - FILL_UNITS_MAX - 1)
 }
+
+/// A wait in nanoseconds, rounded up; for ever stays for ever.
+pub(super) fn wait_ns(units: u64) -> u64 {
+    if units == u64::MAX { u64::MAX } else { units.div_ceil(UNITS_PER_NS) }
+}

@@ -127,17 +127,24 @@ impl Table {
                 0 | 1 => 1,
                 _ => (bucket.left(limit, now) / share.max(1)).clamp(1, count_max),
             };
-            bucket.take_some(limit, now, count)?;
-            if slot.swap(tat, bucket.0) {
-                return Ok(Draw { count, top: bucket.0 });
+            let taken = bucket.take_some(limit, now, count);
+            // A refusal changes the word as well when it is the first under another limit.
+            if bucket.0 == tat || slot.swap(tat, bucket.0) {
+                return taken.map(|()| Draw { count, top: bucket.0 });
             }
         }
     }
 
     /// Whether a draw would be refused now, without drawing.
     pub(super) fn peek(&self, id: BucketId, limit: &Limit, now: u64) -> Result<(), u64> {
-        let tat = self.find(id).and_then(|slot| slot.read(id)).unwrap_or_default();
-        TokenBucket(tat).take_some(limit, now, 1)
+        let slot = self.find(id).and_then(|slot| Some((slot, slot.read(id)?)));
+        let mut bucket = TokenBucket(slot.map_or(0, |(_, tat)| tat));
+        bucket.take_some(limit, now, 1).inspect_err(|_| {
+            if let Some((slot, tat)) = slot.filter(|(_, tat)| *tat != bucket.0) {
+                // Who is faster has settled it too.
+                slot.swap(tat, bucket.0);
+            }
+        })
     }
 
     /// Puts back what a draw ending at `top` took by `units`, if the bucket is as that draw left it.
