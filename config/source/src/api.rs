@@ -145,7 +145,8 @@ pub(crate) fn check(document: &Document<'_>, apis: &[Api]) {
             let host = mapping.host.as_deref().unwrap_or("every host");
             let at = format!("{host} at `/{}`", mapping.base_path);
             let origin = mapping.origin.as_ref().or(api.origin.as_ref());
-            mappings.add(&at, origin, || format!("two APIs are reached by {at}"));
+            let what = if api.kind == Kind::Proxy { "routes of different `hosts`" } else { "two APIs" };
+            mappings.add(&at, origin, || format!("{what} are reached by {at}"));
         }
         for route in &api.routes {
             let key = format!("{}\n{}", api.name, route_key::shape(&route.key));
@@ -243,7 +244,7 @@ fn stages(table: &Table<'_>, kind: Kind, node: &Node) -> Vec<Stage> {
 fn mappings(table: &Table<'_>, stages: &[Stage]) -> Vec<Mapping> {
     // `$default` alone has no segment that could name it.
     let only = || stages.iter().all(|stage| stage.name == "$default").then(|| "$default".to_owned());
-    let hosts = table.opt("hosts", |value| value.list(names::host_pattern));
+    let hosts = names::hosts(table);
     let base_path = table.or("base_path", |value| value.parse(names::base_path), String::new());
     if table.get("mapping").is_some() {
         for extra in ["hosts", "base_path"].iter().filter_map(|key| table.get(key)) {
@@ -252,12 +253,9 @@ fn mappings(table: &Table<'_>, stages: &[Stage]) -> Vec<Mapping> {
         }
         return table.tables("mapping").iter().map(|table| mapping(table, stages, only())).collect();
     }
-    if let Some(value) = table.get("hosts").filter(|_| hosts.as_ref().is_some_and(Vec::is_empty)) {
-        value.mistake(Mistake::new("no host is named").help("leave `hosts` out for every host"));
-    }
     let origin = ["hosts", "base_path"].iter().find_map(|key| table.get(key)).map(|value| value.origin());
     let origin = origin.unwrap_or_else(|| table.origin());
-    let hosts = hosts.map_or_else(|| vec![None], |hosts| hosts.into_iter().map(Some).collect());
+    let hosts = if hosts.is_empty() { vec![None] } else { hosts.into_iter().map(Some).collect() };
     let mapping =
         |host| Mapping { host, base_path: base_path.clone(), stage: only(), origin: Some(origin.clone()) };
     hosts.into_iter().map(mapping).collect()

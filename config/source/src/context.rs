@@ -61,12 +61,22 @@ pub(crate) struct Context<'e> {
     diagnostics: RefCell<Vec<Diagnostic>>,
     dropped: Cell<usize>,
     expanded_bytes: Cell<usize>,
+    is_incomplete: Cell<bool>,
 }
 
 impl<'e> Context<'e> {
     pub(crate) fn new(environment: &'e dyn Environment) -> Self {
-        let (diagnostics, dropped, expanded_bytes) = Default::default();
-        Self { environment, diagnostics, dropped, expanded_bytes }
+        let (diagnostics, dropped, expanded_bytes, is_incomplete) = Default::default();
+        Self { environment, diagnostics, dropped, expanded_bytes, is_incomplete }
+    }
+
+    /// Remembers that a file is not there: what is missing may stand in it.
+    pub(crate) fn mark_incomplete(&self) {
+        self.is_incomplete.set(true);
+    }
+
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.is_incomplete.get()
     }
 
     pub(crate) fn report(&self, diagnostic: Diagnostic) {

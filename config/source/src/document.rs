@@ -73,7 +73,7 @@ impl<'a> Document<'a> {
 
     /// Whether something may be missing only because it could not be read.
     pub(crate) fn is_broken(&self) -> bool {
-        self.roots.iter().any(|root| root.file.is_broken())
+        self.cx.is_incomplete() || self.roots.iter().any(|root| root.file.is_broken())
     }
 
     fn model(&self) -> Model {
@@ -97,11 +97,14 @@ fn parse<'t>(text: &'t str, file: &mut File, cx: &Context<'_>) -> Spanned<DeTabl
     for error in errors {
         let origin = file.origin(error.span().unwrap_or(text.len()..text.len()));
         lines.push(origin.line);
+        let rest = text.get(origin.start..).unwrap_or_default().trim_start_matches([' ', '\t', '\r']);
         let (message, help) = match error.message().split_once(", expected ") {
-            Some((message, expected)) if expected != "nothing" => {
-                (message, Some(format!("expected {expected}")))
+            Some(("string values must be quoted", _)) if rest.is_empty() || rest.starts_with(['\n', '#']) => {
+                ("the value is missing", None)
             }
-            Some((message, _)) => (message, None),
+            Some((message @ "string values must be quoted", _)) => (message, None),
+            Some((message, "nothing")) => (message, None),
+            Some((message, expected)) => (message, Some(format!("expected {expected}"))),
             None => (error.message(), None),
         };
         cx.report(Diagnostic { help, ..Diagnostic::error(Some(&origin), "", message) });

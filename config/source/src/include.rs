@@ -28,6 +28,7 @@ pub(crate) fn read(
             Some(file)
         }
         Err(error) => {
+            cx.mark_incomplete();
             let mistake = Mistake::new(format!("can't read {}: {error}", quote(&name)));
             match at {
                 Some(value) => {
@@ -93,6 +94,7 @@ fn matching(pattern: &str, value: &Value<'_>) -> Vec<PathBuf> {
             names.iter().map(|name| directory.join(name)).collect()
         }
         Err(error) => {
+            value.cx.mark_incomplete();
             let mistake =
                 Mistake::new(format!("can't list {}: {error}", quote(&directory.to_string_lossy())));
             value.mistake(mistake.help("paths are relative to the file that includes them"));

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::{
     context::{Mistake, quote},
-    reader::alternatives,
+    reader::{Table, alternatives},
     suggest,
 };
 
@@ -107,6 +107,15 @@ pub(crate) fn host_pattern(text: &str) -> Result<String, Mistake> {
             Err(Mistake::new(message).help("`*` stands for the whole first label: `*.example.com`"))
         }
     }
+}
+
+/// The host names of a table's `hosts`; none if it has none, which is every host.
+pub(crate) fn hosts(table: &Table<'_>) -> Vec<String> {
+    let hosts = table.opt("hosts", |value| value.list(host_pattern));
+    if let Some(value) = table.get("hosts").filter(|_| hosts.as_ref().is_some_and(Vec::is_empty)) {
+        value.mistake(Mistake::new("no host is named").help("leave `hosts` out for every host"));
+    }
+    hosts.unwrap_or_default()
 }
 
 fn is_dns_name(name: &str) -> bool {

@@ -10,7 +10,7 @@ use toml::{
 };
 
 use crate::{
-    Form, Key, Section,
+    Form, Key, ROOT, Section,
     context::{Context, File, Mistake, quote},
     expand, suggest, units,
 };
@@ -57,11 +57,15 @@ impl<'a> Table<'a> {
         entries: &'a DeTable<'a>,
     ) -> Self {
         let table = Self { cx, file, section, path, span, entries };
+        let mut misspelled = Vec::new();
         for key in entries.keys().filter(|key| section.key(key.get_ref()).is_none()) {
             let origin = file.origin(key.span());
             cx.mistake(Some(&origin), &table.path_of(key.get_ref()), unknown(section, key.get_ref()));
+            misspelled.extend(suggest::nearest(key.get_ref(), section.names()));
         }
-        let missing = |key: &&Key| key.required && !entries.contains_key(key.name);
+        // What is there under a wrong name is not missing as well.
+        let missing =
+            |key: &&Key| key.required && !entries.contains_key(key.name) && !misspelled.contains(&key.name);
         for key in section.keys.iter().filter(missing).filter(|_| !file.is_broken()) {
             let mistake = Mistake::new(format!("`{}` is missing", key.name));
             table.mistake(mistake.help(format!("add `{} = {}`: {}", key.name, key.form.example(), key.doc)));
@@ -381,16 +385,16 @@ pub(crate) fn alternatives<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 fn unknown(section: &'static Section, name: &str) -> Mistake {
-    let mistake = Mistake::new(format!("{} is not a key of `{}`", quote(name), section.name));
-    let known = || section.keys.iter().map(|key| key.name);
+    let of = if std::ptr::eq(section, &ROOT) { String::new() } else { format!(" in `{}`", section.name) };
+    let mistake = Mistake::new(format!("unknown key {}{of}", quote(name)));
     let below = section.keys.iter().find(|key| {
         !matches!(key.form, Form::Named(_))
             && key.section().is_some_and(|section| section.key(name).is_some())
     });
-    mistake.help(match (suggest::nearest(name, known()), below) {
-        (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, Some(below)) => format!("did you mean `{}.{name}`?", below.name),
-        (None, None) => format!("known keys are {}", alternatives(known()).replace(" or ", " and ")),
+    mistake.help(match (below, suggest::nearest(name, section.names())) {
+        (Some(below), _) => format!("did you mean `{}.{name}`?", below.name),
+        (None, Some(near)) => format!("did you mean `{near}`?"),
+        (None, None) => format!("known are {}", alternatives(section.names()).replace(" or ", " and ")),
     })
 }
 

@@ -62,12 +62,9 @@ pub(crate) fn read(
 ) -> Vec<Api> {
     let mut by_hosts: BTreeMap<Vec<String>, Api> = BTreeMap::new();
     for table in document.tables("route") {
-        let mut hosts = table.or("hosts", |value| value.list(names::host_pattern), Vec::new());
+        let mut hosts = names::hosts(&table);
         hosts.sort_unstable();
         hosts.dedup();
-        if let Some(value) = table.get("hosts").filter(|_| hosts.is_empty()) {
-            value.mistake(Mistake::new("no host is named").help("leave `hosts` out for every host"));
-        }
         let route = route(&table, node, upstreams);
         let api = by_hosts.entry(hosts).or_insert_with_key(|hosts| api(hosts, &table, cors.clone()));
         api.routes.extend(route);

@@ -6,7 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::Environment;
+use model::{Diagnostic, Model};
+
+use crate::{Environment, Outcome};
+
+mod files;
+mod flags;
+mod meaning;
+mod mistakes;
 
 /// An outside that is a table.
 #[derive(Default)]
@@ -49,4 +56,24 @@ impl Environment for Table {
         }
         Ok(names)
     }
+}
+
+/// Reads one text as `f.toml`.
+pub(crate) fn read(text: &str) -> Outcome {
+    crate::load(Path::new("f.toml"), &Table::default().file("f.toml", text))
+}
+
+/// What a text means; it has no mistakes.
+#[track_caller]
+pub(crate) fn model(text: &str) -> Model {
+    let outcome = read(text);
+    let rendered = crate::render(&outcome.diagnostics, &outcome.sources, false);
+    outcome.model.unwrap_or_else(|| panic!("{rendered}"))
+}
+
+/// A diagnostic on one line: `f.toml:1:2: message | help`.
+pub(crate) fn line(diagnostic: &Diagnostic) -> String {
+    let place = diagnostic.origin.as_ref().map(|it| format!("{}:{}:{}: ", it.file, it.line, it.column));
+    let help = diagnostic.help.as_ref().map(|help| format!(" | {help}"));
+    format!("{}{}{}", place.unwrap_or_default(), diagnostic.message, help.unwrap_or_default())
 }

@@ -1,0 +1,210 @@
+//! What right texts mean.
+
+use std::time::Duration;
+
+use model::{CacheKey, Integration, Kind, Limits, Mapping, RouteKey, ThrottlePer};
+
+use super::model;
+
+const LISTENER: &str = "[[listener]]\naddress = \"127.0.0.1:1\"\n";
+
+/// The upstream, path and stripped prefix of the first route.
+#[track_caller]
+fn check_forward(text: &str, expected: (&str, Option<&str>, Option<&str>)) {
+    let model = model(&format!("{LISTENER}{text}"));
+    match &model.apis[0].routes[0].integration {
+        Integration::Http { upstream, path, strip_prefix } => {
+            assert_eq!((&**upstream, path.as_deref(), strip_prefix.as_deref()), expected);
+        }
+        Integration::Mock(mock) => panic!("{mock:?}"),
+    }
+}
+
+#[test]
+fn routes_forward() {
+    let route = |lines: &str| format!("[[route]]\n{lines}");
+    check_forward(&route("match = \"$default\"\nurl = \"http://B:80\""), ("http://b", None, None));
+    check_forward(
+        &route("match = \"/{proxy+}\"\nurl = \"http://b/v1/\""),
+        ("http://b", Some("/v1/{proxy}"), None),
+    );
+    check_forward(
+        &route("match = \"/a/{id}\"\nurl = \"https://b:8443/v1\""),
+        ("https://b:8443", Some("/v1/a/{id}"), None),
+    );
+    check_forward(
+        &route("match = \"/a/{id}\"\nurl = \"http://b/v1\"\nstrip_prefix = \"/a\""),
+        ("http://b", Some("/v1/{id}"), None),
+    );
+    check_forward(
+        &route("match = \"/a\"\nurl = \"http://b/v1\"\nstrip_prefix = \"/a\""),
+        ("http://b", Some("/v1"), None),
+    );
+    check_forward(
+        &route("match = \"/a/{id}\"\nurl = \"http://b/v1\"\npath = \"/{id}/x\""),
+        ("http://b", Some("/v1/{id}/x"), None),
+    );
+    check_forward(
+        &route("match = \"/a/{p+}\"\nurl = \"http://b\"\nstrip_prefix = \"/a/\""),
+        ("http://b", None, Some("/a")),
+    );
+    check_forward(
+        &route(
+            "match = \"$default\"\nupstream = \"u\"\nstrip_prefix = \"/x\"\n[upstream.u]\ntargets = [\"http://b\"]",
+        ),
+        ("u", None, Some("/x")),
+    );
+}
+
+#[test]
+fn methods_forward_as_on_aws() {
+    let api = |integration: &str| {
+        format!(
+            "[[api]]\nname = \"a\"\nkind = \"http\"\n[[api.route]]\nkey = \"ANY /a/{{id+}}\"\nintegration = {{ type = \"http_proxy\", {integration} }}\n[upstream.u]\ntargets = [\"http://u\"]\n[[route]]\nmatch = \"/\"\nhosts = [\"h\"]\nupstream = \"u\""
+        )
+    };
+    let check = |integration: &str, expected: (&str, Option<&str>, Option<&str>)| {
+        let model = model(&format!("{LISTENER}{}", api(integration)));
+        let route = &model.apis.iter().find(|api| api.name == "a").unwrap().routes[0];
+        let Integration::Http { upstream, path, strip_prefix } = &route.integration else {
+            panic!("{route:?}")
+        };
+        assert_eq!((&**upstream, path.as_deref(), strip_prefix.as_deref()), expected);
+    };
+    check("url = \"http://b/x/{id}\"", ("http://b", Some("/x/{id}"), None));
+    check("url = \"http://b/x/{id+}\"", ("http://b", Some("/x/{id}"), None));
+    check("url = \"http://b\"", ("http://b", Some("/"), None));
+    check("upstream = \"u\"", ("u", None, None));
+    check("upstream = \"u\", path = \"/{id}\"", ("u", Some("/{id}"), None));
+    check("upstream = \"u\", strip_prefix = \"/a\"", ("u", None, Some("/a")));
+}
+
+#[test]
+fn a_url_makes_one_upstream() {
+    let route = |path: &str, url: &str| format!("[[route]]\nmatch = \"{path}\"\nurl = \"{url}\"\n");
+    let text =
+        [route("/a", "http://b:8080/x"), route("/b", "http://B:8080"), route("/c", "http://[::1]")].concat();
+    let model = model(&format!("{LISTENER}{text}"));
+    let names: Vec<_> = model.upstreams.iter().map(|it| &*it.name).collect();
+    assert_eq!(names, ["http://b:8080", "http://[::1]"]);
+    let target = &model.upstreams[1].targets[0];
+    assert_eq!((target.tls, &*target.host, target.port), (false, "::1", 80));
+    assert_eq!(model.upstreams[0].first_byte_timeout, Duration::from_secs(29));
+}
+
+#[test]
+fn routes_of_the_same_hosts_are_one_api() {
+    let route =
+        |path: &str, hosts: &str| format!("[[route]]\nmatch = \"{path}\"\nurl = \"http://b\"\n{hosts}\n");
+    let text = [
+        route("/a", ""),
+        route("/a", "hosts = [\"b\", \"A\"]"),
+        route("/b", "hosts = [\"a\", \"b\"]"),
+        route("/c", ""),
+        route("/a", "hosts = [\"*.c\"]"),
+    ];
+    let model = model(&format!("{LISTENER}[cors]\nallow_origins = [\"*\"]\n{}", text.concat()));
+    let apis: Vec<_> = model.apis.iter().map(|it| (&*it.name, it.routes.len(), it.mappings.len())).collect();
+    assert_eq!(apis, [("default", 2, 1), ("default@*.c", 1, 1), ("default@a,b", 2, 2)]);
+    for api in &model.apis {
+        assert_eq!((api.kind, &*api.stages[0].name), (Kind::Proxy, "$default"));
+        assert_eq!(api.cors.as_ref().map(|cors| &*cors.allow_origins[0]), Some("*"));
+    }
+    let mapping =
+        |mapping: &Mapping| (mapping.host.clone(), mapping.base_path.clone(), mapping.stage.clone());
+    assert_eq!(mapping(&model.apis[0].mappings[0]), (None, String::new(), Some("$default".into())));
+    assert_eq!(
+        mapping(&model.apis[2].mappings[1]),
+        (Some("b".into()), String::new(), Some("$default".into()))
+    );
+}
+
+#[test]
+fn policies_are_lowered() {
+    let model = model(&format!(
+        "{LISTENER}[limits]\nheader_count = 7\n[throttle]\nrate = \"30/m\"
+[[route]]\nmatch = \"GET /{{id}}\"\nurl = \"http://b\"
+throttle = [{{ rate = \"0.5/s\" }}, {{ rate = \"0/s\", burst = 0, per = \"client\" }}]
+cache = {{ ttl = \"1m\", key = [\"path.id\", \"header.Accept\", \"method.request.querystring.Q\"], methods = [\"GET\", \"HEAD\"] }}
+limits = {{ body = \"1KiB\" }}"
+    ));
+    let account = model.node.throttle.unwrap();
+    assert_eq!((account.rate, account.burst, account.per), (0.5, None, ThrottlePer::All));
+    let route = &model.apis[0].routes[0];
+    let throttles: Vec<_> = route.throttles.iter().map(|it| (it.rate, it.burst, it.per)).collect();
+    assert_eq!(throttles, [(0.5, None, ThrottlePer::All), (0.0, Some(0), ThrottlePer::Client)]);
+    let cache = route.cache.as_ref().unwrap();
+    let key = [CacheKey::Path("id".into()), CacheKey::Header("accept".into()), CacheKey::Query("Q".into())];
+    assert_eq!(cache.key.as_deref(), Some(&key[..]));
+    assert_eq!((cache.ttl.as_secs(), cache.client_invalidation, cache.body_bytes_max), (60, false, 1 << 20));
+    assert_eq!(cache.methods, ["GET", "HEAD"]);
+    let node = Limits { headers_max: 7, ..Limits::default() };
+    assert_eq!(route.limits, Some(Limits { body_bytes_max: 1_024, ..node }));
+}
+
+#[test]
+fn apis_are_lowered() {
+    let model = model(&format!(
+        "{LISTENER}[[api]]\nname = \"shop\"\nkind = \"rest\"\nhosts = [\"h\"]\nbase_path = \"a/b\"
+[[api.stage]]\nname = \"prod\"\nthrottle = {{ rate = \"9/s\" }}\nroute_throttle = {{ rate = \"3/s\", burst = 4 }}\ncache = {{}}
+[[api.stage]]\nname = \"test\"
+[[api.route]]\nkey = \"GET /\"\nintegration = {{ type = \"mock\", headers = {{ b = \"1\", a = \"2\" }}, body = \"x\" }}\ncache = \"0s\"
+[[api]]\nname = \"pets\"\nkind = \"http\"\ncors = {{ allow_origins = [\"http://*\"], max_age = \"-1s\" }}
+[[api.route]]\nkey = \"$default\"\nintegration.type = \"mock\"
+[[api]]\nname = \"m\"\nkind = \"http\"
+[[api.stage]]\nname = \"x\"
+[[api.mapping]]\nhost = \"m\"\nstage = \"x\"
+[[api.mapping]]\nhost = \"n\"\nbase_path = \"v1\"
+[[api.route]]\nkey = \"GET /\"\nintegration.type = \"mock\""
+    ));
+    let [shop, pets, m] = &model.apis[..] else { panic!("three APIs") };
+    let mapping =
+        |mapping: &Mapping| (mapping.host.clone(), mapping.base_path.clone(), mapping.stage.clone());
+    assert_eq!(mapping(&shop.mappings[0]), (Some("h".into()), "a/b".into(), None));
+    let prod = &shop.stages[0];
+    let rates = [&prod.throttle, &prod.route_throttle].map(|it| it.as_ref().map(|it| (it.rate, it.burst)));
+    assert_eq!(rates, [Some((9.0, None)), Some((3.0, Some(4)))]);
+    let cache = prod.cache.as_ref().unwrap();
+    assert_eq!((cache.ttl.as_secs(), cache.client_invalidation, &cache.key), (300, true, &None));
+    let Integration::Mock(mock) = &shop.routes[0].integration else { panic!("{shop:?}") };
+    assert_eq!(mock.headers, [("b".into(), "1".into()), ("a".into(), "2".into())]);
+    assert_eq!((mock.status, &*mock.body), (200, "x"));
+    assert!(shop.routes[0].cache.as_ref().is_some_and(|it| it.client_invalidation && it.ttl.is_zero()));
+    assert_eq!(mapping(&pets.mappings[0]), (None, String::new(), Some("$default".into())));
+    assert_eq!((&pets.routes[0].key, pets.cors.as_ref().unwrap().max_age_s), (&RouteKey::Default, Some(-1)));
+    assert_eq!(mapping(&m.mappings[0]), (Some("m".into()), String::new(), Some("x".into())));
+    assert_eq!(mapping(&m.mappings[1]), (Some("n".into()), "v1".into(), None));
+}
+
+#[test]
+fn node_and_listeners_are_lowered() {
+    let model = model(
+        "[node]\nworkers = 2\ndriver = \"epoll\"\nstate = \"s\"\nconnections_max = 9\ndrain = \"1s\"
+[admin]\nsocket = \"a.sock\"\nlisten = \"[::1]:1\"
+[access_log]\nformat = \"$context.requestId\"
+[client]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]
+[cache]\nsize = \"1GiB\"
+[timeouts]\nhandshake = \"1s\"\nhead = \"2s\"\nbody_idle = \"3s\"\nkeep_alive = \"4s\"
+[[listener]]\naddress = \"0.0.0.0:443\"\nsecurity_policy = \"TLS_1_0\"
+[[listener]]\nname = \"p\"\naddress = \"[::]:80\"\nplain = true
+[[certificate]]\nchain = \"c\"\nkey = \"/k\"\nhosts = [\"*.A\"]
+[upstream.u]\ntargets = [\"https://u\", \"https://10.0.0.1:1\"]\nca = \"ca\"\nserver_name = \"S\"\nhost = \"H:1\"\ntotal_timeout = \"1m\"\nidle_connections_max = 0
+[[route]]\nmatch = \"/\"\nupstream = \"u\"",
+    );
+    let node = &model.node;
+    assert_eq!((node.workers, node.driver, node.connections_max), (Some(2), model::Driver::Epoll, Some(9)));
+    assert_eq!(node.state.as_deref(), Some("s".as_ref()));
+    assert_eq!(
+        node.client.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["10.0.0.0/8", "::1/128"]
+    );
+    assert_eq!(node.cache.size_bytes, 1 << 30);
+    assert_eq!(node.timeouts.keep_alive.as_secs(), 4);
+    let listeners: Vec<_> = model.listeners.iter().map(|it| (&*it.name, it.plain)).collect();
+    assert_eq!(listeners, [("0.0.0.0:443", false), ("p", true)]);
+    assert_eq!(model.certificates[0].hosts, ["*.a"]);
+    assert_eq!(model.certificates[0].key, std::path::Path::new("/k"));
+    let upstream = &model.upstreams[0];
+    assert_eq!((upstream.server_name.as_deref(), upstream.host.as_deref()), (Some("s"), Some("h:1")));
+    assert_eq!((upstream.targets[0].port, upstream.targets[1].port), (443, 1));
+}
