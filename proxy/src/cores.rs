@@ -4,13 +4,13 @@ use std::{
     net::TcpListener,
     num::NonZeroUsize,
     sync::{Arc, mpsc},
-    thread::{Builder, JoinHandle},
+    thread::Builder,
 };
 
 use anyhow::{Context, Result, bail};
 use policy::throttle::Table;
 use runtime::{DriverChoice, DriverKind, Post};
-use shard::{Message, Ready, Seat};
+use shard::{Endpoint, Message, Ready, Seat};
 use snapshot::Snapshot;
 use telemetry::log::LogSender;
 
@@ -24,6 +24,7 @@ pub(crate) struct Plan {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) cache_bytes_max: u64,
     pub(crate) connections_max: usize,
+    pub(crate) endpoints: Vec<(u32, Arc<[Endpoint]>)>,
 }
 
 /// The running cores.
@@ -33,7 +34,41 @@ pub(crate) struct Cores {
     /// Why the best driver does not run, if it does not.
     pub(crate) fell_back: Option<String>,
     pub(crate) limits: Arc<Table>,
-    threads: Vec<JoinHandle<Result<(), shard::Error>>>,
+    ended: mpsc::Receiver<Ended>,
+}
+
+/// How a core ended; also told when it panics.
+struct Ended {
+    index: usize,
+    how: Result<(), shard::Error>,
+    whole: bool,
+    tell: Option<mpsc::Sender<Ended>>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(tell) = self.tell.take() {
+            let how = std::mem::replace(&mut self.how, Ok(()));
+            // Nobody hears it when the process ends by itself.
+            drop(tell.send(Self { index: self.index, how, whole: self.whole, tell: None }));
+        }
+    }
+}
+
+impl Ended {
+    fn reason(&self) -> Option<String> {
+        match &self.how {
+            Err(error) => Some(chain(error)),
+            Ok(()) if !self.whole => Some(format!("core {} panicked", self.index)),
+            Ok(()) => None,
+        }
+    }
+}
+
+/// An error and its causes, one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Starts all cores and waits until each takes connections. `listeners` holds for each core its sockets.
@@ -41,25 +76,31 @@ pub(crate) fn start(plan: &Plan, listeners: Vec<Vec<TcpListener>>, logs: Vec<Log
     let limits = Arc::new(Table::new(LIMIT_SLOTS));
     let (met, meeting) = mpsc::channel();
     let (accepting, accepted) = mpsc::channel();
-    let mut threads = Vec::with_capacity(plan.workers);
+    let (ending, ended) = mpsc::channel();
     let mut tells = Vec::with_capacity(plan.workers);
     for (index, (listeners, log)) in listeners.into_iter().zip(logs).enumerate() {
         let (tell, told) = mpsc::channel::<Vec<Post<Message>>>();
         tells.push(tell);
         let seat = seat(plan, index, listeners, log, &limits);
-        let (met, accepting) = (met.clone(), accepting.clone());
+        let (met, accepting, tell) = (met.clone(), accepting.clone(), Some(ending.clone()));
         let body = move || {
-            let meet = |ready: Ready| met.send(ready).ok().and_then(|()| told.recv().ok());
-            shard::run(seat, meet, || drop(accepting.send(())))
+            let mut ended = Ended { index, how: Ok(()), whole: false, tell };
+            let meet = move |ready: Ready| met.send(ready).ok().and_then(|()| told.recv().ok());
+            let accepts = move || {
+                // Nobody waits for it when another core has failed.
+                let _heard = accepting.send(());
+            };
+            ended.how = shard::run(seat, meet, accepts);
+            ended.whole = true;
         };
         let thread = Builder::new().name(format!("core-{index}")).spawn(body);
-        threads.push(thread.context("cannot start a thread for a core")?);
+        thread.context("cannot start a thread for a core")?;
     }
-    drop((met, accepting));
+    drop((met, accepting, ending));
     let mut ready: Vec<Ready> = meeting.iter().take(plan.workers).collect();
     if ready.len() < plan.workers {
         drop(tells);
-        bail!("{}", why(threads));
+        bail!("{}", why(&ended));
     }
     ready.sort_by_key(|ready| ready.index);
     let posts: Vec<_> = ready.iter().map(|ready| ready.post.clone()).collect();
@@ -68,11 +109,11 @@ pub(crate) fn start(plan: &Plan, listeners: Vec<Vec<TcpListener>>, logs: Vec<Log
         drop(tell.send(posts.clone()));
     }
     if accepted.iter().take(plan.workers).count() < plan.workers {
-        bail!("{}", why(threads));
+        bail!("{}", why(&ended));
     }
     let drivers = ready.iter().map(|ready| ready.driver).collect();
     let fell_back = ready.into_iter().find_map(|ready| ready.fell_back);
-    Ok(Cores { posts, drivers, fell_back, limits, threads })
+    Ok(Cores { posts, drivers, fell_back, limits, ended })
 }
 
 fn seat(plan: &Plan, index: usize, listeners: Vec<TcpListener>, log: LogSender, limits: &Arc<Table>) -> Seat {
@@ -89,6 +130,7 @@ fn seat(plan: &Plan, index: usize, listeners: Vec<TcpListener>, log: LogSender, 
         cache_bytes_max: plan.cache_bytes_max / plan.workers.max(1) as u64,
         connections_max: (plan.connections_max / plan.workers.max(1)).max(1),
         log,
+        endpoints: plan.endpoints.clone(),
     }
 }
 
@@ -99,28 +141,18 @@ fn nth_cpu(index: usize) -> Option<usize> {
 }
 
 /// What the threads that ended say of it.
-fn why(threads: Vec<JoinHandle<Result<(), shard::Error>>>) -> String {
-    let ended = threads.into_iter().map(JoinHandle::join);
-    let reasons = ended.filter_map(|ended| match ended {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(format!("{:#}", anyhow::Error::from(error))),
-        Err(_) => Some("a core panicked while starting".to_owned()),
-    });
-    reasons.take(1).next().unwrap_or_else(|| "a core ended while starting".to_owned())
+fn why(ended: &mpsc::Receiver<Ended>) -> String {
+    ended.iter().find_map(|ended| ended.reason()).unwrap_or_else(|| "a core ended while starting".to_owned())
 }
 
 impl Cores {
-    /// Waits until all have ended; how the first that failed did.
+    /// Waits until all have ended, or one has failed: what it served nobody serves then, so the node ends.
     pub(crate) fn join(self) -> Result<()> {
-        let mut failed = Ok(());
-        for thread in self.threads {
-            let ended = match thread.join() {
-                Ok(Ok(())) => continue,
-                Ok(Err(error)) => anyhow::Error::from(error),
-                Err(_) => anyhow::anyhow!("a core panicked"),
-            };
-            failed = failed.and(Err(ended));
+        for ended in self.ended {
+            if let Some(reason) = ended.reason() {
+                bail!("{reason}");
+            }
         }
-        failed
+        Ok(())
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Bound {
 /// Binds a listener once for each core. All is bound before anything starts.
 pub(crate) fn bind(name: &str, asked: SocketAddr, cores: usize) -> Result<Bound> {
     let failed = || format!("cannot listen on {asked} (listener `{name}`){}", advice(asked));
-    let probe = probe(asked).with_context(failed)?;
+    probe(asked).with_context(failed)?;
     let mut address = asked;
     let mut sockets = Vec::with_capacity(cores);
     for _ in 0..cores.max(1) {
@@ -27,7 +27,6 @@ pub(crate) fn bind(name: &str, asked: SocketAddr, cores: usize) -> Result<Bound>
         address = socket.local_addr().with_context(failed)?;
         sockets.push(socket);
     }
-    drop(probe);
     Ok(Bound { address, sockets })
 }
 

@@ -132,7 +132,9 @@ pub(crate) fn publish(snapshot: &Arc<Snapshot>, posts: &[Post<Message>]) -> Resu
 /// What a running node can't change: what is different, by name.
 pub(crate) fn unchangeable(before: &Model, after: &Model) -> Vec<Diagnostic> {
     let (a, b) = (&before.node, &after.node);
-    let addresses = |model: &Model| model.listeners.iter().map(|l| (l.name.clone(), l.address, l.plain)).collect::<Vec<_>>();
+    let addresses = |model: &Model| {
+        model.listeners.iter().map(|l| (l.name.clone(), l.address, l.plain)).collect::<Vec<_>>()
+    };
     let checks = [
         ("listener", addresses(before) != addresses(after)),
         ("node.workers", a.workers != b.workers),
@@ -146,8 +148,11 @@ pub(crate) fn unchangeable(before: &Model, after: &Model) -> Vec<Diagnostic> {
     let changed = checks.into_iter().filter(|(_, changed)| *changed);
     changed
         .map(|(key, _)| {
-            Diagnostic { severity: Severity::Error, ..Diagnostic::error(None, key, "can't be changed while running") }
-                .help("restart floodgate to apply it")
+            Diagnostic {
+                severity: Severity::Error,
+                ..Diagnostic::error(None, key, "can't be changed while running")
+            }
+            .help("restart floodgate to apply it")
         })
         .collect()
 }

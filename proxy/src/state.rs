@@ -82,9 +82,7 @@ pub(crate) fn socket(state: Option<&Path>) -> Result<PathBuf> {
 
 /// Makes a folder that nobody else may look into.
 pub(crate) fn make(folder: &Path) -> Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("cannot make the folder {}; choose another with --state DIR", folder.display()))
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| {
+        format!("cannot make the folder {}; choose another with --state DIR", folder.display())
+    })
 }

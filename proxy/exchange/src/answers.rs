@@ -98,7 +98,9 @@ fn proxy(reason: &Reason) -> Row {
         Reason::BodyTooLarge { .. } => Row(413, "", "Content Too Large"),
         Reason::HeadersTooLarge { .. } => Row(431, "", "Request Header Fields Too Large"),
         Reason::TargetTooLong { .. } => Row(414, "", "URI Too Long"),
-        Reason::BackendUnreachable | Reason::BackendFailed | Reason::BackendMalformed => Row(502, "", "Bad Gateway"),
+        Reason::BackendUnreachable | Reason::BackendFailed | Reason::BackendMalformed => {
+            Row(502, "", "Bad Gateway")
+        }
         Reason::BackendTimedOut => Row(504, "", "Gateway Timeout"),
         Reason::BodyTimedOut => Row(408, "", "Request Timeout"),
         Reason::BodyMalformed | Reason::ClientGone => Row(400, "", "Bad Request"),

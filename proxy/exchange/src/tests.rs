@@ -85,15 +85,8 @@ fn route(key: &str) -> model::Route {
 fn model(kind: model::Kind, routes: Vec<model::Route>) -> model::Model {
     let target = model::Target { tls: false, host: "127.0.0.1".into(), port: 1, origin: None };
     let stages = vec![model::Stage { name: "$default".into(), ..model::Stage::default() }];
-    let api = model::Api {
-        name: "a".into(),
-        kind,
-        mappings: Vec::new(),
-        stages,
-        routes,
-        cors: None,
-        origin: None,
-    };
+    let api =
+        model::Api { name: "a".into(), kind, mappings: Vec::new(), stages, routes, cors: None, origin: None };
     let upstream = model::Upstream { name: "u".into(), targets: vec![target], ..model::Upstream::default() };
     model::Model { apis: vec![api], upstreams: vec![upstream], ..model::Model::default() }
 }
@@ -126,7 +119,11 @@ fn check(kind: model::Kind, asked: &str, status: u16, body: &str) {
     let core = fake(hello);
     let served = run(&snapshot, &mut request(asked), &core);
     let Body::Whole(bytes) = &served.response.body else { panic!("{served:?}") };
-    assert_eq!((served.response.status, std::str::from_utf8(bytes).unwrap()), (status, body), "{kind:?} {asked}");
+    assert_eq!(
+        (served.response.status, std::str::from_utf8(bytes).unwrap()),
+        (status, body),
+        "{kind:?} {asked}"
+    );
 }
 
 #[test]
@@ -185,7 +182,12 @@ fn what_was_fetched_once_is_answered_from_the_cache() {
 
 /// What a client is told when the backend fails in this way.
 #[track_caller]
-fn check_failure(kind: model::Kind, backend: fn(&Request) -> Result<Response, Reason>, status: u16, message: &str) {
+fn check_failure(
+    kind: model::Kind,
+    backend: fn(&Request) -> Result<Response, Reason>,
+    status: u16,
+    message: &str,
+) {
     let snapshot = snapshot(&model(kind, vec![route("GET /")]));
     let served = run(&snapshot, &mut request("GET /"), &fake(backend));
     let expected = Body::Whole(Bytes::from(format!("{{\"message\":\"{message}\"}}")));

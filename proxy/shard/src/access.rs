@@ -30,7 +30,9 @@ pub(crate) fn record(core: &Core, snapshot: &Snapshot, account: &Account<'_>) {
         response_bytes: account.response_bytes,
     });
     if let Some(template) = &snapshot.access_log {
-        core.log.borrow_mut().line(|line| template.render(line, &|variable, out| account.write(variable, out)));
+        core.log
+            .borrow_mut()
+            .line(|line| template.render(line, &|variable, out| account.write(variable, out)));
     }
 }
 

@@ -53,7 +53,11 @@ impl Caller<'_> {
         let upstream = self.snapshot.upstream(slot).ok_or(Reason::Internal)?;
         let mut avoid = SmallVec::<[_; ADDRESSES_MAX]>::new();
         loop {
-            let claim = self.core.pool(slot, |pool| pool.claim(&avoid)).flatten().ok_or(Reason::BackendUnreachable)?;
+            let claim = self
+                .core
+                .pool(slot, |pool| pool.claim(&avoid))
+                .flatten()
+                .ok_or(Reason::BackendUnreachable)?;
             let address = claim.endpoint.address;
             let reused = self.core.pool(slot, |pool| pool.reuse(&claim)).flatten();
             let was_reused = reused.is_some();
@@ -62,10 +66,12 @@ impl Caller<'_> {
                 None => self.connect(slot, upstream, &claim).await,
             };
             let failed = match connected {
-                Ok(transport) => match self.attempt(slot, upstream, request, transport, claim, was_reused).await {
-                    Ok(answered) => return Ok(answered),
-                    Err(failed) => failed,
-                },
+                Ok(transport) => {
+                    match self.attempt(slot, upstream, request, transport, claim, was_reused).await {
+                        Ok(answered) => return Ok(answered),
+                        Err(failed) => failed,
+                    }
+                }
                 Err(reason) => Failed { reason, harmless: true },
             };
             self.core.record(&Event::BackendFault { upstream: slot, label: failed.reason.as_str() });
@@ -74,7 +80,8 @@ impl Caller<'_> {
             if !was_reused {
                 avoid.push(address);
             }
-            let tried_out = avoid.len() >= ADDRESSES_MAX.min(self.core.pool(slot, |pool| pool.len()).unwrap_or(0));
+            let tried_out =
+                avoid.len() >= ADDRESSES_MAX.min(self.core.pool(slot, |pool| pool.len()).unwrap_or(0));
             if !failed.harmless || (!was_reused && tried_out) {
                 return Err(failed.reason);
             }
@@ -98,7 +105,8 @@ impl Caller<'_> {
             io::Result::Ok(transport)
         };
         let connected = self.alarm.guard(connecting).await;
-        let transport = connected.map_err(|_| Reason::BackendTimedOut)?.map_err(|_| Reason::BackendUnreachable)?;
+        let transport =
+            connected.map_err(|_| Reason::BackendTimedOut)?.map_err(|_| Reason::BackendUnreachable)?;
         let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
         self.core.record(&Event::BackendConnect { upstream: slot, us });
         Ok(transport)
@@ -137,7 +145,8 @@ impl Caller<'_> {
             Ok(Err(NoHead { reason, nothing_came })) => {
                 self.core.recycle(response);
                 // Row of the retry rules: only what was sent whole, may be repeated, and met a closed connection.
-                let may_repeat = reused && nothing_came && self.upload.is_none() && request.method.is_idempotent();
+                let may_repeat =
+                    reused && nothing_came && self.upload.is_none() && request.method.is_idempotent();
                 Err(Failed { reason, harmless: may_repeat && reason_is_cut(&transport) })
             }
             Err(_) => {
@@ -166,7 +175,9 @@ impl Caller<'_> {
             First::Left(head) => return head,
             // It stopped reading; it may have said why.
             First::Right(Ok(()) | Err(Fault::ReceiverGone)) => {}
-            First::Right(Err(fault)) => return Err(NoHead { reason: self.core.client_fault(fault), nothing_came: false }),
+            First::Right(Err(fault)) => {
+                return Err(NoHead { reason: self.core.client_fault(fault), nothing_came: false });
+            }
         }
         self.alarm.set(handle.now().mono_ns.saturating_add(upstream.first_byte_timeout_ns));
         head.await
@@ -184,7 +195,10 @@ impl Caller<'_> {
         let mut interim = 0;
         let mut nothing_came = true;
         let result = loop {
-            let decoded = match transport.receive(|received| gather(received, &mut buffer, limits, request, response)).await {
+            let decoded = match transport
+                .receive(|received| gather(received, &mut buffer, limits, request, response))
+                .await
+            {
                 Ok(Received::Bytes(decoded)) => decoded,
                 Ok(Received::End) | Err(_) => break Err(Reason::BackendFailed),
             };
@@ -204,7 +218,8 @@ impl Caller<'_> {
                                 break Err(Reason::BackendMalformed);
                             }
                             if response.status != 100 && request.version == message::Version::Http11 {
-                                self.client.write(|out| h1::encode_interim(response.status, &response.headers, out));
+                                self.client
+                                    .write(|out| h1::encode_interim(response.status, &response.headers, out));
                             }
                         }
                     }

@@ -142,7 +142,9 @@ impl Core {
     /// Takes a connection back after its response: kept if both sides allow it, else closed.
     pub(crate) fn release(&self, live: Live, snapshot: &Snapshot, request_sent: bool) {
         let Live { transport, claim, framing, slot } = live;
-        let Some(upstream) = snapshot.upstream(slot).filter(|_| framing.keep_alive && request_sent) else { return };
+        let Some(upstream) = snapshot.upstream(slot).filter(|_| framing.keep_alive && request_sent) else {
+            return;
+        };
         let now_ns = self.handle.now().mono_ns;
         self.pool(slot, |pool| pool.keep(&claim, transport, upstream, now_ns));
     }
@@ -204,7 +206,11 @@ impl Core {
         let head = &snapshot.head;
         let slack = 2;
         wire::Limits {
-            head_bytes_max: wire_bound(head.header_bytes_max + head.target_bytes_max, slack, wire::HEAD_BYTES_CAP),
+            head_bytes_max: wire_bound(
+                head.header_bytes_max + head.target_bytes_max,
+                slack,
+                wire::HEAD_BYTES_CAP,
+            ),
             target_bytes_max: wire_bound(head.target_bytes_max, slack, wire::HEAD_BYTES_CAP),
             headers_max: head.headers_max.min(wire::HEADERS_CAP),
             ..wire::Limits::CLIENT

@@ -30,12 +30,12 @@ use runtime::{DriverKind, Listener, Mailbox, Post, Runtime};
 use snapshot::Snapshot;
 use telemetry::{CoreSnapshot, Event, log::LogSender};
 
+pub use crate::owner::Letter;
 use crate::{
     connection::connection,
     core::{Core, Parts},
     owner::Owner,
 };
-pub use crate::owner::Letter;
 
 /// Letters that wait for one core; more are refused and their senders do without.
 const LETTERS_MAX: usize = 4_096;
@@ -63,6 +63,8 @@ pub struct Seat {
     pub connections_max: usize,
     /// Lines of the access log.
     pub log: LogSender,
+    /// The addresses of upstream groups, so far as they are known.
+    pub endpoints: Vec<(u32, Arc<[Endpoint]>)>,
 }
 
 /// An address of an upstream group, and which of its targets it belongs to.
@@ -147,7 +149,8 @@ pub fn run(
     meet: impl FnOnce(Ready) -> Option<Vec<Post<Message>>>,
     accepting: impl FnOnce(),
 ) -> Result<(), Error> {
-    let Seat { index, cores, runtime, listeners, snapshot, limits, cache_bytes_max, connections_max, log } = seat;
+    let Seat { index, cores, runtime, listeners, snapshot, limits, .. } = seat;
+    let Seat { cache_bytes_max, connections_max, log, endpoints, .. } = seat;
     let mut runtime = Runtime::start(&runtime).map_err(|source| Error::Runtime { index, source })?;
     let handle = runtime.handle();
     let driver = runtime.driver();
@@ -157,7 +160,11 @@ pub fn run(
     let spendings = Spendings::new(limits, cores);
     let owner = Owner::new(cache_bytes_max);
     let core = Core::new(Parts { handle, index, posts, owner, log, spendings, snapshot, connections_max });
-    let listeners: Result<Vec<_>, _> = listeners.into_iter().map(|listener| core.handle.listen(listener)).collect();
+    for (slot, endpoints) in endpoints {
+        core.set_endpoints(slot, &endpoints);
+    }
+    let listeners: Result<Vec<_>, _> =
+        listeners.into_iter().map(|listener| core.handle.listen(listener)).collect();
     let listeners: Vec<_> =
         listeners.map_err(|source| Error::Listen { index, source })?.into_iter().map(Rc::new).collect();
     for (number, listener) in listeners.iter().enumerate() {
@@ -165,7 +172,9 @@ pub fn run(
     }
     core.handle.spawn(sweep(core.clone()));
     accepting();
-    runtime.block_on(obey(&core, &mailbox, &listeners, driver)).map_err(|source| Error::Runtime { index, source })
+    runtime
+        .block_on(obey(&core, &mailbox, &listeners, driver))
+        .map_err(|source| Error::Runtime { index, source })
 }
 
 /// Takes connections until the listener is closed.

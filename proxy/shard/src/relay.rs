@@ -40,7 +40,13 @@ impl Relay {
     /// A body framed in this way, to be sent in chunks or as it is.
     pub(crate) fn new(length: BodyLength, chunked: bool) -> Self {
         let decoder = RefCell::new(BodyDecoder::new(length));
-        Self { decoder, chunked, bytes: Cell::new(0), bytes_max: Cell::new(u64::MAX), tap: RefCell::new(None) }
+        Self {
+            decoder,
+            chunked,
+            bytes: Cell::new(0),
+            bytes_max: Cell::new(u64::MAX),
+            tap: RefCell::new(None),
+        }
     }
 
     /// Longer than this is a fault.

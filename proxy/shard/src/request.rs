@@ -164,9 +164,12 @@ async fn answer(
     };
     let Call { live, fill, .. } = call;
     let (live, fill) = (live.into_inner(), fill.into_inner());
-    let way = Way { core, snapshot, connection, request, upload: upload.as_ref(), keep_alive: framing.keep_alive };
+    let way =
+        Way { core, snapshot, connection, request, upload: upload.as_ref(), keep_alive: framing.keep_alive };
     let (after, sent_bytes) = match live {
-        Some(live) if live.framing.kind == ResponseKind::SwitchingProtocols => way.switch(&served, live).await,
+        Some(live) if live.framing.kind == ResponseKind::SwitchingProtocols => {
+            way.switch(&served, live).await
+        }
         Some(live) => way.stream(&mut served, live, fill, expects_continue.get()).await,
         None => {
             let answered = way.whole(&served, expects_continue.get()).await;
@@ -197,7 +200,12 @@ async fn answer(
 }
 
 /// What is known of a request beside its head.
-fn facts<'a>(snapshot: &Snapshot, connection: &Connection, request: &Request, request_id: &'a str) -> Facts<'a> {
+fn facts<'a>(
+    snapshot: &Snapshot,
+    connection: &Connection,
+    request: &Request,
+    request_id: &'a str,
+) -> Facts<'a> {
     let peer = connection.peer.ip().to_canonical();
     let trusted = snapshot.client.is_trusted(peer);
     let client = if trusted { snapshot.client.client(peer, &request.headers) } else { peer };
@@ -206,7 +214,9 @@ fn facts<'a>(snapshot: &Snapshot, connection: &Connection, request: &Request, re
 
 /// A connection that was made for one virtual server asks nothing of another (RFC 9110 §15.5.20).
 fn is_misdirected(connection: &Connection, request: &Request) -> bool {
-    let (Some(server), Some(session)) = (&connection.tls, connection.transport.session()) else { return false };
+    let (Some(server), Some(session)) = (&connection.tls, connection.transport.session()) else {
+        return false;
+    };
     let session = session.borrow();
     session.sni().is_some() && !server.same_virtual_server(session.sni(), request.authority.host())
 }
@@ -289,7 +299,14 @@ impl Way<'_> {
         let Request { method, version, .. } = self.request;
         let framed = ResponseBody::choose(method, *version, &served.response, body);
         let close = self.closes(unasked_body) || framed == ResponseBody::UntilClose;
-        send(self.core, self.connection, &served.response, self.request, close, &Sent { body: framed, bytes: None });
+        send(
+            self.core,
+            self.connection,
+            &served.response,
+            self.request,
+            close,
+            &Sent { body: framed, bytes: None },
+        );
         let relay = Relay::new(body, framed == ResponseBody::Chunked);
         let fate = match served.fate.take() {
             Some(Fate::Keep(keep)) => {
@@ -334,7 +351,8 @@ impl Way<'_> {
     /// `101`: from here on the bytes are the two sides' own affair.
     async fn switch(&self, served: &Served<'_>, live: Live) -> (After, u64) {
         let Connection { transport, alarm, .. } = self.connection;
-        let protocol = live.framing.upgrade.as_deref().or(self.request.upgrade.as_deref()).unwrap_or_default();
+        let protocol =
+            live.framing.upgrade.as_deref().or(self.request.upgrade.as_deref()).unwrap_or_default();
         transport.write(|out| h1::encode_switching(&served.response, protocol, out));
         tunnel(transport, &live.transport, &self.core.handle, alarm).await;
         (After::Close, 0)
@@ -344,7 +362,8 @@ impl Way<'_> {
     /// node drains, or what is left of the request's body is not worth reading.
     fn closes(&self, unasked_body: bool) -> bool {
         let unread = self.upload.filter(|upload| !upload.is_done());
-        let left = unread.map(|upload| self.request.body.length().map(|length| length.saturating_sub(upload.bytes())));
+        let left = unread
+            .map(|upload| self.request.body.length().map(|length| length.saturating_sub(upload.bytes())));
         let too_much = match left {
             None => false,
             Some(None) => true,

@@ -44,7 +44,9 @@ pub fn compile(model: &Model, inputs: &mut Inputs<'_>) -> (Option<Snapshot>, Vec
     let labels = Arc::new(Labels {
         generation: inputs.generation,
         routes: by_slot(labels.routes),
-        upstreams: by_slot(upstreams.built.iter().map(|(slot, upstream)| (*slot, upstream.name.clone())).collect()),
+        upstreams: by_slot(
+            upstreams.built.iter().map(|(slot, upstream)| (*slot, upstream.name.clone())).collect(),
+        ),
         listeners: listeners.iter().map(|listener| Some(listener.name.clone())).collect(),
     });
     let snapshot = Snapshot {

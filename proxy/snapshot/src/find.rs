@@ -45,7 +45,8 @@ impl Snapshot {
             request.target.strip(taken);
         }
         let found = stage.router.find(&request.method, request.target.path());
-        let route = found.map(|found| (&stage.routes[found.route as usize], found)).map_err(|_| Reason::NoRoute);
+        let route =
+            found.map(|found| (&stage.routes[found.route as usize], found)).map_err(|_| Reason::NoRoute);
         Ok(Found { api, stage, route })
     }
 

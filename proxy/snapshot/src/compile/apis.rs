@@ -56,7 +56,9 @@ pub(super) fn compile(
         Ok(mappings) => Some(mappings),
         Err(errors) => {
             let origin = model.apis.first().and_then(|api| api.origin.as_ref());
-            found.extend(errors.iter().map(|error| Diagnostic::error(origin, "api.mapping", error.to_string())));
+            found.extend(
+                errors.iter().map(|error| Diagnostic::error(origin, "api.mapping", error.to_string())),
+            );
             None
         }
     };
@@ -79,7 +81,10 @@ fn map<'a>(api: &'a model::Api, number: usize, found: &mut Vec<Diagnostic>) -> V
     }
     let mut entries = Vec::with_capacity(api.mappings.len());
     for mapping in &api.mappings {
-        let named = mapping.stage.as_ref().map(|name| (name, api.stages.iter().position(|stage| stage.name == *name)));
+        let named = mapping
+            .stage
+            .as_ref()
+            .map(|name| (name, api.stages.iter().position(|stage| stage.name == *name)));
         if let Some((name, None)) = named {
             let message = format!("API `{}` has no stage `{name}`", api.name);
             found.push(Diagnostic::error(mapping.origin.as_ref(), "mapping.stage", message));
@@ -120,7 +125,11 @@ impl Place<'_> {
             }
         };
         // One route was refused: the others' places would not fit the router's.
-        (routes.len() == self.api.routes.len()).then(|| Stage { name: self.stage.name.clone(), router, routes })
+        (routes.len() == self.api.routes.len()).then(|| Stage {
+            name: self.stage.name.clone(),
+            router,
+            routes,
+        })
     }
 
     fn route(
@@ -196,8 +205,12 @@ impl Place<'_> {
             .chain(inherited)
             .map(|throttle| level(identity(&[api, stage, key, per(throttle)]), throttle))
             .collect();
-        levels.extend(self.stage.throttle.as_ref().map(|throttle| level(identity(&[api, stage, "stage"]), throttle)));
-        levels.extend(self.model.node.throttle.as_ref().map(|throttle| level(identity(&["account"]), throttle)));
+        levels.extend(
+            self.stage.throttle.as_ref().map(|throttle| level(identity(&[api, stage, "stage"]), throttle)),
+        );
+        levels.extend(
+            self.model.node.throttle.as_ref().map(|throttle| level(identity(&["account"]), throttle)),
+        );
         levels
     }
 
@@ -211,7 +224,9 @@ impl Place<'_> {
                 model::CacheKey::Header(name) => Ok(KeyPart::Header(name.clone())),
                 model::CacheKey::Path(name) => match variables.iter().position(|variable| variable == name) {
                     Some(index) => Ok(KeyPart::Path(index)),
-                    None => Err(format!("the cache key names `path.{name}`, which is no variable of the route")),
+                    None => {
+                        Err(format!("the cache key names `path.{name}`, which is no variable of the route"))
+                    }
                 },
             };
             parts.iter().map(part).collect::<Result<Vec<_>, _>>()
@@ -228,7 +243,11 @@ impl Place<'_> {
         Some(settings.and_then(|settings| Cache::new(&settings).map_err(|error| error.to_string())))
     }
 
-    fn integration(&self, route: &model::Route, variables: Vec<String>) -> Result<Box<dyn Integration>, String> {
+    fn integration(
+        &self,
+        route: &model::Route,
+        variables: Vec<String>,
+    ) -> Result<Box<dyn Integration>, String> {
         match &route.integration {
             model::Integration::Mock(mock) => {
                 let fields = mock.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));

@@ -74,7 +74,9 @@ fn server(
     let settings = ServerSettings { certificates, policy, alpn: vec![b"http/1.1".to_vec()] };
     match Server::build(&settings, inputs.tickets, inputs.unix_s) {
         Ok((server, warnings)) => {
-            found.extend(warnings.iter().map(|warning| Diagnostic::warning(origin, &key, warning.to_string())));
+            found.extend(
+                warnings.iter().map(|warning| Diagnostic::warning(origin, &key, warning.to_string())),
+            );
             Some(Arc::new(server))
         }
         Err(errors) => {

@@ -84,7 +84,9 @@ fn build(upstream: &model::Upstream, inputs: &Inputs<'_>, found: &mut Vec<Diagno
 
 fn client(upstream: &model::Upstream, inputs: &Inputs<'_>) -> Result<Client, String> {
     let ca_pem = match &upstream.ca {
-        Some(path) => Some((inputs.read)(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?),
+        Some(path) => {
+            Some((inputs.read)(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?)
+        }
         None => None,
     };
     let settings = ClientSettings { ca_pem, alpn: vec![b"http/1.1".to_vec()] };

@@ -1,0 +1,103 @@
+//! What the control thread may ask of the node.
+
+use std::{
+    sync::{Arc, atomic::Ordering, mpsc},
+    time::Duration,
+};
+
+use control::{Doors, Readiness, Reloaded, Stop};
+use shard::Message;
+use telemetry::{CacheFacts, CoreFacts, NodeFacts, exposition, merge, process};
+
+use crate::{
+    node::{Node, held},
+    say,
+};
+
+/// How long a flush waits for the cores.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
+
+/// The node as the control thread sees it.
+pub(crate) struct Door(pub(crate) Arc<Node>);
+
+impl Doors for Door {
+    fn scrape(&self) -> String {
+        let node = &self.0;
+        let reports = node.reports();
+        let cache =
+            reports.iter().map(|report| report.cache).fold(CacheFacts::default(), |sum, core| CacheFacts {
+                used_bytes: sum.used_bytes + core.bytes,
+                capacity_bytes: sum.capacity_bytes + core.bytes_max,
+                entries: sum.entries + core.entries,
+                evictions: sum.evictions + core.evictions,
+            });
+        let cores = reports.iter().map(|report| CoreFacts {
+            driver: report.driver.as_str(),
+            turns: report.runtime.turns,
+            enters: report.runtime.syscalls,
+            buffers_exhausted: report.runtime.enobufs,
+        });
+        let facts = NodeFacts {
+            version: env!("CARGO_PKG_VERSION"),
+            generation: node.generation.load(Ordering::Relaxed),
+            ready: self.ready() == Readiness::Ready,
+            uptime_us: u64::try_from(node.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            cores: cores.collect(),
+            cache: Some(cache),
+            limit_evictions: node.cores.get().map_or(0, |cores| cores.limits.evictions()),
+            reloads: node.reloads.load(Ordering::Relaxed),
+            reloads_refused: node.reloads_refused.load(Ordering::Relaxed),
+            resolve_failures: node.resolve_failures(),
+            log: held(&node.log).stats(),
+            process: process::read(),
+        };
+        let merged = merge(reports.into_iter().map(|report| report.counters).collect());
+        exposition(&merged, &facts)
+    }
+
+    fn ready(&self) -> Readiness {
+        if self.0.draining.load(Ordering::Relaxed) {
+            Readiness::Not("draining")
+        } else if self.0.cores.get().is_none() {
+            Readiness::Not("starting")
+        } else {
+            Readiness::Ready
+        }
+    }
+
+    fn reload(&self) -> Result<Reloaded, String> {
+        let generation = self.0.reload()?;
+        Ok(Reloaded { generation, notes: String::new() })
+    }
+
+    fn flush_cache(&self) {
+        let (done, flushed) = mpsc::channel();
+        let asked = self.0.ask(|| Message::Flush(done.clone()));
+        drop(done);
+        let dropped: usize = (0..asked).map_while(|_| flushed.recv_timeout(FLUSH_MAX).ok()).sum();
+        say::note(&format!("forgot {dropped} cached responses"));
+    }
+
+    fn reopen_logs(&self) {
+        held(&self.0.log).reopen();
+    }
+
+    fn stop(&self, how: Stop) {
+        match how {
+            Stop::Drain => {
+                self.0.draining.store(true, Ordering::Relaxed);
+                let limit = self.0.drain;
+                say::note(&format!("draining: requests in flight have {} s", limit.as_secs()));
+                if self.0.ask(|| Message::Drain(limit)) == 0 {
+                    // Not yet serving: there is nothing to drain.
+                    std::process::exit(0);
+                }
+            }
+            Stop::Now => std::process::exit(1),
+        }
+    }
+
+    fn say(&self, text: &str) {
+        say::note(text);
+    }
+}

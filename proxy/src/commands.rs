@@ -1,0 +1,204 @@
+//! The verbs of the command line.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command as Process, ExitCode},
+};
+
+use anyhow::{Context, Result, bail};
+use source::Flags;
+use tls::trust::TrustStore;
+
+use crate::{
+    cli::{Cli, Command, Run, Socket},
+    node::{self, Overrides},
+    publisher::{Origin, Publisher},
+    say, state,
+};
+
+/// Where a configuration is looked for when none is named.
+const PLACES: [&str; 3] = ["floodgate.toml", "config/floodgate.toml", "/etc/floodgate/floodgate.toml"];
+
+/// What was wrong with a configuration, rendered.
+#[derive(Debug)]
+pub(crate) struct BadConfiguration(pub(crate) String);
+
+impl std::fmt::Display for BadConfiguration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadConfiguration {}
+
+/// Exit status of a configuration that was refused.
+const BAD_CONFIGURATION: u8 = 2;
+
+/// Does what was asked.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
+    let done = match cli.command.unwrap_or_else(|| Command::Run(Box::default())) {
+        Command::Run(flags) => serve(*flags),
+        Command::Check { file, state } => check(file, state.as_deref()),
+        Command::Reload(socket) => ask(&socket, "POST", "/reload"),
+        Command::Flush(socket) => ask(&socket, "POST", "/cache/flush"),
+        Command::Metrics(socket) => ask(&socket, "GET", "/metrics"),
+        Command::Trust { install, state } => trust(install, state.as_deref()),
+    };
+    match done {
+        Err(error) => match error.downcast::<BadConfiguration>() {
+            Ok(BadConfiguration(rendered)) => {
+                eprint!("{rendered}");
+                say::error("the configuration was refused; nothing was started");
+                Ok(ExitCode::from(BAD_CONFIGURATION))
+            }
+            Err(error) => Err(error),
+        },
+        Ok(()) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn serve(flags: Run) -> Result<()> {
+    let driver = flags.driver.as_deref().map(driver).transpose()?;
+    let overrides = Overrides { workers: flags.workers, driver, state: flags.state.clone() };
+    let origin = origin(flags)?;
+    let read = origin.read().map_err(BadConfiguration)?;
+    node::run(origin, read, &overrides)
+}
+
+/// A URL makes a gateway from flags; anything else names a file.
+fn origin(flags: Run) -> Result<Origin> {
+    let is_url = |what: &str| what.starts_with("http://") || what.starts_with("https://");
+    let Run { what, listen, plain, rate, burst, cache, admin, workers, driver, state } = flags;
+    match what {
+        Some(backend) if is_url(&backend) => Ok(Origin::Flags(Box::new(Flags {
+            backend,
+            listen,
+            plain,
+            rate,
+            burst,
+            cache,
+            workers,
+            driver,
+            admin,
+            state,
+        }))),
+        what => {
+            let only_with_url = [
+                ("--listen", listen.is_some()),
+                ("--plain", plain),
+                ("--rate", rate.is_some()),
+                ("--burst", burst.is_some()),
+                ("--cache", cache.is_some()),
+                ("--admin", admin.is_some()),
+            ];
+            if let Some((flag, _)) = only_with_url.iter().find(|(_, given)| *given) {
+                bail!("{flag} goes with the URL of a backend: floodgate run http://127.0.0.1:9000 {flag} …");
+            }
+            Ok(Origin::File(match what {
+                Some(what) => what.into(),
+                None => default_file()?,
+            }))
+        }
+    }
+}
+
+fn default_file() -> Result<PathBuf> {
+    let found = PLACES.iter().map(Path::new).find(|path| path.exists());
+    found.map(Path::to_owned).with_context(|| {
+        format!(
+            "no configuration: none of {} exists. Name a file, or a backend: floodgate run http://127.0.0.1:9000",
+            PLACES.join(", ")
+        )
+    })
+}
+
+fn driver(name: &str) -> Result<model::Driver> {
+    match name {
+        "auto" => Ok(model::Driver::Auto),
+        "uring" => Ok(model::Driver::Uring),
+        "epoll" => Ok(model::Driver::Epoll),
+        _ => bail!("`{name}` is no driver: auto, uring or epoll"),
+    }
+}
+
+/// Reads and compiles, and leaves no trace: certificates of the local authority are made in a folder that goes.
+fn check(file: Option<PathBuf>, state: Option<&Path>) -> Result<()> {
+    let file = file.map_or_else(default_file, Ok)?;
+    let read = Origin::File(file.clone()).read().map_err(BadConfiguration)?;
+    let scratch = Scratch::new(state)?;
+    let (mut publisher, _) = Publisher::new(&scratch.0)?;
+    let snapshot = publisher.compile(&read).map_err(BadConfiguration)?;
+    read.warn();
+    let routes: usize =
+        snapshot.apis.iter().flat_map(|api| &api.stages).map(|stage| stage.routes.len()).sum();
+    say::out(&format!(
+        "{}: right: {} listeners, {} APIs, {routes} routes, {} upstreams",
+        file.display(),
+        snapshot.listeners.len(),
+        snapshot.apis.len(),
+        snapshot.upstreams.iter().flatten().count()
+    ));
+    Ok(())
+}
+
+/// A folder that goes when it is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(state: Option<&Path>) -> Result<Self> {
+        let base = state.map_or_else(std::env::temp_dir, Path::to_owned);
+        let folder = base.join(format!("floodgate-check-{}", std::process::id()));
+        state::make(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            say::warning(&format!("cannot remove {}: {error}", self.0.display()));
+        }
+    }
+}
+
+/// Asks the running node.
+fn ask(socket: &Socket, method: &str, path: &str) -> Result<()> {
+    let socket = match &socket.socket {
+        Some(socket) => socket.clone(),
+        None => state::socket(None)?,
+    };
+    let (status, text) = control::client::call(&socket, method, path)?;
+    match status {
+        200..=299 => say::out(text.trim_end()),
+        422 => {
+            eprint!("{text}");
+            bail!("the node refused the change and goes on as it was");
+        }
+        _ => bail!("the node answered {status}: {}", text.trim_end()),
+    }
+    Ok(())
+}
+
+fn trust(install: bool, state: Option<&Path>) -> Result<()> {
+    let certificate = state::folder(state)?.join("authority/ca.pem");
+    if !certificate.exists() {
+        bail!("{} does not exist yet: a node makes it when it first starts with TLS", certificate.display());
+    }
+    if !install {
+        say::out(tls::trust::instructions(&certificate).trim_end());
+        return Ok(());
+    }
+    let store =
+        TrustStore::detect(Path::is_dir).context("this system's trust store is not known to floodgate")?;
+    let steps = store.steps(&certificate).context("the certificate has no name to install it under")?;
+    std::fs::copy(&steps.copy_from, &steps.copy_to)
+        .with_context(|| format!("cannot copy it to {} (root may)", steps.copy_to.display()))?;
+    let [program, arguments @ ..] = &steps.run[..] else { bail!("nothing to run") };
+    let status =
+        Process::new(program).args(arguments).status().with_context(|| format!("cannot run {program}"))?;
+    if !status.success() {
+        bail!("{} failed", steps.run.join(" "));
+    }
+    say::out(&format!("installed {} and ran {}", steps.copy_to.display(), steps.run.join(" ")));
+    Ok(())
+}

@@ -1,0 +1,373 @@
+//! The node: all rooms wired together, from reading a configuration to the end of the last core.
+
+use std::{
+    collections::HashMap,
+    net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, anyhow};
+use control::{Control, Publish, Resolver, Target, Watch};
+use model::Model;
+use runtime::DriverChoice;
+use shard::{Endpoint, Message, Report};
+use snapshot::Snapshot;
+use telemetry::log;
+
+use crate::{
+    admin::Door,
+    cores::{self, Cores, Plan},
+    listen::{Bound, bind},
+    publisher::{Origin, Publisher, Read, publish},
+    say,
+    state::{self, State},
+};
+
+/// How long a start or a reload waits for the first answers about names. What comes later is taken when it comes.
+const NAMES_MAX: Duration = Duration::from_secs(2);
+
+/// How long a scrape waits for a core.
+const REPORT_MAX: Duration = Duration::from_secs(1);
+
+/// How long the log thread may take to write what is left at the end.
+const LOG_END_MAX: Duration = Duration::from_secs(5);
+
+/// Descriptors that are no client's and no backend's: listeners, logs, the admin socket.
+const DESCRIPTORS_RESERVED: u64 = 256;
+
+/// What lives as long as the process, behind the control thread's doors.
+pub(crate) struct Node {
+    pub(crate) started: Instant,
+    pub(crate) cores: OnceLock<Running>,
+    pub(crate) log: Mutex<log::Writer>,
+    pub(crate) reloads: AtomicU64,
+    pub(crate) reloads_refused: AtomicU64,
+    pub(crate) generation: AtomicU64,
+    pub(crate) draining: AtomicBool,
+    pub(crate) drain: Duration,
+    resolver: OnceLock<Resolver>,
+    origin: Origin,
+    publisher: Mutex<Publisher>,
+    model: Mutex<Model>,
+    endpoints: Mutex<HashMap<u32, Arc<[Endpoint]>>>,
+}
+
+/// The cores, for those who write to them.
+pub(crate) struct Running {
+    pub(crate) posts: Vec<runtime::Post<Message>>,
+    pub(crate) limits: Arc<policy::throttle::Table>,
+}
+
+/// What the command line says beside the configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    pub(crate) workers: Option<usize>,
+    pub(crate) driver: Option<model::Driver>,
+    pub(crate) state: Option<PathBuf>,
+}
+
+/// Runs a node until it is told to end.
+pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides) -> Result<()> {
+    raise_descriptor_limit();
+    read.warn();
+    let mut model = read.model.clone();
+    overrides.apply(&mut model);
+    let state = State::take(model.node.state.as_deref())?;
+    let (mut publisher, created) = Publisher::new(state.folder())?;
+    let snapshot = Arc::new(publisher.compile(&read).map_err(refused)?);
+    let workers = workers(&model);
+    let mut bound = listeners(&model, workers)?;
+    let authority = publisher.authority_path();
+    let (writer, logs) = log::start(log_target(&model), workers, Box::new(say::warning))?;
+    let node = Arc::new(Node {
+        started: Instant::now(),
+        cores: OnceLock::new(),
+        log: Mutex::new(writer),
+        reloads: AtomicU64::new(0),
+        reloads_refused: AtomicU64::new(0),
+        generation: AtomicU64::new(snapshot.generation),
+        draining: AtomicBool::new(false),
+        drain: model.node.drain,
+        resolver: OnceLock::new(),
+        origin,
+        publisher: Mutex::new(publisher),
+        model: Mutex::new(model.clone()),
+        endpoints: Mutex::default(),
+    });
+    let socket = match &model.node.admin.socket {
+        Some(socket) => socket.clone(),
+        None => state::socket(model.node.state.as_deref())?,
+    };
+    let control = control::start(
+        control::Settings {
+            socket: socket.clone(),
+            listen: model.node.admin.listen,
+            demo: model.node.demo.as_ref().map(|demo| demo.address),
+            name_servers: Vec::new(),
+        },
+        Arc::new(Door(node.clone())),
+    )?;
+    node.resolver.get_or_init(|| control.resolver());
+    node.resolve(&snapshot);
+    let cores = node.start(&model, workers, snapshot, &mut bound, logs)?;
+    announce(&model, &bound, &control, &cores, &socket);
+    if created && model.certificates.is_empty() && model.listeners.iter().any(|listener| !listener.plain) {
+        say::note(&format!(
+            "made a certificate authority for this node: {}; `floodgate trust` says how to trust it",
+            authority.display()
+        ));
+    }
+    hints(&model, &bound, &authority);
+    say::out("floodgate: ready");
+    let ended = cores.join();
+    control.stop();
+    if let Ok(node) = Arc::try_unwrap(node)
+        && !node.log.into_inner().unwrap_or_else(PoisonError::into_inner).stop(LOG_END_MAX)
+    {
+        say::warning("the access log could not be written to its end");
+    }
+    drop(state);
+    ended
+}
+
+impl Node {
+    fn start(
+        &self,
+        model: &Model,
+        workers: usize,
+        snapshot: Arc<Snapshot>,
+        bound: &mut [Bound],
+        logs: Vec<log::LogSender>,
+    ) -> Result<Cores> {
+        let known: Vec<_> = held(&self.endpoints).iter().map(|(slot, list)| (*slot, list.clone())).collect();
+        let plan = Plan {
+            workers,
+            driver: match model.node.driver {
+                model::Driver::Auto => DriverChoice::Auto,
+                model::Driver::Uring => DriverChoice::Uring,
+                model::Driver::Epoll => DriverChoice::Epoll,
+            },
+            snapshot,
+            cache_bytes_max: model.node.cache.size_bytes,
+            connections_max: model.node.connections_max.unwrap_or_else(connections_max),
+            endpoints: known,
+        };
+        let cores = cores::start(&plan, by_core(bound, workers), logs)?;
+        self.cores.get_or_init(|| Running { posts: cores.posts.clone(), limits: cores.limits.clone() });
+        // What came while they were starting.
+        let now = held(&self.endpoints).clone();
+        for (slot, endpoints) in now {
+            self.post_endpoints(slot, &endpoints);
+        }
+        Ok(cores)
+    }
+
+    /// Has the names of a snapshot's backends resolved from now on, and waits a moment for the first answers.
+    fn resolve(self: &Arc<Self>, snapshot: &Snapshot) {
+        let Some(resolver) = self.resolver.get() else { return };
+        let groups = snapshot.upstreams.iter().zip(0..).filter_map(|(upstream, slot)| {
+            let targets = upstream.as_ref()?.targets.iter();
+            let targets =
+                targets.map(|target| Target { host: target.host.clone(), port: target.port }).collect();
+            Some(Watch { upstream: slot, targets })
+        });
+        let node = Arc::downgrade(self);
+        let publish: Publish = Arc::new(move |slot, addresses| {
+            let endpoints =
+                addresses.into_iter().map(|(target, address)| Endpoint { target, address }).collect();
+            if let Some(node) = node.upgrade() {
+                node.take_endpoints(slot, endpoints);
+            }
+        });
+        for unresolved in resolver.watch(groups.collect(), publish).wait(NAMES_MAX) {
+            say::warning(&format!(
+                "the backend {} has no address yet ({}); requests to it are answered with an error until it has",
+                unresolved.host, unresolved.why
+            ));
+        }
+    }
+
+    fn take_endpoints(&self, slot: u32, endpoints: Arc<[Endpoint]>) {
+        held(&self.endpoints).insert(slot, endpoints.clone());
+        self.post_endpoints(slot, &endpoints);
+    }
+
+    fn post_endpoints(&self, slot: u32, endpoints: &Arc<[Endpoint]>) {
+        for post in self.cores.get().into_iter().flat_map(|cores| &cores.posts) {
+            if post.send(Message::Endpoints(slot, endpoints.clone())).is_err() {
+                say::warning("a core has too many letters waiting and missed a change of addresses");
+            }
+        }
+    }
+
+    /// Reads the configuration again and puts it into force, or changes nothing and says why.
+    pub(crate) fn reload(self: &Arc<Self>) -> Result<u64, String> {
+        let taken = self.take_change();
+        let counter = if taken.is_ok() { &self.reloads } else { &self.reloads_refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+        taken
+    }
+
+    fn take_change(self: &Arc<Self>) -> Result<u64, String> {
+        let cores = self.cores.get().ok_or("the node is still starting")?;
+        let read = self.origin.read()?;
+        let mut publisher = held(&self.publisher);
+        let mut model = held(&self.model);
+        Publisher::check_change(&model, &read)?;
+        let snapshot = Arc::new(publisher.compile(&read)?);
+        read.warn();
+        held(&self.log).retarget(log_target(&read.model)).map_err(|error| error.to_string())?;
+        self.resolve(&snapshot);
+        publish(&snapshot, &cores.posts)?;
+        *model = read.model;
+        self.generation.store(snapshot.generation, Ordering::Relaxed);
+        Ok(snapshot.generation)
+    }
+
+    /// Questions about names that got no usable answer.
+    pub(crate) fn resolve_failures(&self) -> u64 {
+        self.resolver.get().map_or(0, Resolver::failures)
+    }
+
+    /// What each core has counted; a core that does not answer in time is left out.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        let (done, reports) = mpsc::channel();
+        let asked = self.ask(|| Message::Collect(done.clone()));
+        drop(done);
+        let deadline = Instant::now() + REPORT_MAX;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let mut reports: Vec<_> = (0..asked).map_while(|_| reports.recv_timeout(left()).ok()).collect();
+        reports.sort_by_key(|report: &Report| report.index);
+        reports
+    }
+
+    /// Writes to all cores; how many could be written to.
+    pub(crate) fn ask(&self, message: impl Fn() -> Message) -> usize {
+        let posts = self.cores.get().into_iter().flat_map(|cores| &cores.posts);
+        posts.filter(|post| post.send(message()).is_ok()).count()
+    }
+}
+
+impl Overrides {
+    fn apply(&self, model: &mut Model) {
+        model.node.workers = self.workers.or(model.node.workers);
+        model.node.driver = self.driver.unwrap_or(model.node.driver);
+        model.node.state = self.state.clone().or(model.node.state.take());
+    }
+}
+
+/// A lock that a panic elsewhere does not make useless: what it guards is replaced whole.
+pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was wrong has been rendered; it is shown as it is, and the program ends with the status of a bad configuration.
+fn refused(rendered: String) -> anyhow::Error {
+    anyhow!(crate::commands::BadConfiguration(rendered))
+}
+
+fn workers(model: &Model) -> usize {
+    model.node.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+}
+
+fn listeners(model: &Model, workers: usize) -> Result<Vec<Bound>> {
+    model.listeners.iter().map(|listener| bind(&listener.name, listener.address, workers)).collect()
+}
+
+/// The sockets of each core, in the order of the listeners. They are moved: a copy here would keep a port open that
+/// its core has closed.
+fn by_core(bound: &mut [Bound], workers: usize) -> Vec<Vec<TcpListener>> {
+    let mut cores: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
+    for listener in bound {
+        for (core, socket) in cores.iter_mut().zip(listener.sockets.drain(..)) {
+            core.push(socket);
+        }
+    }
+    cores
+}
+
+fn log_target(model: &Model) -> log::Target {
+    match model.node.access_log.as_ref().map(|log| &log.target) {
+        None => log::Target::Discard,
+        Some(model::LogTarget::Stdout) => log::Target::Stdout,
+        Some(model::LogTarget::File(path)) => log::Target::File(path.clone()),
+    }
+}
+
+/// As many descriptors as we may have: the soft limit is for programs that use `select`.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if setrlimit(Resource::Nofile, limit).is_err() {
+        say::warning("the limit of open files could not be raised");
+    }
+}
+
+/// A connection of a client may need one to a backend.
+fn connections_max() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
+    usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2).unwrap_or(usize::MAX).max(1)
+}
+
+/// What scripts read: where everything listens, and how the kernel is asked.
+fn announce(model: &Model, bound: &[Bound], control: &Control, cores: &Cores, socket: &std::path::Path) {
+    let drivers: Vec<_> = cores.drivers.iter().map(|driver| driver.as_str()).collect();
+    let driver = drivers.first().copied().unwrap_or("none");
+    say::note(&format!("version {}, {} cores, driver {driver}", env!("CARGO_PKG_VERSION"), drivers.len()));
+    if let Some(why) = &cores.fell_back {
+        say::warning(&format!("running on {driver}: {why}"));
+    }
+    for (listener, bound) in model.listeners.iter().zip(bound) {
+        say::out(&format!("floodgate: listener {} {}", listener.name, url(listener, bound.address)));
+    }
+    if let Some(address) = control.listen_address() {
+        say::out(&format!("floodgate: admin http://{address}"));
+    }
+    say::out(&format!("floodgate: admin socket {}", socket.display()));
+    if let Some(address) = control.demo_address() {
+        say::out(&format!("floodgate: demo backend http://{address}"));
+    }
+}
+
+fn url(listener: &model::Listener, address: SocketAddr) -> String {
+    let scheme = if listener.plain { "http" } else { "https" };
+    format!("{scheme}://{address}")
+}
+
+/// What to try first.
+fn hints(model: &Model, bound: &[Bound], authority: &std::path::Path) {
+    let Some((listener, bound)) = model.listeners.first().zip(bound.first()) else { return };
+    let name = listener.names.first().map_or_else(|| bound.address.ip().to_string(), Clone::clone);
+    let curl = match (listener.plain, model.certificates.is_empty()) {
+        (true, _) => format!("curl -i http://{}", bound.address),
+        (false, true) => {
+            format!("curl -i --cacert {} https://{name}:{}", authority.display(), bound.address.port())
+        }
+        (false, false) => format!("curl -i https://{name}:{}", bound.address.port()),
+    };
+    say::out("\nTry:");
+    if model.node.demo.is_none() {
+        say::out(&format!("  {curl}/\n"));
+        return;
+    }
+    for (path, what) in [
+        ("/hello", "a plain proxy route to the demo backend"),
+        ("/cached", "cached for a minute: ask twice and compare the time"),
+        ("/limited", "throttled: ask six times in a second"),
+    ] {
+        say::out(&format!("  {curl}{path}    # {what}"));
+    }
+    if let Some(address) = model.node.admin.listen {
+        say::out(&format!("  curl http://{address}/metrics    # what it counted"));
+    }
+    say::out("");
+}
