@@ -62,6 +62,14 @@ impl Key {
     }
 }
 
+#[cfg(test)]
+impl Key {
+    /// The same key, as if it had the hash of the other.
+    pub(super) fn colliding_with(self, other: &Self) -> Self {
+        Self { hash: other.hash, ..self }
+    }
+}
+
 /// How the keys of one route are made.
 #[derive(Debug)]
 pub(super) struct Recipe {

@@ -192,15 +192,12 @@ impl Cache {
         (!ttl.is_zero()).then_some(ttl.as_nanos() as u64)
     }
 
-    /// Whether all that the response varies by is in the key.
+    /// Whether all that the response varies by is in the key; `*` is no header's name and never is.
     fn varies_by_key(&self, headers: &Headers) -> bool {
-        headers
-            .iter()
-            .filter(|field| field.name == Name::Vary)
+        let fields = headers.iter().filter(|field| field.name == Name::Vary);
+        fields
             .flat_map(|field| directives::list(field.value))
-            .all(|name| {
-                std::str::from_utf8(name).is_ok_and(|name| name != "*" && self.recipe.has_header(name))
-            })
+            .all(|name| std::str::from_utf8(name).is_ok_and(|name| self.recipe.has_header(name)))
     }
 
     /// The answer from an entry.
@@ -308,7 +305,6 @@ fn asks_for_less(field: &Field<'_>) -> bool {
 /// Whether the client has what is stored (RFC 9110 §13.1.2, §13.1.3). Dates are compared as text: the one who has it got
 /// it from here or from the same backend.
 fn is_not_modified(request: &Headers, stored: &Headers) -> bool {
-    let weak = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_owned();
     if request.get(Name::IfNoneMatch).is_some() {
         let Some(own) = stored.find("etag").map(weak) else { return false };
         let fields = request.iter().filter(|field| field.name == Name::IfNoneMatch);
@@ -318,6 +314,11 @@ fn is_not_modified(request: &Headers, stored: &Headers) -> bool {
     }
     let since = request.get(Name::IfModifiedSince);
     since.is_some() && since == stored.find("last-modified")
+}
+
+/// An entity tag for weak comparison (RFC 9110 §8.8.3.2).
+fn weak(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
 /// The fields that a 304 has in common with the 200 it stands for (RFC 9110 §15.4.5).

@@ -28,7 +28,7 @@ impl Stored {
     /// Bytes it takes: body, fields and their places. The owner adds what an entry takes beside them.
     pub(super) fn bytes(&self) -> u64 {
         let fields = self.headers.bytes() as u64 + self.headers.len() as u64 * FIELD_BYTES;
-        fields + self.body.len() as u64
+        fields + allocated_bytes(self.body.len() as u64)
     }
 
     /// Whether it may still be answered with.
@@ -51,6 +51,11 @@ impl Stored {
     pub(super) fn headers(&self) -> &Headers {
         &self.headers
     }
+}
+
+/// What an allocator takes for so many bytes: it has four sizes to a doubling.
+fn allocated_bytes(bytes: u64) -> u64 {
+    bytes.next_multiple_of((bytes.next_power_of_two() / 8).max(16))
 }
 
 /// A response that is being kept while it passes: feed it the body, then give what it becomes to the key's owner.
@@ -112,8 +117,10 @@ impl Keep {
         if self.outgrew || is_other_length {
             return Err(self.ticket);
         }
-        // A boxed slice is as long as the body: an entry holds no more memory than it is accounted for.
-        self.stored.body = Bytes::from(self.body.into_boxed_slice());
+        // An entry holds no more memory than it is accounted for: what grew piece by piece is copied, since allocators
+        // do not always shrink in place.
+        let is_tight = self.body.capacity() == self.body.len();
+        self.stored.body = if is_tight { Bytes::from(self.body) } else { Bytes::copy_from_slice(&self.body) };
         Ok((self.ticket, self.stored))
     }
 
