@@ -12,7 +12,7 @@ pub use mappings::{Mapping, Mappings};
 pub use router::{Key, Match, Miss, Precedence, Route, Router};
 pub use template::variables;
 
-/// Why a table cannot be built. `index` is the number that the caller gave the route, or the place of the mapping.
+/// Why a table cannot be built: one mistake of one route or mapping.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The same method on the same resource twice; a variable's name makes no difference.

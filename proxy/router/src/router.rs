@@ -111,15 +111,6 @@ struct Wanted<'a> {
     greedy: bool,
 }
 
-impl Match {
-    /// Makes the ranges those of a longer path: the one that was looked up, `bytes` in.
-    pub fn shift(&mut self, bytes: u32) {
-        for (from, to) in &mut self.params {
-            (*from, *to) = (from.saturating_add(bytes), to.saturating_add(bytes));
-        }
-    }
-}
-
 impl Router {
     /// Builds a table, or says all that is wrong with its routes.
     pub fn build<'a>(

@@ -34,8 +34,8 @@ pub struct Spendings {
     leases: Box<[Lease]>,
     /// Places with tokens in them; never more than there are places.
     open: Vec<u16>,
-    /// When [`Spendings::tick`] next has something to do, in units.
-    tick_at: u64,
+    /// When leases are next looked through, in units.
+    sweep_at: u64,
 }
 
 /// A refusal: which of the buckets asked said no, and for how long.
@@ -79,7 +79,7 @@ const LEASE_NS: u64 = 40_000_000;
 const LEASE_UNITS: u64 = LEASE_NS * UNITS_PER_NS;
 /// A lease not used up by then goes back, and the next one is of one token again.
 const SPEND_UNITS: u64 = LEASE_UNITS / 2;
-const TICK_UNITS: u64 = LEASE_UNITS / 8;
+const SWEEP_UNITS: u64 = LEASE_UNITS / 8;
 /// Tokens of one lease.
 const BATCH_MAX: u64 = 64;
 /// All leases on a bucket are together at most this part of its burst: other cores' leases are what one core may find
@@ -99,7 +99,7 @@ impl Spendings {
             cores,
             leases: vec![Lease::default(); leases].into(),
             open: Vec::with_capacity(leases),
-            tick_at: 0,
+            sweep_at: 0,
         }
     }
 
@@ -111,6 +111,7 @@ impl Spendings {
     /// Takes one token of each bucket or none at all. The first without one, in order, answers (row 71).
     pub fn take_all(&mut self, wants: &[(BucketId, &Limit)], now_ns: u64) -> Result<(), Refused> {
         let now = units(now_ns);
+        self.sweep(now);
         let refused = |index: usize, wait: u64| Refused { index, wait_ns: wait_ns(wait) };
         // One that is refused must not trouble the others' words: they are only read until all are known to have one.
         if wants.len() > 1 {
@@ -134,13 +135,17 @@ impl Spendings {
         Ok(())
     }
 
-    /// Puts back what this core has drawn and does not use. To be called once a turn; does nothing on most.
+    /// Puts back what this core has drawn and does not use. Taking does it as well; a core that takes nothing and calls
+    /// this once a turn returns its leases too, else they lapse.
     pub fn tick(&mut self, now_ns: u64) {
-        let now = units(now_ns);
-        if now < self.tick_at {
+        self.sweep(units(now_ns));
+    }
+
+    fn sweep(&mut self, now: u64) {
+        if now < self.sweep_at {
             return;
         }
-        self.tick_at = now.saturating_add(TICK_UNITS);
+        self.sweep_at = now.saturating_add(SWEEP_UNITS);
         let mut at = 0;
         while let Some(&place) = self.open.get(at) {
             let lease = &mut self.leases[usize::from(place)];
