@@ -51,6 +51,8 @@ pub struct Builder {
     workers: Option<usize>,
     tls: bool,
     bare: bool,
+    /// Given in place of a file.
+    flags: Vec<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     descriptors_max: Option<u32>,
@@ -66,6 +68,12 @@ impl Gateway {
     /// The same, with more to say.
     pub fn with(config: &str) -> Builder {
         Builder { config: config.to_owned(), ..Builder::default() }
+    }
+
+    /// `floodgate run URL …`: a gateway from flags alone, one's own backend first.
+    #[track_caller]
+    pub fn from_flags(flags: &[&str]) -> Self {
+        Builder { flags: flags.iter().map(|&flag| flag.to_owned()).collect(), ..Builder::default() }.start()
     }
 
     /// The address of the first listener.
@@ -118,7 +126,13 @@ impl Gateway {
     /// Asks the admin listener.
     #[track_caller]
     pub fn ask_admin(&self, request: &str) -> Response {
-        Connection::open(self.admin).ask(request).response()
+        // The admin listener answers only who names this machine.
+        let request = if request.contains("host:") {
+            request.to_owned()
+        } else {
+            format!("{request}\nhost: localhost")
+        };
+        Connection::open(self.admin).ask(&request).response()
     }
 
     /// A scrape.
@@ -138,9 +152,8 @@ impl Gateway {
     /// `floodgate reload`.
     #[track_caller]
     pub fn reload(&self) -> Output {
-        let socket = self.folder.path().join("admin.sock");
         let mut command = Command::new(gateway_binary());
-        command.arg("reload").arg("--socket").arg(socket);
+        command.arg("reload").arg("--socket").arg(self.socket());
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
@@ -189,6 +202,11 @@ impl Gateway {
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// The Unix socket of its admin listener.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("admin.sock")
     }
 
     /// A file of its state folder.
@@ -294,7 +312,17 @@ impl Builder {
                 command
             }
         };
-        command.arg("run").arg(file).args(&self.arguments);
+        command.arg("run");
+        if self.flags.is_empty() {
+            command.arg(file);
+        } else {
+            let state = file.with_file_name("state");
+            command
+                .args(&self.flags)
+                .args(["--admin", "127.0.0.1:0", "--driver", &driver(), "--state"])
+                .arg(state);
+        }
+        command.args(&self.arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -78,6 +78,8 @@ struct Log {
     /// Bytes of each connection, as they came.
     raw: Vec<Vec<u8>>,
     sockets: Vec<TcpStream>,
+    /// Connections that are over.
+    ended: usize,
 }
 
 impl Origin {
@@ -131,6 +133,12 @@ impl Origin {
     /// Connections so far.
     pub fn connections(&self) -> usize {
         locked(&self.state.log).raw.len()
+    }
+
+    /// Waits until so many connections are over.
+    #[track_caller]
+    pub fn ended(&self, count: usize) {
+        self.wait(&format!("{count} ended connections"), |log| (log.ended >= count).then_some(()));
     }
 
     /// All bytes of a connection so far.
@@ -238,7 +246,11 @@ fn accept(listener: &TcpListener, state: &Arc<State>, script: &Arc<Script>) {
             log.raw.len() - 1
         };
         let (state, script) = (Arc::clone(state), Arc::clone(script));
-        thread::spawn(move || Peer { stream, number, buffer: Vec::new(), state }.serve(&*script));
+        thread::spawn(move || {
+            Peer { stream, number, buffer: Vec::new(), state: Arc::clone(&state) }.serve(&*script);
+            locked(&state.log).ended += 1;
+            state.changed.notify_all();
+        });
     }
 }
 

@@ -1,5 +1,7 @@
 //! The harness proves itself, without the gateway: its clients against its backends, its judge against known bytes.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 use std::time::Duration;
 
 use harness::{

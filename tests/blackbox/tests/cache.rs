@@ -1,0 +1,183 @@
+//! The response cache where it counts: one call for many clients, expiry, flush, its bound, its metrics.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use harness::{Act, Gate, Gateway, Origin, curl, eventually};
+
+fn cached(url: &str, cache: &str) -> String {
+    format!("[[route]]\nmatch = \"GET /{{rest+}}\"\nurl = \"{url}\"\ncache = {cache}\n")
+}
+
+#[test]
+fn hits_and_misses_are_counted() {
+    let origin = Origin::fixed("kept");
+    let gateway = Gateway::with(&cached(&origin.url(), "\"60s\"")).workers(2).start();
+    for number in 0..12 {
+        // Each connection may meet another core: they all answer from one cache.
+        assert_eq!(gateway.ask(&format!("GET /{}", number % 3)).text(), "kept");
+    }
+    assert_eq!(origin.requests().len(), 3);
+    let metrics = gateway.metrics();
+    assert_eq!(metrics.sum("floodgate_cache_misses_total", &[]), 3.0);
+    assert_eq!(metrics.sum("floodgate_cache_hits_total", &[]), 9.0);
+    assert_eq!(metrics.sum("floodgate_cache_entries", &[]), 3.0);
+}
+
+/// Fifty clients at once, one call: the leader fetches, the others get its answer.
+#[test]
+fn many_clients_cost_one_call() {
+    let gate = Gate::default();
+    let waits = gate.clone();
+    let origin =
+        Origin::start(move |_| vec![Act::Wait(waits.clone()), Act::answer(200, &[("x-a", "1")], "shared")]);
+    let gateway = Arc::new(Gateway::with(&cached(&origin.url(), "\"60s\"")).workers(2).start());
+    let mut clients: Vec<_> = (0..50).map(|_| gateway.connect()).collect();
+    for client in &mut clients {
+        client.ask("GET /one");
+    }
+    origin.received(1);
+    // All fifty have been read by the gateway before the backend answers.
+    eventually("all requests are in", || {
+        let metrics = gateway.metrics();
+        (metrics.sum("floodgate_cache_misses_total", &[]) >= 1.0).then_some(())
+    });
+    gate.open();
+    for client in &mut clients {
+        let response = client.response();
+        assert_eq!((response.text(), response.field("x-a")), ("shared".to_owned(), Some("1")));
+    }
+    assert_eq!(origin.requests().len(), 1);
+}
+
+/// The leader goes away: somebody else fetches, nobody waits for ever.
+#[test]
+fn a_leader_that_leaves_is_replaced() {
+    let origin = Origin::start(|request| {
+        if request.all("x-leader").is_empty() {
+            vec![Act::answer(200, &[], "later")]
+        } else {
+            vec![Act::Stall]
+        }
+    });
+    let gateway = Gateway::start(&cached(&origin.url(), "\"60s\""));
+    let mut leader = gateway.connect();
+    leader.ask("GET /one\nx-leader: 1");
+    origin.received(1);
+    let mut followers: Vec<_> = (0..5).map(|_| gateway.connect()).collect();
+    for follower in &mut followers {
+        follower.ask("GET /one");
+    }
+    drop(leader);
+    for follower in &mut followers {
+        assert_eq!(follower.response().text(), "later");
+    }
+}
+
+/// What cannot be kept is not shared: each client gets an answer of its own.
+#[test]
+fn followers_of_an_error_ask_themselves() {
+    let gate = Gate::default();
+    let waits = gate.clone();
+    let origin = Origin::start(move |_| vec![Act::Wait(waits.clone()), Act::answer(503, &[], "not now")]);
+    let gateway = Gateway::start(&cached(&origin.url(), "\"60s\""));
+    let mut clients: Vec<_> = (0..4).map(|_| gateway.connect()).collect();
+    for client in &mut clients {
+        client.ask("GET /one");
+    }
+    origin.received(1);
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.response().status, 503);
+    }
+    assert_eq!(gateway.metrics().sum("floodgate_cache_entries", &[]), 0.0);
+}
+
+#[test]
+fn entries_expire() {
+    let origin = Origin::fixed("kept");
+    let gateway = Gateway::start(&cached(&origin.url(), "\"1s\""));
+    assert_eq!(gateway.ask("GET /one").text(), "kept");
+    assert_eq!(gateway.ask("GET /one").text(), "kept");
+    assert_eq!(origin.requests().len(), 1);
+    eventually("the entry has expired", || {
+        gateway.ask("GET /one");
+        (origin.requests().len() == 2).then_some(())
+    });
+}
+
+#[test]
+fn a_flush_forgets_all() {
+    let origin = Origin::fixed("kept");
+    let gateway = Gateway::with(&cached(&origin.url(), "\"60s\"")).workers(2).start();
+    for path in ["/a", "/b", "/a", "/b"] {
+        gateway.ask(&format!("GET {path}"));
+    }
+    assert_eq!(origin.requests().len(), 2);
+    assert_eq!(gateway.ask_admin("POST /cache/flush").status, 200);
+    for path in ["/a", "/b"] {
+        gateway.ask(&format!("GET {path}"));
+    }
+    assert_eq!(origin.requests().len(), 4);
+}
+
+/// The bound over all cores is never passed, whatever comes.
+#[test]
+fn the_bound_holds() {
+    let body = "x".repeat(60_000);
+    let origin = Origin::fixed(&body);
+    let config = format!("[cache]\nsize = \"1MiB\"\n{}", cached(&origin.url(), "\"60s\""));
+    let gateway = Gateway::with(&config).workers(2).start();
+    let mut connection = gateway.connect();
+    for number in 0..200 {
+        assert_eq!(connection.ask(&format!("GET /{number}")).response().body.len(), body.len());
+        if number % 20 == 0 {
+            let metrics = gateway.metrics();
+            let used = metrics.sum("floodgate_cache_used_bytes", &[]);
+            assert!(used <= f64::from(1 << 20), "{used} bytes after {number} entries");
+        }
+    }
+    let metrics = gateway.metrics();
+    assert!(metrics.sum("floodgate_cache_evictions_total", &[]) > 100.0);
+    assert!(metrics.sum("floodgate_cache_entries", &[]) >= 4.0, "a cache that keeps nothing is no cache");
+}
+
+/// What is personal is not kept for others: an answer that sets a cookie, a request with credentials.
+#[test]
+fn what_is_personal_is_not_shared() {
+    let origin = Origin::start(|request| {
+        vec![match request.target() {
+            "/cookie" => Act::answer(200, &[("Set-Cookie", "id=1")], "yours"),
+            "/private" => Act::answer(200, &[("Cache-Control", "private")], "yours"),
+            "/no-store" => Act::answer(200, &[("Cache-Control", "no-store")], "yours"),
+            _ => Act::answer(200, &[("Vary", "*")], "yours"),
+        }]
+    });
+    let gateway = Gateway::start(&cached(&origin.url(), "\"60s\""));
+    for (number, path) in ["/cookie", "/private", "/no-store", "/vary"].into_iter().enumerate() {
+        gateway.ask(&format!("GET {path}"));
+        gateway.ask(&format!("GET {path}"));
+        assert_eq!(origin.answered(2 * (number + 1)).len(), 2 * (number + 1), "{path} was kept");
+    }
+}
+
+#[test]
+fn a_kept_answer_is_whole_for_every_client() {
+    let body = "0123456789".repeat(50_000);
+    let origin = Origin::fixed(&body);
+    let gateway = Arc::new(Gateway::with(&cached(&origin.url(), "\"60s\"")).workers(2).start());
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let gateway = Arc::clone(&gateway);
+            thread::spawn(move || {
+                let mut connection = gateway.connect();
+                (0..20).map(|_| connection.ask("GET /big").response().text()).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    for client in clients {
+        assert!(client.join().unwrap().iter().all(|text| *text == body));
+    }
+    assert_eq!(origin.requests().len(), 1);
+    assert_eq!(curl(&["--head", &gateway.url("/big")]).response().status, 404, "the route takes GET only");
+    assert!(gateway.connect().quiet_for(Duration::from_millis(10)));
+}

@@ -1,0 +1,97 @@
+//! Runs that measure; they want the machine for themselves and run one at a time.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use harness::{Gateway, Nginx, wrk};
+
+use crate::everything;
+
+/// Issue of the whole thing: ten thousand requests a second through a throttled route on one core, with room to spare.
+const REQUESTS_PER_S_MIN: f64 = 10_000.0;
+
+fn throttled(url: &str) -> String {
+    format!(
+        "[[route]]\nmatch = \"$default\"\nurl = \"{url}\"\nthrottle = {{ rate = \"1000000/s\", burst = 1000000 }}\n"
+    )
+}
+
+#[test]
+fn wrk_through_a_throttled_route_on_one_worker() {
+    if cfg!(debug_assertions) && !harness::gateway_binary().to_string_lossy().contains("release") {
+        return harness::skip(
+            "wrk_through_a_throttled_route_on_one_worker",
+            "the gateway was built without optimisation",
+        );
+    }
+    let nginx = Nginx::start();
+    let gateway = Gateway::start(&throttled(&nginx.url()));
+    let run = wrk(&gateway.url("/small"), 64, 4);
+    assert_eq!((run.errors, run.refused), (0, 0), "{run:?}");
+    assert!(run.requests_per_s >= REQUESTS_PER_S_MIN, "{run:?}");
+    assert!(gateway.rss_bytes() < 128 << 20, "{} MiB", gateway.rss_bytes() >> 20);
+}
+
+#[test]
+fn wrk_is_refused_fast() {
+    let gateway = Gateway::start(
+        "[[route]]\nmatch = \"$default\"\nmock = { status = 200 }\nthrottle = { rate = \"1/s\", burst = 1 }\n",
+    );
+    let run = wrk(&gateway.url("/"), 64, 2);
+    let passed = run.requests - run.refused;
+    assert!((1..=4).contains(&passed) && run.errors == 0, "{run:?}");
+}
+
+#[test]
+fn wrk_over_tls() {
+    let nginx = Nginx::start();
+    let gateway = Gateway::with(&everything(&nginx.url())).tls().start();
+    let run = wrk(&gateway.url("/small"), 32, 2);
+    assert!(run.requests > 1000 && run.errors == 0 && run.refused == 0, "{run:?}");
+}
+
+/// Open loop: requests are due at their times, whatever came of those before. What passes over all cores is
+/// rate x time + burst to one in a hundred.
+#[test]
+fn a_throttle_is_accurate_over_all_cores() {
+    const RATE: f64 = 1_000.0;
+    const BURST: f64 = 500.0;
+    const OFFERED_PER_S: f64 = 2_500.0;
+    const TIME: Duration = Duration::from_secs(4);
+    const CLIENTS: u32 = 16;
+    let gateway = Gateway::with(&format!(
+        "[[route]]\nmatch = \"$default\"\nmock = {{ status = 200 }}\nthrottle = {{ rate = \"{RATE}/s\", burst = {BURST} }}\n"
+    ))
+    .workers(2)
+    .start();
+    let address = gateway.address();
+    let began = Instant::now();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            thread::spawn(move || {
+                let mut connection = harness::Connection::open(address);
+                let between = Duration::from_secs_f64(f64::from(CLIENTS) / OFFERED_PER_S);
+                let mut due = began + between.mul_f64(f64::from(client) / f64::from(CLIENTS));
+                let mut passed = 0_u32;
+                while began.elapsed() < TIME {
+                    // The pace of an open loop, not a wait for anything.
+                    thread::sleep(due.saturating_duration_since(Instant::now()));
+                    due += between;
+                    passed += u32::from(connection.ask("GET /").response().status == 200);
+                }
+                passed
+            })
+        })
+        .collect();
+    let passed: u32 = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    let time = began.elapsed().as_secs_f64();
+    let expected = RATE * time + BURST;
+    let off = f64::from(passed) / expected - 1.0;
+    assert!(
+        off.abs() <= 0.01,
+        "{passed} passed, {expected:.0} expected in {time:.3} s: {:+.2} %",
+        off * 100.0
+    );
+}

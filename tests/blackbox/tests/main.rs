@@ -1,0 +1,32 @@
+//! The binary from outside, one linked test binary. `FLOODGATE_BIN` is the gateway, `FLOODGATE_DRIVER` how it asks the
+//! kernel. What measures lives in `load`, so that it can run alone.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
+mod admin;
+mod backends;
+mod cache;
+mod errors;
+mod framing;
+mod hostile;
+mod load;
+mod memory;
+mod proxying;
+mod reload;
+mod scenarios;
+mod start;
+mod stop;
+mod tls;
+mod upgrade;
+
+/// A route for everything, to this backend.
+fn everything(url: &str) -> String {
+    format!("[[route]]\nmatch = \"$default\"\nurl = \"{url}\"\n")
+}
+
+/// The same with an upstream of its own, so that its deadlines can be set.
+fn everything_with(url: &str, upstream: &str) -> String {
+    format!(
+        "[upstream.origin]\ntargets = [\"{url}\"]\n{upstream}\n[[route]]\nmatch = \"$default\"\nupstream = \"origin\"\n"
+    )
+}

@@ -1,0 +1,121 @@
+//! Memory stays bounded whatever clients and backends do: slow ones, huge ones, many of them.
+
+use std::{io::Write, net::TcpStream, time::Duration};
+
+use harness::{Act, Gateway, Origin};
+
+use crate::{everything, everything_with};
+
+const MIB: u64 = 1 << 20;
+
+/// A backend that sends without end to a client that does not read: we hold a few buffers and not the rest.
+#[test]
+fn a_client_that_does_not_read() {
+    let endless = vec![b'x'; 64 << 20];
+    let origin = Origin::start(move |_| {
+        vec![
+            Act::Send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 64 << 20).into_bytes()),
+            Act::Send(endless.clone()),
+        ]
+    });
+    let gateway = Gateway::start(&everything(&origin.url()));
+    let before = gateway.rss_bytes();
+    let mut clients: Vec<_> = (0..20).map(|_| gateway.connect()).collect();
+    for client in &mut clients {
+        client.ask("GET /");
+    }
+    origin.received(20);
+    // Every client's answer has begun, and none goes on.
+    for client in &mut clients {
+        assert!(client.bytes(1000).starts_with(b"HTTP/1.1 200"));
+    }
+    let grown = gateway.rss_bytes().saturating_sub(before);
+    assert!(grown < 32 * MIB, "{} MiB for 20 clients that do not read 64 MiB each", grown / MIB);
+}
+
+/// A backend that does not read what a client sends.
+#[test]
+fn a_backend_that_does_not_read() {
+    let gate = harness::Gate::default();
+    let waits = gate.clone();
+    let origin =
+        Origin::start(move |_| vec![Act::Wait(waits.clone()), Act::answer(200, &[], ""), Act::Close]);
+    let gateway = Gateway::start(&format!("[limits]\nbody = \"1GiB\"\n{}", everything(&origin.url())));
+    let before = gateway.rss_bytes();
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let mut client = TcpStream::connect(gateway.address()).unwrap();
+        client.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        client.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n").unwrap();
+        // Until nobody takes more.
+        let chunk = vec![b'x'; 1 << 20];
+        let mut sent = 0;
+        while let Ok(count) = client.write(&chunk) {
+            sent += count;
+            assert!(sent < 64 << 20, "somebody takes everything");
+        }
+        clients.push(client);
+    }
+    let grown = gateway.rss_bytes().saturating_sub(before);
+    assert!(grown < 32 * MIB, "{} MiB for 10 uploads that nobody reads", grown / MIB);
+    gate.open();
+}
+
+/// Heads that never end, headers of the largest size, bodies without end: refused or cut, and nothing kept.
+#[test]
+fn heads_that_never_end() {
+    let origin = Origin::fixed("ok");
+    let gateway = Gateway::start(&everything(&origin.url()));
+    let before = gateway.rss_bytes();
+    let mut clients = Vec::new();
+    for _ in 0..500 {
+        let mut client = gateway.connect();
+        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nx: {}", "a".repeat(8000)));
+        clients.push(client);
+    }
+    assert_eq!(gateway.ask("GET /").status, 200);
+    let grown = gateway.rss_bytes().saturating_sub(before);
+    assert!(grown < 500 * 64 * 1024, "{} KiB for 500 halves of a head", grown >> 10);
+    let mut endless = gateway.connect();
+    endless.send("GET / HTTP/1.1\r\nHost: a\r\n");
+    let line = format!("x: {}\r\n", "a".repeat(1000));
+    while endless.try_send(&line) {}
+    assert_eq!(gateway.ask("GET /").status, 200);
+}
+
+/// Connections that do nothing cost little, and go when they are over.
+#[test]
+fn idle_connections() {
+    let origin = Origin::fixed("ok");
+    let gateway = Gateway::start(&everything(&origin.url()));
+    let mut clients: Vec<_> = (0..1000).map(|_| gateway.connect()).collect();
+    let before = gateway.rss_bytes();
+    for client in &mut clients {
+        assert_eq!(client.ask("GET /").response().text(), "ok");
+    }
+    let grown = gateway.rss_bytes().saturating_sub(before);
+    assert!(grown < 1000 * 8 * 1024, "{} bytes for each idle connection", grown / 1000);
+    assert_eq!(gateway.metrics().sum("floodgate_connections_open", &[]), 1000.0);
+    drop(clients);
+    harness::eventually("all are closed", || {
+        (gateway.metrics().sum("floodgate_connections_open", &[]) == 0.0).then_some(())
+    });
+}
+
+/// No descriptors left: new clients wait or are turned away, the others go on, and it recovers.
+#[test]
+fn descriptors_run_out() {
+    let origin = Origin::fixed("ok");
+    let gateway = Gateway::with(&everything_with(&origin.url(), "")).descriptors_max(96).start();
+    let mut first = gateway.connect();
+    assert_eq!(first.ask("GET /").response().status, 200);
+    let crowd: Vec<_> = (0..200).filter_map(|_| TcpStream::connect(gateway.address()).ok()).collect();
+    assert!(crowd.len() > 90);
+    assert_eq!(first.ask("GET /").response().status, 200, "who is in stays in");
+    assert_eq!(gateway.ask_admin("GET /healthz").status, 200, "the operator has a descriptor kept for him");
+    drop(crowd);
+    harness::eventually("new clients are served again", || {
+        let mut client = gateway.connect();
+        client.ask("GET /").try_response("GET").ok().filter(|response| response.status == 200)
+    });
+}

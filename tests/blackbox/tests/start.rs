@@ -1,0 +1,142 @@
+//! The start: whole or not at all, and one clear line when not.
+
+use std::{net::TcpListener, process::Command};
+
+use harness::{Gateway, Refused, gateway_binary};
+
+/// Refused with this code, and one of the lines says this; nobody saw a panic.
+#[track_caller]
+fn check(refused: Result<Gateway, Refused>, code: i32, parts: &[&str]) {
+    let refused = match refused {
+        Err(refused) => refused,
+        Ok(gateway) => panic!("it started: {}", gateway.said()),
+    };
+    assert_eq!(refused.code, Some(code), "{refused:#?}");
+    for part in parts {
+        assert!(refused.stderr.contains(part), "no {part:?} in:\n{}", refused.stderr);
+    }
+    assert!(!refused.stderr.contains("panicked"), "{}", refused.stderr);
+    assert!(!refused.stdout.contains("floodgate: ready"), "{}", refused.stdout);
+}
+
+#[test]
+fn a_bad_configuration_is_refused_whole() {
+    let config = "[[route]]\nmatch = \"GET /{id\"\nurl = \"http://127.0.0.1:1\"\n[[route]]\nmach = \"GET /\"\nthrottle = { rate = \"10\" }\n";
+    let parts = ["floodgate.toml:", "GET /{id", "did you mean `match`?", "10/s"];
+    check(Gateway::with(config).try_start(), 2, &parts);
+}
+
+#[test]
+fn broken_toml() {
+    check(Gateway::with("[[route\n").try_start(), 2, &["floodgate.toml:"]);
+}
+
+#[test]
+fn an_occupied_port() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let config = format!("[[listener]]\nname = \"second\"\naddress = \"{address}\"\nplain = true\n");
+    check(Gateway::with(&config).try_start(), 1, &[&address, "second"]);
+}
+
+#[test]
+fn a_missing_certificate() {
+    let config = "[[certificate]]\nchain = \"/no/such/chain.pem\"\nkey = \"/no/such/key.pem\"\n";
+    check(Gateway::with(config).tls().try_start(), 2, &["/no/such/chain.pem"]);
+}
+
+#[test]
+fn an_unknown_security_policy() {
+    let gateway = Gateway::with("").tls().listener("security_policy = \"TLS_1_9\"");
+    check(gateway.try_start(), 2, &["TLS_1_9"]);
+}
+
+#[test]
+fn a_state_folder_that_cannot_be() {
+    let config = "[node]\nstate = \"/proc/no/state\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n";
+    check(Gateway::with(config).bare().try_start(), 1, &["/proc/no/state"]);
+}
+
+#[test]
+fn a_state_folder_has_one_owner() {
+    let first = Gateway::start("");
+    let state = first.state("");
+    let config = format!(
+        "[node]\nstate = {state:?}\n[admin]\nsocket = {:?}\nlisten = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\nplain = true\n",
+        first.folder().join("second.sock")
+    );
+    let named = state.to_str().unwrap().trim_end_matches('/');
+    check(Gateway::with(&config).bare().try_start(), 1, &[named]);
+    assert_eq!(first.ask_admin("GET /healthz").status, 200);
+}
+
+#[test]
+fn an_environment_variable_that_is_not_there() {
+    let config = "[[route]]\nmatch = \"GET /\"\nurl = \"http://${NO_SUCH_VARIABLE_HERE}:80\"\n";
+    check(Gateway::with(config).try_start(), 2, &["NO_SUCH_VARIABLE_HERE"]);
+}
+
+#[test]
+fn values_come_from_the_environment_and_from_files() {
+    let gateway = Gateway::with(
+        "[[route]]\nmatch = \"GET /\"\nmock = { status = 200, body = \"${TEST_WORD}, ${NOT_THERE:-else}, $${kept}\" }\n",
+    )
+    .environment("TEST_WORD", "from outside")
+    .start();
+    assert_eq!(gateway.ask("GET /").text(), "from outside, else, ${kept}");
+}
+
+#[test]
+fn check_says_all_and_starts_nothing() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let check = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let output = Command::new(gateway_binary()).arg("check").arg(&file).output().unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), said)
+    };
+    let (code, said) = check(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nmatch = \"GET /\"\nmock = { status = 200 }\n",
+    );
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = check(
+        "[[listener]]\nadress = \"127.0.0.1:0\"\n[[route]]\nmatch = \"GET /\"\nmock = { status = 99 }\n",
+    );
+    assert_eq!(code, Some(2), "{said}");
+    for part in ["gateway.toml:2:1", "did you mean `address`?", "gateway.toml:5:"] {
+        assert!(said.contains(part), "no {part:?} in:\n{said}");
+    }
+    let missing = Command::new(gateway_binary()).args(["check", "/no/such/file.toml"]).output().unwrap();
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("/no/such/file.toml"));
+}
+
+#[test]
+fn help_is_there_for_every_verb() {
+    for verb in ["run", "check", "reload", "flush", "metrics", "trust"] {
+        let output = Command::new(gateway_binary()).args([verb, "--help"]).output().unwrap();
+        assert!(output.status.success() && output.stdout.starts_with(b""), "{verb}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Usage: floodgate"), "{verb}");
+    }
+}
+
+/// Every example that an operator may copy is right.
+#[test]
+fn every_example_checks() {
+    let config = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    let mut files = vec![config.join("floodgate.toml")];
+    files.extend(std::fs::read_dir(config.join("examples")).unwrap().map(|entry| entry.unwrap().path()));
+    let state = tempfile::TempDir::new().unwrap();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "toml")) {
+        let output = Command::new(gateway_binary())
+            .arg("check")
+            .arg(file)
+            .arg("--state")
+            .arg(state.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+    }
+}
