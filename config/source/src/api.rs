@@ -61,7 +61,8 @@ static MAPPING: Section = Section {
         Key::new(
             "stage",
             Form::Text(r#""prod""#),
-            "The stage it leads to. Left out: the first segment after the base path names it, or `$default` where it is the only one.",
+            "The stage it leads to. Left out: the first segment after the base path names it, or \
+             `$default` where it is the only one.",
         ),
     ],
 };

@@ -54,7 +54,8 @@ fn resolve(reference: &str, directory: &Path, cx: &Context<'_>) -> Result<String
     };
     if !is_variable(name) {
         let message = format!("`${{{}}}` is no reference", &quote(reference).trim_matches('`'));
-        let help = "references are `${NAME}`, `${NAME:-default}` and `${file:path}`; write `$${` for a dollar sign and a brace";
+        let help = "references are `${NAME}`, `${NAME:-default}` and `${file:path}`; \
+                    write `$${` for a dollar sign and a brace";
         return Err(Mistake::new(message).help(help));
     }
     match (cx.environment.variable(name), default) {

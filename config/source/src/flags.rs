@@ -54,7 +54,7 @@ pub fn from_flags(flags: &Flags) -> Outcome {
 
 fn model(flags: &Flags, line: &Line, cx: &Context<'_>) -> Option<Model> {
     let read = Reading { line, cx };
-    let mut upstreams = Upstreams::none();
+    let mut upstreams = Upstreams::default();
     let key = RouteKey::Path { method: None, path: "/{proxy+}".into() };
     let url = read.flag("", Some(&flags.backend), names::url);
     let path =

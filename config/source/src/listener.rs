@@ -19,14 +19,21 @@ pub(crate) static LISTENER: Section = Section {
     name: "listener",
     doc: "Where clients connect: HTTPS, unless it is asked for plain.",
     keys: &[
-        Key::new("name", Form::Text(r#""public""#), "Its name in metrics and messages. Left out: its address."),
-        Key::new("address", Form::Address, "Address and port; `0.0.0.0` and `[::]` are all addresses.").required(),
+        Key::new(
+            "name",
+            Form::Text(r#""public""#),
+            "Its name in metrics and messages. Left out: its address.",
+        ),
+        Key::new("address", Form::Address, "Address and port; `0.0.0.0` and `[::]` are all addresses.")
+            .required(),
         Key::new("plain", Form::Boolean, "Without TLS.").or("false"),
-        Key::new("security_policy", Form::Text(r#""TLS_1_2""#), "AWS's name of what TLS may negotiate.").or(r#""TLS_1_2""#),
+        Key::new("security_policy", Form::Text(r#""TLS_1_2""#), "AWS's name of what TLS may negotiate.")
+            .or(r#""TLS_1_2""#),
         Key::new(
             "names",
             Form::Texts(r#"["localhost"]"#),
-            "Host names for the certificate that the local authority makes where no `[[certificate]]` is given.",
+            "Host names for the certificate that the local authority makes where no `[[certificate]]` \
+             is given.",
         )
         .or(r#"["localhost"]"#),
     ],

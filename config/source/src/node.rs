@@ -17,8 +17,12 @@ const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// Row 166.
 const LOG_FORMAT_BYTES_MAX: usize = 3_072;
-/// What a line says unless it is told otherwise.
-const LOG_FORMAT: &str = "$context.identity.sourceIp [$context.requestTime] $context.httpMethod $context.path $context.protocol $context.status $context.responseLength $context.requestId";
+/// What a line says unless it is told otherwise, as TOML: the common log format and the request's id.
+const LOG_FORMAT: &str = concat!(
+    "'$context.identity.sourceIp - $context.identity.user [$context.requestTime] ",
+    r#""$context.httpMethod $context.path $context.protocol" $context.status $context.responseLength "#,
+    "$context.requestId'"
+);
 
 pub(crate) static NODE: Section = Section {
     name: "node",
@@ -38,7 +42,8 @@ pub(crate) static NODE: Section = Section {
         Key::new(
             "state",
             Form::Path,
-            "Folder of the local authority's certificates and the last good configuration. Left out: /var/lib/floodgate, else $XDG_STATE_HOME/floodgate.",
+            "Folder of the local authority's certificates and the last good configuration. Left out: \
+             /var/lib/floodgate, else $XDG_STATE_HOME/floodgate.",
         ),
         Key::new(
             "connections_max",
@@ -71,10 +76,19 @@ pub(crate) static ACCESS_LOG: Section = Section {
     name: "access_log",
     doc: "One line a request.",
     keys: &[
-        Key::new("target", Form::Text(r#""stdout""#), "`stdout`, or the path of a file that is appended to and reopened on SIGHUP.").or(r#""stdout""#),
-        Key::new("format", Form::Text(r#""$context.requestId $context.status""#), "A line, with `$context` variables; at most 3 KiB.").or(
-            r#""$context.identity.sourceIp [$context.requestTime] $context.httpMethod $context.path $context.protocol $context.status $context.responseLength $context.requestId""#,
-        ),
+        Key::new(
+            "target",
+            Form::Text(r#""stdout""#),
+            "`stdout`, or the path of a file that is appended to and \
+             reopened on SIGHUP.",
+        )
+        .or(r#""stdout""#),
+        Key::new(
+            "format",
+            Form::Text(r#""$context.requestId $context.status""#),
+            "A line, with `$context` variables; at most 3 KiB.",
+        )
+        .or(LOG_FORMAT),
     ],
 };
 
@@ -178,7 +192,7 @@ fn access_log(table: &Table<'_>) -> AccessLog {
     let format = table.opt("format", |value| value.parse(log_format));
     AccessLog {
         target: target.unwrap_or(LogTarget::Stdout),
-        format: format.unwrap_or_else(|| LOG_FORMAT.into()),
+        format: format.unwrap_or_else(|| LOG_FORMAT.trim_matches('\'').into()),
         origin: Some(table.origin()),
     }
 }

@@ -69,7 +69,8 @@ pub(crate) static ROUTE_CACHE: Section = Section {
         Key::new(
             "key",
             Form::Texts(r#"["querystring.page", "header.accept"]"#),
-            "What tells entries apart: `querystring.x`, `header.x`, `path.x`. Left out: host, path and query of a `[[route]]`; nothing in an API in AWS's shape.",
+            "What tells entries apart: `querystring.x`, `header.x`, `path.x`. Left out: host, path and \
+             query of a `[[route]]`; nothing in an API in AWS's shape.",
         ),
         Key::new("methods", Form::Texts(r#"["GET"]"#), "Methods whose responses are kept.").or(r#"["GET"]"#),
         CLIENT_INVALIDATION,

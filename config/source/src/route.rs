@@ -38,17 +38,37 @@ pub(crate) static ROUTE: Section = Section {
         Key::new(
             "match",
             Form::Text(r#""GET /orders/{id}""#),
-            "Method and path; without a method, any. `{name}` is a segment, `{name+}` the rest; `$default`: what no other takes.",
+            "Method and path; without a method, any. `{name}` is a segment, `{name+}` the rest; \
+             `$default`: what no other takes.",
         )
         .required(),
-        Key::new("hosts", Form::Texts(r#"["api.example.com"]"#), "Host names it is for, `*.example.com` too. Left out: every host that no other names."),
+        Key::new(
+            "hosts",
+            Form::Texts(r#"["api.example.com"]"#),
+            "Host names it is for, `*.example.com` too. Left out: every \
+             host that no other names.",
+        ),
         UPSTREAM,
-        Key::new("url", Form::Text(r#""http://127.0.0.1:8080""#), "The backend that answers; a path in it stands before the request's."),
+        Key::new(
+            "url",
+            Form::Text(r#""http://127.0.0.1:8080""#),
+            "The backend that answers; a path in it stands before the \
+             request's.",
+        ),
         Key::new("mock", Form::Table(&integration::MOCK), "An answer without a backend."),
-        Key::new("path", Form::Text(r#""/v2/orders/{id}""#), "The path sent, with the variables of `match`. Left out: the request's."),
+        Key::new(
+            "path",
+            Form::Text(r#""/v2/orders/{id}""#),
+            "The path sent, with the variables of `match`. Left out: the \
+             request's.",
+        ),
         STRIP_PREFIX,
         THROTTLES,
-        Key::new("cache", Form::DurationOrTable(&policy::ROUTE_CACHE), "Keeps responses; `\"60s\"` or a table. Left out: no cache."),
+        Key::new(
+            "cache",
+            Form::DurationOrTable(&policy::ROUTE_CACHE),
+            "Keeps responses; `\"60s\"` or a table. Left out: no cache.",
+        ),
         LIMITS,
     ],
 };

@@ -1,6 +1,10 @@
 //! `[upstream.NAME]`: groups of backends, and the groups that a route makes by naming a URL.
 
-use std::{cell::RefCell, collections::BTreeSet, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use model::{Origin, Target, Upstream};
 
@@ -61,43 +65,41 @@ pub(crate) static UPSTREAM: Section = Section {
 };
 
 /// All groups.
+#[derive(Default)]
 pub(crate) struct Upstreams {
     groups: Vec<Upstream>,
+    /// Where each name stands in `groups`.
+    places: HashMap<String, usize>,
     /// Those that a route names.
-    used: RefCell<BTreeSet<String>>,
+    used: RefCell<HashSet<String>>,
     /// Whether some may be missing because they could not be read.
     is_broken: bool,
 }
 
 /// The groups that have a section.
 pub(crate) fn read(document: &Document<'_>) -> Upstreams {
-    let mut groups: Vec<Upstream> = Vec::new();
+    let mut upstreams = Upstreams { is_broken: document.is_broken(), ..Upstreams::default() };
     for named in document.values("upstream").flat_map(|value| value.named()) {
         if let Err(mistake) = names::label(&named.name) {
             document.cx.mistake(Some(&named.origin), &format!("upstream.{}", named.name), mistake);
         }
-        if let Some(other) = groups.iter().find(|other| other.name == named.name) {
+        if let Some(other) = upstreams.find(&named.name) {
             let first = other.origin.as_ref().map(place).unwrap_or_default();
             let mistake = Mistake::new(format!("two upstreams are {}", quote(&named.name)));
             let key = format!("upstream.{}", named.name);
             document.cx.mistake(Some(&named.origin), &key, mistake.help(format!("the first is at {first}")));
             continue;
         }
-        groups.push(upstream(named));
+        upstreams.push(upstream(named));
     }
-    Upstreams { groups, used: RefCell::default(), is_broken: document.is_broken() }
+    upstreams
 }
 
 impl Upstreams {
-    /// None but those that will be made.
-    pub(crate) fn none() -> Self {
-        Self { groups: Vec::new(), used: RefCell::default(), is_broken: false }
-    }
-
     /// The name of the group that a value names.
     pub(crate) fn named(&self, value: &Value<'_>) -> Option<String> {
         let name = value.text()?;
-        if self.groups.iter().any(|group| group.name == name) {
+        if self.find(&name).is_some() {
             self.used.borrow_mut().insert(name.clone());
             return Some(name);
         }
@@ -117,9 +119,9 @@ impl Upstreams {
     pub(crate) fn made(&mut self, url: &Url, origin: Option<Origin>) -> String {
         let name = url.base();
         self.used.borrow_mut().insert(name.clone());
-        if !self.groups.iter().any(|group| group.name == name) {
+        if self.find(&name).is_none() {
             let targets = vec![target(url.clone(), origin.clone())];
-            self.groups.push(Upstream { name: name.clone(), targets, origin, ..Upstream::default() });
+            self.push(Upstream { name: name.clone(), targets, origin, ..Upstream::default() });
         }
         name
     }
@@ -133,6 +135,15 @@ impl Upstreams {
             cx.warn(group.origin.as_ref(), &format!("upstream.{}", group.name), mistake);
         }
         self.groups
+    }
+
+    fn find(&self, name: &str) -> Option<&Upstream> {
+        self.places.get(name).and_then(|place| self.groups.get(*place))
+    }
+
+    fn push(&mut self, group: Upstream) {
+        self.places.insert(group.name.clone(), self.groups.len());
+        self.groups.push(group);
     }
 }
 

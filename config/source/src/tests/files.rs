@@ -123,6 +123,16 @@ fn files_are_bounded() {
     check(&environment, &["etc/f.toml:1:12: a configuration has at most 256 files"]);
 }
 
+/// Nothing takes time that grows with the square of the text: this would take minutes.
+#[test]
+fn a_long_file_is_read() {
+    const ROUTES: usize = 30_000;
+    let route = |number: usize| format!("[[route]]\nmatch = \"/{number}\"\nurl = \"http://b{number}\"\n");
+    let text: String = std::iter::once(LISTENER.to_owned()).chain((0..ROUTES).map(route)).collect();
+    let model = model(&text);
+    assert_eq!((model.apis[0].routes.len(), model.upstreams.len()), (ROUTES, ROUTES));
+}
+
 #[test]
 fn the_file_system_is_read() {
     let directory = tempfile::tempdir().unwrap();
