@@ -139,7 +139,8 @@ pub(crate) fn read(document: &Document<'_>, node: &Node, upstreams: &mut Upstrea
 
 /// What must hold between APIs: names and mappings are there once, and so are the routes of each.
 pub(crate) fn check(document: &Document<'_>, apis: &[Api]) {
-    let (mut names, mut mappings, mut keys) = (Seen::new(document), Seen::new(document), Seen::new(document));
+    let (mut names, mut keys) = (Seen::new(document, ""), Seen::new(document, ""));
+    let mut mappings = Seen::new(document, ": give each hosts or a base path of its own");
     for api in apis {
         names.add(&api.name, api.origin.as_ref(), || format!("two APIs are {}", quote(&api.name)));
         for mapping in &api.mappings {
@@ -168,19 +169,21 @@ pub(crate) fn check(document: &Document<'_>, apis: &[Api]) {
 /// Things that may be there once, and where they were.
 struct Seen<'a> {
     document: &'a Document<'a>,
+    /// What is said behind the first place.
+    advice: &'static str,
     places: HashMap<String, Option<Origin>>,
 }
 
 impl<'a> Seen<'a> {
-    fn new(document: &'a Document<'_>) -> Self {
-        Self { document, places: HashMap::new() }
+    fn new(document: &'a Document<'_>, advice: &'static str) -> Self {
+        Self { document, advice, places: HashMap::new() }
     }
 
     fn add(&mut self, thing: &str, origin: Option<&Origin>, message: impl FnOnce() -> String) {
         match self.places.get(thing) {
             Some(first) => {
                 let first = first.as_ref().map(place).unwrap_or_default();
-                let mistake = Mistake::new(message()).help(format!("the first is at {first}"));
+                let mistake = Mistake::new(message()).help(format!("the first is at {first}{}", self.advice));
                 self.document.cx.mistake(origin, "", mistake);
             }
             None => {

@@ -12,8 +12,8 @@ use crate::{
 
 /// The methods of AWS (row 22).
 pub(crate) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-/// What plain proxies meet beside them (WebDAV, caches, RFC 10008).
-const MORE_METHODS: [&str; 13] = [
+/// What plain proxies meet beside them (WebDAV, caches).
+const MORE_METHODS: [&str; 12] = [
     "PROPFIND",
     "PROPPATCH",
     "MKCOL",
@@ -26,7 +26,6 @@ const MORE_METHODS: [&str; 13] = [
     "MERGE",
     "PURGE",
     "QUERY",
-    "TRACE",
 ];
 const HOST_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;

@@ -407,7 +407,9 @@ fn routes() {
     );
     check_route(
         "match = \"/a\"\nurl = \"http://a\"\nhosts = [\"a\", \"b\"]\n[[route]]\nmatch = \"/a\"\nurl = \"http://a\"\nhosts = [\"b\"]",
-        &["10:9: routes of different `hosts` are reached by b at `/` | the first is at f.toml:6:9"],
+        &[
+            "10:9: routes of different `hosts` are reached by b at `/` | the first is at f.toml:6:9: give each hosts or a base path of its own",
+        ],
     );
 }
 
@@ -484,8 +486,14 @@ fn apis() {
         "base_path = \"a b\"\nhosts = [\"a\"]",
         "4:13: `a b` has a ` ` in it | letters, digits, `$ - _ . + ! * ' ( )` and single slashes between segments",
     );
-    check_api("hosts = [\"a\", \"a\"]", "4:9: two APIs are reached by a at `/` | the first is at f.toml:4:9");
-    check_api("", "1:1: two APIs are reached by every host at `/` | the first is at f.toml:11:1");
+    check_api(
+        "hosts = [\"a\", \"a\"]",
+        "4:9: two APIs are reached by a at `/` | the first is at f.toml:4:9: give each hosts or a base path of its own",
+    );
+    check_api(
+        "",
+        "1:1: two APIs are reached by every host at `/` | the first is at f.toml:11:1: give each hosts or a base path of its own",
+    );
     check_api(
         "hosts = [\"a\"]\n[[api.mapping]]\nhost = \"b\"",
         "4:9: `[[api.mapping]]` says where the API is reached | keep one of them",
