@@ -164,7 +164,10 @@ fn names_loopback(headers: &HeaderMap) -> bool {
 }
 
 fn index() -> String {
-    CALLS.iter().map(|(_, method, path, what)| format!("{method:<5} {path:<13} {what}\n")).collect()
+    CALLS
+        .iter()
+        .map(|(_, method, path, what)| format!("{:<5} {path:<13} {what}\n", method.as_str()))
+        .collect()
 }
 
 fn metrics(page: String) -> Response<Full<Bytes>> {
@@ -183,4 +186,59 @@ fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Comes in by TCP; `headers` are lines. Expects the call, or the status of the refusal.
+    #[track_caller]
+    fn check(way: Way, line: &str, headers: &[(&str, &str)], expected: Result<Call, u16>) {
+        let (method, path) = line.split_once(' ').unwrap();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(hyper::header::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        let admitted = admit(way, &method.parse().unwrap(), path, &map);
+        assert_eq!(admitted.map_err(|refusal| refusal.status().as_u16()), expected, "{line} {headers:?}");
+    }
+
+    #[test]
+    fn calls_are_found_by_path_and_method() {
+        for (call, method, path, _) in &CALLS {
+            check(Way::Unix, &format!("{method} {path}"), &[], Ok(*call));
+        }
+        check(Way::Unix, "HEAD /metrics", &[], Ok(Call::Metrics));
+        for line in ["GET /reload", "GET /cache/flush", "HEAD /reload", "DELETE /reload", "POST /metrics"] {
+            check(Way::Unix, line, &[], Err(405));
+        }
+        for line in ["GET /nothing", "POST /reload/", "GET //metrics", "GET /METRICS", "GET *"] {
+            check(Way::Unix, line, &[], Err(404));
+        }
+    }
+
+    #[test]
+    fn by_tcp_only_this_machine_is_asked_for() {
+        for host in ["localhost", "LocalHost:9000", "127.0.0.1", "127.9.9.9:80", "[::1]", "[::1]:9000"] {
+            check(Way::Tcp, "GET /metrics", &[("host", host)], Ok(Call::Metrics));
+        }
+        for host in
+            ["evil.example", "10.0.0.1", "localhost.evil.example", "[::2]:80", "", "127.0.0.1@evil", "a b"]
+        {
+            check(Way::Tcp, "GET /metrics", &[("host", host)], Err(421));
+        }
+        check(Way::Tcp, "GET /metrics", &[], Err(421));
+        check(Way::Tcp, "GET /metrics", &[("host", "localhost"), ("host", "localhost")], Err(421));
+        check(Way::Unix, "GET /metrics", &[("host", "anything")], Ok(Call::Metrics));
+    }
+
+    #[test]
+    fn a_page_in_a_browser_changes_nothing() {
+        let page = [("host", "127.0.0.1:9000"), ("origin", "http://127.0.0.1:9000")];
+        check(Way::Tcp, "POST /reload", &page, Err(403));
+        check(Way::Tcp, "POST /cache/flush", &[page[0], ("origin", "null")], Err(403));
+        check(Way::Tcp, "POST /reload", &page[..1], Ok(Call::Reload));
+        check(Way::Tcp, "GET /metrics", &page, Ok(Call::Metrics));
+    }
 }

@@ -196,7 +196,7 @@ struct Answer {
 }
 
 impl Keeper {
-    /// Works until the runtime ends.
+    /// Works until the runtime ends or nobody can order any more.
     pub(crate) async fn run(mut self) {
         let mut asking = JoinSet::new();
         let (_none, mut answers) = mpsc::channel::<Answer>(1);
@@ -212,8 +212,8 @@ impl Keeper {
                         self.take(&next, &mut asking, answer);
                         order = Some(next);
                     }
-                    // All resolvers are gone: nobody can order, what is watched goes on.
-                    None => return std::future::pending().await,
+                    // The one who started the thread has dropped it.
+                    None => return,
                 },
                 Some(answer) = answers.recv() => if let Some(order) = &order {
                     self.learn(answer, order);
@@ -392,3 +392,6 @@ fn options(options: &mut ResolverOpts) {
     // When to ask again after a failure is decided here, not by the library's memory of it.
     options.negative_max_ttl = Some(Duration::ZERO);
 }
+
+#[cfg(test)]
+mod tests;

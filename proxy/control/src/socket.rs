@@ -84,3 +84,78 @@ pub(crate) fn bind_loopback(what: &'static str, address: SocketAddr) -> Result<T
 pub(crate) fn may_enter(peer: u32, owner: u32) -> bool {
     peer == owner || peer == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_is_private_and_goes_with_its_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run/admin.sock");
+        let socket = bind_unix(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(dir.path().join("run")).unwrap().permissions().mode() & 0o777, 0o700);
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_socket_in_use_is_left_and_a_stale_one_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.sock");
+        let other = UnixListener::bind(&path).unwrap();
+        let error = bind_unix(&path).err().unwrap();
+        assert!(
+            error.to_string().ends_with("admin.sock is in use: is a floodgate running already?"),
+            "{error}"
+        );
+        drop(other);
+        assert!(path.exists(), "std leaves it");
+        bind_unix(&path).unwrap();
+    }
+
+    #[test]
+    fn a_socket_that_another_took_over_is_not_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.sock");
+        let socket = bind_unix(&path).unwrap();
+        fs::rename(&path, dir.path().join("old.sock")).unwrap();
+        let _other = UnixListener::bind(&path).unwrap();
+        drop(socket);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_no_socket_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notes.txt");
+        fs::write(&path, "mine").unwrap();
+        let error = bind_unix(&path).err().unwrap();
+        assert!(error.to_string().ends_with("exists and is no socket; it is left alone"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+
+    #[test]
+    fn tcp_is_for_this_machine_alone() {
+        #[track_caller]
+        fn check(address: &str, allowed: bool) {
+            let bound = bind_loopback("the admin listener", address.parse().unwrap());
+            assert_eq!(bound.is_ok(), allowed, "{bound:?}");
+        }
+        check("127.0.0.1:0", true);
+        check("127.1.2.3:0", true);
+        check("0.0.0.0:0", false);
+        check("[::]:0", false);
+        check("10.0.0.1:0", false);
+    }
+
+    #[test]
+    fn the_owner_and_root_may_enter() {
+        for (peer, owner, allowed) in
+            [(1000, 1000, true), (0, 1000, true), (1001, 1000, false), (1000, 0, false)]
+        {
+            assert_eq!(may_enter(peer, owner), allowed, "{peer} {owner}");
+        }
+    }
+}
