@@ -261,3 +261,23 @@ impl Ghosts {
         self.known.find_entry(hash, |ghost| ghost.0 == hash).map(|ghost| ghost.remove()).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ghosts_that_came_back_are_remembered_from_when_they_left_again() {
+        let mut ghosts = Ghosts::default();
+        ghosts.add(1, 2);
+        assert!(ghosts.take(1));
+        assert!(!ghosts.take(1));
+        ghosts.add(1, 2);
+        ghosts.add(2, 2);
+        assert!(ghosts.take(1));
+        ghosts.add(3, 2);
+        ghosts.add(4, 2);
+        assert!(!ghosts.take(2), "two are remembered");
+        assert!(ghosts.take(3) && ghosts.take(4));
+    }
+}

@@ -155,10 +155,15 @@ fn what_left_and_came_back_is_let_into_the_main_queue() {
 #[test]
 fn what_was_popular_once_leaves_in_the_end() {
     let mut fifo = Fifo::new(1_000);
-    for _ in 0..100 {
-        fifo.ask(1, 100);
+    fifo.ask(1, 100);
+    fifo.ask(1, 100);
+    for object in 100..110 {
+        fifo.ask(object, 100);
     }
-    for object in 100..200 {
+    for _ in 0..100 {
+        assert!(fifo.ask(1, 100), "it is in the main queue");
+    }
+    for object in 200..300 {
         fifo.ask(object, 100);
         fifo.ask(object, 100);
     }
