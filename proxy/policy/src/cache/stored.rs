@@ -100,7 +100,7 @@ impl Keep {
     /// declined.
     #[must_use]
     pub fn push(&mut self, bytes: &[u8]) -> bool {
-        let fits = (self.body.len() + bytes.len()) as u64 <= self.body_bytes_max;
+        let fits = !self.outgrew && (self.body.len() + bytes.len()) as u64 <= self.body_bytes_max;
         if fits {
             self.body.extend_from_slice(bytes);
         } else {
