@@ -175,7 +175,7 @@ fn a_client_that_leaves_frees_the_backend() {
     let mut connection = gateway.connect();
     connection.ask("GET /");
     origin.received(1);
-    drop(connection);
+    connection.reset();
     origin.ended(1);
     assert_eq!(gateway.ask("GET /well").text(), "well");
 }

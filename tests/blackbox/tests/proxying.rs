@@ -62,8 +62,16 @@ fn python_behind_us() {
 #[test]
 fn run_url_is_a_whole_gateway() {
     let origin = Origin::fixed("mine");
-    let gateway =
-        Gateway::from_flags(&[&origin.url(), "--plain", "--listen", "127.0.0.1:0", "--rate", "2/h"]);
+    let gateway = Gateway::from_flags(&[
+        &origin.url(),
+        "--plain",
+        "--listen",
+        "127.0.0.1:0",
+        "--rate",
+        "2/h",
+        "--burst",
+        "2",
+    ]);
     let mut connection = gateway.connect();
     let statuses = [0, 1, 2].map(|_| connection.ask("GET /a/b?c").response().status);
     assert_eq!(statuses, [200, 200, 429]);

@@ -12,7 +12,7 @@ const MOCK: &str = "[[route]]\nmatch = \"$default\"\nmock = { status = 200, body
 fn curl_trusts_the_local_authority() {
     let gateway = Gateway::with(MOCK).tls().start();
     let port = gateway.address().port();
-    let ca = gateway.state("ca.pem");
+    let ca = gateway.state("authority/ca.pem");
     let url = format!("https://localhost:{port}/");
     let resolve = format!("localhost:{port}:127.0.0.1");
     let arguments = ["--resolve", &resolve, "--cacert", ca.to_str().unwrap(), &url];
@@ -51,32 +51,29 @@ fn plain_bytes_at_a_tls_port() {
 }
 
 /// A certificate and its key, made by openssl for these names.
-fn certificate(folder: &Path, name: &str, hosts: &[&str]) -> (String, String) {
+pub(crate) fn certificate(folder: &Path, name: &str, hosts: &[&str]) -> (String, String) {
     let at = |ending: &str| folder.join(format!("{name}.{ending}")).to_str().unwrap().to_owned();
+    let (config, chain, key) = (at("cnf"), at("pem"), at("key"));
     let names: Vec<String> = hosts.iter().map(|host| format!("DNS:{host}")).collect();
-    let (chain, key) = (at("pem"), at("key"));
-    let made = openssl(
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "30",
-            "-subj",
-            &format!("/CN={}", hosts[0]),
-            "-addext",
-            &format!("subjectAltName={}", names.join(",")),
-            "-keyout",
-            &key,
-            "-out",
-            &chain,
-        ],
-        b"",
+    let text = format!(
+        "[req]\nprompt = no\ndistinguished_name = dn\nx509_extensions = ext\n[dn]\nCN = {}\n[ext]\n\
+         subjectAltName = {}\nbasicConstraints = critical, CA:FALSE\n",
+        hosts[0],
+        names.join(",")
     );
+    fs::write(&config, text).unwrap();
+    let new = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "30",
+    ];
+    let made = openssl(&[&new[..], &["-config", &config, "-keyout", &key, "-out", &chain]].concat(), b"");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     (chain, key)
 }

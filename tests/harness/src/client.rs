@@ -68,6 +68,11 @@ impl Connection {
         self
     }
 
+    /// Ends the connection with a reset, as a client does that is gone for good.
+    pub fn reset(self) {
+        let _ = rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
+    }
+
     /// The next response to a request that was not HEAD, interim ones left out.
     #[track_caller]
     pub fn response(&mut self) -> Response {
@@ -143,6 +148,16 @@ impl Connection {
             }
         }
         std::mem::take(&mut self.buffer)
+    }
+
+    /// All that comes until the connection ends; `None` if it does not end within that time.
+    pub fn rest_within(&mut self, time: Duration) -> Option<Vec<u8>> {
+        while !self.ended {
+            if let Err(Broken::Silent(_)) = self.receive(time) {
+                return None;
+            }
+        }
+        Some(std::mem::take(&mut self.buffer))
     }
 
     /// Whether the other side says nothing and keeps the connection, for as long as that.
