@@ -13,6 +13,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// A way to the reactor of this core. Cheap to clone; stays on its thread.
@@ -86,15 +87,16 @@ impl Handle {
         async move { poll_fn(|cx| alarm.poll_expired(cx)).await }
     }
 
-    /// Gives the other ready tasks and the sockets a chance.
+    /// Goes on in the next turn, after the sockets and the other ready tasks had their chance.
     pub fn yield_now(&self) -> impl Future<Output = ()> + use<> {
+        let reactor = self.reactor.clone();
         let mut yielded = false;
         poll_fn(move |cx| {
             if std::mem::replace(&mut yielded, true) {
-                return std::task::Poll::Ready(());
+                return Poll::Ready(());
             }
-            cx.waker().wake_by_ref();
-            std::task::Poll::Pending
+            reactor.yielded.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
         })
     }
 

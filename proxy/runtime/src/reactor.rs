@@ -44,6 +44,8 @@ pub(crate) struct Reactor {
     pub(crate) futures: Rc<FuturePool>,
     pub(crate) counters: Rc<Counters>,
     pub(crate) kind: DriverKind,
+    /// Who goes on in the next turn.
+    pub(crate) yielded: RefCell<Vec<Waker>>,
     /// Wakers collected while something was borrowed, and their memory.
     wakes: Cell<Vec<Waker>>,
 }
@@ -94,6 +96,7 @@ impl Runtime {
             buffers,
             futures: Rc::new(FuturePool::new(options.pooled_future_bytes_max, counters.clone())),
             counters,
+            yielded: RefCell::default(),
             wakes: Cell::default(),
         };
         // From here on dropping the runtime leaves the thread.
@@ -205,6 +208,7 @@ impl Reactor {
         let clock = self.io.borrow().driver.clock();
         self.clock.set(clock);
         let mut wakes = self.wakes.take();
+        wakes.append(&mut self.yielded.borrow_mut());
         self.wheel.borrow_mut().advance(clock.mono_ns, &mut wakes);
         wakes.extend(self.mailboxes.borrow_mut().iter_mut().filter_map(|(_, watched)| watched.take_waker()));
         self.wake_all(wakes);
@@ -240,7 +244,7 @@ impl Reactor {
     }
 
     fn wait(&self) -> Wait {
-        if !executor::is_idle() {
+        if !executor::is_idle() || !self.yielded.borrow().is_empty() {
             return Wait::No;
         }
         match self.wheel.borrow().next_ns() {

@@ -48,6 +48,10 @@ impl SendQueue {
 
     /// Takes out the buffer being gathered, so that a caller may append to it without holding the queue.
     pub(crate) fn take_gather(&mut self, buffers: &Buffers) -> Vec<u8> {
+        if self.front_sent > 0 && self.segments.is_empty() {
+            // Sent in part: it has to stay in front, whatever is written meanwhile.
+            self.close_gather();
+        }
         match self.gather.capacity() {
             0 if self.large => buffers.large(),
             0 => buffers.small(),
@@ -158,5 +162,97 @@ impl SendQueue {
             left -= n;
         }
         moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::rc::Rc;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Write(usize),
+        /// A write while another is gathering.
+        Nested(usize, usize),
+        Share(usize),
+        /// What the kernel took, as a part of what it was offered.
+        Send(f64),
+        Drain(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let length = || prop_oneof![0..10_usize, 0..6000_usize];
+        let step = prop_oneof![
+            length().prop_map(Step::Write),
+            (length(), length()).prop_map(|(outer, inner)| Step::Nested(outer, inner)),
+            length().prop_map(Step::Share),
+            (0.0..=1.0).prop_map(Step::Send),
+            length().prop_map(Step::Drain),
+        ];
+        vec(step, 1..60)
+    }
+
+    proptest! {
+        /// However it is written and however it is taken: the same bytes, in order.
+        #[test]
+        fn bytes_leave_as_they_came(steps in steps()) {
+            let buffers = Buffers::new(&crate::Options::default(), Rc::default());
+            let mut queue = SendQueue::default();
+            let (mut written, mut left): (Vec<u8>, Vec<u8>) = Default::default();
+            let mut next = 0_u8;
+            let mut fresh = |n: usize| (0..n).map(|_| { next = next.wrapping_add(1); next }).collect::<Vec<_>>();
+            for step in steps {
+                match step {
+                    Step::Write(n) => {
+                        let bytes = fresh(n);
+                        write(&mut queue, &bytes, &buffers);
+                        written.extend(bytes);
+                    }
+                    Step::Nested(outer, inner) => {
+                        let (outer, inner) = (fresh(outer), fresh(inner));
+                        let mut gather = queue.take_gather(&buffers);
+                        let before = gather.len();
+                        gather.extend_from_slice(&outer);
+                        write(&mut queue, &inner, &buffers);
+                        queue.put_gather(gather, before, &buffers);
+                        written.extend(outer);
+                        written.extend(inner);
+                    }
+                    Step::Share(n) => {
+                        let bytes = fresh(n);
+                        queue.push_shared(Bytes::from(bytes.clone()), &buffers);
+                        written.extend(bytes);
+                    }
+                    Step::Send(part) => {
+                        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                        let filled = queue.slices(&mut slices);
+                        let offered = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>();
+                        prop_assert!(queue.is_empty() || !offered.is_empty());
+                        let sent = (offered.len() as f64 * part) as usize;
+                        left.extend_from_slice(&offered[..sent]);
+                        queue.advance(sent, &buffers);
+                    }
+                    Step::Drain(max) => {
+                        queue.drain(max, &buffers, |bytes| left.extend_from_slice(bytes));
+                    }
+                }
+                prop_assert_eq!(left.len() + queue.len(), written.len());
+            }
+            let mut rest = SendQueue::default();
+            queue.move_to(&mut rest);
+            prop_assert!(queue.is_empty());
+            rest.drain(usize::MAX, &buffers, |bytes| left.extend_from_slice(bytes));
+            prop_assert_eq!(left, written);
+        }
+    }
+
+    fn write(queue: &mut SendQueue, bytes: &[u8], buffers: &Buffers) {
+        let mut gather = queue.take_gather(buffers);
+        let before = gather.len();
+        gather.extend_from_slice(bytes);
+        queue.put_gather(gather, before, buffers);
     }
 }

@@ -188,3 +188,6 @@ impl Wheel {
 fn bucket_of(tick: u64) -> usize {
     (tick % BUCKETS as u64) as usize
 }
+
+#[cfg(test)]
+mod tests;
