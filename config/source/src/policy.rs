@@ -89,10 +89,10 @@ pub(crate) static LIMITS: Section = Section {
     doc: "What a request may be at most. A route's take the place of the node's.",
     keys: &[
         Key::new("body", Form::Size(0, 1 << 40), "The request's body; then 413.").or(r#""10MiB""#),
-        Key::new("headers", Form::Size(256, 256 << 10), "All names and values of the head; then 431.")
+        Key::new("headers", Form::Size(256, 48 << 10), "All names and values of the head; then 431.")
             .or(r#""10KiB""#),
-        Key::new("header_count", Form::Count(1, 1_000), "Fields of the head; then 431.").or("100"),
-        Key::new("target", Form::Size(16, 64 << 10), "Path and query; then 414.").or(r#""10KiB""#),
+        Key::new("header_count", Form::Count(1, 128), "Fields of the head; then 431.").or("100"),
+        Key::new("target", Form::Size(16, 32 << 10), "Path and query; then 414.").or(r#""10KiB""#),
     ],
 };
 

@@ -67,7 +67,6 @@ fn rest(reason: &Reason) -> Row {
         Reason::BodyMalformed | Reason::ClientGone => Row(400, "BadRequestException", "Bad Request"),
         Reason::Misdirected => Row(421, "BadRequestException", "Misdirected Request"),
         Reason::Internal => Row(500, "InternalServerErrorException", "Internal server error"),
-        Reason::Overloaded => Row(503, "ServiceUnavailableException", "Service Unavailable"),
     }
 }
 
@@ -87,7 +86,6 @@ fn http(reason: &Reason) -> Row {
         Reason::BodyMalformed | Reason::ClientGone => Row(400, "", "Bad Request"),
         Reason::Misdirected => Row(421, "", "Misdirected Request"),
         Reason::Internal => Row(500, "", "Internal Server Error"),
-        Reason::Overloaded => Row(503, "", "Service Unavailable"),
     }
 }
 
@@ -106,6 +104,5 @@ fn proxy(reason: &Reason) -> Row {
         Reason::BodyMalformed | Reason::ClientGone => Row(400, "", "Bad Request"),
         Reason::Misdirected => Row(421, "", "Misdirected Request"),
         Reason::Internal => Row(500, "", "Internal Server Error"),
-        Reason::Overloaded => Row(503, "", "Service Unavailable"),
     }
 }

@@ -120,7 +120,7 @@ fn forward_plainly(request: &mut Request, cx: &Context<'_>) {
     if proto {
         headers.push("X-Forwarded-Proto", request.scheme.as_str().as_bytes());
     }
-    if let Some(host) = host {
+    if let Some(host) = host.filter(|host| !host.is_empty()) {
         headers.push("X-Forwarded-Host", host.as_bytes());
     }
     if port {

@@ -59,8 +59,6 @@ pub enum Reason {
     Misdirected,
     /// A fault of the gateway's own.
     Internal,
-    /// The node is at one of its limits, or draining.
-    Overloaded,
 }
 
 impl Reason {
@@ -83,7 +81,6 @@ impl Reason {
             Self::ClientGone => "client_gone",
             Self::Misdirected => "misdirected",
             Self::Internal => "internal",
-            Self::Overloaded => "overloaded",
         }
     }
 }

@@ -30,9 +30,10 @@ pub(crate) fn record(core: &Core, snapshot: &Snapshot, account: &Account<'_>) {
         response_bytes: account.response_bytes,
     });
     if let Some(template) = &snapshot.access_log {
-        core.log
-            .borrow_mut()
-            .line(|line| template.render(line, &|variable, out| account.write(variable, out)));
+        let mut log = core.log.borrow_mut();
+        log.line(|line| template.render(line, &|variable, out| account.write(variable, out)));
+        // Lines that wait longer go with the next sweep.
+        let _waiting = log.turn(account.ended.mono_ns);
     }
 }
 

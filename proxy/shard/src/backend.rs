@@ -13,7 +13,7 @@ use crate::{
     core::Core,
     pool::Claim,
     race::{First, race},
-    relay::{Fault, Relay},
+    relay::{Fault, Pace, Relay},
     transport::Transport,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Live {
     pub(crate) claim: Claim,
     pub(crate) framing: ResponseFraming,
     pub(crate) slot: u32,
+    /// When the whole call must be over, in `mono_ns`.
+    pub(crate) end_ns: u64,
 }
 
 /// One request's call: what it needs of the client's side.
@@ -51,6 +53,8 @@ impl Caller<'_> {
     /// Puts the request to a backend of the group.
     pub(crate) async fn call(&self, slot: u32, request: &mut Request) -> Result<(Live, Response), Reason> {
         let upstream = self.snapshot.upstream(slot).ok_or(Reason::Internal)?;
+        let now_ns = self.core.handle.now().mono_ns;
+        let end_ns = upstream.total_timeout_ns.map_or(u64::MAX, |total_ns| now_ns.saturating_add(total_ns));
         let mut avoid = SmallVec::<[_; ADDRESSES_MAX]>::new();
         loop {
             let claim = self
@@ -62,12 +66,18 @@ impl Caller<'_> {
             let reused = self.core.pool(slot, |pool| pool.reuse(&claim)).flatten();
             let was_reused = reused.is_some();
             let connected = match reused {
-                Some(transport) => Ok(transport),
-                None => self.connect(slot, upstream, &claim).await,
+                Some(transport) => {
+                    self.core.record(&Event::BackendReuse { upstream: slot });
+                    Ok(transport)
+                }
+                None => self.connect(slot, upstream, &claim, end_ns).await,
             };
             let failed = match connected {
                 Ok(transport) => {
-                    match self.attempt(slot, upstream, request, transport, claim, was_reused).await {
+                    match self
+                        .attempt(Attempt { slot, upstream, transport, claim, was_reused, end_ns }, request)
+                        .await
+                    {
                         Ok(answered) => return Ok(answered),
                         Err(failed) => failed,
                     }
@@ -85,13 +95,20 @@ impl Caller<'_> {
             if !failed.harmless || (!was_reused && tried_out) {
                 return Err(failed.reason);
             }
+            self.core.record(&Event::BackendRetry { upstream: slot });
         }
     }
 
-    async fn connect(&self, slot: u32, upstream: &Upstream, claim: &Claim) -> Result<Transport, Reason> {
+    async fn connect(
+        &self,
+        slot: u32,
+        upstream: &Upstream,
+        claim: &Claim,
+        end_ns: u64,
+    ) -> Result<Transport, Reason> {
         let handle = &self.core.handle;
         let begun_ns = handle.now().mono_ns;
-        self.alarm.set(begun_ns.saturating_add(upstream.connect_timeout_ns));
+        self.alarm.set(begun_ns.saturating_add(upstream.connect_timeout_ns).min(end_ns));
         let target = upstream.targets.get(claim.endpoint.target).ok_or(Reason::Internal)?;
         let connecting = async {
             let stream = handle.connect(claim.endpoint.address).await?;
@@ -113,15 +130,8 @@ impl Caller<'_> {
     }
 
     /// One request on one connection.
-    async fn attempt(
-        &self,
-        slot: u32,
-        upstream: &Upstream,
-        request: &mut Request,
-        transport: Transport,
-        claim: Claim,
-        reused: bool,
-    ) -> Result<(Live, Response), Failed> {
+    async fn attempt(&self, attempt: Attempt<'_>, request: &mut Request) -> Result<(Live, Response), Failed> {
+        let Attempt { slot, upstream, transport, claim, was_reused, end_ns } = attempt;
         let Some(target) = upstream.targets.get(claim.endpoint.target) else {
             return Err(Failed { reason: Reason::Internal, harmless: false });
         };
@@ -137,16 +147,19 @@ impl Caller<'_> {
             self.client.write(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
         }
         let mut response = self.core.response();
-        let now_ns = self.core.handle.now().mono_ns;
-        self.alarm.set(now_ns.saturating_add(upstream.first_byte_timeout_ns));
-        let got = self.alarm.guard(self.answered(upstream, request, &transport, &mut response)).await;
+        let idle_ns = self.snapshot.timeouts.body_idle_ns;
+        let body = Pace { handle: &self.core.handle, alarm: self.alarm, idle_ns, end_ns };
+        let first_byte = Pace { idle_ns: upstream.first_byte_timeout_ns, ..body };
+        first_byte.step();
+        let answered = self.answered(request, &transport, &mut response, &body, &first_byte);
+        let got = self.alarm.guard(answered).await;
         match got {
-            Ok(Ok(framing)) => Ok((Live { transport, claim, framing, slot }, response)),
+            Ok(Ok(framing)) => Ok((Live { transport, claim, framing, slot, end_ns }, response)),
             Ok(Err(NoHead { reason, nothing_came })) => {
                 self.core.recycle(response);
-                // Row of the retry rules: only what was sent whole, may be repeated, and met a closed connection.
+                // Only what is idempotent, was sent whole, and met a connection that the backend had let go.
                 let may_repeat =
-                    reused && nothing_came && self.upload.is_none() && request.method.is_idempotent();
+                    was_reused && nothing_came && self.upload.is_none() && request.method.is_idempotent();
                 Err(Failed { reason, harmless: may_repeat && reason_is_cut(&transport) })
             }
             Err(_) => {
@@ -161,16 +174,15 @@ impl Caller<'_> {
     /// Sends the rest of the body while waiting for the head of the reply, which may come before it is sent.
     async fn answered(
         &self,
-        upstream: &Upstream,
         request: &Request,
         transport: &Transport,
         response: &mut Response,
+        body: &Pace<'_>,
+        first_byte: &Pace<'_>,
     ) -> Result<ResponseFraming, NoHead> {
         let mut head = pin!(self.head(request, transport, response));
         let Some(upload) = self.upload else { return head.await };
-        let handle = &self.core.handle;
-        let idle_ns = self.snapshot.timeouts.body_idle_ns;
-        let mut sent = pin!(upload.run(self.client, transport, handle, self.alarm, idle_ns));
+        let mut sent = pin!(upload.run(self.client, transport, body));
         match race(head.as_mut(), sent.as_mut()).await {
             First::Left(head) => return head,
             // It stopped reading; it may have said why.
@@ -179,7 +191,7 @@ impl Caller<'_> {
                 return Err(NoHead { reason: self.core.client_fault(fault), nothing_came: false });
             }
         }
-        self.alarm.set(handle.now().mono_ns.saturating_add(upstream.first_byte_timeout_ns));
+        first_byte.step();
         head.await
     }
 
@@ -210,7 +222,8 @@ impl Caller<'_> {
                     buffer.clear();
                     match framing.kind {
                         ResponseKind::Final => break Ok(framing),
-                        ResponseKind::SwitchingProtocols if request.upgrade.is_some() => break Ok(framing),
+                        // Only to what was asked for.
+                        ResponseKind::SwitchingProtocols if is_asked(request, &framing) => break Ok(framing),
                         ResponseKind::SwitchingProtocols => break Err(Reason::BackendMalformed),
                         ResponseKind::Interim => {
                             interim += 1;
@@ -229,6 +242,23 @@ impl Caller<'_> {
         self.core.handle.recycle(buffer);
         result.map_err(|reason| NoHead { reason, nothing_came })
     }
+}
+
+fn is_asked(request: &Request, framing: &ResponseFraming) -> bool {
+    match (request.upgrade.as_deref(), framing.upgrade.as_deref()) {
+        (Some(asked), Some(given)) => asked.eq_ignore_ascii_case(given),
+        _ => false,
+    }
+}
+
+/// One try on one connection.
+struct Attempt<'a> {
+    slot: u32,
+    upstream: &'a Upstream,
+    transport: Transport,
+    claim: Claim,
+    was_reused: bool,
+    end_ns: u64,
 }
 
 struct NoHead {

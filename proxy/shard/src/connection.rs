@@ -40,14 +40,15 @@ pub(crate) struct Connection {
 pub(crate) async fn connection(core: Rc<Core>, stream: Stream, peer: SocketAddr, listener: usize, port: u16) {
     let _open = core.open(listener);
     let Some(connection) = establish(&core, stream, peer, listener, port).await else { return };
+    let mut first = true;
     loop {
-        if !wait(&core, &connection).await {
+        if !wait(&core, &connection, std::mem::take(&mut first)).await {
             return close(&core, &connection).await;
         }
         match core.handle.pooled(serve(&core, &connection)).await {
             After::Next => {}
             After::Close => return close(&core, &connection).await,
-            After::Cut => return,
+            After::Cut => return connection.transport.abort(),
         }
     }
 }
@@ -90,11 +91,13 @@ async fn establish(
     Some(Connection { transport, alarm, peer, port, tls })
 }
 
-/// Waits for the next request; false when there will be none.
-async fn wait(core: &Rc<Core>, connection: &Connection) -> bool {
+/// Waits for the next request; false when there will be none. Who connects and says nothing is not waited for as long
+/// as who has been served.
+async fn wait(core: &Rc<Core>, connection: &Connection, first: bool) -> bool {
     let Connection { transport, alarm, .. } = connection;
-    let snapshot_keep_alive_ns = core.snapshot().timeouts.keep_alive_ns;
-    alarm.set(core.handle.now().mono_ns.saturating_add(snapshot_keep_alive_ns));
+    let timeouts = core.snapshot().timeouts;
+    let wait_ns = if first { timeouts.head_ns } else { timeouts.keep_alive_ns };
+    alarm.set(core.handle.now().mono_ns.saturating_add(wait_ns));
     if !matches!(alarm.guard(transport.sent_below(UNSENT_BYTES_HIGH)).await, Ok(Ok(()))) {
         return false;
     }

@@ -1,8 +1,13 @@
 //! What one core owns: all that changes while it serves. Nothing here is shared with another core; what several cores
 //! must agree upon they ask by letters (`owner`) or lease from the machine's table (`policy::throttle`).
 
+#![expect(
+    clippy::redundant_allocation,
+    reason = "an Rc around the shared Arc: a request touches this core's count alone"
+)]
+
 use std::{
-    cell::{Cell, Ref, RefCell},
+    cell::{Cell, RefCell},
     rc::Rc,
     sync::Arc,
     task::{Context, Waker},
@@ -13,7 +18,7 @@ use policy::throttle::Spendings;
 use runtime::{Handle, Post};
 use slab::Slab;
 use snapshot::Snapshot;
-use telemetry::{Counters, Event, log::LogSender};
+use telemetry::{CoreSnapshot, Counters, Event, log::LogSender};
 use wire::h1;
 
 use crate::{
@@ -46,7 +51,7 @@ pub(crate) struct Core {
     counters: RefCell<Counters>,
     pools: RefCell<Vec<Pool>>,
     ids: RefCell<Ids>,
-    requests: RefCell<Vec<Box<Request>>>,
+    requests: RefCell<Vec<Request>>,
     responses: RefCell<Vec<Response>>,
     /// `Date` and the second it stands for.
     date: Cell<(u64, [u8; 29])>,
@@ -54,6 +59,8 @@ pub(crate) struct Core {
     /// Connections that wait for a request, to be woken when the node drains.
     idle: RefCell<Slab<Option<Waker>>>,
     open: Cell<usize>,
+    /// Panics of tasks that have been counted.
+    panics: Cell<u64>,
     /// Who waits for the last connection to end.
     empty: RefCell<Option<Waker>>,
 }
@@ -92,6 +99,7 @@ impl Core {
             draining: Cell::new(false),
             idle: RefCell::default(),
             open: Cell::new(0),
+            panics: Cell::new(0),
             empty: RefCell::default(),
         };
         core.furnish(&snapshot);
@@ -141,7 +149,7 @@ impl Core {
 
     /// Takes a connection back after its response: kept if both sides allow it, else closed.
     pub(crate) fn release(&self, live: Live, snapshot: &Snapshot, request_sent: bool) {
-        let Live { transport, claim, framing, slot } = live;
+        let Live { transport, claim, framing, slot, .. } = live;
         let Some(upstream) = snapshot.upstream(slot).filter(|_| framing.keep_alive && request_sent) else {
             return;
         };
@@ -153,6 +161,9 @@ impl Core {
     pub(crate) fn sweep(&self) {
         let snapshot = self.snapshot();
         let now_ns = self.handle.now().mono_ns;
+        // Leases of a core that takes nothing go back to the machine.
+        self.spendings.borrow_mut().tick(now_ns);
+        self.log.borrow_mut().flush();
         for (slot, pool) in self.pools.borrow_mut().iter_mut().enumerate() {
             if let Some(upstream) = snapshot.upstreams.get(slot).and_then(Option::as_ref) {
                 pool.sweep(upstream.keep_alive_ns, now_ns);
@@ -189,9 +200,13 @@ impl Core {
         self.counters.borrow_mut().record(event);
     }
 
-    /// What was counted.
-    pub(crate) fn counters(&self) -> Ref<'_, Counters> {
-        self.counters.borrow()
+    /// What was counted, with the panics that the reactor has caught meanwhile.
+    pub(crate) fn counters(&self) -> CoreSnapshot {
+        let panics = self.handle.stats().task_panics;
+        for _ in self.panics.replace(panics)..panics {
+            self.record(&Event::Panic);
+        }
+        self.counters.borrow().snapshot()
     }
 
     /// Lends what policies spend.
@@ -230,11 +245,11 @@ impl Core {
     }
 
     /// An empty request with memory from an earlier one.
-    pub(crate) fn request(&self) -> Box<Request> {
+    pub(crate) fn request(&self) -> Request {
         self.requests.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(crate) fn recycle_request(&self, mut request: Box<Request>) {
+    pub(crate) fn recycle_request(&self, mut request: Request) {
         let mut kept = self.requests.borrow_mut();
         if kept.len() < MESSAGES_KEPT_MAX {
             request.clear();

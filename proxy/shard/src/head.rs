@@ -1,10 +1,6 @@
 //! Reading a head that may come in pieces. The usual head is decoded where it was received; one in pieces is gathered
 //! first, and only as far as the head goes, so that what follows it stays in the queue.
 
-use memchr::memmem;
-
-const END: &[u8] = b"\r\n\r\n";
-
 /// Feeds a run of received bytes to `decode`, which answers how long the head was. Says how many of the received bytes
 /// belong to the head, and what came of it; `None` while more must come.
 pub(crate) fn gather<T, E>(
@@ -20,14 +16,11 @@ pub(crate) fn gather<T, E>(
             Err(error) => return (received.len(), Err(error)),
         }
     }
-    // Bytes that come one by one are not decoded from the start each time, but once the end may be there.
+    // The decoder is offered all of it each time: what is wrong is refused at once however it is cut, and looking at a
+    // head anew costs less than the read that brought more of it.
     let before = buffer.len();
-    let room = (head_bytes_max + END.len()).saturating_sub(before).min(received.len());
+    let room = (head_bytes_max + 1).saturating_sub(before).min(received.len());
     buffer.extend_from_slice(&received[..room]);
-    let from = before.saturating_sub(END.len() - 1);
-    if memmem::find(&buffer[from..], END).is_none() && room == received.len() && before > 0 {
-        return (room, Ok(None));
-    }
     match decode(buffer) {
         Ok(Some((bytes, decoded))) => (bytes.saturating_sub(before), Ok(Some(decoded))),
         Ok(None) => (room, Ok(None)),
@@ -39,12 +32,15 @@ pub(crate) fn gather<T, E>(
 mod tests {
     use super::*;
 
+    const END: &[u8] = b"\r\n\r\n";
+
     /// A head is everything up to the first empty line; `!` in it is an error.
     fn decode(input: &[u8]) -> Result<Option<(usize, Vec<u8>)>, &'static str> {
         if input.contains(&b'!') {
             return Err("bad");
         }
-        Ok(memmem::find(input, END).map(|at| (at + 4, input[..at].to_vec())))
+        let end = input.windows(END.len()).position(|window| window == END);
+        Ok(end.map(|at| (at + END.len(), input[..at].to_vec())))
     }
 
     /// Feeds `input` in runs of `step` bytes; what is not taken is offered again before the next run.

@@ -192,7 +192,6 @@ async fn sweep(core: Rc<Core>) {
     loop {
         core.handle.sleep(SWEEP).await;
         core.sweep();
-        core.log.borrow_mut().flush();
     }
 }
 
@@ -213,7 +212,7 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
             Message::Collect(done) => {
                 let report = Report {
                     index: core.index,
-                    counters: core.counters().snapshot(),
+                    counters: core.counters(),
                     runtime: core.handle.stats(),
                     driver,
                     cache: core.owner.borrow().stats(),

@@ -26,6 +26,23 @@ pub(crate) enum Fault {
     TooLarge(u64),
 }
 
+/// How long a body may take.
+pub(crate) struct Pace<'a> {
+    pub(crate) handle: &'a Handle,
+    pub(crate) alarm: &'a Alarm,
+    /// Between two steps.
+    pub(crate) idle_ns: u64,
+    /// When all of it must have passed, in `mono_ns`.
+    pub(crate) end_ns: u64,
+}
+
+impl Pace<'_> {
+    /// Something moved: the alarm is put off.
+    pub(crate) fn step(&self) {
+        self.alarm.set(self.handle.now().mono_ns.saturating_add(self.idle_ns).min(self.end_ns));
+    }
+}
+
 /// A body on its way.
 pub(crate) struct Relay {
     decoder: RefCell<BodyDecoder>,
@@ -74,15 +91,8 @@ impl Relay {
         self.bytes.get()
     }
 
-    /// Moves what is left. The alarm is put off by `idle_ns` with every step.
-    pub(crate) async fn run(
-        &self,
-        from: &Transport,
-        to: &Transport,
-        handle: &Handle,
-        alarm: &Alarm,
-        idle_ns: u64,
-    ) -> Result<(), Fault> {
+    /// Moves what is left. The alarm is put off with every step.
+    pub(crate) async fn run(&self, from: &Transport, to: &Transport, pace: &Pace<'_>) -> Result<(), Fault> {
         while !self.is_done() {
             match from.receive(|received| self.step(received, to)).await {
                 Ok(Received::Bytes(Ok(()))) => {}
@@ -91,7 +101,7 @@ impl Relay {
                 // A failed connection ends no body.
                 Err(_) => return Err(Fault::SenderGone),
             }
-            alarm.set(handle.now().mono_ns.saturating_add(idle_ns));
+            pace.step();
             to.sent_below(UNSENT_BYTES_HIGH).await.map_err(|_| Fault::ReceiverGone)?;
         }
         Ok(())

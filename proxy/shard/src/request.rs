@@ -24,7 +24,7 @@ use crate::{
     head,
     owner::Fill,
     race::{First, race},
-    relay::{Fault, Relay},
+    relay::{Fault, Pace, Relay},
     tunnel::tunnel,
 };
 
@@ -333,12 +333,12 @@ impl Way<'_> {
         let Connection { transport: client, alarm, .. } = connection;
         let upstream = snapshot.upstream(live.slot);
         let idle_ns = upstream.map_or(snapshot.timeouts.body_idle_ns, |upstream| upstream.idle_timeout_ns);
-        alarm.set(core.handle.now().mono_ns.saturating_add(idle_ns));
-        let handle = &core.handle;
+        let pace = Pace { handle: &core.handle, alarm, idle_ns, end_ns: live.end_ns };
+        pace.step();
         let passing = async {
-            let mut down = pin!(relay.run(&live.transport, client, handle, alarm, idle_ns));
+            let mut down = pin!(relay.run(&live.transport, client, &pace));
             let Some(upload) = upload.filter(|upload| !upload.is_done()) else { return down.await };
-            let mut up = pin!(upload.run(client, &live.transport, handle, alarm, idle_ns));
+            let mut up = pin!(upload.run(client, &live.transport, &pace));
             match race(down.as_mut(), up.as_mut()).await {
                 First::Left(passed) => passed,
                 // Whether the rest of the request arrived or not, the answer goes on.

@@ -132,6 +132,11 @@ impl Transport {
         self.stream.shutdown_write();
     }
 
+    /// Ends at once with a reset, so that the peer can't take what it got for the whole.
+    pub(crate) fn abort(self) {
+        self.stream.abort();
+    }
+
     /// Throws away what still comes, up to a number of bytes; true when the end was reached.
     pub(crate) async fn discard(&self, bytes_max: usize) -> bool {
         let mut bytes = 0;

@@ -1,6 +1,6 @@
 //! After `101 Switching Protocols`: bytes both ways, unread, until one side ends.
 
-use std::{future::Future, io, pin::pin};
+use std::{io, pin::pin};
 
 use runtime::{Alarm, Handle, Received};
 
@@ -15,7 +15,7 @@ const UNSENT_BYTES_HIGH: usize = 256 << 10;
 /// How long a tunnel may be silent both ways: AWS's idle time-out of WebSockets (row 157).
 const IDLE_NS: u64 = 600_000_000_000;
 
-/// Moves bytes until both sides have ended, one failed, or nothing moved for too long. Says how many moved each way.
+/// Moves bytes until both sides have ended, one failed, or nothing moved for too long.
 pub(crate) async fn tunnel(client: &Transport, backend: &Transport, handle: &Handle, alarm: &Alarm) {
     alarm.set(handle.now().mono_ns.saturating_add(IDLE_NS));
     let both = async {
@@ -32,26 +32,17 @@ pub(crate) async fn tunnel(client: &Transport, backend: &Transport, handle: &Han
 }
 
 /// One way, until its end, which is passed on.
-fn copy<'a>(
-    from: &'a Transport,
-    to: &'a Transport,
-    handle: &'a Handle,
-    alarm: &'a Alarm,
-) -> impl Future<Output = io::Result<()>> + 'a {
-    async move {
-        loop {
-            let received = from
-                .receive(|bytes| {
-                    to.write(|out| out.extend_from_slice(bytes));
-                    (bytes.len(), ())
-                })
-                .await?;
-            if let Received::End = received {
-                to.finish();
-                return to.sent_below(1).await;
-            }
-            alarm.set(handle.now().mono_ns.saturating_add(IDLE_NS));
-            to.sent_below(UNSENT_BYTES_HIGH).await?;
+async fn copy(from: &Transport, to: &Transport, handle: &Handle, alarm: &Alarm) -> io::Result<()> {
+    loop {
+        let received = from.receive(|bytes| {
+            to.write(|out| out.extend_from_slice(bytes));
+            (bytes.len(), ())
+        });
+        if let Received::End = received.await? {
+            to.finish();
+            return to.sent_below(1).await;
         }
+        alarm.set(handle.now().mono_ns.saturating_add(IDLE_NS));
+        to.sent_below(UNSENT_BYTES_HIGH).await?;
     }
 }

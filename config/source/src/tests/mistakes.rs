@@ -448,7 +448,7 @@ fn policies() {
         "6:18: a body may be longer than the node's whole cache of `64MiB` | write at most `64MiB`, or raise `size` of `[cache]`",
     );
     check("limits.body = 3", "6:15: expected a size with a unit, found an integer | write `\"3B\"`");
-    check("limits.target = \"1MiB\"", "6:17: `1MiB` is out of range | write something from `16B` to `64KiB`");
+    check("limits.target = \"1MiB\"", "6:17: `1MiB` is out of range | write something from `16B` to `32KiB`");
 }
 
 #[test]

@@ -59,8 +59,8 @@ fn server(
         match (inputs.leaf)(&listener.names) {
             Ok(leaf) => certificates.push(CertificateSettings {
                 name: "the local authority's certificate".into(),
-                chain_pem: leaf.chain_pem.into(),
-                key_pem: leaf.key_pem.into(),
+                chain_pem: leaf.chain_pem,
+                key_pem: leaf.key_pem,
                 hosts: Vec::new(),
                 policy: None,
             }),
