@@ -93,8 +93,6 @@ pub(crate) enum Shutdown {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ops {
     pub(crate) receive: bool,
-    /// Its cancellation is on the way.
-    pub(crate) receive_cancelled: bool,
     pub(crate) send: bool,
     pub(crate) connect: bool,
     pub(crate) poll: bool,

@@ -8,10 +8,13 @@
 //! leaked. Descriptors are closed only when no operation names them.
 //!
 //! # Two ways to receive
-//! A socket begins in *ring* mode. When it brings more than two full buffers at once, or nobody takes what it brings, the
-//! multishot is cancelled and it goes on in *bulk* mode: a poll tells that something is there, and a plain receive takes
-//! up to a large buffer of it. That halves the cost of bodies, and back-pressure is simply not to receive. A
-//! small receive brings it back. Plain receives begin only after the multishot's last completion, so bytes stay in order.
+//! A socket begins in *ring* mode. When it brings much at once, or nobody takes what it brings, the multishot is not
+//! armed again and it goes on in *bulk* mode: a poll tells that something is there, and a plain receive takes up to a
+//! large buffer of it. That halves the cost of bodies, and back-pressure is simply not to receive. A small receive
+//! brings it back. Plain receives begin only after the multishot's last completion, so bytes stay in order.
+//!
+//! A multishot is capped at a few buffers, after which it ends by itself (Linux 6.17). Older kernels know no cap: there
+//! it is cancelled, but one enter may bring all buffers of the ring before that takes effect.
 
 mod buffers;
 mod flights;
@@ -34,12 +37,15 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 use user_data::{Op, UserData};
 
 /// Full buffers in one turn after which a socket is received from in bulk.
 const BULK_BUFFERS: usize = 2;
+/// Buffers that one multishot fills at most, where the kernel can cap it.
+const CAP_BUFFERS: usize = 4;
 /// Waits for the last completions when stopping.
 const STOP_TURNS_MAX: u32 = 1000;
 
@@ -61,6 +67,8 @@ pub(crate) struct Uring {
     /// Operations that the kernel has, or that wait in the rings.
     in_flight: usize,
     kind: DriverKind,
+    /// The kernel can cap a multishot receive. Believed until it says otherwise.
+    caps: bool,
 }
 
 impl Uring {
@@ -95,6 +103,7 @@ impl Uring {
             bell_armed: false,
             in_flight: 0,
             kind,
+            caps: true,
         })
     }
 
@@ -162,8 +171,11 @@ impl Uring {
             return;
         }
         socket.ops.receive = true;
-        socket.ops.receive_cancelled = false;
-        let entry = opcode::RecvMulti::new(Fd(os.as_raw_fd()), buffers::GROUP).build();
+        let mut entry = opcode::RecvMulti::new(Fd(os.as_raw_fd()), buffers::GROUP).build();
+        if self.caps {
+            let bytes = (CAP_BUFFERS * self.buffers.bytes()).min(table.receive_high_bytes);
+            set_cap(&mut entry, u32::try_from(bytes).unwrap_or(u32::MAX));
+        }
         let user_data = UserData::new(Op::Receive, socket.generation, slot);
         // SAFETY: the entry points to no memory; the kernel takes it from the provided buffers.
         unsafe { self.start_op(entry, user_data) };
@@ -284,25 +296,30 @@ impl Uring {
             other => self.buffers.give(other),
         }
         let queued = socket.queued;
-        let much = queued >= high || (length == self.buffers.bytes() && queued >= BULK_BUFFERS * length);
-        if much && !socket.bulk {
-            socket.bulk = true;
-            if queued >= high {
-                add(&table.counters.receive_pauses, 1);
-            }
-        }
+        let much = queued >= high || queued >= BULK_BUFFERS * self.buffers.bytes();
         match result {
-            // The last of a multishot that became a bulk receive, or was cancelled for it.
-            1.. | CANCELLED if !more => self.after_multishot(table, at.slot),
-            1.. if socket.bulk && !std::mem::replace(&mut socket.ops.receive_cancelled, true) => {
-                self.cancel(at)
+            1.. if !more => {
+                socket.bulk |= much;
+                if queued >= high {
+                    add(&table.counters.receive_pauses, 1);
+                }
+                self.after_multishot(table, at.slot);
             }
-            1.. | CANCELLED => {}
+            1.. if much && !self.caps && !socket.bulk => {
+                socket.bulk = true;
+                self.cancel(at);
+            }
+            1.. => {}
+            CANCELLED | INTERRUPTED | AGAIN => self.after_multishot(table, at.slot),
             NO_BUFFERS => {
                 add(&table.counters.enobufs, 1);
                 self.starving.push(at.slot);
             }
-            INTERRUPTED | AGAIN if !more => self.after_multishot(table, at.slot),
+            INVALID if self.caps => {
+                // Before Linux 6.17.
+                self.caps = false;
+                self.after_multishot(table, at.slot);
+            }
             0 => table.end(at.slot, End::Eof),
             error => table.end(at.slot, End::Error(-error)),
         }
@@ -514,6 +531,16 @@ const CANCELLED: i32 = -libc::ECANCELED;
 const NO_BUFFERS: i32 = -libc::ENOBUFS;
 const INTERRUPTED: i32 = -libc::EINTR;
 const AGAIN: i32 = -libc::EAGAIN;
+const INVALID: i32 = -libc::EINVAL;
+
+/// Has a multishot receive end by itself after `bytes`: the field `optlen`, for which `io_uring` has no setter.
+fn set_cap(entry: &mut squeue::Entry, bytes: u32) {
+    const OPTLEN_OFFSET: usize = 44;
+    const { assert!(size_of::<squeue::Entry>() == 64) };
+    // SAFETY: an entry is the 64 bytes of the kernel's `io_uring_sqe`, all of them integers, so that four bytes at an offset
+    // of 44 lie within it, are aligned, and may have any value.
+    unsafe { ptr::from_mut(entry).cast::<u8>().add(OPTLEN_OFFSET).cast::<u32>().write(bytes) };
+}
 
 impl Driver for Uring {
     fn kind(&self) -> DriverKind {
@@ -716,7 +743,7 @@ impl Driver for Uring {
         self.buffers.give_all(socket);
         let (ops, generation) = (socket.ops, socket.generation);
         for (pending, op) in [
-            (ops.receive && !ops.receive_cancelled, Op::Receive),
+            (ops.receive, Op::Receive),
             (ops.send, Op::Send),
             (ops.connect, Op::Connect),
             (ops.poll, Op::Poll),
