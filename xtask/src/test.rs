@@ -147,14 +147,23 @@ fn build() -> anyhow::Result<Tally> {
 
 /// The binary from outside, without what needs the machine for itself.
 fn black_box(driver: &str) -> anyhow::Result<Tally> {
-    let arguments = ["test", "--quiet", "--package", "blackbox", "--no-fail-fast", "--", "--skip", "load::"];
+    let arguments =
+        ["test", "--quiet", "--package", "blackbox", "--no-fail-fast", "--", "--skip", "measured::"];
     cargo_test(&arguments, &[("FLOODGATE_DRIVER", driver)])
 }
 
 /// Runs that measure: one at a time, so that they do not measure each other.
 fn load(driver: &str) -> anyhow::Result<Tally> {
-    let arguments =
-        ["test", "--quiet", "--package", "blackbox", "--no-fail-fast", "load::", "--", "--test-threads=1"];
+    let arguments = [
+        "test",
+        "--quiet",
+        "--package",
+        "blackbox",
+        "--no-fail-fast",
+        "measured::",
+        "--",
+        "--test-threads=1",
+    ];
     cargo_test(&arguments, &[("FLOODGATE_DRIVER", driver)])
 }
 

@@ -1,5 +1,5 @@
 //! The binary from outside, one linked test binary. `FLOODGATE_BIN` is the gateway, `FLOODGATE_DRIVER` how it asks the
-//! kernel. What measures lives in `load`, so that it can run alone.
+//! kernel. What measures lives in `measured`, so that it can run alone.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
@@ -9,7 +9,8 @@ mod cache;
 mod errors;
 mod framing;
 mod hostile;
-mod load;
+
+mod measured;
 mod memory;
 mod proxying;
 mod reload;
