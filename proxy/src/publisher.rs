@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use model::{Diagnostic, Model, Severity};
+use model::{Diagnostic, Model};
 use runtime::Post;
 use shard::Message;
 use snapshot::{Inputs, Slots, Snapshot, compile};
@@ -146,15 +146,8 @@ pub(crate) fn unchangeable(before: &Model, after: &Model) -> Vec<Diagnostic> {
         ("demo", a.demo.as_ref().map(|demo| demo.address) != b.demo.as_ref().map(|demo| demo.address)),
     ];
     let changed = checks.into_iter().filter(|(_, changed)| *changed);
-    changed
-        .map(|(key, _)| {
-            Diagnostic {
-                severity: Severity::Error,
-                ..Diagnostic::error(None, key, "can't be changed while running")
-            }
-            .help("restart floodgate to apply it")
-        })
-        .collect()
+    let refused = |key| Diagnostic::error(None, key, format!("`{key}` can't be changed while running"));
+    changed.map(|(key, _)| refused(key).help("restart floodgate to apply it")).collect()
 }
 
 fn unix_s() -> u64 {

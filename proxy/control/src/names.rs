@@ -79,9 +79,15 @@ pub struct Unresolved {
 }
 
 struct Waiting {
-    /// Names without an address: not answered yet, or failed and why.
-    open: Mutex<BTreeMap<String, Option<String>>>,
+    open: Mutex<Open>,
     changed: Condvar,
+}
+
+struct Open {
+    /// Whether the control thread has taken the set, and so has published the addresses in it.
+    taken: bool,
+    /// Names without an address: not answered yet, or failed and why.
+    names: BTreeMap<String, Option<String>>,
 }
 
 struct Order {
@@ -110,7 +116,7 @@ impl Resolver {
     /// an earlier set knew of a name stays known. The system's name servers and hosts file are read again.
     pub fn watch(&self, groups: Vec<Watch>, publish: Publish) -> FirstAnswers {
         let hosts = groups.iter().flat_map(|group| &group.targets).filter_map(Target::name);
-        let open = Mutex::new(hosts.map(|host| (host, None)).collect());
+        let open = Mutex::new(Open { taken: false, names: hosts.map(|host| (host, None)).collect() });
         let first = Arc::new(Waiting { open, changed: Condvar::new() });
         // One order a reload. If the thread has ended so has the process, or will in a moment.
         let _ = self.orders.send(Order { groups, publish, first: Arc::clone(&first) });
@@ -124,14 +130,14 @@ impl Resolver {
 }
 
 impl FirstAnswers {
-    /// Waits until every name of the set has been answered or has failed, at most `within`; returns those without an
-    /// address. Not for the control thread.
+    /// Waits until the addresses of the set have been published, and every name has been answered and published too or
+    /// has failed, at most `within`; returns the names without an address. Not for the control thread.
     pub fn wait(self, within: Duration) -> Vec<Unresolved> {
         let open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let unanswered = |open: &mut BTreeMap<_, Option<String>>| open.values().any(Option::is_none);
+        let unanswered = |open: &mut Open| !open.taken || open.names.values().any(Option::is_none);
         let waited = self.0.changed.wait_timeout_while(open, within, unanswered);
         let (open, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let each = open.iter().map(|(host, why)| Unresolved {
+        let each = open.names.iter().map(|(host, why)| Unresolved {
             host: host.clone(),
             why: why.clone().unwrap_or_else(|| "no answer yet".into()),
         });
@@ -140,11 +146,17 @@ impl FirstAnswers {
 }
 
 impl Waiting {
+    /// The addresses of the set have been published.
+    fn taken(&self) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).taken = true;
+        self.changed.notify_all();
+    }
+
     /// `why` is `None` when the name has addresses.
     fn answered(&self, host: &str, why: Option<&str>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        match (why, open.get_mut(host)) {
-            (None, _) => drop(open.remove(host)),
+        match (why, open.names.get_mut(host)) {
+            (None, _) => drop(open.names.remove(host)),
             (Some(why), Some(open)) => *open = Some(why.to_owned()),
             (Some(_), None) => {}
         }
@@ -226,14 +238,14 @@ impl Keeper {
         let mut before = std::mem::take(&mut self.names);
         for host in order.groups.iter().flat_map(|group| &group.targets).filter_map(Target::name) {
             let known = before.remove(&host).unwrap_or_default();
-            if !known.addresses.is_empty() {
-                order.first.answered(&host, None);
-            }
             self.names.entry(host).or_insert(known);
         }
         let group = |watch: &Watch| Group { watch: watch.clone(), published: None };
         self.groups = order.groups.iter().map(group).collect();
         self.publish(order, |_| true);
+        let known = self.names.iter().filter(|(_, known)| !known.addresses.is_empty());
+        known.for_each(|(host, _)| order.first.answered(host, None));
+        order.first.taken();
 
         if self.names.is_empty() {
             return;
@@ -261,13 +273,13 @@ impl Keeper {
         let Some(known) = self.names.get_mut(&host) else { return };
         let was_failing = std::mem::replace(&mut known.failing, found.is_err());
         known.answered = true;
+        let mut unresolved = None;
         match found {
             Ok(addresses) => {
                 known.addresses = addresses;
                 if was_failing {
                     self.doors.say(&format!("{host} is resolved again"));
                 }
-                order.first.answered(&host, None);
             }
             Err(why) => {
                 self.failures.fetch_add(1, Relaxed);
@@ -278,14 +290,14 @@ impl Keeper {
                     };
                     self.doors.say(&format!("cannot resolve {host}: {why}; {rest}"));
                 }
-                if known.addresses.is_empty() {
-                    order.first.answered(&host, Some(&why));
-                }
+                unresolved = known.addresses.is_empty().then_some(why);
             }
         }
         self.publish(order, |group| {
             group.targets.iter().any(|target| target.name().as_deref() == Some(&host))
         });
+        // Last: who waits for the answer finds it published.
+        order.first.answered(&host, unresolved.as_deref());
     }
 
     /// Tells the groups `of` what has changed for them. A group of which nothing is known yet is told nothing.

@@ -97,6 +97,11 @@ pub async fn exchange<'a, C: Core>(
             return Served { reason: Some(missed.reason), ..Served::new(response) };
         }
     };
+    if let Some(response) = preflight(&found, request) {
+        let mut served = Served { api: Some(found.api), stage: Some(found.stage), ..Served::new(response) };
+        answers::identify(&mut served.response, found.api.dialect, facts.request_id);
+        return served;
+    }
     let origin = found.api.cors.as_ref().and(request.headers.get(Name::Origin)).map(<[u8]>::to_vec);
     let mut served = serve(&found, request, facts, core).await;
     served.api = Some(found.api);
@@ -115,9 +120,6 @@ async fn serve<'a, C: Core>(
     core: &C,
 ) -> Served<'a> {
     let dialect = found.api.dialect;
-    if let Some(response) = preflight(found, request) {
-        return Served::new(response);
-    }
     let (route, params) = match &found.route {
         Ok((route, found)) => (*route, &found.params[..]),
         Err(reason) => return Served::refused(reason.clone(), dialect, facts),

@@ -227,6 +227,7 @@ fn an_api_with_cors_answers_preflights_and_marks_errors_too() {
     model.apis[0].cors = Some(model::Cors {
         allow_origins: listed("https://a.example"),
         allow_methods: listed("GET"),
+        max_age_s: Some(600),
         ..model::Cors::default()
     });
     let snapshot = snapshot(&model);
@@ -240,6 +241,8 @@ fn an_api_with_cors_answers_preflights_and_marks_errors_too() {
         let served = run(&snapshot, &mut request, &core);
         let allowed = served.response.headers.find("access-control-allow-origin");
         assert_eq!((served.response.status, allowed), (status, Some(&b"https://a.example"[..])), "{asked}");
+        let max_age = served.response.headers.find("access-control-max-age");
+        assert_eq!(max_age.is_some(), status == 204, "{asked}");
     }
     assert_eq!(core.calls.get(), 1);
 }

@@ -1,6 +1,10 @@
 //! Calling a backend: a connection, the request, the head of the reply. The reply's body stays on the connection.
 
-use std::{cell::Cell, io, pin::pin};
+use std::{
+    cell::Cell,
+    io,
+    pin::{Pin, pin},
+};
 
 use message::{Body, Length, Reason, Request, Response};
 use runtime::{Alarm, Received};
@@ -84,7 +88,9 @@ impl Caller<'_> {
                 }
                 Err(reason) => Failed { reason, harmless: true },
             };
-            self.core.record(&Event::BackendFault { upstream: slot, label: failed.reason.as_str() });
+            if !is_clients(&failed.reason) {
+                self.core.record(&Event::BackendFault { upstream: slot, label: failed.reason.as_str() });
+            }
             // A kept connection that was closed under the request says nothing about the backend: try it again on a
             // new one. An address that can't be reached is not tried twice.
             if !was_reused {
@@ -181,7 +187,7 @@ impl Caller<'_> {
         first_byte: &Pace<'_>,
     ) -> Result<ResponseFraming, NoHead> {
         let mut head = pin!(self.head(request, transport, response));
-        let Some(upload) = self.upload else { return head.await };
+        let Some(upload) = self.upload else { return self.unless_gone(head.as_mut()).await };
         let mut sent = pin!(upload.run(self.client, transport, body));
         match race(head.as_mut(), sent.as_mut()).await {
             First::Left(head) => return head,
@@ -192,7 +198,19 @@ impl Caller<'_> {
             }
         }
         first_byte.step();
-        head.await
+        self.unless_gone(head.as_mut()).await
+    }
+
+    /// Waits for the reply's head for as long as there is a client to have it.
+    async fn unless_gone(
+        &self,
+        head: Pin<&mut impl Future<Output = Result<ResponseFraming, NoHead>>>,
+    ) -> Result<ResponseFraming, NoHead> {
+        let gone = pin!(self.client.gone());
+        match race(head, gone).await {
+            First::Left(head) => head,
+            First::Right(()) => Err(NoHead { reason: Reason::ClientGone, nothing_came: false }),
+        }
     }
 
     /// The head of the final reply. Interim ones but `100 Continue` are passed on.
@@ -242,6 +260,14 @@ impl Caller<'_> {
         self.core.handle.recycle(buffer);
         result.map_err(|reason| NoHead { reason, nothing_came })
     }
+}
+
+/// Whether the client failed and not the backend.
+fn is_clients(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ClientGone | Reason::BodyMalformed | Reason::BodyTimedOut | Reason::BodyTooLarge { .. }
+    )
 }
 
 fn is_asked(request: &Request, framing: &ResponseFraming) -> bool {

@@ -4,11 +4,11 @@
 
 use std::cell::{Cell, RefCell};
 
-use policy::cache::Keep;
+use policy::cache::{Fate, Keep};
 use runtime::{Alarm, Handle, Received};
 use wire::h1::{self, BodyDecoder, BodyLength};
 
-use crate::transport::Transport;
+use crate::{owner::Fill, transport::Transport};
 
 /// Above so many unsent bytes the other side is not read.
 const UNSENT_BYTES_HIGH: usize = 256 << 10;
@@ -43,6 +43,12 @@ impl Pace<'_> {
     }
 }
 
+/// A copy for the cache, and the duty to say what became of it.
+struct Tap {
+    keep: Box<Keep>,
+    fill: Fill,
+}
+
 /// A body on its way.
 pub(crate) struct Relay {
     decoder: RefCell<BodyDecoder>,
@@ -50,7 +56,7 @@ pub(crate) struct Relay {
     chunked: bool,
     bytes: Cell<u64>,
     bytes_max: Cell<u64>,
-    tap: RefCell<Option<Box<Keep>>>,
+    tap: RefCell<Option<Tap>>,
 }
 
 impl Relay {
@@ -72,13 +78,23 @@ impl Relay {
     }
 
     /// Lets the cache have a copy of what passes.
-    pub(crate) fn tap(&self, keep: Box<Keep>) {
-        *self.tap.borrow_mut() = Some(keep);
+    pub(crate) fn tap(&self, keep: Box<Keep>, fill: Fill) {
+        *self.tap.borrow_mut() = Some(Tap { keep, fill });
     }
 
-    /// What the cache was given.
-    pub(crate) fn untap(&self) -> Option<Box<Keep>> {
-        self.tap.borrow_mut().take()
+    /// The body has passed as it should: the copy goes to the cache. Without this the right to fetch goes to the next in
+    /// line when the relay is dropped.
+    pub(crate) fn settle_tap(&self) {
+        if let Some(Tap { keep, fill }) = self.tap.borrow_mut().take() {
+            fill.settle(Some(Fate::Keep(keep)));
+        }
+    }
+
+    /// Above so many unsent bytes the sender is not read. While others wait for a copy, a slow client does not hold them
+    /// up: what may be kept may also wait.
+    fn unsent_bytes_high(&self) -> usize {
+        let kept = self.tap.borrow().as_ref().map_or(0, |tap| tap.keep.body_bytes_max());
+        usize::try_from(kept).unwrap_or(usize::MAX).max(UNSENT_BYTES_HIGH)
     }
 
     /// Whether all of it has been read.
@@ -102,7 +118,7 @@ impl Relay {
                 Err(_) => return Err(Fault::SenderGone),
             }
             pace.step();
-            to.sent_below(UNSENT_BYTES_HIGH).await.map_err(|_| Fault::ReceiverGone)?;
+            to.sent_below(self.unsent_bytes_high()).await.map_err(|_| Fault::ReceiverGone)?;
         }
         Ok(())
     }
@@ -164,10 +180,14 @@ impl Relay {
     }
 
     fn pass(&self, data: &[u8], to: &Transport) {
-        if let Some(keep) = self.tap.borrow_mut().as_mut() {
-            // One that outgrew its bound says so when it is finished.
-            let _fits = keep.push(data);
+        let mut tap = self.tap.borrow_mut();
+        if tap.as_mut().is_some_and(|tap| !tap.keep.push(data))
+            && let Some(Tap { keep, fill }) = tap.take()
+        {
+            // Those who wait for it need not wait to its end.
+            fill.settle(Some(Fate::Decline { ticket: keep.into_ticket(), lasting: true }));
         }
+        drop(tap);
         to.write(|out| {
             if self.chunked {
                 h1::encode_chunk(data, out);

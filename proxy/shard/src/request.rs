@@ -308,21 +308,18 @@ impl Way<'_> {
             &Sent { body: framed, bytes: None },
         );
         let relay = Relay::new(body, framed == ResponseBody::Chunked);
-        let fate = match served.fate.take() {
-            Some(Fate::Keep(keep)) => {
-                relay.tap(keep);
-                None
-            }
-            fate => fate,
-        };
+        match (fill, served.fate.take()) {
+            (Some(fill), Some(Fate::Keep(keep))) => relay.tap(keep, fill),
+            // What is not for the cache is told at once: those who wait for it go themselves.
+            (Some(fill), fate) => fill.settle(fate),
+            (None, _) => {}
+        }
         let passed = self.pass(&live, &relay).await;
         let bytes = relay.bytes();
         if passed.is_err() {
             return (After::Cut, bytes);
         }
-        if let Some(fill) = fill {
-            fill.settle(relay.untap().map(Fate::Keep).or(fate));
-        }
+        relay.settle_tap();
         self.core.release(live, self.snapshot, self.upload.is_none_or(Relay::is_done));
         (self.settle(close).await, bytes)
     }

@@ -96,6 +96,11 @@ impl Keep {
         Self { ticket, stored, body, body_bytes: response.body.length(), body_bytes_max, outgrew: false }
     }
 
+    /// The longest body that is kept, in bytes.
+    pub fn body_bytes_max(&self) -> u64 {
+        self.body_bytes_max
+    }
+
     /// The next bytes of a streamed body. `false`: it outgrew its bound and what was gathered is gone; the fill is to be
     /// declined.
     #[must_use]
