@@ -69,6 +69,9 @@ pub(crate) trait Driver {
     /// Sends what the dirty sockets have.
     fn flush(&mut self, table: &mut Table);
 
+    /// Sends at once what one socket has, as far as the kernel has room; the rest waits for `flush`.
+    fn flush_now(&mut self, table: &mut Table, slot: u32);
+
     /// Ends the turn for received bytes: nothing stays in the kernel's buffers.
     fn settle(&mut self, table: &mut Table);
 

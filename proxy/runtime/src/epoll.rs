@@ -216,18 +216,24 @@ impl Driver for Epoll {
     fn flush(&mut self, table: &mut Table) {
         let mut dirty = std::mem::take(&mut table.dirty);
         for slot in dirty.drain(..) {
-            let Some(socket) = table.sockets.get_mut(slot as usize) else { continue };
-            socket.dirty = false;
-            if !socket.writable || !socket.connected {
-                continue;
+            if let Some(socket) = table.sockets.get_mut(slot as usize) {
+                socket.dirty = false;
+                self.flush_now(table, slot);
             }
-            if plain::send(socket, &table.buffers, &table.counters) == Sent::Blocked {
-                socket.writable = false;
-            }
-            table.wake_writer(slot);
         }
         // Nothing was marked meanwhile; the list keeps its memory.
         table.dirty = dirty;
+    }
+
+    fn flush_now(&mut self, table: &mut Table, slot: u32) {
+        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
+        if !socket.writable || !socket.connected {
+            return;
+        }
+        if plain::send(socket, &table.buffers, &table.counters) == Sent::Blocked {
+            socket.writable = false;
+        }
+        table.wake_writer(slot);
     }
 
     fn settle(&mut self, _: &mut Table) {}

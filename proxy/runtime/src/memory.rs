@@ -211,6 +211,8 @@ impl Driver for Memory {
         table.dirty = dirty;
     }
 
+    fn flush_now(&mut self, _: &mut Table, _: u32) {}
+
     fn settle(&mut self, _: &mut Table) {}
 
     fn close(&mut self, table: &mut Table, slot: u32, how: Close) {

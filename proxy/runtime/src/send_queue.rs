@@ -7,6 +7,9 @@ use std::io::IoSlice;
 
 /// Slices handed to the kernel at once.
 pub(crate) const SLICES_MAX: usize = 32;
+/// From this on bytes are sent at once and not at the end of the turn: they and the buffer are still in the CPU's cache, and
+/// the buffer serves the next body.
+pub(crate) const EAGER_BYTES: usize = 32 * 1024;
 /// Below this a shared body is copied: cheaper than another slice and the count of its owners.
 const SHARED_BYTES_MIN: usize = 2048;
 
@@ -142,6 +145,8 @@ impl SendQueue {
     pub(crate) fn move_to(&mut self, other: &mut SendQueue) {
         debug_assert!(other.is_empty());
         std::mem::swap(self, other);
+        // What the socket is like stays with the socket.
+        std::mem::swap(&mut self.large, &mut other.large);
     }
 
     /// Drops everything.

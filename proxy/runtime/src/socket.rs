@@ -385,3 +385,6 @@ impl Table {
 pub(crate) fn stopped() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the runtime of this stream has stopped")
 }
+
+// An idle connection costs this, its task and its place in the ring: keep it small.
+const _: () = assert!(size_of::<Socket>() <= 288);

@@ -2,6 +2,7 @@
 
 use crate::driver::Close;
 use crate::reactor::{Io, Reactor};
+use crate::send_queue::EAGER_BYTES;
 use crate::socket::{End, Lent, Shutdown, Socket};
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -151,7 +152,7 @@ impl Stream {
             return;
         }
         socket.send.push_shared(bytes, &io.table.buffers);
-        io.table.mark_dirty(self.slot);
+        written(io, self.slot);
     }
 
     /// Bytes written and not handed to the kernel yet.
@@ -214,6 +215,17 @@ impl Drop for Stream {
     fn drop(&mut self) {
         let io = &mut *self.reactor.io.borrow_mut();
         io.driver.close(&mut io.table, self.slot, Close::Plain);
+    }
+}
+
+/// Sees to it that what was written is sent: at the end of the turn, or at once when it is much.
+fn written(io: &mut Io, slot: u32) {
+    let waiting = io.table.sockets[slot as usize].send.len();
+    if waiting > 0 {
+        io.table.mark_dirty(slot);
+    }
+    if waiting >= EAGER_BYTES {
+        io.driver.flush_now(&mut io.table, slot);
     }
 }
 
@@ -285,8 +297,6 @@ impl Drop for Gather<'_> {
             return;
         }
         socket.send.put_gather(buffer, self.before, &io.table.buffers);
-        if !socket.send.is_empty() {
-            io.table.mark_dirty(self.stream.slot);
-        }
+        written(io, self.stream.slot);
     }
 }
