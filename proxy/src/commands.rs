@@ -12,24 +12,12 @@ use tls::trust::TrustStore;
 use crate::{
     cli::{Cli, Command, Run, Socket},
     node::{self, Overrides},
-    publisher::{Origin, Publisher},
+    publisher::{BadConfiguration, Origin, Publisher},
     say, state,
 };
 
 /// Where a configuration is looked for when none is named.
 const PLACES: [&str; 3] = ["floodgate.toml", "config/floodgate.toml", "/etc/floodgate/floodgate.toml"];
-
-/// What was wrong with a configuration, rendered.
-#[derive(Debug)]
-pub(crate) struct BadConfiguration(pub(crate) String);
-
-impl std::fmt::Display for BadConfiguration {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for BadConfiguration {}
 
 /// Exit status of a configuration that was refused.
 const BAD_CONFIGURATION: u8 = 2;

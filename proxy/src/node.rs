@@ -25,7 +25,7 @@ use crate::{
     admin::Door,
     cores::{self, Cores, Plan},
     listen::{Bound, bind},
-    publisher::{Origin, Publisher, Read, publish},
+    publisher::{BadConfiguration, Origin, Publisher, Read, publish},
     say,
     state::{self, State},
 };
@@ -270,7 +270,7 @@ pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What was wrong has been rendered; it is shown as it is, and the program ends with the status of a bad configuration.
 fn refused(rendered: String) -> anyhow::Error {
-    anyhow!(crate::commands::BadConfiguration(rendered))
+    anyhow!(BadConfiguration(rendered))
 }
 
 fn workers(model: &Model) -> usize {

@@ -27,6 +27,18 @@ pub(crate) enum Origin {
     Flags(Box<Flags>),
 }
 
+/// What was wrong with a configuration, rendered.
+#[derive(Debug)]
+pub(crate) struct BadConfiguration(pub(crate) String);
+
+impl std::fmt::Display for BadConfiguration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadConfiguration {}
+
 /// What was read and is right in itself.
 pub(crate) struct Read {
     pub(crate) model: Model,

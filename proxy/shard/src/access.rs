@@ -2,12 +2,26 @@
 
 use std::io::Write as _;
 
-use exchange::CacheResult;
-use message::Name;
+use exchange::{CacheResult, Facts, Served};
+use message::{Name, Now, Request};
 use snapshot::Snapshot;
 use telemetry::{Event, access::Variable};
 
-use crate::{core::Core, request::Account};
+use crate::core::Core;
+
+/// What the access log and the metrics want to know in the end.
+pub(crate) struct Account<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) host: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) facts: &'a Facts<'a>,
+    pub(crate) served: &'a Served<'a>,
+    pub(crate) begun: Now,
+    pub(crate) ended: Now,
+    pub(crate) status: u16,
+    pub(crate) response_bytes: u64,
+    pub(crate) request_bytes: u64,
+}
 
 /// Counts a request and writes its line.
 pub(crate) fn record(core: &Core, snapshot: &Snapshot, account: &Account<'_>) {

@@ -17,7 +17,7 @@ use telemetry::Event;
 use wire::h1::{self, BodyLength, RequestFraming, ResponseBody, ResponseKind, ResponseOptions};
 
 use crate::{
-    access,
+    access::{self, Account},
     backend::{Caller, Live},
     connection::Connection,
     core::Core,
@@ -53,20 +53,6 @@ struct Call<'a> {
     expects_continue: &'a Cell<bool>,
     live: RefCell<Option<Live>>,
     fill: RefCell<Option<Fill>>,
-}
-
-/// What the access log and the metrics want to know in the end.
-pub(crate) struct Account<'a> {
-    pub(crate) request: &'a Request,
-    pub(crate) host: &'a str,
-    pub(crate) path: &'a str,
-    pub(crate) facts: &'a Facts<'a>,
-    pub(crate) served: &'a Served<'a>,
-    pub(crate) begun: Now,
-    pub(crate) ended: Now,
-    pub(crate) status: u16,
-    pub(crate) response_bytes: u64,
-    pub(crate) request_bytes: u64,
 }
 
 /// Serves one request.
