@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use exchange::{Facts, Served, exchange};
-use message::{Body, Length, Now, Reason, Request, Response, Scheme};
+use message::{Body, Length, Reason, Request, Response, Scheme};
 use policy::{Answer, Question, cache::Fate};
 use runtime::Received;
 use snapshot::{Route, Snapshot};
