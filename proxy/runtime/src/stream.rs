@@ -96,6 +96,27 @@ impl Stream {
         Poll::Pending
     }
 
+    /// Ready when the peer has finished or failed and nothing that it sent is left to be received. It shows the bytes that
+    /// wait to nobody, so that for the next receive they are as new as they were; while there are any it does not wake.
+    pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let io = &mut *self.reactor.io.borrow_mut();
+        if io.table.stopped {
+            return Poll::Ready(());
+        }
+        // What the kernel holds may be bytes or the end: only receiving it tells.
+        io.table.sockets[self.slot as usize].unsure = true;
+        io.driver.look(&mut io.table, self.slot);
+        let socket = &io.table.sockets[self.slot as usize];
+        match (socket.queued, socket.end) {
+            (0, Some(_)) => Poll::Ready(()),
+            (0, None) => {
+                self.wait_for_bytes(io, cx);
+                Poll::Pending
+            }
+            _ => Poll::Pending,
+        }
+    }
+
     fn poll_loan(&self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Loan<'_>>>> {
         match self.loan() {
             Ok(Poll::Pending) => {

@@ -102,6 +102,9 @@ impl Transport {
     /// closes its half counts as gone, as it does for nginx: nobody can tell the two apart.
     pub(crate) async fn gone(&self) {
         poll_fn(|cx| {
+            if self.session.is_none() {
+                return self.stream.poll_ended(cx);
+            }
             loop {
                 match self.poll_readable(cx) {
                     Poll::Pending => return Poll::Pending,

@@ -389,3 +389,33 @@ fn writing_within_a_write_keeps_both() {
         assert_eq!(receive_all(&server).await, b"one two three");
     });
 }
+
+/// The end of a peer is seen without taking anything, and not as long as something waits to be received.
+#[test]
+fn an_end_is_seen_behind_nothing() {
+    check(|handle| async move {
+        let (client, server) = pair(&handle).await;
+        let client = Rc::new(client);
+        let ended =
+            |stream: Rc<Stream>| async move { std::future::poll_fn(|cx| stream.poll_ended(cx)).await };
+        let seen = Rc::new(Cell::new(false));
+        server.write(|out| out.extend_from_slice(b"unread"));
+        server.flushed().await.unwrap();
+        client.readable().await.unwrap();
+        // It has bytes to be received: watching for its end takes none of them and shows them to nobody.
+        let watching = std::future::poll_fn(|cx| std::task::Poll::Ready(client.poll_ended(cx).is_ready()));
+        assert!(!watching.await);
+        assert_eq!(receive_exactly(&client, 6).await, b"unread");
+        let (watched, noted) = (client.clone(), seen.clone());
+        let watcher = spawn(&handle, async move {
+            ended(watched).await;
+            noted.set(true);
+        });
+        handle.yield_now().await;
+        assert!(!seen.get());
+        server.shutdown_write();
+        watcher.await;
+        assert!(seen.get());
+        drop(server);
+    });
+}
