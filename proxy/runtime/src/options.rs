@@ -78,8 +78,10 @@ impl Default for Options {
             driver: DriverChoice::Auto,
             cpu: None,
             ring_entries: 4096,
-            ring_buffers: 1024,
-            ring_buffer_bytes: 8 * 1024,
+            // The kernel uses them in turn, so all of them should stay in the CPU's cache: 2 MiB measured 10 % cheaper for
+            // small requests than 8 MiB.
+            ring_buffers: 512,
+            ring_buffer_bytes: 4 * 1024,
             large_buffer_bytes: 128 * 1024,
             pooled_buffers_max: 1024,
             pooled_large_buffers_max: 64,

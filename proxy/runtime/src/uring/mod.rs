@@ -46,7 +46,7 @@ use user_data::{Op, UserData};
 /// Full buffers in one turn after which a socket is received from in bulk.
 const BULK_BUFFERS: usize = 2;
 /// Buffers that one multishot fills at most, where the kernel can cap it.
-const CAP_BUFFERS: usize = 4;
+const CAP_BUFFERS: usize = 8;
 /// Waits for the last completions when stopping.
 const STOP_TURNS_MAX: u32 = 1000;
 
