@@ -60,6 +60,7 @@ impl Caller<'_> {
         let now_ns = self.core.handle.now().mono_ns;
         let end_ns = upstream.total_timeout_ns.map_or(u64::MAX, |total_ns| now_ns.saturating_add(total_ns));
         let mut avoid = SmallVec::<[_; ADDRESSES_MAX]>::new();
+        let mut may_reuse = true;
         loop {
             let claim = self
                 .core
@@ -67,7 +68,8 @@ impl Caller<'_> {
                 .flatten()
                 .ok_or(Reason::BackendUnreachable)?;
             let address = claim.endpoint.address;
-            let reused = self.core.pool(slot, |pool| pool.reuse(&claim)).flatten();
+            let reused =
+                self.core.pool(slot, |pool| if may_reuse { pool.reuse(&claim) } else { None }).flatten();
             let was_reused = reused.is_some();
             let connected = match reused {
                 Some(transport) => {
@@ -93,7 +95,9 @@ impl Caller<'_> {
             }
             // A kept connection that was closed under the request says nothing about the backend: try it again on a
             // new one. An address that can't be reached is not tried twice.
-            if !was_reused {
+            if was_reused {
+                may_reuse = false;
+            } else {
                 avoid.push(address);
             }
             let tried_out =

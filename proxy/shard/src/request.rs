@@ -103,7 +103,8 @@ async fn read_head(
     let refused = match read {
         Ok(Ok(framing)) => return Ok(framing),
         Ok(Err(Some(refused))) => refused,
-        Ok(Err(None)) => return Err(After::Cut),
+        // Answers before it may still be on their way.
+        Ok(Err(None)) => return Err(After::Close),
         Err(_) if nothing_came => return Err(After::Close),
         Err(_) => (408, "head_timed_out"),
     };
