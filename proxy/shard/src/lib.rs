@@ -16,6 +16,9 @@ mod request;
 mod transport;
 mod tunnel;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     future::poll_fn,
     net::{SocketAddr, TcpListener},
@@ -167,14 +170,19 @@ pub fn run(
         listeners.into_iter().map(|listener| core.handle.listen(listener)).collect();
     let listeners: Vec<_> =
         listeners.map_err(|source| Error::Listen { index, source })?.into_iter().map(Rc::new).collect();
-    for (number, listener) in listeners.iter().enumerate() {
-        core.handle.spawn(accept(core.clone(), listener.clone(), number));
-    }
-    core.handle.spawn(sweep(core.clone()));
+    start(&core, &listeners);
     accepting();
     runtime
         .block_on(obey(&core, &mailbox, &listeners, driver))
         .map_err(|source| Error::Runtime { index, source })
+}
+
+/// Sets a core to work: from now on it takes connections and tidies up.
+fn start(core: &Rc<Core>, listeners: &[Rc<Listener>]) {
+    for (number, listener) in listeners.iter().enumerate() {
+        core.handle.spawn(accept(core.clone(), listener.clone(), number));
+    }
+    core.handle.spawn(sweep(core.clone()));
 }
 
 /// Takes connections until the listener is closed.

@@ -76,6 +76,12 @@ impl Owner {
         self.store.flush("")
     }
 
+    /// Places of requests that wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
     /// Drops what is too old; gives back who is to fetch in place of leaders that are overdue.
     fn sweep(&mut self, now: Now) -> Vec<(Waiter, Ticket)> {
         self.store.sweep(now)

@@ -62,6 +62,12 @@ impl Pool {
         self.backends.len()
     }
 
+    /// Calls in flight to all addresses.
+    #[cfg(test)]
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.backends.iter().map(|backend| backend.in_flight.get()).sum()
+    }
+
     /// The address with the least in flight that `avoid` does not name; those that are equal take turns.
     pub(crate) fn claim(&mut self, avoid: &[SocketAddr]) -> Option<Claim> {
         let count = self.backends.len();

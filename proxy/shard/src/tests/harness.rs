@@ -1,0 +1,245 @@
+//! A node in a test tube: whole cores, from accept to the last byte, in one in-memory reactor with a clock of its own;
+//! clients and backends play by a script ([`talk`]). Nothing sleeps, nothing is random: a test that fails fails again.
+
+mod http;
+mod node;
+mod peer;
+mod talk;
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    panic::Location,
+    rc::Rc,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use model::Model;
+use policy::throttle::{Spendings, Table};
+use runtime::{Handle, Listener, Options, Post, Runtime};
+use telemetry::log;
+
+pub(super) use self::{
+    node::{back, standard},
+    peer::Peer,
+};
+use crate::{
+    LETTERS_MAX, Message,
+    core::{Core, Parts},
+    obey,
+    owner::Owner,
+    start,
+    transport::Transport,
+};
+use node::{Publisher, endpoints, front};
+
+/// Who waits so long in a test waits in vain.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// Turns after which all that follows from an event has happened.
+const SETTLING_TURNS: usize = 24;
+
+/// How long the end of a test may take: lame duck, linger, and what the peers left open.
+const DRAIN: Duration = Duration::from_secs(120);
+
+/// What a test may want otherwise.
+pub(super) struct Setup {
+    pub(super) cores: usize,
+    pub(super) connections_max: usize,
+    pub(super) model: Model,
+    /// Letters that wait for one core.
+    pub(super) letters_max: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { cores: 1, connections_max: 1_000, model: standard(), letters_max: LETTERS_MAX }
+    }
+}
+
+/// Plays a script on the standard node.
+#[track_caller]
+pub(super) fn check(script: &str) {
+    check_on(Setup::default(), script);
+}
+
+/// Plays a script on a node of one's own.
+#[track_caller]
+pub(super) fn check_on(setup: Setup, script: &str) {
+    run(setup, async |lab: &mut Lab| lab.talk(script).await);
+}
+
+/// Runs a test on a node, and sees to it that nothing of it is left in the end.
+#[track_caller]
+pub(super) fn run(setup: Setup, test: impl AsyncFnOnce(&mut Lab)) {
+    let caller = Location::caller();
+    let mut runtime = Runtime::start_memory(&Options::default()).unwrap();
+    let handle = runtime.handle();
+    let ended = runtime.block_on(async {
+        let mut lab = Lab::new(handle, setup, caller);
+        test(&mut lab).await;
+        lab.end().await;
+    });
+    ended.unwrap();
+}
+
+/// A node and who talks to it.
+pub(super) struct Lab {
+    pub(super) handle: Handle,
+    pub(super) cores: Vec<Rc<Core>>,
+    pub(super) posts: Vec<Post<Message>>,
+    publisher: Publisher,
+    ended: Rc<Cell<usize>>,
+    backends: BTreeMap<char, Backend>,
+    clients: BTreeMap<char, Peer>,
+    /// When something was done last, for `took`.
+    since_ns: u64,
+    caller: &'static Location<'static>,
+    log: log::Writer,
+}
+
+/// One address of backends, and the connections that came, in order.
+struct Backend {
+    listener: Listener,
+    connections: Vec<Option<Peer>>,
+}
+
+impl Lab {
+    fn new(handle: Handle, setup: Setup, caller: &'static Location<'static>) -> Self {
+        let Setup { cores: count, connections_max, model, letters_max } = setup;
+        let mut publisher = Publisher::default();
+        let snapshot = publisher.compile(&model);
+        let (log, senders) = log::start(log::Target::Discard, count, Box::new(|_| {})).unwrap();
+        let (posts, mailboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| handle.mailbox(letters_max)).unzip();
+        let limits = Arc::new(Table::new(1_024));
+        let ended = Rc::new(Cell::new(0));
+        let mut cores = Vec::new();
+        for (index, (log, mailbox)) in senders.into_iter().zip(mailboxes).enumerate() {
+            let core = Core::new(Parts {
+                handle: handle.clone(),
+                index,
+                posts: posts.clone(),
+                owner: Owner::new(1 << 20),
+                log,
+                spendings: Spendings::new(limits.clone(), count),
+                snapshot: snapshot.clone(),
+                connections_max,
+            });
+            for (slot, endpoints) in endpoints(&snapshot) {
+                core.set_endpoints(slot, &endpoints);
+            }
+            let listeners = vec![Rc::new(handle.listen_at(front(index)).unwrap())];
+            start(&core, &listeners);
+            cores.push(core.clone());
+            let ended = ended.clone();
+            let driver = handle.driver();
+            handle.spawn(async move {
+                obey(&core, &mailbox, &listeners, driver).await;
+                ended.set(ended.get() + 1);
+            });
+        }
+        let listen = |letter| {
+            (letter, Backend { listener: handle.listen_at(back(letter)).unwrap(), connections: Vec::new() })
+        };
+        let backends = ['A', 'B', 'C'].map(listen).into();
+        let since_ns = handle.now().mono_ns;
+        Self {
+            handle,
+            cores,
+            posts,
+            publisher,
+            ended,
+            backends,
+            clients: BTreeMap::new(),
+            since_ns,
+            caller,
+            log,
+        }
+    }
+
+    /// Lets all happen that follows from what was done. No time passes.
+    pub(super) async fn settle(&self) {
+        for _ in 0..SETTLING_TURNS {
+            self.handle.yield_now().await;
+        }
+    }
+
+    /// Waits for what must come.
+    async fn within<T>(&self, what: &str, future: impl Future<Output = T>) -> T {
+        let alarm = self.handle.alarm();
+        alarm.set(self.handle.now().mono_ns + u64::try_from(PATIENCE.as_nanos()).unwrap());
+        let Ok(output) = alarm.guard(future).await else { panic!("{}: in vain: {what}", self.caller) };
+        output
+    }
+
+    /// A client's connection to a core.
+    pub(super) async fn connect(&self, core: usize) -> Peer {
+        let stream = self.handle.connect(front(core)).await.unwrap();
+        Peer::new(Transport::plain(&self.handle, stream))
+    }
+
+    /// Takes a backend's address away: from now on it refuses.
+    pub(super) fn silence(&mut self, letter: char) {
+        self.backends.remove(&letter);
+    }
+
+    /// Gives every core another configuration.
+    pub(super) async fn publish(&mut self, model: &Model) {
+        let snapshot = self.publisher.compile(model);
+        for post in &self.posts {
+            for (slot, endpoints) in endpoints(&snapshot) {
+                assert!(post.send(Message::Endpoints(slot, endpoints)).is_ok(), "a full mailbox");
+            }
+            let (done, returned) = mpsc::channel();
+            assert!(post.send(Message::Publish(snapshot.clone(), done)).is_ok(), "a full mailbox");
+            self.settle().await;
+            assert!(returned.try_recv().is_ok(), "no core gave its old snapshot back");
+        }
+    }
+
+    /// Tells every core to end.
+    pub(super) fn drain(&self, limit: Duration) {
+        for post in &self.posts {
+            assert!(post.send(Message::Drain(limit)).is_ok(), "a full mailbox");
+        }
+    }
+
+    /// Cores that have ended.
+    pub(super) fn ended(&self) -> usize {
+        self.ended.get()
+    }
+
+    /// Everybody leaves, the node drains, and nothing is left.
+    async fn end(mut self) {
+        self.clients.clear();
+        self.backends.clear();
+        self.settle().await;
+        self.drain(DRAIN);
+        let begun_ns = self.handle.now().mono_ns;
+        self.within("the end of all cores", async {
+            while self.ended.get() < self.cores.len() {
+                self.handle.sleep(Duration::from_millis(100)).await;
+            }
+        })
+        .await;
+        let caller = self.caller;
+        let took = Duration::from_nanos(self.handle.now().mono_ns - begun_ns);
+        assert!(took < DRAIN, "{caller}: what was left had to be cut");
+        for core in &self.cores {
+            assert_eq!(core.open_connections(), 0, "{caller}: connections of clients");
+            assert_eq!(core.owner.borrow().waiting(), 0, "{caller}: places of those who wait for the cache");
+            assert_eq!(core.owner.borrow().stats().flights, 0, "{caller}: fetches for the cache");
+            for slot in 0..core.snapshot().upstreams.len() {
+                let slot = u32::try_from(slot).unwrap();
+                let in_flight = core.pool(slot, |pool| pool.in_flight());
+                assert_eq!(in_flight, Some(0), "{caller}: calls of upstream group {slot}");
+                core.set_endpoints(slot, &[]);
+            }
+        }
+        self.settle().await;
+        let stats = self.handle.stats();
+        assert_eq!((stats.sockets_open, stats.task_panics), (0, 0), "{caller}: open sockets, panics");
+        assert!(self.log.stop(Duration::from_secs(10)), "{caller}: the log's thread hangs");
+    }
+}

@@ -1,0 +1,132 @@
+//! The node of the tests: its addresses and its routes.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use model::{Integration, Model, RouteKey};
+use snapshot::{Inputs, Slots, Snapshot, compile};
+
+use crate::Endpoint;
+
+/// Where the cores listen, by index.
+pub(super) fn front(core: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, 1 + u8::try_from(core).unwrap()], 80))
+}
+
+/// Where backends listen: `A`, `B`, and so on. Behind `Z` there is nobody.
+pub(in crate::tests) fn back(letter: char) -> SocketAddr {
+    SocketAddr::from(([10, 1, 0, u8::try_from(letter).unwrap()], 8080))
+}
+
+/// A group of backends that is named by its letters. `slow` ones have a bound for the whole call.
+fn upstream(letters: &str) -> model::Upstream {
+    let target = |letter| model::Target {
+        tls: false,
+        host: back(letter).ip().to_string(),
+        port: back(letter).port(),
+        origin: None,
+    };
+    model::Upstream {
+        name: letters.into(),
+        targets: letters.chars().map(target).collect(),
+        ..model::Upstream::default()
+    }
+}
+
+/// A route by its key, to a group of backends.
+pub(in crate::tests) fn route(key: &str, upstream: &str) -> model::Route {
+    let key = match key.split_once(' ') {
+        None => RouteKey::Default,
+        Some((method, path)) => {
+            RouteKey::Path { method: (method != "ANY").then(|| method.to_owned()), path: path.to_owned() }
+        }
+    };
+    let integration = Integration::Http { upstream: upstream.into(), path: None, strip_prefix: None };
+    model::Route { key, integration, throttles: Vec::new(), cache: None, limits: None, origin: None }
+}
+
+/// Everything goes to `A`, but for a few paths.
+pub(in crate::tests) fn standard() -> Model {
+    let cached = model::Cache {
+        ttl: Duration::from_secs(60),
+        key: None,
+        methods: vec!["GET".into()],
+        client_invalidation: false,
+        body_bytes_max: 1 << 20,
+        origin: None,
+    };
+    let once = model::Throttle { rate: 0.001, burst: Some(1), per: model::ThrottlePer::All, origin: None };
+    let mock = model::Mock { status: 200, headers: Vec::new(), body: "mocked".into() };
+    let small = model::Limits { body_bytes_max: 10, ..model::Limits::default() };
+    let routes = vec![
+        route("$default", "A"),
+        route("ANY /ab", "AB"),
+        route("ANY /nobody", "Z"),
+        route("ANY /nobody-else", "ZA"),
+        route("ANY /nobodies", "XYZA"),
+        route("ANY /bounded", "C"),
+        model::Route { cache: Some(cached), ..route("GET /cached/{path+}", "A") },
+        model::Route { throttles: vec![once], ..route("ANY /once", "A") },
+        model::Route { limits: Some(small), ..route("ANY /small", "A") },
+        model::Route { integration: Integration::Mock(mock), ..route("ANY /mock", "A") },
+    ];
+    let bounded = model::Upstream { total_timeout: Some(Duration::from_secs(10)), ..upstream("C") };
+    let mut upstreams: Vec<_> = ["A", "AB", "Z", "ZA", "XYZA"].map(upstream).into();
+    upstreams.push(bounded);
+    let api = model::Api {
+        name: "api".into(),
+        kind: model::Kind::Proxy,
+        mappings: Vec::new(),
+        stages: vec![model::Stage { name: "$default".into(), ..model::Stage::default() }],
+        routes,
+        cors: None,
+        origin: None,
+    };
+    let listener = model::Listener {
+        name: "front".into(),
+        address: front(0),
+        plain: true,
+        security_policy: None,
+        names: Vec::new(),
+        origin: None,
+    };
+    Model { apis: vec![api], upstreams, listeners: vec![listener], ..Model::default() }
+}
+
+/// What the publisher does: models in, snapshots out, slots kept.
+#[derive(Default)]
+pub(super) struct Publisher {
+    slots: Slots,
+    generation: u64,
+}
+
+impl Publisher {
+    pub(super) fn compile(&mut self, model: &Model) -> Arc<Snapshot> {
+        self.generation += 1;
+        let mut inputs = Inputs {
+            read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+            leaf: &|_| panic!("no listener of these tests has TLS"),
+            tickets: &tls::Tickets::new(),
+            slots: &mut self.slots,
+            generation: self.generation,
+            unix_s: 0,
+        };
+        let (snapshot, found) = compile(model, &mut inputs);
+        Arc::new(snapshot.unwrap_or_else(|| panic!("{found:?}")))
+    }
+}
+
+/// The addresses of all groups of a snapshot, by slot.
+pub(super) fn endpoints(snapshot: &Snapshot) -> Vec<(u32, Arc<[Endpoint]>)> {
+    let known =
+        snapshot.upstreams.iter().zip(0..).filter_map(|(upstream, slot)| Some((upstream.as_ref()?, slot)));
+    known
+        .map(|(upstream, slot)| {
+            let targets = upstream.targets.iter().enumerate();
+            let endpoint = |(target, at): (usize, &snapshot::Target)| Endpoint {
+                target,
+                address: SocketAddr::new(at.host.parse().unwrap(), at.port),
+            };
+            (slot, targets.map(endpoint).collect())
+        })
+        .collect()
+}
