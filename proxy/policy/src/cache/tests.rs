@@ -5,6 +5,7 @@ mod keys;
 mod policy;
 mod sharing;
 mod store;
+mod twin;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
