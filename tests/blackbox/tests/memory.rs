@@ -33,7 +33,8 @@ fn a_client_that_does_not_read() {
     let before = gateway.rss_bytes();
     let _more = stuck(40);
     let grown = gateway.rss_bytes().saturating_sub(before);
-    assert!(grown < 40 * 512 * 1024, "{} KiB for each client that does not read", (grown / 40) >> 10);
+    // 256 KiB may lie unsent, two buffers of 128 KiB may be in hand; the rest is the allocator's rounding.
+    assert!(grown < 40 * 768 * 1024, "{} KiB for each client that does not read", (grown / 40) >> 10);
 }
 
 /// A backend that does not read what a client sends.

@@ -14,6 +14,8 @@ use crate::shell;
 /// Ports and files of one comparison.
 pub(super) struct Site {
     pub(super) folder: PathBuf,
+    /// Our binary.
+    pub(super) gateway: PathBuf,
     pub(super) port: u16,
     pub(super) tls: u16,
     pub(super) backend: u16,
@@ -23,7 +25,7 @@ pub(super) struct Site {
 
 impl Site {
     /// Makes bodies and a certificate (ECDSA P-256) in the folder.
-    pub(super) fn new(folder: &Path) -> anyhow::Result<Self> {
+    pub(super) fn new(folder: &Path, gateway: PathBuf) -> anyhow::Result<Self> {
         // nginx' worker is another user where we are the administrator, and must be able to read its files.
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
@@ -46,7 +48,7 @@ impl Site {
         shell::read(openssl.arg(&key).arg("-out").arg(&certificate))
             .context("openssl makes a certificate")?;
         let [port, tls, backend] = free_ports()?;
-        Ok(Self { folder: folder.to_path_buf(), port, tls, backend, certificate, key })
+        Ok(Self { folder: folder.to_path_buf(), gateway, port, tls, backend, certificate, key })
     }
 }
 

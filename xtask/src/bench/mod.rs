@@ -7,7 +7,7 @@ mod machine;
 mod table;
 mod target;
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, ensure};
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ pub(crate) struct Options {
     /// Drivers of ours to measure
     #[arg(long, value_delimiter = ',', default_value = "uring,epoll")]
     drivers: Vec<String>,
-    /// The load generator
+    /// The load generator; the binary is FLOODGATE_BIN, or is built
     #[arg(long, default_value = "wrk", value_parser = ["wrk"])]
     tool: String,
 }
@@ -71,15 +71,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
         ensure!(shell::which(program).is_some(), "{program} is missing: cargo xtask setup");
     }
     ensure!(machine::cores()? >= 2, "one core for the gateway and one for the load are needed");
-    println!("bench: building the gateway");
-    let mut build = shell::cargo();
-    ensure!(
-        shell::run(build.args(["build", "--quiet", "--release", "--package", "proxy"]))?,
-        "the build failed"
-    );
-
+    let gateway = gateway()?;
     let folder = TempDir::new()?;
-    let site = machine::Site::new(folder.path())?;
+    let site = machine::Site::new(folder.path(), gateway)?;
     let _backend = target::start_backend(&site)?;
     let mut targets = vec![target::Kind::Nginx];
     targets.extend(options.drivers.iter().cloned().map(target::Kind::Floodgate));
@@ -115,6 +109,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     fs::create_dir_all(&out)?;
     fs::write(out.join("table.md"), &text)?;
     Ok(clean)
+}
+
+/// The binary to measure: `FLOODGATE_BIN`, else this tree's, built now.
+fn gateway() -> anyhow::Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("FLOODGATE_BIN") {
+        return Ok(binary.into());
+    }
+    println!("bench: building the gateway");
+    let mut build = shell::cargo();
+    build.args(["build", "--quiet", "--release", "--package", "proxy"]);
+    ensure!(shell::run(&mut build)?, "the build failed");
+    Ok(shell::target_dir().join("release/floodgate"))
 }
 
 fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Job>> {

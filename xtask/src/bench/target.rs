@@ -3,6 +3,7 @@
 use std::{
     fmt, fs,
     net::TcpStream,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -31,24 +32,30 @@ impl fmt::Display for Kind {
 }
 
 /// A process that ends when it is dropped.
-pub(super) struct Running(Child);
+pub(super) struct Running {
+    child: Child,
+    /// Where its output goes.
+    said: PathBuf,
+}
 
 impl Running {
     pub(super) fn pid(&self) -> u32 {
-        self.0.id()
+        self.child.id()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         // TERM, so that nginx' master takes its worker with it.
-        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while matches!(self.0.try_wait(), Ok(None)) && Instant::now() < deadline {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        }
+        let deadline = Instant::now() + STOP_MAX;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
         }
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -56,6 +63,7 @@ impl Drop for Running {
 const CORE: &str = "1";
 pub(super) const LOAD_CORE: &str = "0";
 const START_MAX: Duration = Duration::from_secs(10);
+const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// The backend of all runs.
 pub(super) fn start_backend(site: &Site) -> anyhow::Result<Running> {
@@ -85,7 +93,7 @@ fn start_floodgate(site: &Site, driver: &str) -> anyhow::Result<Running> {
     command.args([site.port, site.tls, site.backend].map(|port| port.to_string()));
     command.arg(&site.certificate).arg(&site.key).arg("/dev/null").arg(&folder);
     command.env("FLOODGATE_DRIVER", driver);
-    command.env("FLOODGATE_BIN", shell::target_dir().join("release/floodgate"));
+    command.env("FLOODGATE_BIN", &site.gateway);
     spawn(&mut command, &folder.join("said"))
 }
 
@@ -109,18 +117,20 @@ fn start_nginx(site: &Site, name: &str, core: &str) -> anyhow::Result<Running> {
     spawn(&mut command, &site.folder.join(format!("{name}.said")))
 }
 
-fn spawn(command: &mut Command, said: &std::path::Path) -> anyhow::Result<Running> {
+fn spawn(command: &mut Command, said: &Path) -> anyhow::Result<Running> {
     let file = fs::File::create(said)?;
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-    Ok(Running(command.spawn().with_context(|| format!("{command:?}"))?))
+    let child = command.spawn().with_context(|| format!("{command:?}"))?;
+    Ok(Running { child, said: said.to_path_buf() })
 }
 
 /// A foreign program tells nobody that it listens; connecting does.
 fn wait_for(mut running: Running, port: u16) -> anyhow::Result<Running> {
     let deadline = Instant::now() + START_MAX;
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if let Some(status) = running.0.try_wait()? {
-            bail!("it ended with {status} before it listened");
+        if let Some(status) = running.child.try_wait()? {
+            let said = fs::read_to_string(&running.said).unwrap_or_default();
+            bail!("it ended with {status} before it listened, and said:\n{said}");
         }
         if Instant::now() > deadline {
             bail!("it does not listen after {START_MAX:?}");
