@@ -158,9 +158,15 @@ impl Caller<'_> {
         }
         let mut response = self.core.response();
         let idle_ns = self.snapshot.timeouts.body_idle_ns;
-        let body = Pace { handle: &self.core.handle, alarm: self.alarm, idle_ns, end_ns };
+        let stall_ns = upstream.idle_timeout_ns;
+        let body = Pace { handle: &self.core.handle, alarm: self.alarm, idle_ns, stall_ns, end_ns };
         let first_byte = Pace { idle_ns: upstream.first_byte_timeout_ns, ..body };
-        first_byte.step();
+        // The time for an answer begins with the end of the request.
+        if self.unsent_body().is_some() {
+            body.step()
+        } else {
+            first_byte.step()
+        }
         let answered = self.answered(request, &transport, &mut response, &body, &first_byte);
         let got = self.alarm.guard(answered).await;
         match got {
@@ -174,11 +180,21 @@ impl Caller<'_> {
             }
             Err(_) => {
                 self.core.recycle(response);
-                let stalled_client = self.upload.is_some_and(|upload| !upload.is_done());
-                let reason = if stalled_client { Reason::BodyTimedOut } else { Reason::BackendTimedOut };
+                let reason = match self.unsent_body() {
+                    Some(upload) if !upload.is_stalled() => {
+                        upload.give_up();
+                        Reason::BodyTimedOut
+                    }
+                    Some(_) | None => Reason::BackendTimedOut,
+                };
                 Err(Failed { reason, harmless: false })
             }
         }
+    }
+
+    /// The request's body, if it is not sent to its end.
+    fn unsent_body(&self) -> Option<&Relay> {
+        self.upload.filter(|upload| !upload.is_done())
     }
 
     /// Sends the rest of the body while waiting for the head of the reply, which may come before it is sent.

@@ -27,19 +27,31 @@ pub(crate) enum Fault {
 }
 
 /// How long a body may take.
+#[derive(Clone, Copy)]
 pub(crate) struct Pace<'a> {
     pub(crate) handle: &'a Handle,
     pub(crate) alarm: &'a Alarm,
-    /// Between two steps.
+    /// Between two steps: as long as the sender says nothing.
     pub(crate) idle_ns: u64,
+    /// The same as long as the receiver takes nothing.
+    pub(crate) stall_ns: u64,
     /// When all of it must have passed, in `mono_ns`.
     pub(crate) end_ns: u64,
 }
 
 impl Pace<'_> {
-    /// Something moved: the alarm is put off.
+    /// The sender has moved: the alarm is put off.
     pub(crate) fn step(&self) {
-        self.alarm.set(self.handle.now().mono_ns.saturating_add(self.idle_ns).min(self.end_ns));
+        self.set(self.idle_ns);
+    }
+
+    /// The receiver is waited for from now on, or has moved.
+    fn stall(&self) {
+        self.set(self.stall_ns);
+    }
+
+    fn set(&self, wait_ns: u64) {
+        self.alarm.set(self.handle.now().mono_ns.saturating_add(wait_ns).min(self.end_ns));
     }
 }
 
@@ -56,6 +68,10 @@ pub(crate) struct Relay {
     chunked: bool,
     bytes: Cell<u64>,
     bytes_max: Cell<u64>,
+    /// The receiver is waited for, not the sender.
+    stalled: Cell<bool>,
+    /// The sender has broken off or broken the rules: nobody knows what its next bytes are.
+    broken: Cell<bool>,
     tap: RefCell<Option<Tap>>,
 }
 
@@ -68,6 +84,8 @@ impl Relay {
             chunked,
             bytes: Cell::new(0),
             bytes_max: Cell::new(u64::MAX),
+            stalled: Cell::new(false),
+            broken: Cell::new(false),
             tap: RefCell::new(None),
         }
     }
@@ -102,6 +120,21 @@ impl Relay {
         self.decoder.borrow().is_done()
     }
 
+    /// Whether the receiver keeps it waiting, and not the sender.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled.get()
+    }
+
+    /// Whether what comes after it can't be told.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken.get()
+    }
+
+    /// The sender is not waited for any longer.
+    pub(crate) fn give_up(&self) {
+        self.broken.set(true);
+    }
+
     /// Bytes of the body that have passed.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.get()
@@ -112,21 +145,42 @@ impl Relay {
         while !self.is_done() {
             match from.receive(|received| self.step(received, to)).await {
                 Ok(Received::Bytes(Ok(()))) => {}
-                Ok(Received::Bytes(Err(fault))) => return Err(fault),
+                Ok(Received::Bytes(Err(fault))) => return Err(self.fault(fault)),
                 Ok(Received::End) => self.end(to)?,
                 // A failed connection ends no body.
-                Err(_) => return Err(Fault::SenderGone),
+                Err(_) => return Err(self.fault(Fault::SenderGone)),
             }
+            self.make_room(to, pace).await?;
             pace.step();
-            to.sent_below(self.unsent_bytes_high()).await.map_err(|_| Fault::ReceiverGone)?;
         }
         Ok(())
+    }
+
+    /// Waits while the receiver is behind. It need not catch up in time, but must take something.
+    async fn make_room(&self, to: &Transport, pace: &Pace<'_>) -> Result<(), Fault> {
+        self.stalled.set(true);
+        loop {
+            let unsent = to.unsent();
+            if unsent < self.unsent_bytes_high() {
+                break;
+            }
+            pace.stall();
+            to.sent_below(unsent).await.map_err(|_| Fault::ReceiverGone)?;
+        }
+        self.stalled.set(false);
+        Ok(())
+    }
+
+    /// The sender's fault: from here on its bytes mean nothing.
+    fn fault(&self, fault: Fault) -> Fault {
+        self.broken.set(true);
+        fault
     }
 
     /// Reads what is left and throws it away, up to a number of bytes; true when the end was reached.
     pub(crate) async fn discard(&self, from: &Transport, bytes_max: usize) -> bool {
         let mut bytes = 0;
-        while !self.is_done() && bytes <= bytes_max {
+        while !self.is_done() && !self.is_broken() && bytes <= bytes_max {
             let received = from.receive(|received| {
                 let (consumed, ok) = self.skip(received);
                 (consumed, ok.then_some(consumed))
@@ -205,7 +259,7 @@ impl Relay {
 
     /// The sender's end: right for a body that ends with the connection, a cut for all others.
     fn end(&self, to: &Transport) -> Result<(), Fault> {
-        self.decoder.borrow_mut().at_eof().map_err(|_| Fault::SenderGone)?;
+        self.decoder.borrow_mut().at_eof().map_err(|_| self.fault(Fault::SenderGone))?;
         self.close(to);
         Ok(())
     }

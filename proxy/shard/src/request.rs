@@ -316,13 +316,21 @@ impl Way<'_> {
         let Self { core, snapshot, connection, upload, .. } = self;
         let Connection { transport: client, alarm, .. } = connection;
         let upstream = snapshot.upstream(live.slot);
-        let idle_ns = upstream.map_or(snapshot.timeouts.body_idle_ns, |upstream| upstream.idle_timeout_ns);
-        let pace = Pace { handle: &core.handle, alarm, idle_ns, end_ns: live.end_ns };
+        let client_ns = snapshot.timeouts.body_idle_ns;
+        let backend_ns = upstream.map_or(client_ns, |upstream| upstream.idle_timeout_ns);
+        let pace = Pace {
+            handle: &core.handle,
+            alarm,
+            idle_ns: backend_ns,
+            stall_ns: client_ns,
+            end_ns: live.end_ns,
+        };
+        let upload_pace = Pace { idle_ns: client_ns, stall_ns: backend_ns, ..pace };
         pace.step();
         let passing = async {
             let mut down = pin!(relay.run(&live.transport, client, &pace));
             let Some(upload) = upload.filter(|upload| !upload.is_done()) else { return down.await };
-            let mut up = pin!(upload.run(client, &live.transport, &pace));
+            let mut up = pin!(upload.run(client, &live.transport, &upload_pace));
             match race(down.as_mut(), up.as_mut()).await {
                 First::Left(passed) => passed,
                 // Whether the rest of the request arrived or not, the answer goes on.
@@ -338,8 +346,13 @@ impl Way<'_> {
         let protocol =
             live.framing.upgrade.as_deref().or(self.request.upgrade.as_deref()).unwrap_or_default();
         transport.write(|out| h1::encode_switching(&served.response, protocol, out));
-        tunnel(transport, &live.transport, &self.core.handle, alarm).await;
-        (After::Close, 0)
+        match tunnel(transport, &live.transport, &self.core.handle, alarm).await {
+            Ok(()) => (After::Close, 0),
+            Err(_) => {
+                live.transport.abort();
+                (After::Cut, 0)
+            }
+        }
     }
 
     /// Whether the connection can't be kept after this answer, which is said in its head: the client wants it so, the
@@ -353,7 +366,8 @@ impl Way<'_> {
             Some(None) => true,
             Some(Some(bytes)) => bytes > DISCARD_BYTES_MAX as u64 || unasked_body,
         };
-        !self.keep_alive || self.core.is_draining() || too_much
+        let broken = self.upload.is_some_and(Relay::is_broken);
+        !self.keep_alive || self.core.is_draining() || too_much || broken
     }
 
     /// Reads what is left of the request's body, so that the next request is found (bug 1).

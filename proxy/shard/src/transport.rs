@@ -148,6 +148,11 @@ impl Transport {
         self.stream.sent_below(bytes).await
     }
 
+    /// Bytes that wait to be sent.
+    pub(crate) fn unsent(&self) -> usize {
+        self.stream.unsent()
+    }
+
     /// Says that no more will be sent, once what was written is.
     pub(crate) fn finish(&self) {
         if let Some(session) = self.session() {

@@ -15,8 +15,14 @@ const UNSENT_BYTES_HIGH: usize = 256 << 10;
 /// How long a tunnel may be silent both ways: AWS's idle time-out of WebSockets (row 157).
 const IDLE_NS: u64 = 600_000_000_000;
 
-/// Moves bytes until both sides have ended, one failed, or nothing moved for too long.
-pub(crate) async fn tunnel(client: &Transport, backend: &Transport, handle: &Handle, alarm: &Alarm) {
+/// Moves bytes until both sides have ended, or nothing moved for too long. An error says that one of them failed; then
+/// the other is not to think that all is well.
+pub(crate) async fn tunnel(
+    client: &Transport,
+    backend: &Transport,
+    handle: &Handle,
+    alarm: &Alarm,
+) -> io::Result<()> {
     alarm.set(handle.now().mono_ns.saturating_add(IDLE_NS));
     let both = async {
         let mut up = pin!(copy(client, backend, handle, alarm));
@@ -27,8 +33,7 @@ pub(crate) async fn tunnel(client: &Transport, backend: &Transport, handle: &Han
             First::Left(failed) | First::Right(failed) => failed,
         }
     };
-    // Expired, failed or ended: in each case both connections close when they are dropped.
-    let _ended = alarm.guard(both).await;
+    alarm.guard(both).await.unwrap_or(Ok(()))
 }
 
 /// One way, until its end, which is passed on.
