@@ -1,3 +1,7 @@
+mod deadlines;
+mod early;
+mod faults;
 mod harness;
 mod pooling;
 mod proxying;
+mod switching;

@@ -10,7 +10,7 @@
 //! 1^ POST / chunked                reads a head, and leaves its body
 //! 1= bytes                         reads exactly these bytes
 //! c has age: 0                     the message it read last has this field; `lacks age`: has none of that name
-//! c sees nothing                   or `fin`, or `reset`
+//! c sees nothing                   or `fin`, or `reset`, or `last words!fin`
 //! c ends                           sends FIN; `aborts` sends RST; `leaves` closes
 //! c connects 1                     to core 1 in place of core 0
 //! A refuses                        from now on
@@ -101,10 +101,11 @@ impl Lab {
                 assert_eq!(peer.now(), "", "{place}");
                 return self.put_back(who, Some(peer));
             }
-            (" ", end @ ("sees fin" | "sees reset")) => {
+            (" ", end) if end.starts_with("sees ") => {
                 let (rest, ended) = self.expect(&mut peer, place, async |peer| peer.rest().await).await;
-                let seen = (http::describe_body(&rest), format!("sees {ended}"));
-                assert_eq!(seen, (String::new(), end.to_owned()), "{place}");
+                let rest = http::describe_body(&rest);
+                let seen = if rest.is_empty() { ended.to_owned() } else { format!("{rest}!{ended}") };
+                assert_eq!(seen, end["sees ".len()..], "{place}");
                 return self.put_back(who, Some(peer));
             }
             (" ", fields) => {
