@@ -15,6 +15,7 @@ mod memory;
 mod proxying;
 mod reload;
 mod scenarios;
+mod shipped;
 mod start;
 mod stop;
 mod tls;

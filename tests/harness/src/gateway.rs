@@ -152,8 +152,20 @@ impl Gateway {
     /// `floodgate reload`.
     #[track_caller]
     pub fn reload(&self) -> Output {
+        self.tell("reload")
+    }
+
+    /// `floodgate flush`.
+    #[track_caller]
+    pub fn flush(&self) -> Output {
+        self.tell("flush")
+    }
+
+    /// A verb for the running gateway.
+    #[track_caller]
+    fn tell(&self, verb: &str) -> Output {
         let mut command = Command::new(gateway_binary());
-        command.arg("reload").arg("--socket").arg(self.socket());
+        command.arg(verb).arg("--socket").arg(self.socket());
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
