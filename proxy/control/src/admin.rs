@@ -1,6 +1,6 @@
 //! The admin listener: what an operator and a scraper may ask. It answers from [`Doors`] and decides nothing itself.
 //! `GET` changes nothing. The Unix socket is for its owner and root; on TCP, which any user of the machine and any page
-//! in its browsers can reach, the name asked for must be this machine's and a page cannot change anything.
+//! in its browsers can reach, the name asked for must be this machine's and nothing can be changed.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Body,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN},
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue},
 };
 
 use tokio::sync::Mutex;
@@ -141,8 +141,10 @@ fn admit(
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         return Err(Box::new(response));
     }
-    if way == Way::Tcp && right == Method::POST && headers.contains_key(ORIGIN) {
-        return refuse(StatusCode::FORBIDDEN, "a page in a browser cannot change anything here\n");
+    if way == Way::Tcp && right == Method::POST {
+        let why = "nothing is changed over TCP, which every user of this machine can reach: \
+                   use the Unix socket (`floodgate reload`, `floodgate flush`)\n";
+        return refuse(StatusCode::FORBIDDEN, why);
     }
     Ok(*call)
 }
@@ -234,11 +236,11 @@ mod tests {
     }
 
     #[test]
-    fn a_page_in_a_browser_changes_nothing() {
+    fn nothing_is_changed_over_tcp() {
         let page = [("host", "127.0.0.1:9000"), ("origin", "http://127.0.0.1:9000")];
         check(Way::Tcp, "POST /reload", &page, Err(403));
         check(Way::Tcp, "POST /cache/flush", &[page[0], ("origin", "null")], Err(403));
-        check(Way::Tcp, "POST /reload", &page[..1], Ok(Call::Reload));
+        check(Way::Tcp, "POST /reload", &page[..1], Err(403));
         check(Way::Tcp, "GET /metrics", &page, Ok(Call::Metrics));
     }
 }

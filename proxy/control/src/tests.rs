@@ -160,7 +160,7 @@ fn what_is_too_large_or_no_http_is_refused() {
     let address = f.control.listen_address();
     let body = vec![b'x'; 70_000];
     let mut request = format!(
-        "POST /reload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     )
     .into_bytes();
