@@ -144,15 +144,30 @@ impl Headers {
         self.arena.extend_from_slice(text.as_bytes());
         let value_at = self.arena.len();
         self.arena.extend_from_slice(value);
+        self.note(name, text.len(), name_at, value_at, value.len());
+    }
+
+    /// Notes a field that has just been appended to the arena.
+    fn note(&mut self, name: Name, name_bytes: usize, name_at: usize, value_at: usize, value_bytes: usize) {
         // Heads are bounded far below these widths by the codec's limits; what is added is our own.
         let (Ok(name_bytes), Ok(value_bytes), Ok(_)) =
-            (u16::try_from(text.len()), u32::try_from(value.len()), u32::try_from(self.arena.len()))
+            (u16::try_from(name_bytes), u32::try_from(value_bytes), u32::try_from(self.arena.len()))
         else {
             self.arena.truncate(name_at);
             return;
         };
         let span = Span { name, name_bytes, name_at: name_at as u32, value_at: value_at as u32, value_bytes };
         self.spans.push(span);
+    }
+
+    /// The same with a value that `write` appends in its place, without a buffer of its own.
+    pub fn push_with(&mut self, text: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        let name_at = self.arena.len();
+        self.arena.extend_from_slice(text.as_bytes());
+        let value_at = self.arena.len();
+        write(&mut self.arena);
+        let value_bytes = self.arena.len().saturating_sub(value_at);
+        self.note(Name::of(text), text.len(), name_at, value_at, value_bytes);
     }
 
     /// Removes every field of that name and adds one.
@@ -231,57 +246,79 @@ impl Span {
 }
 
 impl Name {
-    /// The number of a name in any case.
+    /// The number of a name in any case. Asked for every field of every head: few names have the same length.
     pub fn of(text: &str) -> Self {
-        KNOWN
+        let same_length = BY_LENGTH.get(text.len()).copied().unwrap_or_default();
+        same_length
             .iter()
-            .find(|(_, known)| known.len() == text.len() && known.eq_ignore_ascii_case(text))
+            .find(|(_, known)| known.eq_ignore_ascii_case(text))
             .map_or(Self::Other, |(name, _)| *name)
     }
 
     /// The name in lower case; empty for [`Name::Other`].
     pub fn as_str(self) -> &'static str {
-        KNOWN.iter().find(|(name, _)| *name == self).map_or("", |(_, text)| text)
+        let known = || BY_LENGTH.iter().copied().flatten();
+        known().find(|(name, _)| *name == self).map_or("", |(_, text)| text)
     }
 }
 
-const KNOWN: [(Name, &str); 36] = [
-    (Name::Accept, "accept"),
-    (Name::AcceptEncoding, "accept-encoding"),
-    (Name::AccessControlRequestHeaders, "access-control-request-headers"),
-    (Name::AccessControlRequestMethod, "access-control-request-method"),
-    (Name::Age, "age"),
-    (Name::Authorization, "authorization"),
-    (Name::CacheControl, "cache-control"),
-    (Name::Connection, "connection"),
-    (Name::ContentEncoding, "content-encoding"),
-    (Name::ContentLength, "content-length"),
-    (Name::ContentType, "content-type"),
-    (Name::Cookie, "cookie"),
-    (Name::Date, "date"),
-    (Name::Expect, "expect"),
-    (Name::Forwarded, "forwarded"),
-    (Name::Host, "host"),
-    (Name::IfModifiedSince, "if-modified-since"),
-    (Name::IfNoneMatch, "if-none-match"),
-    (Name::KeepAlive, "keep-alive"),
-    (Name::Origin, "origin"),
-    (Name::ProxyConnection, "proxy-connection"),
-    (Name::Range, "range"),
-    (Name::Server, "server"),
-    (Name::SetCookie, "set-cookie"),
-    (Name::Te, "te"),
-    (Name::Trailer, "trailer"),
-    (Name::TransferEncoding, "transfer-encoding"),
-    (Name::Upgrade, "upgrade"),
-    (Name::UserAgent, "user-agent"),
-    (Name::Vary, "vary"),
-    (Name::Via, "via"),
-    (Name::XApiKey, "x-api-key"),
-    (Name::XForwardedFor, "x-forwarded-for"),
-    (Name::XForwardedHost, "x-forwarded-host"),
-    (Name::XForwardedPort, "x-forwarded-port"),
-    (Name::XForwardedProto, "x-forwarded-proto"),
+/// The names by their length.
+const BY_LENGTH: [&[(Name, &str)]; 31] = [
+    &[],
+    &[],
+    &[(Name::Te, "te")],
+    &[(Name::Age, "age"), (Name::Via, "via")],
+    &[(Name::Date, "date"), (Name::Host, "host"), (Name::Vary, "vary")],
+    &[(Name::Range, "range")],
+    &[
+        (Name::Accept, "accept"),
+        (Name::Cookie, "cookie"),
+        (Name::Expect, "expect"),
+        (Name::Origin, "origin"),
+        (Name::Server, "server"),
+    ],
+    &[(Name::Trailer, "trailer"), (Name::Upgrade, "upgrade")],
+    &[],
+    &[(Name::Forwarded, "forwarded"), (Name::XApiKey, "x-api-key")],
+    &[
+        (Name::Connection, "connection"),
+        (Name::KeepAlive, "keep-alive"),
+        (Name::SetCookie, "set-cookie"),
+        (Name::UserAgent, "user-agent"),
+    ],
+    &[],
+    &[(Name::ContentType, "content-type")],
+    &[
+        (Name::Authorization, "authorization"),
+        (Name::CacheControl, "cache-control"),
+        (Name::IfNoneMatch, "if-none-match"),
+    ],
+    &[(Name::ContentLength, "content-length")],
+    &[(Name::AcceptEncoding, "accept-encoding"), (Name::XForwardedFor, "x-forwarded-for")],
+    &[
+        (Name::ContentEncoding, "content-encoding"),
+        (Name::ProxyConnection, "proxy-connection"),
+        (Name::XForwardedHost, "x-forwarded-host"),
+        (Name::XForwardedPort, "x-forwarded-port"),
+    ],
+    &[
+        (Name::IfModifiedSince, "if-modified-since"),
+        (Name::TransferEncoding, "transfer-encoding"),
+        (Name::XForwardedProto, "x-forwarded-proto"),
+    ],
+    &[],
+    &[],
+    &[],
+    &[],
+    &[],
+    &[],
+    &[],
+    &[],
+    &[],
+    &[],
+    &[],
+    &[(Name::AccessControlRequestMethod, "access-control-request-method")],
+    &[(Name::AccessControlRequestHeaders, "access-control-request-headers")],
 ];
 
 #[cfg(test)]
@@ -290,11 +327,15 @@ mod tests {
 
     #[test]
     fn names_are_known_in_any_case() {
-        for (name, text) in KNOWN {
-            assert_eq!(Name::of(text), name);
-            assert_eq!(Name::of(&text.to_ascii_uppercase()), name);
-            assert_eq!(name.as_str(), text);
+        for (length, names) in BY_LENGTH.iter().enumerate() {
+            for (name, text) in *names {
+                assert_eq!(text.len(), length);
+                assert_eq!(Name::of(text), *name);
+                assert_eq!(Name::of(&text.to_ascii_uppercase()), *name);
+                assert_eq!(name.as_str(), *text);
+            }
         }
+        assert_eq!(BY_LENGTH.iter().map(|names| names.len()).sum::<usize>(), 36);
         assert_eq!(Name::of("x-own"), Name::Other);
     }
 
