@@ -9,6 +9,8 @@ mod tally;
 mod test;
 mod tidy;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// What the project does to itself: `cargo xtask VERB`.
@@ -35,13 +37,20 @@ enum Verb {
     Bench(bench::Options),
 }
 
-fn main() -> anyhow::Result<std::process::ExitCode> {
+fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
-        Verb::Setup => setup::run(),
-        Verb::Test(options) => test::run(&options)?,
-        Verb::Tidy => tidy::run()?,
-        Verb::Conformance => conformance::run()?,
-        Verb::Bench(options) => bench::run(&options)?,
+        Verb::Setup => Ok(setup::run()),
+        Verb::Test(options) => test::run(&options),
+        Verb::Tidy => tidy::run(),
+        Verb::Conformance => conformance::run(),
+        Verb::Bench(options) => bench::run(&options),
     };
-    Ok(if done { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE })
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            eprintln!("xtask: {problem:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
