@@ -14,6 +14,8 @@ use shard::{Endpoint, Message, Ready, Seat};
 use snapshot::Snapshot;
 use telemetry::log::LogSender;
 
+use crate::say;
+
 /// Buckets that the machine's table of limits holds.
 const LIMIT_SLOTS: usize = 65_536;
 
@@ -58,17 +60,11 @@ impl Drop for Ended {
 impl Ended {
     fn reason(&self) -> Option<String> {
         match &self.how {
-            Err(error) => Some(chain(error)),
+            Err(error) => Some(say::chain(error)),
             Ok(()) if !self.whole => Some(format!("core {} panicked", self.index)),
             Ok(()) => None,
         }
     }
-}
-
-/// An error and its causes, one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Starts all cores and waits until each takes connections. `listeners` holds for each core its sockets.

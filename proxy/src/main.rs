@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match commands::run(cli) {
         Ok(code) => code,
         Err(error) => {
-            say::error(&format!("{error:#}"));
+            say::error(&say::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -22,6 +22,14 @@ pub(crate) fn out(text: &str) {
     put(&mut std::io::stdout(), &format!("{text}\n"));
 }
 
+/// An error and its causes, one line. Errors that already end with their cause are not followed by it again.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.map(ToString::to_string).fold(error.to_string(), |text, cause| {
+        if text.ends_with(&cause) { text } else { format!("{text}: {cause}") }
+    })
+}
+
 /// Whether standard error can show colours and the operator has not declined them (no-color.org).
 pub(crate) fn has_colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -34,4 +42,19 @@ fn line(to: &mut impl Write, kind: &str, text: &str) {
 /// There is nobody to tell when telling fails.
 fn put(to: &mut impl Write, text: &str) {
     let _told = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = Err::<(), _>(anyhow!("no such file")).context("cannot read a: no such file");
+        assert_eq!(chain(error.unwrap_err().as_ref()), "cannot read a: no such file");
+        let error = Err::<(), _>(anyhow!("no such file")).context("cannot read a");
+        assert_eq!(chain(error.unwrap_err().as_ref()), "cannot read a: no such file");
+    }
 }
