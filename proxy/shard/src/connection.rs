@@ -7,7 +7,7 @@ use runtime::{Alarm, Stream};
 use telemetry::Event;
 
 use crate::{
-    core::Core,
+    core::{Core, Open},
     request::{After, serve},
     transport::Transport,
 };
@@ -36,9 +36,15 @@ pub(crate) struct Connection {
     pub(crate) tls: Option<std::sync::Arc<tls::Server>>,
 }
 
-/// Serves a connection from accept to close.
-pub(crate) async fn connection(core: Rc<Core>, stream: Stream, peer: SocketAddr, listener: usize, port: u16) {
-    let _open = core.open(listener);
+/// Serves a connection from accept to close; it is open for as long.
+pub(crate) async fn connection(
+    core: Rc<Core>,
+    _open: Open,
+    stream: Stream,
+    peer: SocketAddr,
+    listener: usize,
+    port: u16,
+) {
     let Some(connection) = establish(&core, stream, peer, listener, port).await else { return };
     let mut first = true;
     loop {

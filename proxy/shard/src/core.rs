@@ -59,6 +59,8 @@ pub(crate) struct Core {
     /// Connections that wait for a request, to be woken when the node drains.
     idle: RefCell<Slab<Option<Waker>>>,
     open: Cell<usize>,
+    /// Listeners that may still hand out connections.
+    accepting: Cell<usize>,
     /// Panics of tasks that have been counted.
     panics: Cell<u64>,
     /// Who waits for the last connection to end.
@@ -99,6 +101,7 @@ impl Core {
             draining: Cell::new(false),
             idle: RefCell::default(),
             open: Cell::new(0),
+            accepting: Cell::new(0),
             panics: Cell::new(0),
             empty: RefCell::default(),
         };
@@ -118,7 +121,8 @@ impl Core {
         self.snapshot.replace(Rc::new(snapshot))
     }
 
-    /// Makes room for the upstream groups of a snapshot; those that are gone let go of their connections.
+    /// Makes room for the upstream groups of a snapshot; those that are gone let go of their connections. Their addresses
+    /// stay, for requests that began with an older snapshot and have not come to their calls yet.
     fn furnish(&self, snapshot: &Snapshot) {
         let mut pools = self.pools.borrow_mut();
         if pools.len() < snapshot.upstreams.len() {
@@ -127,7 +131,7 @@ impl Core {
         for (slot, pool) in pools.iter_mut().enumerate() {
             match snapshot.upstreams.get(slot).and_then(Option::as_ref) {
                 Some(upstream) => pool.set_tls(upstream.tls.as_ref()),
-                None => *pool = Pool::default(),
+                None => pool.let_go(),
             }
         }
     }
@@ -165,8 +169,9 @@ impl Core {
         self.spendings.borrow_mut().tick(now_ns);
         self.log.borrow_mut().flush();
         for (slot, pool) in self.pools.borrow_mut().iter_mut().enumerate() {
-            if let Some(upstream) = snapshot.upstreams.get(slot).and_then(Option::as_ref) {
-                pool.sweep(upstream.keep_alive_ns, now_ns);
+            match snapshot.upstreams.get(slot).and_then(Option::as_ref) {
+                Some(upstream) => pool.sweep(upstream.keep_alive_ns, now_ns),
+                None => pool.let_go(),
             }
         }
         self.sweep_cache();
@@ -297,20 +302,29 @@ impl Core {
         Open(self.clone())
     }
 
+    /// Counts a listener for as long as the guard lives.
+    pub(crate) fn accepting(self: &Rc<Self>) -> Accepting {
+        self.accepting.set(self.accepting.get() + 1);
+        Accepting(self.clone())
+    }
+
     /// Registers a connection that waits for a request.
     pub(crate) fn idle(self: &Rc<Self>) -> Idle {
         Idle { key: self.idle.borrow_mut().insert(None), core: self.clone() }
     }
 
-    /// To be polled until no connection is left.
+    /// To be polled until no connection is left, and none comes any more.
     pub(crate) fn is_empty(&self, cx: &Context<'_>) -> bool {
         *self.empty.borrow_mut() = Some(cx.waker().clone());
-        self.draining.get() && self.open.get() == 0
+        self.has_ended()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.draining.get() && self.open.get() == 0 && self.accepting.get() == 0
     }
 
     fn wake_if_empty(&self) {
-        if self.draining.get()
-            && self.open.get() == 0
+        if self.has_ended()
             && let Some(waker) = self.empty.borrow_mut().take()
         {
             waker.wake();
@@ -329,6 +343,23 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.0.open.set(self.0.open.get() - 1);
         self.0.record(&Event::Close);
+        self.0.wake_if_empty();
+    }
+}
+
+/// A listener that may still hand out connections: closing one takes a while, and what the kernel has accepted by then
+/// is served.
+pub(crate) struct Accepting(Rc<Core>);
+
+impl Accepting {
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.0
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.accepting.set(self.0.accepting.get() - 1);
         self.0.wake_if_empty();
     }
 }

@@ -36,7 +36,7 @@ use telemetry::{CoreSnapshot, Event, log::LogSender};
 pub use crate::owner::Letter;
 use crate::{
     connection::connection,
-    core::{Core, Parts},
+    core::{Accepting, Core, Parts},
     owner::Owner,
 };
 
@@ -180,19 +180,22 @@ pub fn run(
 /// Sets a core to work: from now on it takes connections and tidies up.
 fn start(core: &Rc<Core>, listeners: &[Rc<Listener>]) {
     for (number, listener) in listeners.iter().enumerate() {
-        core.handle.spawn(accept(core.clone(), listener.clone(), number));
+        core.handle.spawn(accept(core.accepting(), listener.clone(), number));
     }
     core.handle.spawn(sweep(core.clone()));
 }
 
 /// Takes connections until the listener is closed.
-async fn accept(core: Rc<Core>, listener: Rc<Listener>, number: usize) {
+async fn accept(accepting: Accepting, listener: Rc<Listener>, number: usize) {
+    let core = accepting.core();
     while let Ok((stream, peer)) = listener.accept().await {
         if core.open_connections() >= core.connections_max {
             core.record(&Event::Reject { label: "connections_max" });
             continue;
         }
-        core.handle.spawn(connection(core.clone(), stream, peer, number, listener.local_addr().port()));
+        let open = core.open(number);
+        let port = listener.local_addr().port();
+        core.handle.spawn(connection(core.clone(), open, stream, peer, number, port));
     }
 }
 
@@ -249,7 +252,8 @@ async fn drain(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<List
     let alarm = core.handle.alarm();
     alarm.set(core.handle.now().mono_ns.saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)));
     let emptied = poll_fn(|cx| {
-        while let Some(message) = mailbox.try_receive() {
+        // Others may still wait for what this core owns.
+        while let Poll::Ready(message) = mailbox.poll_receive(cx) {
             if let Message::Cache(letter) = message {
                 core.read(letter);
             }

@@ -110,6 +110,13 @@ impl Pool {
         }
     }
 
+    /// Closes all unused connections.
+    pub(crate) fn let_go(&mut self) {
+        for backend in &mut self.backends {
+            backend.idle.clear();
+        }
+    }
+
     fn backend(&mut self, endpoint: Endpoint) -> Option<&mut Backend> {
         self.backends.iter_mut().find(|backend| backend.endpoint == endpoint)
     }
