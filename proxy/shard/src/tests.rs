@@ -1,7 +1,9 @@
 mod deadlines;
 mod early;
+mod ending;
 mod faults;
 mod harness;
+mod limits;
 mod pooling;
 mod proxying;
 mod switching;

@@ -9,6 +9,7 @@ mod talk;
 use std::{
     cell::Cell,
     collections::BTreeMap,
+    io,
     panic::Location,
     rc::Rc,
     sync::{Arc, mpsc},
@@ -21,7 +22,7 @@ use runtime::{Handle, Listener, Options, Post, Runtime};
 use telemetry::log;
 
 pub(super) use self::{
-    node::{back, standard},
+    node::{back, route, standard},
     peer::Peer,
 };
 use crate::{
@@ -175,8 +176,13 @@ impl Lab {
 
     /// A client's connection to a core.
     pub(super) async fn connect(&self, core: usize) -> Peer {
-        let stream = self.handle.connect(front(core)).await.unwrap();
-        Peer::new(Transport::plain(&self.handle, stream))
+        self.try_connect(core).await.unwrap()
+    }
+
+    /// The same where it may be refused.
+    pub(super) async fn try_connect(&self, core: usize) -> io::Result<Peer> {
+        let stream = self.handle.connect(front(core)).await?;
+        Ok(Peer::new(Transport::plain(&self.handle, stream)))
     }
 
     /// Takes a backend's address away: from now on it refuses.

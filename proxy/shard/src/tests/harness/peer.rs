@@ -65,7 +65,7 @@ impl Peer {
     }
 
     /// What has come and was not read; for messages of failed tests, and to see that nothing came.
-    pub(super) fn now(&mut self) -> String {
+    pub(in crate::tests) fn now(&mut self) -> String {
         while self.end.is_none() {
             let received = self.transport.try_receive(|bytes| (bytes.len(), bytes.to_vec()));
             match received {

@@ -1,0 +1,109 @@
+//! What is refused for being too much: requests, bodies, connections.
+
+use super::harness::{Setup, check, check_on, run};
+
+/// The bucket of `/once` holds one token.
+const SPENT: &str = "c> GET /once HTTP/1.1|Host: h||
+     1< GET /once
+     1> HTTP/1.1 204 No Content||
+     c< 204";
+
+#[test]
+fn a_throttled_request_leaves_no_body_behind() {
+    let smuggled = "GET /poison HTTP/1.1|Host: h||";
+    let length = smuggled.replace('|', "\r\n").len();
+    check(&format!(
+        "{SPENT}
+         c> POST /once HTTP/1.1|Host: h|Content-Length: {length}||{smuggled}
+         c< 429 Too Many Requests
+         c> POST /once HTTP/1.1|Host: h|Content-Length: {length}||
+         c< 429 Too Many Requests
+         c> {smuggled}GET /mock HTTP/1.1|Host: h||
+         c< 200 mocked
+         c> POST /once HTTP/1.1|Host: h|Transfer-Encoding: chunked||{length:x}|{smuggled}|0||
+         c< 429 close Too Many Requests
+         c sees fin
+         1 sees nothing"
+    ));
+    check(&format!(
+        "{SPENT}
+         c> POST /once HTTP/1.1|Host: h|Content-Length: 5|Expect: 100-continue||
+         c< 429 close Too Many Requests
+         c sees fin"
+    ));
+}
+
+#[test]
+fn a_body_that_grows_too_long_is_refused() {
+    // Its length is known: nobody is asked.
+    check(
+        "c> POST /small HTTP/1.1|Host: h|Content-Length: 11||hello world
+         c< 413 Content Too Large
+         c> GET /mock HTTP/1.1|Host: h||
+         c< 200 mocked",
+    );
+    check(
+        "c> POST /small HTTP/1.1|Host: h|Content-Length: 10||helloworld
+         1< POST /small helloworld
+         1> HTTP/1.1 204 No Content||
+         c< 204",
+    );
+    // It is not: the backend gets no whole request.
+    check(
+        "c> POST /small HTTP/1.1|Host: h|Transfer-Encoding: chunked||5|hello|
+         1^ POST /small chunked
+         c> 6| world|0||GET /mock HTTP/1.1|Host: h||
+         c< 413 close Content Too Large
+         c sees fin
+         1 sees 5|hello|!fin",
+    );
+    check(
+        "c> POST /small HTTP/1.1|Host: h|Transfer-Encoding: chunked||5|hello|
+         1^ POST /small chunked
+         c> 5|world|0||
+         1= 5|hello|5|world|0||
+         1> HTTP/1.1 204 No Content||
+         c< 204",
+    );
+}
+
+#[test]
+fn no_more_connections_are_taken_than_allowed() {
+    let setup = || Setup { connections_max: 2, ..Setup::default() };
+    check_on(
+        setup(),
+        "c> GET /mock HTTP/1.1|Host: h||
+         d> GET /mock HTTP/1.1|Host: h||
+         c< 200 mocked
+         d< 200 mocked
+         e connects
+         e sees fin
+         took 0s
+         c leaves
+         f> GET /mock HTTP/1.1|Host: h||
+         f< 200 mocked",
+    );
+    // Those that come at once are counted one by one.
+    run(setup(), async |lab| {
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            clients.push(lab.connect(0).await);
+        }
+        lab.settle().await;
+        assert_eq!(lab.cores[0].open_connections(), 2);
+        drop(clients);
+    });
+}
+
+#[test]
+fn heads_that_are_too_long_are_refused() {
+    check("c> GET / HTTP/1.1|Host: h|A: {70000}||\nc< 431 close Request Header Fields Too Large\nc sees fin");
+    check("c> GET /{70000} HTTP/1.1|Host: h||\nc< 414 close URI Too Long\nc sees fin");
+    // Above the API's own limit and below the codec's: the API says so, and the connection is in step.
+    check(
+        "c> GET /mock HTTP/1.1|Host: h|A: {11000}||
+         c< 431 Request Header Fields Too Large
+         c> GET /mock HTTP/1.1|Host: h||
+         c< 200 mocked",
+    );
+}
