@@ -283,7 +283,7 @@ impl Caller<'_> {
 }
 
 /// Whether the client failed and not the backend.
-fn is_clients(reason: &Reason) -> bool {
+pub(crate) fn is_clients(reason: &Reason) -> bool {
     matches!(
         reason,
         Reason::ClientGone | Reason::BodyMalformed | Reason::BodyTimedOut | Reason::BodyTooLarge { .. }

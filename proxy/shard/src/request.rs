@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use exchange::{Facts, Served, exchange};
-use message::{Body, Length, Reason, Request, Response, Scheme};
+use message::{Body, Length, Now, Reason, Request, Response, Scheme};
 use policy::{Answer, Question, cache::Fate};
 use runtime::Received;
 use snapshot::{Route, Snapshot};
@@ -18,7 +18,7 @@ use wire::h1::{self, BodyLength, RequestFraming, ResponseBody, ResponseKind, Res
 
 use crate::{
     access::{self, Account},
-    backend::{Caller, Live},
+    backend::{Caller, Live, is_clients},
     connection::Connection,
     core::Core,
     head,
@@ -58,11 +58,12 @@ struct Call<'a> {
 /// Serves one request.
 pub(crate) async fn serve(core: &Rc<Core>, connection: &Connection) -> After {
     let snapshot = core.snapshot();
+    let begun = core.now();
     let mut request = core.request();
     let after = match read_head(core, &snapshot, connection, &mut request).await {
         Ok(framing) => {
             request.scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
-            answer(core, &snapshot, connection, &mut request, framing).await
+            answer(core, &snapshot, connection, &mut request, framing, begun).await
         }
         Err(after) => after,
     };
@@ -123,8 +124,8 @@ async fn answer(
     connection: &Connection,
     request: &mut Request,
     framing: RequestFraming,
+    begun: Now,
 ) -> After {
-    let begun = core.now();
     let id = core.next_id();
     let facts = facts(snapshot, connection, request, id.as_ref().map_or("", |id| id.as_str()));
     let upload = match request.body {
@@ -159,12 +160,12 @@ async fn answer(
         }
         Some(live) => way.stream(&mut served, live, fill, expects_continue.get()).await,
         None => {
-            let answered = way.whole(&served, expects_continue.get()).await;
-            // An answer of our own may be kept like any other; a refusal hands the right to fetch to the next in line.
-            if let Some(fill) = fill {
+            // An answer of our own may be kept like any other, and one that is not lets those who wait for it go. What this
+            // client alone brought about says nothing to them: the right to fetch goes to the next in line.
+            if let Some(fill) = fill.filter(|_| !served.reason.as_ref().is_some_and(is_clients)) {
                 fill.settle(served.fate.take());
             }
-            answered
+            way.whole(&served, expects_continue.get()).await
         }
     };
     let ended = core.now();
