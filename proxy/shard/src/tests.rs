@@ -1,3 +1,4 @@
+mod caching;
 mod deadlines;
 mod early;
 mod ending;

@@ -80,6 +80,12 @@ impl Peer {
         }
     }
 
+    /// Whether there is a whole request, without a body, from somebody who still waits for the answer.
+    pub(super) fn is_asked(&mut self) -> bool {
+        let now = self.now();
+        self.end.is_none() && now.ends_with("||")
+    }
+
     async fn fill(&mut self) {
         let received = self.transport.receive(|bytes| (bytes.len(), bytes.to_vec())).await;
         self.take(received);

@@ -20,7 +20,7 @@
 
 use std::time::Duration;
 
-use super::{Backend, Lab, Peer, http};
+use super::{Backend, Lab, Peer, Transport, http};
 
 /// The wheel's tick, and what a turn or two add.
 const LATE_MAX: Duration = Duration::from_millis(30);
@@ -145,7 +145,7 @@ impl Lab {
         let mut backend = self.backends.remove(&letter).unwrap_or_else(|| panic!("{place}: no such backend"));
         while backend.connections.len() < number {
             let (stream, _) = self.within(place, backend.listener.accept()).await.unwrap();
-            let transport = crate::transport::Transport::plain(&self.handle, stream);
+            let transport = Transport::plain(&self.handle, stream);
             backend.connections.push(Some(Peer::new(transport)));
         }
         let peer = backend.connections[number - 1].take();
@@ -171,17 +171,34 @@ impl Lab {
     pub(in crate::tests) async fn connections(&mut self, letter: char) -> usize {
         self.settle().await;
         let backend = self.backends.get_mut(&letter).unwrap();
-        loop {
-            let alarm = self.handle.alarm();
-            alarm.set(0);
-            match alarm.guard(backend.listener.accept()).await {
-                Ok(accepted) => {
-                    let transport = crate::transport::Transport::plain(&self.handle, accepted.unwrap().0);
-                    backend.connections.push(Some(Peer::new(transport)));
-                }
-                Err(_) => return backend.connections.len(),
-            }
+        let alarm = self.handle.alarm();
+        alarm.set(0);
+        while let Ok(accepted) = alarm.guard(backend.listener.accept()).await {
+            let transport = Transport::plain(&self.handle, accepted.unwrap().0);
+            backend.connections.push(Some(Peer::new(transport)));
         }
+        backend.connections.len()
+    }
+
+    /// Has a backend answer all requests that have come, on whichever connection; says how many there were.
+    pub(in crate::tests) async fn answer_all(&mut self, letter: char, said: &str) -> usize {
+        let mut answered = 0;
+        loop {
+            self.connections(letter).await;
+            let Some(backend) = self.backends.get_mut(&letter) else { return answered };
+            let mut peers =
+                backend.connections.iter_mut().flatten().filter_map(|peer| peer.is_asked().then_some(peer));
+            let Some(peer) = peers.next() else { return answered };
+            peer.message(false).await;
+            peer.send(&bytes(said));
+            answered += 1;
+            self.acted().await;
+        }
+    }
+
+    /// Has a client send something in this turn, whatever else happens in it.
+    pub(in crate::tests) fn send(&self, client: char, text: &str) {
+        self.clients[&client].send(&bytes(text));
     }
 }
 
