@@ -1,4 +1,4 @@
-//! Header fields in one arena: the names and values of a message lie in one buffer that is kept from request to
+//! Header fields in two arenas: the names and the values of a message lie in two buffers that are kept from request to
 //! request, so that neither reading, changing nor forgetting them allocates in steady state.
 
 /// The fields that the gateway itself looks at; all others are [`Name::Other`].
@@ -82,7 +82,7 @@ pub enum Name {
     XForwardedProto,
 }
 
-/// Where one field lies in the arena.
+/// Where one field lies in the arenas.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     name: Name,
@@ -106,14 +106,16 @@ pub struct Field<'a> {
 /// The fields of a message in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Headers {
-    arena: Vec<u8>,
+    names: String,
+    values: Vec<u8>,
     spans: Vec<Span>,
 }
 
 impl Headers {
     /// Forgets all fields, keeps the memory.
     pub fn clear(&mut self) {
-        self.arena.clear();
+        self.names.clear();
+        self.values.clear();
         self.spans.clear();
     }
 
@@ -140,34 +142,35 @@ impl Headers {
 
     /// The same for a field whose number is known already.
     pub fn push_known(&mut self, name: Name, text: &str, value: &[u8]) {
-        let name_at = self.arena.len();
-        self.arena.extend_from_slice(text.as_bytes());
-        let value_at = self.arena.len();
-        self.arena.extend_from_slice(value);
-        self.note(name, text.len(), name_at, value_at, value.len());
-    }
-
-    /// Notes a field that has just been appended to the arena.
-    fn note(&mut self, name: Name, name_bytes: usize, name_at: usize, value_at: usize, value_bytes: usize) {
-        // Heads are bounded far below these widths by the codec's limits; what is added is our own.
-        let (Ok(name_bytes), Ok(value_bytes), Ok(_)) =
-            (u16::try_from(name_bytes), u32::try_from(value_bytes), u32::try_from(self.arena.len()))
-        else {
-            self.arena.truncate(name_at);
-            return;
-        };
-        let span = Span { name, name_bytes, name_at: name_at as u32, value_at: value_at as u32, value_bytes };
-        self.spans.push(span);
+        let value_at = self.values.len();
+        self.values.extend_from_slice(value);
+        self.note(name, text, value_at);
     }
 
     /// The same with a value that `write` appends in its place, without a buffer of its own.
     pub fn push_with(&mut self, text: &str, write: impl FnOnce(&mut Vec<u8>)) {
-        let name_at = self.arena.len();
-        self.arena.extend_from_slice(text.as_bytes());
-        let value_at = self.arena.len();
-        write(&mut self.arena);
-        let value_bytes = self.arena.len().saturating_sub(value_at);
-        self.note(Name::of(text), text.len(), name_at, value_at, value_bytes);
+        let value_at = self.values.len();
+        write(&mut self.values);
+        self.note(Name::of(text), text, value_at);
+    }
+
+    /// Notes a field whose value has just been appended.
+    fn note(&mut self, name: Name, text: &str, value_at: usize) {
+        let name_at = self.names.len();
+        let value_bytes = self.values.len().saturating_sub(value_at);
+        // Heads are bounded far below these widths by the codec's limits; what is added is our own.
+        let (Ok(name_bytes), Ok(value_bytes), Ok(_), Ok(_)) = (
+            u16::try_from(text.len()),
+            u32::try_from(value_bytes),
+            u32::try_from(self.values.len()),
+            u32::try_from(name_at),
+        ) else {
+            self.values.truncate(value_at);
+            return;
+        };
+        self.names.push_str(text);
+        let span = Span { name, name_bytes, name_at: name_at as u32, value_at: value_at as u32, value_bytes };
+        self.spans.push(span);
     }
 
     /// Removes every field of that name and adds one.
@@ -179,21 +182,21 @@ impl Headers {
     /// Removes every field of that name; says whether there was one.
     pub fn remove(&mut self, text: &str) -> bool {
         let before = self.spans.len();
-        let arena = &self.arena;
-        self.spans.retain(|span| !span.text(arena).eq_ignore_ascii_case(text));
+        let names = &self.names;
+        self.spans.retain(|span| !span.text(names).eq_ignore_ascii_case(text));
         before != self.spans.len()
     }
 
     /// Keeps the fields for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
-        let arena = &self.arena;
-        self.spans.retain(|span| keep(span.field(arena)));
+        let (names, values) = (&self.names, &self.values);
+        self.spans.retain(|span| keep(span.field(names, values)));
     }
 
     /// The first field of a known name. For [`Name::Other`] use [`Headers::find`].
     pub fn get(&self, name: Name) -> Option<&[u8]> {
         debug_assert!(name != Name::Other);
-        self.spans.iter().find(|span| span.name == name).map(|span| span.value(&self.arena))
+        self.spans.iter().find(|span| span.name == name).map(|span| span.value(&self.values))
     }
 
     /// The first field of that name, in any case.
@@ -208,7 +211,7 @@ impl Headers {
 
     /// All fields in their order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
-        self.spans.iter().map(|span| span.field(&self.arena))
+        self.spans.iter().map(|span| span.field(&self.names, &self.values))
     }
 }
 
@@ -229,19 +232,19 @@ impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers {
 }
 
 impl Span {
-    fn text<'a>(&self, arena: &'a [u8]) -> &'a str {
+    fn text<'a>(&self, names: &'a str) -> &'a str {
         let at = self.name_at as usize;
-        // Pushed from a `&str` at these bounds, so it is one.
-        std::str::from_utf8(&arena[at..at + usize::from(self.name_bytes)]).unwrap_or_default()
+        // Pushed at these bounds.
+        &names[at..at + usize::from(self.name_bytes)]
     }
 
-    fn value<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
+    fn value<'a>(&self, values: &'a [u8]) -> &'a [u8] {
         let at = self.value_at as usize;
-        &arena[at..at + self.value_bytes as usize]
+        &values[at..at + self.value_bytes as usize]
     }
 
-    fn field<'a>(&self, arena: &'a [u8]) -> Field<'a> {
-        Field { name: self.name, text: self.text(arena), value: self.value(arena) }
+    fn field<'a>(&self, names: &'a str, values: &'a [u8]) -> Field<'a> {
+        Field { name: self.name, text: self.text(names), value: self.value(values) }
     }
 }
 
