@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::options::{DriverKind, Error};
+use crate::simulated::Injected;
 use crate::socket::{Incoming, Lent, Table};
 use std::io;
 use std::net::SocketAddr;
@@ -87,5 +88,10 @@ pub(crate) trait Driver {
     /// Moves a virtual clock forward; false when the clock is the system's.
     fn advance(&mut self, _by: Duration) -> bool {
         false
+    }
+
+    /// The faults that were put into this run.
+    fn injected(&self) -> Injected {
+        Injected::default()
     }
 }

@@ -8,6 +8,7 @@ use crate::mailbox::{Mailbox, Post};
 use crate::options::DriverKind;
 use crate::pooled::Pooled;
 use crate::reactor::Reactor;
+use crate::simulated::Injected;
 use crate::stats::Stats;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -50,7 +51,8 @@ impl Handle {
         self.make_listener(|io| io.driver.listen(&mut io.table, listener))
     }
 
-    /// Binds an address and accepts on it; port 0 takes a free one. On [`crate::memory`] this is the only way to listen.
+    /// Binds an address and accepts on it; port 0 takes a free one. On [`crate::memory`] and
+    /// [`crate::simulated`] this is the only way to listen.
     pub fn listen_at(&self, address: SocketAddr) -> io::Result<Listener> {
         self.make_listener(|io| io.driver.bind(&mut io.table, address))
     }
@@ -125,7 +127,12 @@ impl Handle {
         self.reactor.counters.read()
     }
 
-    /// Moves the virtual clock of [`crate::memory`] forward, from the next turn on. False on the system's clock.
+    /// The faults that [`crate::simulated`] has put into this run so far; none on any other driver.
+    pub fn injected(&self) -> Injected {
+        self.reactor.io.borrow().driver.injected()
+    }
+
+    /// Moves the virtual clock of [`crate::memory`] and [`crate::simulated`] forward, from the next turn on. False on the system's clock.
     pub fn advance(&self, by: Duration) -> bool {
         self.reactor.io.borrow_mut().driver.advance(by)
     }

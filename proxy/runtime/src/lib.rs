@@ -1,5 +1,5 @@
 //! Runtime: one core's reactor. Tasks, sockets, timers, buffers and letters from other threads, on `io_uring`, on
-//! `epoll`, or in memory for tests, behind one API.
+//! `epoll`, or in memory for tests, with faults from a seed if wanted, behind one API.
 //!
 //! A thread starts one [`Runtime`] and drives it with [`Runtime::block_on`]; everything else is reached through a
 //! [`Handle`]. The reactor works in turns: run the tasks that are ready, send once for each socket that was written
@@ -33,6 +33,7 @@ mod plain;
 mod pooled;
 mod reactor;
 mod send_queue;
+pub mod simulated;
 mod socket;
 mod stats;
 mod stream;

@@ -38,15 +38,50 @@ impl Memory {
         Self { bell, mono_ns: 0, bound: HashMap::new(), port: PORT_FIRST }
     }
 
-    fn next_port(&mut self) -> u16 {
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.mono_ns
+    }
+
+    pub(crate) fn next_port(&mut self) -> u16 {
         let port = self.port;
         self.port = self.port.checked_add(1).unwrap_or(PORT_FIRST);
         port
     }
 
-    fn after(&mut self, time: Duration) {
+    pub(crate) fn after(&mut self, time: Duration) {
         let time_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.mono_ns = self.mono_ns.saturating_add(time_ns);
+    }
+
+    /// Brings a client together with a new socket of who listens at the second of its addresses, or refuses it.
+    pub(crate) fn establish(
+        &self,
+        table: &mut Table,
+        client: u32,
+        (local, address): (SocketAddr, SocketAddr),
+    ) -> Option<u32> {
+        let listener = self.bound.get(&address).copied().filter(|slot| {
+            let listening = table.listeners.get(*slot as usize);
+            listening.is_some_and(|listening| listening.queue.len() < table.accept_queue_max)
+        });
+        let Some(listener) = listener else {
+            let socket = &mut table.sockets[client as usize];
+            socket.connected = false;
+            socket.failed = Some(libc::ECONNREFUSED);
+            return None;
+        };
+        let server = table.insert(None, true);
+        for (slot, peer, addresses) in
+            [(client, server, (local, address)), (server, client, (address, local))]
+        {
+            let socket = &mut table.sockets[slot as usize];
+            socket.connected = true;
+            socket.peer = peer;
+            socket.addresses = Some(Box::new(addresses));
+        }
+        table.listeners[listener as usize].queue.push_back(Incoming::Memory(server));
+        table.wake_acceptor(listener);
+        Some(server)
     }
 
     /// Moves what a socket has to send to its peer, as far as there is room.
@@ -102,26 +137,7 @@ impl Driver for Memory {
         }
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, self.next_port()));
         let client = table.insert(None, true);
-        let listener = self.bound.get(&address).copied().filter(|slot| {
-            let listening = table.listeners.get(*slot as usize);
-            listening.is_some_and(|listening| listening.queue.len() < table.accept_queue_max)
-        });
-        let Some(listener) = listener else {
-            let socket = &mut table.sockets[client as usize];
-            socket.connected = false;
-            socket.failed = Some(libc::ECONNREFUSED);
-            return Ok(client);
-        };
-        let server = table.insert(None, true);
-        for (slot, peer, addresses) in
-            [(client, server, (local, address)), (server, client, (address, local))]
-        {
-            let socket = &mut table.sockets[slot as usize];
-            socket.peer = peer;
-            socket.addresses = Some(Box::new(addresses));
-        }
-        table.listeners[listener as usize].queue.push_back(Incoming::Memory(server));
-        table.wake_acceptor(listener);
+        self.establish(table, client, (local, address));
         Ok(client)
     }
 

@@ -27,6 +27,8 @@ pub enum DriverKind {
     Epoll,
     /// No kernel at all: see [`crate::memory`].
     Memory,
+    /// No kernel, and faults from a seed: see [`crate::simulated`].
+    Simulated,
 }
 
 impl DriverKind {
@@ -37,6 +39,7 @@ impl DriverKind {
             Self::Uring => "uring-no-defer",
             Self::Epoll => "epoll",
             Self::Memory => "memory",
+            Self::Simulated => "simulated",
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::memory::Memory;
 use crate::options::{DriverChoice, DriverKind, Error, Options};
 use crate::pin;
 use crate::pooled::FuturePool;
+use crate::simulated::{Faults, Simulated};
 use crate::socket::Table;
 use crate::stats::{Counters, add};
 use crate::uring::Uring;
@@ -65,6 +66,11 @@ impl Runtime {
     /// Starts a reactor without a kernel: see [`crate::memory`].
     pub fn start_memory(options: &Options) -> Result<Self, Error> {
         Self::start_with(options, |bell| Ok((Box::new(Memory::new(bell.clone())), None)))
+    }
+
+    /// Starts a reactor without a kernel, in which go wrong as many things as `faults` says: see [`crate::simulated`].
+    pub fn start_simulated(options: &Options, faults: Faults) -> Result<Self, Error> {
+        Self::start_with(options, |bell| Ok((Box::new(Simulated::new(bell.clone(), faults)), None)))
     }
 
     fn start_with(
@@ -187,7 +193,7 @@ fn choose(options: &Options, bell: &Arc<Bell>) -> Result<(Box<dyn Driver>, Optio
             DriverKind::UringDefer => Uring::start(options, bell, true).map(|driver| Box::new(driver) as _),
             DriverKind::Uring => Uring::start(options, bell, false).map(|driver| Box::new(driver) as _),
             DriverKind::Epoll => Epoll::start(options, bell).map(|driver| Box::new(driver) as _),
-            DriverKind::Memory => continue,
+            DriverKind::Memory | DriverKind::Simulated => continue,
         };
         match started {
             Ok(driver) => return Ok((driver, fell_back)),

@@ -3,10 +3,12 @@
 mod accepting;
 mod cancellation;
 mod resources;
+mod simulated;
 mod streams;
 mod tasks;
 mod timers;
 
+use crate::simulated::{Faults, for_each_seed};
 use crate::{Clock, DriverChoice, DriverKind, Handle, Listener, Options, Received, Runtime, Stream};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -28,6 +30,7 @@ fn options() -> Options {
 fn start(kind: DriverKind, options: &Options) -> Option<Runtime> {
     let driver = match kind {
         DriverKind::Memory => return Some(Runtime::start_memory(options).unwrap()),
+        DriverKind::Simulated => return Some(Runtime::start_simulated(options, Faults::none()).unwrap()),
         DriverKind::UringDefer => DriverChoice::Uring,
         DriverKind::Uring => DriverChoice::UringNoDefer,
         DriverKind::Epoll => DriverChoice::Epoll,
@@ -47,24 +50,43 @@ fn start(kind: DriverKind, options: &Options) -> Option<Runtime> {
 }
 
 const KERNEL: [DriverKind; 3] = [DriverKind::UringDefer, DriverKind::Uring, DriverKind::Epoll];
-const ALL: [DriverKind; 4] =
-    [DriverKind::UringDefer, DriverKind::Uring, DriverKind::Epoll, DriverKind::Memory];
+const ALL: [DriverKind; 5] =
+    [DriverKind::UringDefer, DriverKind::Uring, DriverKind::Epoll, DriverKind::Memory, DriverKind::Simulated];
 
-/// Runs a test on each of `kinds`.
+/// Faulty runs of every test that runs on the simulated driver.
+const SEEDS: u64 = 4;
+
+/// Whether time is a number.
+fn is_virtual(kind: DriverKind) -> bool {
+    matches!(kind, DriverKind::Memory | DriverKind::Simulated)
+}
+
+/// Runs a test on each of `kinds`; on the simulated driver also with faults that lose no connection.
 #[track_caller]
 fn check_with<T: Future<Output = ()>>(kinds: &[DriverKind], options: &Options, test: impl Fn(Handle) -> T) {
     for &kind in kinds {
-        let Some(mut runtime) = start(kind, options) else { continue };
-        let handle = runtime.handle();
-        let watchdog = handle.alarm();
-        if kind != DriverKind::Memory {
-            // In memory time would jump to it, and a test that hangs is told anyway.
-            watchdog.set(handle.now().mono_ns + WATCHDOG.as_nanos() as u64);
+        if let Some(runtime) = start(kind, options) {
+            check_on(runtime, &test);
         }
-        let done = runtime.block_on(watchdog.guard(test(handle.clone()))).unwrap();
-        assert!(done.is_ok(), "hangs on {}", kind.as_str());
-        assert_eq!(handle.stats().task_panics, 0, "a task panicked on {}", kind.as_str());
+        if kind == DriverKind::Simulated {
+            for_each_seed(SEEDS, |seed| {
+                check_on(Runtime::start_simulated(options, Faults::lossless(seed)).unwrap(), &test);
+            });
+        }
     }
+}
+
+#[track_caller]
+fn check_on<T: Future<Output = ()>>(mut runtime: Runtime, test: impl Fn(Handle) -> T) {
+    let (kind, handle) = (runtime.driver(), runtime.handle());
+    let watchdog = handle.alarm();
+    if !is_virtual(kind) {
+        // In memory time would jump to it, and a test that hangs is told anyway.
+        watchdog.set(handle.now().mono_ns + WATCHDOG.as_nanos() as u64);
+    }
+    let done = runtime.block_on(watchdog.guard(test(handle.clone()))).unwrap();
+    assert!(done.is_ok(), "hangs on {}", kind.as_str());
+    assert_eq!(handle.stats().task_panics, 0, "a task panicked on {}", kind.as_str());
 }
 
 /// Runs a test on every driver.
