@@ -33,6 +33,16 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
     },
+    /// Lay a configuration out anew: spaces, blank lines, long arrays; comments and values stay as they are
+    Fmt {
+        /// The file; by default the one that `run` would take
+        file: Option<PathBuf>,
+        /// Change nothing: show the lines that would change, and exit with 1 if there are any
+        #[arg(long)]
+        check: bool,
+    },
+    /// Show what may be written as JSON Schema, for editors
+    Schema,
     /// Make the running node read its configuration again; refused whole if anything in it is wrong
     Reload(Socket),
     /// Forget all cached responses of the running node

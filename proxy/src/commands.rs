@@ -1,6 +1,7 @@
 //! The verbs of the command line.
 
 use std::{
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Command as Process, ExitCode},
 };
@@ -22,11 +23,22 @@ const PLACES: [&str; 3] = ["floodgate.toml", "config/floodgate.toml", "/etc/floo
 /// Exit status of a configuration that was refused.
 const BAD_CONFIGURATION: u8 = 2;
 
+/// Exit status of a configuration that is right and laid out otherwise.
+const OTHER_LAYOUT: u8 = 1;
+
 /// Does what was asked.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     let done = match cli.command.unwrap_or_else(|| Command::Run(Box::default())) {
         Command::Run(flags) => serve(*flags),
         Command::Check { file, state } => check(file, state.as_deref()),
+        Command::Fmt { file, check } => match fmt(file, check) {
+            Ok(true) => return Ok(ExitCode::from(OTHER_LAYOUT)),
+            other => other.map(drop),
+        },
+        Command::Schema => {
+            say::out(source::schema_json().trim_end());
+            Ok(())
+        }
         Command::Reload(socket) => ask(&socket, "POST", "/reload"),
         Command::Flush(socket) => ask(&socket, "POST", "/cache/flush"),
         Command::Metrics(socket) => ask(&socket, "GET", "/metrics"),
@@ -127,6 +139,43 @@ fn check(file: Option<PathBuf>, state: Option<&Path>) -> Result<()> {
         snapshot.upstreams.iter().flatten().count()
     ));
     Ok(())
+}
+
+/// Lays a file out anew. Whether lines differ and were only to be shown.
+fn fmt(file: Option<PathBuf>, check: bool) -> Result<bool> {
+    let file = file.map_or_else(default_file, Ok)?;
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let name = file.to_string_lossy();
+    let formatted = source::format(&name, &text).map_err(refused)?;
+    if formatted == text {
+        return Ok(false);
+    }
+    if check {
+        say::out(&source::differences(&name, &text, &formatted));
+        return Ok(true);
+    }
+    replace(&file, &formatted).with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(false)
+}
+
+/// Writes a file whole or not at all: a node that reads in between sees one of the two. Owner and mode stay.
+fn replace(file: &Path, text: &str) -> std::io::Result<()> {
+    let file = std::fs::canonicalize(file)?;
+    let old = std::fs::metadata(&file)?;
+    let beside = file.with_added_extension(format!("{}.new", std::process::id()));
+    let written = std::fs::write(&beside, text)
+        .and_then(|()| std::fs::set_permissions(&beside, old.permissions()))
+        .and_then(|()| std::os::unix::fs::chown(&beside, Some(old.uid()), Some(old.gid())))
+        .and_then(|()| std::fs::rename(&beside, &file));
+    if written.is_err() {
+        // What went wrong is said; that nothing of it is left is a courtesy.
+        let _removed = std::fs::remove_file(&beside);
+    }
+    written
+}
+
+fn refused(refused: source::Refused) -> BadConfiguration {
+    BadConfiguration(source::render(&refused.diagnostics, &refused.sources, say::has_colour()))
 }
 
 /// A folder that goes when it is dropped.

@@ -91,7 +91,7 @@ impl<'a> Document<'a> {
 
 /// The tree of a text, as much as could be read. The text is the file's own, borrowed from elsewhere since the file
 /// is told which of its lines are broken.
-fn parse<'t>(text: &'t str, file: &mut File, cx: &Context<'_>) -> Spanned<DeTable<'t>> {
+pub(crate) fn parse<'t>(text: &'t str, file: &mut File, cx: &Context<'_>) -> Spanned<DeTable<'t>> {
     let (tree, errors) = DeTable::parse_recoverable(text);
     let mut lines = Vec::new();
     for error in errors {

@@ -8,12 +8,15 @@
 mod api;
 mod context;
 mod cors;
+mod differences;
 mod document;
 mod environment;
 mod expand;
 mod flags;
+mod format;
 mod include;
 mod integration;
+mod json_schema;
 mod listener;
 mod names;
 mod node;
@@ -31,10 +34,13 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
+pub use differences::differences;
 pub use document::load;
 pub use environment::{Environment, System};
 pub use flags::{Flags, from_flags};
+pub use format::format;
 pub use include::{FILE_BYTES_MAX, FILES_MAX};
+pub use json_schema::schema_json;
 pub use render::render;
 pub use schema::{Form, Key, ROOT, Section};
 pub use sources::Sources;
@@ -45,6 +51,15 @@ pub struct Outcome {
     /// What the operator wants; `None` when anything is wrong.
     pub model: Option<model::Model>,
     /// All mistakes and warnings, in the order of the files and of the places in them.
+    pub diagnostics: Vec<model::Diagnostic>,
+    /// All that was read.
+    pub sources: Sources,
+}
+
+/// Why a text could not be written anew.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// All mistakes, in the order of the files and of the places in them.
     pub diagnostics: Vec<model::Diagnostic>,
     /// All that was read.
     pub sources: Sources,

@@ -92,6 +92,16 @@ pub(crate) fn rate(text: &str) -> Result<f64, Mistake> {
     Ok(rate)
 }
 
+/// Names of the units of time.
+pub(crate) fn duration_units() -> impl Iterator<Item = &'static str> {
+    DURATIONS.iter().map(|(name, _)| *name)
+}
+
+/// Names of the units of bytes.
+pub(crate) fn size_units() -> impl Iterator<Item = &'static str> {
+    SIZES.iter().map(|(name, _)| *name)
+}
+
 /// A duration in the unit that shows it without a fraction.
 pub(crate) fn show_duration(duration: Duration) -> String {
     let nanoseconds = duration.as_nanos();

@@ -39,6 +39,7 @@ pub(super) const FENCES: &[(&str, &[&str])] = &[
     ("webpki-roots", &["tls", "control"]),
     // `xtask` and `harness` read TOML of their own: deny.toml and scenarios.
     ("toml", &["source", "xtask", "harness"]),
+    ("toml_edit", &["source"]),
     ("serde", &["source"]),
     ("annotate-snippets", &["source"]),
     ("io-uring", &["runtime"]),

@@ -150,7 +150,7 @@ fn the_file_system_is_read() {
     assert!(outcome.model.is_none() && outcome.diagnostics.len() == 1, "{:?}", outcome.diagnostics);
 }
 
-fn config() -> std::path::PathBuf {
+pub(super) fn config() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
@@ -185,7 +185,7 @@ fn the_examples_are_right() {
 }
 
 /// The default file with all keys that it shows.
-fn everything() -> String {
+pub(super) fn everything() -> String {
     let text = std::fs::read_to_string(config().join("floodgate.toml")).unwrap();
     let uncomment = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|char: char| char.is_ascii_lowercase() || char == '[') => {
@@ -398,8 +398,11 @@ fn literal(text: &str) -> toml::Value {
     format!("x = {text}").parse::<toml::Table>().unwrap().remove("x").unwrap()
 }
 
-fn forget_places(mut model: Model) -> Model {
+pub(super) fn forget_places(mut model: Model) -> Model {
     model.node.access_log.iter_mut().for_each(|it| it.origin = None);
+    model.node.throttle.iter_mut().for_each(|it| it.origin = None);
+    model.node.demo.iter_mut().for_each(|it| it.origin = None);
+    model.certificates.iter_mut().for_each(|it| it.origin = None);
     model.listeners.iter_mut().for_each(|it| it.origin = None);
     for upstream in &mut model.upstreams {
         upstream.origin = None;
@@ -412,6 +415,8 @@ fn forget_places(mut model: Model) -> Model {
         for stage in &mut api.stages {
             stage.origin = None;
             stage.cache.iter_mut().for_each(|it| it.origin = None);
+            let throttles = stage.throttle.iter_mut().chain(&mut stage.route_throttle);
+            throttles.for_each(|it| it.origin = None);
         }
         for route in &mut api.routes {
             route.origin = None;
