@@ -173,10 +173,10 @@ impl Caller<'_> {
             Ok(Ok(framing)) => Ok((Live { transport, claim, framing, slot, end_ns }, response)),
             Ok(Err(NoHead { reason, nothing_came })) => {
                 self.core.recycle(response);
-                // Only what is idempotent, was sent whole, and met a connection that the backend had let go.
+                // Only what is idempotent, was sent whole, and met a connection that ended before it said anything.
                 let may_repeat =
                     was_reused && nothing_came && self.upload.is_none() && request.method.is_idempotent();
-                Err(Failed { reason, harmless: may_repeat && reason_is_cut(&transport) })
+                Err(Failed { reason, harmless: may_repeat })
             }
             Err(_) => {
                 self.core.recycle(response);
@@ -333,9 +333,4 @@ fn body_length(body: &Body) -> BodyLength {
         Body::Stream(Length::Known(bytes)) => BodyLength::Known(*bytes),
         Body::Stream(Length::Unknown) => BodyLength::Chunked,
     }
-}
-
-/// Whether the connection has ended, as opposed to having said something wrong.
-fn reason_is_cut(transport: &Transport) -> bool {
-    !matches!(transport.try_receive(|_| (0, ())), Ok(None | Some(Received::Bytes(()))))
 }

@@ -180,7 +180,7 @@ impl Relay {
     /// Reads what is left and throws it away, up to a number of bytes; true when the end was reached.
     pub(crate) async fn discard(&self, from: &Transport, bytes_max: usize) -> bool {
         let mut bytes = 0;
-        while !self.is_done() && !self.is_broken() && bytes <= bytes_max {
+        while !self.is_done() && bytes <= bytes_max {
             let received = from.receive(|received| {
                 let (consumed, ok) = self.skip(received);
                 (consumed, ok.then_some(consumed))

@@ -1,10 +1,14 @@
 mod caching;
+mod cuts;
 mod deadlines;
 mod early;
 mod ending;
 mod faults;
 mod harness;
+mod hygiene;
+mod leaks;
 mod limits;
 mod pooling;
 mod proxying;
 mod switching;
+mod versions;

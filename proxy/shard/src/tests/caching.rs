@@ -205,6 +205,31 @@ fn waiting_has_an_end() {
     );
 }
 
+/// Who has stopped waiting gives its place to another, who waits for something else: late news are not for that one.
+#[test]
+fn late_news_reach_nobody_else() {
+    check(
+        "c> @
+         1^ GET /cached/#
+         1> HTTP/1.1 200 OK|Content-Length: 5||h
+         c^ 200
+         d> @
+         2^ GET /cached/#
+         took 30s
+         e> GET /cached/other HTTP/1.1|Host: h||
+         3^ GET /cached/other
+         f> GET /cached/other HTTP/1.1|Host: h||
+         1> ello
+         c= hello
+         f sees nothing
+         3> HTTP/1.1 200 OK|Content-Length: 5||other
+         e< 200 other
+         f< 200 other
+         2> HTTP/1.1 200 OK|Content-Length: 5||hello
+         d< 200 hello",
+    );
+}
+
 #[test]
 fn a_flushed_entry_is_fetched_anew() {
     for key in 0..KEYS {
@@ -307,6 +332,27 @@ fn an_owner_that_takes_no_letters_is_done_without() {
             lab.send('d', &with_key("@", key));
             assert_eq!(lab.answer_all('A', "HTTP/1.1 200 OK|Content-Length: 2||ok").await, 2);
             lab.talk("c< 200 ok\nd< 200 ok").await;
+        });
+    }
+}
+
+/// The right to fetch finds a full mailbox: it goes back, and the next who asks has it.
+#[test]
+fn a_right_that_can_not_be_told_is_not_lost() {
+    for key in 0..KEYS {
+        run(Setup { letters_max: 1, ..two_cores() }, async |lab| {
+            lab.talk("c connects 1\nd connects").await;
+            lab.send('c', &with_key("@", key));
+            lab.handle.yield_now().await;
+            // In the turn in which the first core may be asked, so that its answer meets this letter.
+            let (done, _) = mpsc::channel();
+            assert!(lab.posts[1].send(Message::Collect(done)).is_ok());
+            lab.settle().await;
+            lab.talk(&with_key("d> @", key)).await;
+            assert_eq!(lab.answer_all('A', "HTTP/1.1 200 OK|Content-Length: 2||ok").await, 1);
+            lab.talk("d< 200 ok\ntook 0s\nwait 31s").await;
+            lab.answer_all('A', "HTTP/1.1 200 OK|Content-Length: 2||ok").await;
+            lab.talk("c< 200 ok").await;
         });
     }
 }

@@ -24,6 +24,7 @@ use telemetry::log;
 pub(super) use self::{
     node::{back, route, standard},
     peer::Peer,
+    talk::bytes,
 };
 use crate::{
     LETTERS_MAX, Message,
@@ -181,8 +182,17 @@ impl Lab {
 
     /// The same where it may be refused.
     pub(super) async fn try_connect(&self, core: usize) -> io::Result<Peer> {
-        let stream = self.handle.connect(front(core)).await?;
-        Ok(Peer::new(Transport::plain(&self.handle, stream)))
+        Peer::connect(&self.handle, core).await
+    }
+
+    /// Gives a backend's address to whoever wants to play it alone.
+    pub(super) fn take_listener(&mut self, letter: char) -> Listener {
+        self.backends.remove(&letter).unwrap().listener
+    }
+
+    /// Closes all connections that a backend has got.
+    pub(super) fn forget_connections(&mut self, letter: char) {
+        self.backends.get_mut(&letter).unwrap().connections.clear();
     }
 
     /// Takes a backend's address away: from now on it refuses.

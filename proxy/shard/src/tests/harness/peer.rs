@@ -2,9 +2,12 @@
 
 use std::io;
 
-use runtime::Received;
+use runtime::{Handle, Received, Stream};
 
-use super::http::{self, End, Message};
+use super::{
+    http::{self, End, Message},
+    node::front,
+};
 use crate::transport::Transport;
 
 /// A client or a backend.
@@ -12,13 +15,21 @@ pub(in crate::tests) struct Peer {
     transport: Transport,
     unread: Vec<u8>,
     end: Option<End>,
-    /// The fields of the message that was read last.
     pub(super) fields: Vec<(String, String)>,
 }
 
 impl Peer {
     pub(super) fn new(transport: Transport) -> Self {
         Self { transport, unread: Vec::new(), end: None, fields: Vec::new() }
+    }
+
+    pub(in crate::tests) fn plain(handle: &Handle, stream: Stream) -> Self {
+        Self::new(Transport::plain(handle, stream))
+    }
+
+    /// A client's connection to a core.
+    pub(in crate::tests) async fn connect(handle: &Handle, core: usize) -> io::Result<Self> {
+        Ok(Self::plain(handle, handle.connect(front(core)).await?))
     }
 
     pub(in crate::tests) fn send(&self, bytes: &[u8]) {
@@ -34,7 +45,7 @@ impl Peer {
     }
 
     /// The next message, in one line.
-    pub(super) async fn message(&mut self, head_only: bool) -> String {
+    pub(in crate::tests) async fn message(&mut self, head_only: bool) -> String {
         loop {
             if let Some(message) = http::read(&self.unread, self.end, head_only) {
                 let Message { bytes, line, fields } = message;
@@ -80,10 +91,15 @@ impl Peer {
         }
     }
 
-    /// Whether there is a whole request, without a body, from somebody who still waits for the answer.
+    /// The fields of the message that was read last.
+    pub(in crate::tests) fn fields(&self) -> &[(String, String)] {
+        &self.fields
+    }
+
+    /// Whether there is a whole request from somebody who still waits for the answer.
     pub(super) fn is_asked(&mut self) -> bool {
-        let now = self.now();
-        self.end.is_none() && now.ends_with("||")
+        self.now();
+        self.end.is_none() && http::read(&self.unread, None, false).is_some()
     }
 
     async fn fill(&mut self) {

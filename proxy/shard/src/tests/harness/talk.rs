@@ -13,6 +13,7 @@
 //! c sees nothing                   or `fin`, or `reset`, or `last words!fin`
 //! c ends                           sends FIN; `aborts` sends RST; `leaves` closes
 //! c connects 1                     to core 1 in place of core 0
+//! A* HTTP/1.1 204 No Content||     answers all requests that have come or come then, on whichever connection
 //! A refuses                        from now on
 //! wait 5s                          and `took 5s`: since somebody did something, to 30 ms
 //! drain 30s                        begins the end of the node
@@ -51,6 +52,9 @@ impl Lab {
             Some(("drain", limit)) => {
                 self.drain(duration(limit));
                 self.acted().await;
+            }
+            Some(("A*", said)) => {
+                assert!(self.answer_all('A', said).await > 0, "{place}: nobody asked");
             }
             Some((who, "refuses")) => {
                 self.silence(who.parse().unwrap());
@@ -180,15 +184,23 @@ impl Lab {
         backend.connections.len()
     }
 
+    /// The first of a backend's connections on which a whole request waits.
+    pub(in crate::tests) fn asked(&mut self, letter: char) -> Option<&mut Peer> {
+        let backend = self.backends.get_mut(&letter)?;
+        backend.connections.iter_mut().flatten().filter_map(|peer| peer.is_asked().then_some(peer)).next()
+    }
+
+    /// A backend's youngest connection.
+    pub(in crate::tests) fn last(&mut self, letter: char) -> Option<&mut Peer> {
+        self.backends.get_mut(&letter)?.connections.last_mut()?.as_mut()
+    }
+
     /// Has a backend answer all requests that have come, on whichever connection; says how many there were.
     pub(in crate::tests) async fn answer_all(&mut self, letter: char, said: &str) -> usize {
         let mut answered = 0;
         loop {
             self.connections(letter).await;
-            let Some(backend) = self.backends.get_mut(&letter) else { return answered };
-            let mut peers =
-                backend.connections.iter_mut().flatten().filter_map(|peer| peer.is_asked().then_some(peer));
-            let Some(peer) = peers.next() else { return answered };
+            let Some(peer) = self.asked(letter) else { return answered };
             peer.message(false).await;
             peer.send(&bytes(said));
             answered += 1;
