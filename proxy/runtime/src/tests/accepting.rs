@@ -20,7 +20,7 @@ fn nobody_listens() {
 
 #[test]
 fn a_dropped_connect_is_closed() {
-    check(|handle| async move {
+    check_integrity(|handle| async move {
         let listener = listen(&handle);
         for polled in [false, true] {
             let mut connect = Box::pin(handle.connect(listener.local_addr()));
@@ -61,7 +61,7 @@ fn a_connection_dropped_on_the_way_frees_its_socket() {
 
 #[test]
 fn closing_hands_out_what_was_accepted() {
-    check(|handle| async move {
+    check_integrity(|handle| async move {
         let listener = listen(&handle);
         let mut clients = Vec::new();
         for index in 0..20_u8 {

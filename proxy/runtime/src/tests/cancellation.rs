@@ -124,7 +124,7 @@ fn no_byte_is_lost_when_receives_of_bulk_data_are_dropped() {
 
 #[test]
 fn a_guarded_receive_goes_on_after_its_deadline() {
-    check(|handle| async move {
+    check_integrity(|handle| async move {
         let (client, server) = pair(&handle).await;
         let alarm = handle.alarm();
         for round in 0..3_u8 {

@@ -53,8 +53,9 @@ const KERNEL: [DriverKind; 3] = [DriverKind::UringDefer, DriverKind::Uring, Driv
 const ALL: [DriverKind; 5] =
     [DriverKind::UringDefer, DriverKind::Uring, DriverKind::Epoll, DriverKind::Memory, DriverKind::Simulated];
 
-/// Faulty runs of every test that runs on the simulated driver.
+/// Faulty runs of every test on the simulated driver, and of those whose subject is that nothing is lost.
 const SEEDS: u64 = 4;
+const SEEDS_OF_INTEGRITY: u64 = 256;
 
 /// Whether time is a number.
 fn is_virtual(kind: DriverKind) -> bool {
@@ -64,12 +65,22 @@ fn is_virtual(kind: DriverKind) -> bool {
 /// Runs a test on each of `kinds`; on the simulated driver also with faults that lose no connection.
 #[track_caller]
 fn check_with<T: Future<Output = ()>>(kinds: &[DriverKind], options: &Options, test: impl Fn(Handle) -> T) {
+    check_seeds(kinds, options, SEEDS, test);
+}
+
+#[track_caller]
+fn check_seeds<T: Future<Output = ()>>(
+    kinds: &[DriverKind],
+    options: &Options,
+    seeds: u64,
+    test: impl Fn(Handle) -> T,
+) {
     for &kind in kinds {
         if let Some(runtime) = start(kind, options) {
             check_on(runtime, &test);
         }
         if kind == DriverKind::Simulated {
-            for_each_seed(SEEDS, |seed| {
+            for_each_seed(seeds, |seed| {
                 check_on(Runtime::start_simulated(options, Faults::lossless(seed)).unwrap(), &test);
             });
         }
@@ -93,6 +104,12 @@ fn check_on<T: Future<Output = ()>>(mut runtime: Runtime, test: impl Fn(Handle) 
 #[track_caller]
 fn check<T: Future<Output = ()>>(test: impl Fn(Handle) -> T) {
     check_with(&ALL, &options(), test);
+}
+
+/// Runs a test on every driver, and with many seeds.
+#[track_caller]
+fn check_integrity<T: Future<Output = ()>>(test: impl Fn(Handle) -> T) {
+    check_seeds(&ALL, &options(), SEEDS_OF_INTEGRITY, test);
 }
 
 fn localhost() -> SocketAddr {

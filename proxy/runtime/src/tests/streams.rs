@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 #[test]
 fn echoes_and_closes() {
-    check(|handle| async move {
+    check_integrity(|handle| async move {
         let listener = listen(&handle);
         let address = listener.local_addr();
         let server = spawn(&handle, async move {
@@ -175,7 +175,7 @@ fn receive_queue_is_bounded_while_nobody_reads() {
 
 #[test]
 fn a_reader_that_takes_nothing_is_shown_everything_in_one_piece() {
-    check(|handle| async move {
+    check_integrity(|handle| async move {
         let (client, server) = pair(&handle).await;
         let sent = pattern(20_000);
         let writer = spawn(&handle, {
@@ -288,7 +288,7 @@ fn shared_and_gathered_bytes_keep_their_order() {
 
 #[test]
 fn half_close_lets_the_answer_through() {
-    check(|handle| async move {
+    check_integrity(|handle| async move {
         let (client, server) = pair(&handle).await;
         client.write(|out| out.extend_from_slice(b"question"));
         client.shutdown_write();
@@ -302,7 +302,7 @@ fn half_close_lets_the_answer_through() {
 
 #[test]
 fn bytes_before_the_end_are_seen_before_the_end() {
-    check(|handle| async move {
+    check_integrity(|handle| async move {
         let (client, server) = pair(&handle).await;
         client.write(|out| out.extend_from_slice(b"last words"));
         client.flushed().await.unwrap();
@@ -315,7 +315,7 @@ fn bytes_before_the_end_are_seen_before_the_end() {
 
 #[test]
 fn a_reset_is_an_error() {
-    check(|handle| async move {
+    check_integrity(|handle| async move {
         let (client, server) = pair(&handle).await;
         client.abort();
         let error = loop {
@@ -379,7 +379,7 @@ fn readable_tells_the_truth() {
 
 #[test]
 fn writing_within_a_write_keeps_both() {
-    check(|handle| async move {
+    check_integrity(|handle| async move {
         let (client, server) = pair(&handle).await;
         client.write(|out| out.extend_from_slice(b"one "));
         client.write(|out| {
@@ -394,7 +394,7 @@ fn writing_within_a_write_keeps_both() {
 /// The end of a peer is seen without taking anything, and not as long as something waits to be received.
 #[test]
 fn an_end_is_seen_behind_nothing() {
-    check(|handle| async move {
+    check_integrity(|handle| async move {
         let (client, server) = pair(&handle).await;
         let client = Rc::new(client);
         let ended =
