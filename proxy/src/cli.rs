@@ -41,6 +41,14 @@ pub(crate) enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Show the whole configuration as one file: includes joined, defaults written out, no secret resolved
+    Dump {
+        /// The file; by default the one that `run` would take
+        file: Option<PathBuf>,
+        /// Say behind each line where it was said: `# file:line`, or `# default`
+        #[arg(long)]
+        origin: bool,
+    },
     /// Show what may be written as JSON Schema, for editors
     Schema,
     /// Make the running node read its configuration again; refused whole if anything in it is wrong

@@ -35,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
             Ok(true) => return Ok(ExitCode::from(OTHER_LAYOUT)),
             other => other.map(drop),
         },
+        Command::Dump { file, origin } => dump(file, origin),
         Command::Schema => {
             say::out(source::schema_json().trim_end());
             Ok(())
@@ -156,6 +157,13 @@ fn fmt(file: Option<PathBuf>, check: bool) -> Result<bool> {
     }
     replace(&file, &formatted).with_context(|| format!("cannot write {}", file.display()))?;
     Ok(false)
+}
+
+fn dump(file: Option<PathBuf>, origin: bool) -> Result<()> {
+    let file = file.map_or_else(default_file, Ok)?;
+    let text = source::dump(&file, &source::System, origin).map_err(refused)?;
+    say::out(text.trim_end());
+    Ok(())
 }
 
 /// Writes a file whole or not at all: a node that reads in between sees one of the two. Owner and mode stay.

@@ -21,11 +21,21 @@ pub(crate) struct Document<'a> {
 
 /// Reads a file and what it includes.
 pub fn load(path: &Path, environment: &impl Environment) -> Outcome {
+    let (model, diagnostics, sources) = read(path, environment, |document| document.model());
+    Outcome { model, diagnostics, sources }
+}
+
+/// What is made of a file and what it includes, if there is no mistake; all that was said; all that was read.
+pub(crate) fn read<T>(
+    path: &Path,
+    environment: &impl Environment,
+    make: impl FnOnce(&Document<'_>) -> T,
+) -> (Option<T>, Vec<Diagnostic>, Sources) {
     let cx = Context::new(environment);
     let mut sources = Sources::default();
     let Some(mut main) = include::read(path, None, &cx, &mut sources) else {
         let (diagnostics, _) = cx.finish(&[]);
-        return Outcome { model: None, diagnostics, sources };
+        return (None, diagnostics, sources);
     };
     let text = main.text.clone();
     let tree = parse(&text, &mut main, &cx);
@@ -39,11 +49,11 @@ pub fn load(path: &Path, environment: &impl Environment) -> Outcome {
         include::refuse_nested(&root);
         document.roots.push(root);
     }
-    let model = document.model();
+    let made = make(&document);
     drop(document);
     let files: Vec<_> = std::iter::once(&main).chain(&included).collect();
     let (diagnostics, good) = cx.finish(&files);
-    Outcome { model: good.then_some(model), diagnostics, sources }
+    (good.then_some(made), diagnostics, sources)
 }
 
 impl<'a> Document<'a> {
@@ -76,7 +86,8 @@ impl<'a> Document<'a> {
         self.cx.is_incomplete() || self.roots.iter().any(|root| root.file.is_broken())
     }
 
-    fn model(&self) -> Model {
+    /// What all files mean together.
+    pub(crate) fn model(&self) -> Model {
         let node = node::read(self);
         let listeners = listener::listeners(self);
         let certificates = listener::certificates(self);

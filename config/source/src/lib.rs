@@ -10,6 +10,7 @@ mod context;
 mod cors;
 mod differences;
 mod document;
+mod dump;
 mod environment;
 mod expand;
 mod flags;
@@ -36,6 +37,7 @@ mod tests;
 
 pub use differences::differences;
 pub use document::load;
+pub use dump::dump;
 pub use environment::{Environment, System};
 pub use flags::{Flags, from_flags};
 pub use format::format;

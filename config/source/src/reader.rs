@@ -114,7 +114,7 @@ impl<'a> Table<'a> {
 impl<'a> Value<'a> {
     /// The string, references replaced.
     pub(crate) fn text(&self) -> Option<String> {
-        let Some(text) = self.item.get_ref().as_str() else {
+        let Some(text) = self.string() else {
             self.wrong_type();
             return None;
         };
@@ -308,6 +308,16 @@ impl<'a> Value<'a> {
             Some(Named { name: name.to_string(), origin, table })
         };
         entries.into_iter().filter_map(open).collect()
+    }
+
+    /// The string as it was written, references and all.
+    pub(crate) fn string(&self) -> Option<&'a str> {
+        self.item.get_ref().as_str()
+    }
+
+    /// Its text in the file.
+    pub(crate) fn source(&self) -> &'a str {
+        self.file.text.get(self.item.span()).unwrap_or_default()
     }
 
     /// Where it stands.

@@ -305,6 +305,11 @@ integration.type = \"mock\"
         {
             let mark = format!(" #{}\n", section.name);
             let text = match section.name {
+                // A table that is empty stands for one that is left out.
+                "file" if key.section().is_some() => {
+                    let without = WHOLE.replace(&format!("[{0}] #{0}\n", key.name), "");
+                    format!("{} = {default}\n{without}", key.name)
+                }
                 "file" => format!("{} = {default}\n{WHOLE}", key.name),
                 _ => {
                     assert!(WHOLE.contains(&mark), "{mark}");

@@ -1,9 +1,13 @@
-//! What is written from what was read: schema, layout.
+//! What is written from what was read: schema, layout, the whole configuration as one file.
 
+use std::path::Path;
+
+use model::Model;
 use proptest::prelude::*;
 
+use super::Table;
 use super::files::{config, everything, forget_places};
-use crate::{Key, ROOT, format, schema_json};
+use crate::{Key, ROOT, System, dump, format, schema_json};
 
 #[test]
 fn the_schema_that_ships_is_that_of_the_reader() {
@@ -135,6 +139,143 @@ fn comments(text: &str) -> Vec<String> {
     let mut comments: Vec<_> = text.split('\n').filter_map(comment).collect();
     comments.sort();
     comments
+}
+
+#[track_caller]
+fn dumped(path: &str, environment: &Table, origins: bool) -> String {
+    dump(Path::new(path), environment, origins).unwrap_or_else(|refused| panic!("{:?}", refused.diagnostics))
+}
+
+/// The model without places, and with the policy that is meant where none is named.
+fn meant(mut model: Model) -> String {
+    let tls = model.listeners.iter_mut().filter(|it| !it.plain);
+    tls.for_each(|it| it.security_policy = it.security_policy.take().or(Some("TLS_1_2".into())));
+    format!("{:?}", forget_places(model))
+}
+
+/// What is dumped means the same, and is its own dump.
+#[track_caller]
+fn check_dump(text: &str) {
+    let dumped_once = dumped("f.toml", &Table::default().file("f.toml", text), false);
+    assert_eq!(meant(super::model(&dumped_once)), meant(super::model(text)), "{dumped_once}");
+    let again = dumped("f.toml", &Table::default().file("f.toml", &dumped_once), false);
+    assert_eq!(again, dumped_once);
+}
+
+#[test]
+fn a_dump_means_what_the_files_mean() {
+    check_dump(&everything());
+    check_dump("");
+    check_dump(
+        "[limits]\nheaders = \"9KiB\"\n[[route]]\nmatch = \"/\"\nurl = \"http://a\"\nlimits.body = \"1B\"\ncache = \"9s\"\nthrottle.rate = \"1/s\"\n",
+    );
+    check_dump(
+        "[[listener]]\naddress = \"127.0.0.1:1\"\nplain = true\n[upstream.\"a.b\"]\ntargets = [\"http://a\"]\n[[route]]\nmatch = \"/\"\nupstream = \"a.b\"\n[[route]]\nmatch = \"/b\"\nmock.headers.a = 'b\"'\n",
+    );
+    for file in ["two-apis", "static-site", "own-certificate"] {
+        let text = std::fs::read_to_string(config().join(format!("examples/{file}.toml"))).unwrap();
+        check_dump(&text);
+    }
+    check_dump(&std::fs::read_to_string(config().join("floodgate.toml")).unwrap());
+}
+
+#[test]
+fn every_line_of_a_dump_says_where_it_was_said() {
+    let text = "[cache]\nsize = \"2MiB\"\n\n[[listener]]\naddress = \"127.0.0.1:1\"\n\n[[route]]\nmatch = \"/\"\nurl = \"http://a\"\ncache = \"9s\"\nlimits.target = \"1KiB\"\n";
+    let environment = Table::default().file("f.toml", text);
+    let lines = dumped("f.toml", &environment, true);
+    let expected = "\
+[node] # default
+driver = \"auto\" # default
+drain = \"30s\" # default
+
+[admin] # default
+
+[client] # default
+trusted_proxies = [] # default
+
+[cache] # f.toml:1
+size = \"2MiB\" # f.toml:2
+
+[timeouts] # default
+handshake = \"5s\" # default
+head = \"10s\" # default
+body_idle = \"30s\" # default
+keep_alive = \"60s\" # default
+
+[limits] # default
+body = \"10MiB\" # default
+headers = \"10KiB\" # default
+header_count = 100 # default
+target = \"10KiB\" # default
+
+[[listener]] # f.toml:4
+address = \"127.0.0.1:1\" # f.toml:5
+plain = false # default
+security_policy = \"TLS_1_2\" # default
+names = [\"localhost\"] # default
+
+[[route]] # f.toml:7
+match = \"/\" # f.toml:8
+url = \"http://a\" # f.toml:9
+
+[route.cache] # f.toml:10
+ttl = \"9s\" # f.toml:10
+methods = [\"GET\"] # default
+body_max = \"1MiB\" # default
+
+[route.limits] # f.toml:11
+body = \"10MiB\" # default
+headers = \"10KiB\" # default
+header_count = 100 # default
+target = \"1KiB\" # f.toml:11
+";
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn a_dump_joins_files_and_resolves_no_reference() {
+    let environment = || {
+        Table::default()
+            .variable("TOKEN", "hidden")
+            .variable("HERE", "/abs")
+            .variable("THERE", "rel")
+            .file("etc/secret", "hidden")
+            .file("etc/conf.d/secret", "hidden")
+            .file(
+                "etc/f.toml",
+                "include = [\"conf.d/*.toml\"]\n[[listener]]\naddress = \"127.0.0.1:1\"\n[[route]]\nmatch = \"/a\"\nmock.body = \"${file:secret}\"\n",
+            )
+            .file(
+                "etc/conf.d/x.toml",
+                "[node]\nstate = \"state\"\n[access_log]\ntarget = \"log\"\n[[certificate]]\nchain = \"${HERE}/c\"\nkey = \"${THERE}/k\"\n[[route]]\nmatch = \"/b\"\nmock = { body = \"${file:secret} $${file:x} ${TOKEN}\", headers = { x = \"${TOKEN:-a}\" } }\n",
+            )
+    };
+    let text = dumped("etc/f.toml", &environment(), true);
+    for line in [
+        "body = \"${file:secret}\" # etc/f.toml:6",
+        "state = \"conf.d/state\" # etc/conf.d/x.toml:2",
+        "target = \"conf.d/log\" # etc/conf.d/x.toml:4",
+        "chain = \"${HERE}/c\" # etc/conf.d/x.toml:6",
+        "key = \"conf.d/${THERE}/k\" # etc/conf.d/x.toml:7",
+        "body = \"${file:conf.d/secret} $${file:x} ${TOKEN}\" # etc/conf.d/x.toml:10",
+        "headers = { x = \"${TOKEN:-a}\" } # etc/conf.d/x.toml:10",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+    }
+    assert!(!text.contains("hidden") && !text.contains("include"), "{text}");
+    let read = |environment: Table| meant(crate::load("etc/f.toml".as_ref(), &environment).model.unwrap());
+    assert_eq!(read(environment().file("etc/f.toml", &text)), read(environment()));
+}
+
+#[test]
+fn what_is_wrong_is_not_dumped() {
+    let environment = Table::default().file("f.toml", "[node]\nworkers = 0\n");
+    let refused = dump(Path::new("f.toml"), &environment, false).unwrap_err();
+    let errors: Vec<_> =
+        refused.diagnostics.iter().filter(|it| it.origin.is_some()).map(super::line).collect();
+    assert_eq!(errors, ["f.toml:2:11: `0` is out of range | write something from `1` to `1024`"]);
+    assert!(dump(&config().join("none.toml"), &System, false).is_err());
 }
 
 /// Pieces of TOML, some of them in the right order.
