@@ -2,6 +2,7 @@ mod caching;
 mod cuts;
 mod deadlines;
 mod early;
+mod encrypted;
 mod ending;
 mod faults;
 mod harness;

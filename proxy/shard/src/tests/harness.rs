@@ -4,6 +4,7 @@
 mod http;
 mod node;
 mod peer;
+mod pki;
 mod talk;
 
 use std::{
@@ -24,6 +25,7 @@ use telemetry::log;
 pub(super) use self::{
     node::{back, route, standard},
     peer::Peer,
+    pki::Pki,
     talk::bytes,
 };
 use crate::{
@@ -35,6 +37,9 @@ use crate::{
     transport::Transport,
 };
 use node::{Publisher, endpoints, front};
+
+/// What clients call the gateway in their handshakes.
+const GATEWAY: &str = "gateway.test";
 
 /// Who waits so long in a test waits in vain.
 const PATIENCE: Duration = Duration::from_secs(3_600);
@@ -52,11 +57,13 @@ pub(super) struct Setup {
     pub(super) model: Model,
     /// Letters that wait for one core.
     pub(super) letters_max: usize,
+    /// Who vouches for the gateway and for backend `A`, if they speak TLS.
+    pub(super) pki: Option<Pki>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { cores: 1, connections_max: 1_000, model: standard(), letters_max: LETTERS_MAX }
+        Self { cores: 1, connections_max: 1_000, model: standard(), letters_max: LETTERS_MAX, pki: None }
     }
 }
 
@@ -99,17 +106,40 @@ pub(super) struct Lab {
     since_ns: u64,
     caller: &'static Location<'static>,
     log: log::Writer,
+    /// What clients connect with, if not plainly.
+    client: Option<tls::Client>,
+    /// Its files are read anew with each configuration.
+    _pki: Option<Pki>,
 }
 
 /// One address of backends, and the connections that came, in order.
 struct Backend {
     listener: Listener,
     connections: Vec<Option<Peer>>,
+    tls: Option<Arc<tls::Server>>,
+}
+
+impl Backend {
+    /// The next connection that comes. One whose handshake fails is a connection that has failed.
+    async fn accept(&mut self, handle: &Handle) -> io::Result<()> {
+        let (stream, _) = self.listener.accept().await?;
+        let transport = match &self.tls {
+            None => Transport::plain(handle, stream),
+            Some(server) => Transport::server(handle, stream, server),
+        };
+        let shaken = transport.handshake().await;
+        let mut peer = Peer::new(transport);
+        if shaken.is_err() {
+            peer.fail();
+        }
+        self.connections.push(Some(peer));
+        Ok(())
+    }
 }
 
 impl Lab {
     fn new(handle: Handle, setup: Setup, caller: &'static Location<'static>) -> Self {
-        let Setup { cores: count, connections_max, model, letters_max } = setup;
+        let Setup { cores: count, connections_max, model, letters_max, pki } = setup;
         let mut publisher = Publisher::default();
         let snapshot = publisher.compile(&model);
         let (log, senders) = log::start(log::Target::Discard, count, Box::new(|_| {})).unwrap();
@@ -142,9 +172,12 @@ impl Lab {
             });
         }
         let listen = |letter| {
-            (letter, Backend { listener: handle.listen_at(back(letter)).unwrap(), connections: Vec::new() })
+            let listener = handle.listen_at(back(letter)).unwrap();
+            let tls = pki.as_ref().filter(|_| letter == 'A').map(Pki::backend);
+            (letter, Backend { listener, connections: Vec::new(), tls })
         };
         let backends = ['A', 'B', 'C'].map(listen).into();
+        let client = pki.as_ref().map(Pki::client);
         let since_ns = handle.now().mono_ns;
         Self {
             handle,
@@ -157,6 +190,8 @@ impl Lab {
             since_ns,
             caller,
             log,
+            client,
+            _pki: pki,
         }
     }
 
@@ -182,7 +217,11 @@ impl Lab {
 
     /// The same where it may be refused.
     pub(super) async fn try_connect(&self, core: usize) -> io::Result<Peer> {
-        Peer::connect(&self.handle, core).await
+        let Some(client) = &self.client else { return Peer::connect(&self.handle, core).await };
+        let stream = self.handle.connect(front(core)).await?;
+        let transport = Transport::client(&self.handle, stream, client, GATEWAY)?;
+        transport.handshake().await?;
+        Ok(Peer::new(transport))
     }
 
     /// Gives a backend's address to whoever wants to play it alone.

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use model::{Integration, Model, RouteKey};
 use snapshot::{Inputs, Slots, Snapshot, compile};
 
+use super::pki::unix_s;
 use crate::Endpoint;
 
 /// Where the cores listen, by index.
@@ -96,6 +97,7 @@ pub(in crate::tests) fn standard() -> Model {
 #[derive(Default)]
 pub(super) struct Publisher {
     slots: Slots,
+    tickets: tls::Tickets,
     generation: u64,
 }
 
@@ -103,12 +105,12 @@ impl Publisher {
     pub(super) fn compile(&mut self, model: &Model) -> Arc<Snapshot> {
         self.generation += 1;
         let mut inputs = Inputs {
-            read: &|_| Err(std::io::ErrorKind::NotFound.into()),
-            leaf: &|_| panic!("no listener of these tests has TLS"),
-            tickets: &tls::Tickets::new(),
+            read: &|path| std::fs::read(path),
+            leaf: &|_| panic!("a listener with TLS has certificates of its own here"),
+            tickets: &self.tickets,
             slots: &mut self.slots,
             generation: self.generation,
-            unix_s: 0,
+            unix_s: unix_s(),
         };
         let (snapshot, found) = compile(model, &mut inputs);
         Arc::new(snapshot.unwrap_or_else(|| panic!("{found:?}")))

@@ -102,6 +102,11 @@ impl Peer {
         self.end.is_none() && http::read(&self.unread, None, false).is_some()
     }
 
+    /// It never came to be.
+    pub(super) fn fail(&mut self) {
+        self.end = Some(End::Reset);
+    }
+
     async fn fill(&mut self) {
         let received = self.transport.receive(|bytes| (bytes.len(), bytes.to_vec())).await;
         self.take(received);

@@ -21,7 +21,7 @@
 
 use std::time::Duration;
 
-use super::{Backend, Lab, Peer, Transport, http};
+use super::{Backend, Lab, Peer, http};
 
 /// The wheel's tick, and what a turn or two add.
 const LATE_MAX: Duration = Duration::from_millis(30);
@@ -148,9 +148,7 @@ impl Lab {
         let (letter, number) = split(who);
         let mut backend = self.backends.remove(&letter).unwrap_or_else(|| panic!("{place}: no such backend"));
         while backend.connections.len() < number {
-            let (stream, _) = self.within(place, backend.listener.accept()).await.unwrap();
-            let transport = Transport::plain(&self.handle, stream);
-            backend.connections.push(Some(Peer::new(transport)));
+            self.within(place, backend.accept(&self.handle)).await.unwrap();
         }
         let peer = backend.connections[number - 1].take();
         self.backends.insert(letter, backend);
@@ -177,9 +175,8 @@ impl Lab {
         let backend = self.backends.get_mut(&letter).unwrap();
         let alarm = self.handle.alarm();
         alarm.set(0);
-        while let Ok(accepted) = alarm.guard(backend.listener.accept()).await {
-            let transport = Transport::plain(&self.handle, accepted.unwrap().0);
-            backend.connections.push(Some(Peer::new(transport)));
+        while let Ok(accepted) = alarm.guard(backend.accept(&self.handle)).await {
+            accepted.unwrap();
         }
         backend.connections.len()
     }
