@@ -31,7 +31,9 @@ impl Authority {
             [b':', digits @ ..] => Some(port(digits)?),
             _ => return Err(AuthorityError::BadByte),
         };
-        self.text.extend(input.iter().map(|byte| char::from(byte.to_ascii_lowercase())));
+        // Checked above: all of it is ASCII.
+        self.text.push_str(std::str::from_utf8(input).map_err(|_| AuthorityError::BadByte)?);
+        self.text.make_ascii_lowercase();
         self.host_bytes = host_bytes;
         self.port = port;
         Ok(())

@@ -249,67 +249,92 @@ impl Span {
 }
 
 impl Name {
-    /// The number of a name in any case. Asked for every field of every head: few names have the same length.
+    /// The number of a name in any case. Asked for every field of every head: few names have the same length and
+    /// begin and end alike, and those that do not are told apart by one comparison.
     pub fn of(text: &str) -> Self {
         let same_length = BY_LENGTH.get(text.len()).copied().unwrap_or_default();
-        same_length
-            .iter()
-            .find(|(_, known)| known.eq_ignore_ascii_case(text))
-            .map_or(Self::Other, |(name, _)| *name)
+        if same_length.is_empty() {
+            return Self::Other;
+        }
+        let ends = ends(text.as_bytes());
+        let known = same_length.iter().find(|known| known.ends == ends);
+        known.filter(|known| known.text.eq_ignore_ascii_case(text)).map_or(Self::Other, |known| known.name)
     }
 
     /// The name in lower case; empty for [`Name::Other`].
     pub fn as_str(self) -> &'static str {
         let known = || BY_LENGTH.iter().copied().flatten();
-        known().find(|(name, _)| *name == self).map_or("", |(_, text)| text)
+        known().find(|known| known.name == self).map_or("", |known| known.text)
     }
 }
 
+/// A known name, and what tells it from those of the same length.
+struct Known {
+    name: Name,
+    text: &'static str,
+    ends: u64,
+}
+
+const fn known(name: Name, text: &'static str) -> Known {
+    Known { name, text, ends: ends(text.as_bytes()) }
+}
+
+/// The first and the last four bytes as one number, letters in lower case. Other bytes fall together too: that two
+/// numbers are equal is a hint, that they differ is certain.
+const fn ends(text: &[u8]) -> u64 {
+    let mut number = 0;
+    let mut at = 0;
+    while at < text.len() && at < 4 {
+        number = number << 16 | ((text[at] | 0x20) as u64) << 8 | (text[text.len() - 1 - at] | 0x20) as u64;
+        at += 1;
+    }
+    number
+}
+
 /// The names by their length.
-const BY_LENGTH: [&[(Name, &str)]; 31] = [
+const BY_LENGTH: [&[Known]; 31] = [
     &[],
     &[],
-    &[(Name::Te, "te")],
-    &[(Name::Age, "age"), (Name::Via, "via")],
-    &[(Name::Date, "date"), (Name::Host, "host"), (Name::Vary, "vary")],
-    &[(Name::Range, "range")],
+    &[known(Name::Te, "te")],
+    &[known(Name::Age, "age"), known(Name::Via, "via")],
+    &[known(Name::Date, "date"), known(Name::Host, "host"), known(Name::Vary, "vary")],
+    &[known(Name::Range, "range")],
     &[
-        (Name::Accept, "accept"),
-        (Name::Cookie, "cookie"),
-        (Name::Expect, "expect"),
-        (Name::Origin, "origin"),
-        (Name::Server, "server"),
+        known(Name::Accept, "accept"),
+        known(Name::Cookie, "cookie"),
+        known(Name::Expect, "expect"),
+        known(Name::Origin, "origin"),
+        known(Name::Server, "server"),
     ],
-    &[(Name::Trailer, "trailer"), (Name::Upgrade, "upgrade")],
+    &[known(Name::Trailer, "trailer"), known(Name::Upgrade, "upgrade")],
     &[],
-    &[(Name::Forwarded, "forwarded"), (Name::XApiKey, "x-api-key")],
+    &[known(Name::Forwarded, "forwarded"), known(Name::XApiKey, "x-api-key")],
     &[
-        (Name::Connection, "connection"),
-        (Name::KeepAlive, "keep-alive"),
-        (Name::SetCookie, "set-cookie"),
-        (Name::UserAgent, "user-agent"),
-    ],
-    &[],
-    &[(Name::ContentType, "content-type")],
-    &[
-        (Name::Authorization, "authorization"),
-        (Name::CacheControl, "cache-control"),
-        (Name::IfNoneMatch, "if-none-match"),
-    ],
-    &[(Name::ContentLength, "content-length")],
-    &[(Name::AcceptEncoding, "accept-encoding"), (Name::XForwardedFor, "x-forwarded-for")],
-    &[
-        (Name::ContentEncoding, "content-encoding"),
-        (Name::ProxyConnection, "proxy-connection"),
-        (Name::XForwardedHost, "x-forwarded-host"),
-        (Name::XForwardedPort, "x-forwarded-port"),
-    ],
-    &[
-        (Name::IfModifiedSince, "if-modified-since"),
-        (Name::TransferEncoding, "transfer-encoding"),
-        (Name::XForwardedProto, "x-forwarded-proto"),
+        known(Name::Connection, "connection"),
+        known(Name::KeepAlive, "keep-alive"),
+        known(Name::SetCookie, "set-cookie"),
+        known(Name::UserAgent, "user-agent"),
     ],
     &[],
+    &[known(Name::ContentType, "content-type")],
+    &[
+        known(Name::Authorization, "authorization"),
+        known(Name::CacheControl, "cache-control"),
+        known(Name::IfNoneMatch, "if-none-match"),
+    ],
+    &[known(Name::ContentLength, "content-length")],
+    &[known(Name::AcceptEncoding, "accept-encoding"), known(Name::XForwardedFor, "x-forwarded-for")],
+    &[
+        known(Name::ContentEncoding, "content-encoding"),
+        known(Name::ProxyConnection, "proxy-connection"),
+        known(Name::XForwardedHost, "x-forwarded-host"),
+        known(Name::XForwardedPort, "x-forwarded-port"),
+    ],
+    &[
+        known(Name::IfModifiedSince, "if-modified-since"),
+        known(Name::TransferEncoding, "transfer-encoding"),
+        known(Name::XForwardedProto, "x-forwarded-proto"),
+    ],
     &[],
     &[],
     &[],
@@ -320,8 +345,9 @@ const BY_LENGTH: [&[(Name, &str)]; 31] = [
     &[],
     &[],
     &[],
-    &[(Name::AccessControlRequestMethod, "access-control-request-method")],
-    &[(Name::AccessControlRequestHeaders, "access-control-request-headers")],
+    &[],
+    &[known(Name::AccessControlRequestMethod, "access-control-request-method")],
+    &[known(Name::AccessControlRequestHeaders, "access-control-request-headers")],
 ];
 
 #[cfg(test)]
@@ -331,11 +357,12 @@ mod tests {
     #[test]
     fn names_are_known_in_any_case() {
         for (length, names) in BY_LENGTH.iter().enumerate() {
-            for (name, text) in *names {
+            for Known { name, text, ends } in *names {
                 assert_eq!(text.len(), length);
                 assert_eq!(Name::of(text), *name);
                 assert_eq!(Name::of(&text.to_ascii_uppercase()), *name);
                 assert_eq!(name.as_str(), *text);
+                assert_eq!(names.iter().filter(|other| other.ends == *ends).count(), 1, "{text}");
             }
         }
         assert_eq!(BY_LENGTH.iter().map(|names| names.len()).sum::<usize>(), 36);

@@ -114,10 +114,14 @@ impl Target {
         }
         check_escapes(query)?;
         // All bytes are ASCII by now.
-        self.raw.extend(raw.iter().map(|&byte| char::from(byte)));
+        self.raw.push_str(std::str::from_utf8(raw).map_err(|_| TargetError::BadByte)?);
         self.query_at = (!query.is_empty()).then_some(path_bytes + 1);
-        self.path.reserve(path_bytes);
-        decode_path(path, rules, &mut self.path)?;
+        if path.contains(&b'%') {
+            self.path.reserve(path_bytes);
+            decode_path(path, rules, &mut self.path)?;
+        } else {
+            self.path.push_str(&self.raw[..path_bytes]);
+        }
         if rules.merge_slashes {
             merge_slashes(&mut self.path);
         }
