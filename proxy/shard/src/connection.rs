@@ -101,12 +101,14 @@ async fn establish(
 /// as who has been served.
 async fn wait(core: &Rc<Core>, connection: &Connection, first: bool) -> bool {
     let Connection { transport, alarm, .. } = connection;
-    let timeouts = core.snapshot().timeouts;
-    let wait_ns = if first { timeouts.head_ns } else { timeouts.keep_alive_ns };
-    alarm.set(core.handle.now().mono_ns.saturating_add(wait_ns));
-    if !matches!(alarm.guard(transport.sent_below(UNSENT_BYTES_HIGH)).await, Ok(Ok(()))) {
+    if !unsent_below(core, connection, UNSENT_BYTES_HIGH).await {
         return false;
     }
+    let timeouts = core.snapshot().timeouts;
+    let wait_ns = if first { timeouts.head_ns } else { timeouts.keep_alive_ns };
+    let put_off = || alarm.set(core.handle.now().mono_ns.saturating_add(wait_ns));
+    put_off();
+    let mut unsent = transport.unsent();
     let mut idle = core.idle();
     let mut lame = false;
     poll_fn(|cx| {
@@ -117,8 +119,13 @@ async fn wait(core: &Rc<Core>, connection: &Connection, first: bool) -> bool {
         if let Poll::Ready(readable) = transport.poll_readable(cx) {
             return Poll::Ready(readable.is_ok());
         }
-        if alarm.poll_expired(cx).is_ready() {
-            return Poll::Ready(false);
+        while alarm.poll_expired(cx).is_ready() {
+            let before = std::mem::replace(&mut unsent, transport.unsent());
+            if unsent == 0 || unsent >= before {
+                return Poll::Ready(false);
+            }
+            // A client that is still reading its last answer is not idle.
+            put_off();
         }
         idle.wake_on_drain(cx);
         Poll::Pending
@@ -126,13 +133,24 @@ async fn wait(core: &Rc<Core>, connection: &Connection, first: bool) -> bool {
     .await
 }
 
+/// Waits until fewer than so many bytes are unsent, for as long as the client takes some now and then.
+async fn unsent_below(core: &Rc<Core>, connection: &Connection, bytes: usize) -> bool {
+    let Connection { transport, alarm, .. } = connection;
+    let stall_ns = core.snapshot().timeouts.body_idle_ns;
+    while transport.unsent() >= bytes {
+        alarm.set(core.handle.now().mono_ns.saturating_add(stall_ns));
+        if !matches!(alarm.guard(transport.sent_below(transport.unsent())).await, Ok(Ok(()))) {
+            return false;
+        }
+    }
+    true
+}
+
 /// Ends a connection so that what was sent arrives.
 async fn close(core: &Rc<Core>, connection: &Connection) {
     let Connection { transport, alarm, .. } = connection;
-    let body_idle_ns = core.snapshot().timeouts.body_idle_ns;
-    alarm.set(core.handle.now().mono_ns.saturating_add(body_idle_ns));
     transport.finish();
-    if !matches!(alarm.guard(transport.sent_below(1)).await, Ok(Ok(()))) {
+    if !unsent_below(core, connection, 1).await {
         return;
     }
     alarm.set(core.handle.now().mono_ns.saturating_add(LINGER_NS));

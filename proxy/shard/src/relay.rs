@@ -159,14 +159,12 @@ impl Relay {
     /// Waits while the receiver is behind. It need not catch up in time, but must take something.
     async fn make_room(&self, to: &Transport, pace: &Pace<'_>) -> Result<(), Fault> {
         self.stalled.set(true);
-        loop {
-            let unsent = to.unsent();
-            if unsent < self.unsent_bytes_high() {
-                break;
-            }
+        while to.unsent() >= self.unsent_bytes_high() {
             pace.stall();
-            to.sent_below(unsent).await.map_err(|_| Fault::ReceiverGone)?;
+            to.sent_below(to.unsent()).await.map_err(|_| Fault::ReceiverGone)?;
         }
+        // Ready at once, but for a receiver that has gone.
+        to.sent_below(usize::MAX).await.map_err(|_| Fault::ReceiverGone)?;
         self.stalled.set(false);
         Ok(())
     }

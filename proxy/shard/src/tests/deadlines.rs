@@ -195,3 +195,32 @@ fn a_client_that_stops_reading_is_cut() {
          1 sees reset",
     );
 }
+
+/// One that reads, however slowly, gets all of it: streamed, from the cache, and as the last of its connection.
+#[test]
+fn a_client_that_reads_slowly_is_not_cut() {
+    // What reaches a client at once is what its receive queue holds, 64 KiB: it takes some each 28 s.
+    let slowly = "wait 14s\nc= {60000}\n".repeat(15);
+    let answer = "1> HTTP/1.1 200 OK|Content-Length: 900000||{900000}";
+    for (before, asked, said) in
+        [("", "/a", answer), ("", "/cached/a", answer), ("1 connects", "/cached/a", "")]
+    {
+        for (field, close) in [("", ""), ("Connection: close|", " close")] {
+            let fetched = format!("d> GET /cached/a HTTP/1.1|Host: h||\n{answer}\nd< 200 {{900000}}");
+            check(&format!(
+                "{}
+                 c> GET {asked} HTTP/1.1|Host: h|{field}|
+                 {said}
+                 c^ 200{close}
+                 {slowly}
+                 {}",
+                if before.is_empty() { "" } else { &fetched },
+                if close.is_empty() {
+                    "c> GET /mock HTTP/1.1|Host: h||\nc< 200 mocked"
+                } else {
+                    "c sees fin"
+                }
+            ));
+        }
+    }
+}

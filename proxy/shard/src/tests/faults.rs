@@ -203,6 +203,17 @@ fn a_client_that_leaves_in_its_answer_ends_the_call() {
          c aborts
          1 sees reset",
     );
+    // Nothing waits to be sent: the next bytes tell.
+    check(
+        "c> GET / HTTP/1.1|Host: h||
+         1< GET /
+         1> HTTP/1.1 200 OK|Content-Length: 4000000||{10000}
+         c^ 200
+         c aborts
+         1> {10000}
+         1 sees fin
+         took 0s",
+    );
 }
 
 /// A backend that can't be reached in time, by its handshake.

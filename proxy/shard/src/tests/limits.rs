@@ -1,5 +1,7 @@
 //! What is refused for being too much: requests, bodies, connections.
 
+use std::time::Duration;
+
 use super::harness::{Setup, check, check_on, run};
 
 /// The bucket of `/once` holds one token.
@@ -106,4 +108,29 @@ fn heads_that_are_too_long_are_refused() {
          c> GET /mock HTTP/1.1|Host: h||
          c< 200 mocked",
     );
+}
+
+/// Who sends request after request and reads nothing is not served on, and let go in the end; who reads later gets all.
+#[test]
+fn answers_that_nobody_reads_do_not_pile_up() {
+    const REQUESTS: usize = 8_000;
+    let requests = "GET /mock HTTP/1.1\r\nHost: h\r\n\r\n".repeat(REQUESTS);
+    run(Setup::default(), async |lab| {
+        let client = lab.connect(0).await;
+        client.send(requests.as_bytes());
+        lab.settle().await;
+        let sent_bytes = lab.handle.stats().sent_bytes;
+        assert!(sent_bytes < 500_000, "{sent_bytes} bytes moved");
+        lab.handle.sleep(Duration::from_secs(120)).await;
+        assert_eq!(lab.cores[0].open_connections(), 0, "it waits for ever");
+        drop(client);
+    });
+    run(Setup::default(), async |lab| {
+        let mut client = lab.connect(0).await;
+        client.send(requests.as_bytes());
+        lab.handle.sleep(Duration::from_secs(20)).await;
+        for number in 0..REQUESTS {
+            assert_eq!(client.message(false).await, "200 mocked", "{number}");
+        }
+    });
 }
