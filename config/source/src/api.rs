@@ -255,7 +255,10 @@ fn mappings(table: &Table<'_>, stages: &[Stage]) -> Vec<Mapping> {
             let mistake = Mistake::new("`[[api.mapping]]` says where the API is reached");
             extra.mistake(mistake.help("keep one of them"));
         }
-        return table.tables("mapping").iter().map(|table| mapping(table, stages, only())).collect();
+        let mut tables = table.tables("mapping");
+        // Where a misspelled host is reached nobody knows.
+        tables.retain(|table| !table.is_misspelled("host"));
+        return tables.iter().map(|table| mapping(table, stages, only())).collect();
     }
     let origin = ["hosts", "base_path"].iter().find_map(|key| table.get(key)).map(|value| value.origin());
     let origin = origin.unwrap_or_else(|| table.origin());
@@ -268,7 +271,8 @@ fn mappings(table: &Table<'_>, stages: &[Stage]) -> Vec<Mapping> {
 fn mapping(table: &Table<'_>, stages: &[Stage], only: Option<String>) -> Mapping {
     let known = || stages.iter().map(|stage| &*stage.name);
     let stage = |text: &str| {
-        if known().any(|name| name == text) {
+        // An empty name is one that could not be read; it may be this.
+        if known().any(|name| name == text || name.is_empty()) {
             return Ok(text.to_owned());
         }
         let mistake = Mistake::new(format!("the API has no stage {}", quote(text)));

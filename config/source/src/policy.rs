@@ -105,17 +105,22 @@ pub(crate) fn throttle(table: &Table<'_>) -> Option<Throttle> {
 
 /// A route's buckets.
 pub(crate) fn throttles(value: &Value<'_>) -> Vec<Throttle> {
-    let mut throttles: Vec<Throttle> = Vec::new();
+    let (mut throttles, mut seen) = (Vec::new(), Vec::new());
     for table in value.tables() {
-        let per = match table.opt("per", Value::choice) {
-            Some("client") => ThrottlePer::Client,
-            _ => ThrottlePer::All,
+        let said = table.opt("per", Value::choice);
+        let (per, name) = match said {
+            Some("client") => (ThrottlePer::Client, "client"),
+            _ => (ThrottlePer::All, "all"),
         };
-        if let Some(other) = throttles.iter().find(|other| other.per == per) {
-            let name = if per == ThrottlePer::All { "all" } else { "client" };
-            let first = other.origin.as_ref().map(place).unwrap_or_default();
-            let mistake = Mistake::new(format!("two throttles are per `{name}`"));
-            table.mistake(mistake.help(format!("the first is at {first}: keep the stricter one")));
+        // What could not be read may have been the other kind.
+        if said.is_some() == table.get("per").is_some() && !table.is_misspelled("per") {
+            match seen.iter().find(|(other, _)| *other == per) {
+                Some((_, first)) => {
+                    let help = format!("the first is at {}: keep the stricter one", place(first));
+                    table.mistake(Mistake::new(format!("two throttles are per `{name}`")).help(help));
+                }
+                None => seen.push((per, table.origin())),
+            }
         }
         throttles.extend(throttle(&table).map(|throttle| Throttle { per, ..throttle }));
     }

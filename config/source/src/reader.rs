@@ -27,6 +27,8 @@ pub(crate) struct Table<'a> {
     path: String,
     span: Range<usize>,
     entries: &'a DeTable<'a>,
+    /// Keys that an unknown one was probably meant to be.
+    misspelled: Vec<&'static str>,
 }
 
 /// A value of a key, or of an array that stands at the key.
@@ -56,16 +58,16 @@ impl<'a> Table<'a> {
         span: Range<usize>,
         entries: &'a DeTable<'a>,
     ) -> Self {
-        let table = Self { cx, file, section, path, span, entries };
-        let mut misspelled = Vec::new();
-        for key in entries.keys().filter(|key| section.key(key.get_ref()).is_none()) {
+        let mut table = Self { cx, file, section, path, span, entries, misspelled: Vec::new() };
+        for (key, value) in entries.iter().filter(|(key, _)| section.key(key.get_ref()).is_none()) {
             let origin = file.origin(key.span());
-            cx.mistake(Some(&origin), &table.path_of(key.get_ref()), unknown(section, key.get_ref()));
-            misspelled.extend(suggest::nearest(key.get_ref(), section.names()));
+            let mistake = unknown(section, key.get_ref(), value.get_ref());
+            cx.mistake(Some(&origin), &table.path_of(key.get_ref()), mistake);
+            table.misspelled.extend(suggest::nearest(key.get_ref(), section.names()));
         }
         // What is there under a wrong name is not missing as well.
         let missing =
-            |key: &&Key| key.required && !entries.contains_key(key.name) && !misspelled.contains(&key.name);
+            |key: &&Key| key.required && !entries.contains_key(key.name) && !table.is_misspelled(key.name);
         for key in section.keys.iter().filter(missing).filter(|_| !file.is_broken()) {
             let mistake = Mistake::new(format!("`{}` is missing", key.name));
             table.mistake(mistake.help(format!("add `{} = {}`: {}", key.name, key.form.example(), key.doc)));
@@ -79,6 +81,11 @@ impl<'a> Table<'a> {
         debug_assert!(key.is_some(), "`{name}` is no key of {}", self.section.name);
         let item = self.entries.get(name)?;
         Some(Value { cx: self.cx, file: self.file, key: key?, path: self.path_of(name), item })
+    }
+
+    /// Whether a key was probably meant where another stands: what it would have said is not known.
+    pub(crate) fn is_misspelled(&self, name: &str) -> bool {
+        self.misspelled.contains(&name)
     }
 
     /// What a key says, or what it means to leave it out.
@@ -217,6 +224,7 @@ impl<'a> Value<'a> {
 
     /// The strings of an array, each read by a function.
     pub(crate) fn list<T>(&self, read: impl Fn(&str) -> Result<T, Mistake>) -> Option<Vec<T>> {
+        self.typed(self.item.get_ref().as_array())?;
         // All of them are read, so that all mistakes are found.
         let read: Vec<_> = self.items().iter().map(|value| value.parse(&read)).collect();
         read.into_iter().collect()
@@ -245,6 +253,11 @@ impl<'a> Value<'a> {
     /// Whether it is a string, where a table may stand as well.
     pub(crate) fn is_table(&self) -> bool {
         self.item.get_ref().is_table()
+    }
+
+    /// Whether it is an array, empty or not.
+    pub(crate) fn is_array(&self) -> bool {
+        self.item.get_ref().is_array()
     }
 
     /// The table, opened.
@@ -394,12 +407,16 @@ pub(crate) fn alternatives<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-fn unknown(section: &'static Section, name: &str) -> Mistake {
+fn unknown(section: &'static Section, name: &str, value: &DeValue<'_>) -> Mistake {
     let of = if std::ptr::eq(section, &ROOT) { String::new() } else { format!(" in `{}`", section.name) };
     let mistake = Mistake::new(format!("unknown key {}{of}", quote(name)));
+    // A table is not meant where the key below holds none.
+    let is_table =
+        value.is_table() || value.as_array().is_some_and(|it| it.iter().any(|it| it.get_ref().is_table()));
+    let fits = |key: &Key| !is_table || key.section().is_some();
     let below = section.keys.iter().find(|key| {
         !matches!(key.form, Form::Named(_))
-            && key.section().is_some_and(|section| section.key(name).is_some())
+            && key.section().and_then(|section| section.key(name)).is_some_and(fits)
     });
     mistake.help(match (below, suggest::nearest(name, section.names())) {
         (Some(below), _) => format!("did you mean `{}.{name}`?", below.name),

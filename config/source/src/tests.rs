@@ -14,6 +14,7 @@ mod files;
 mod flags;
 mod meaning;
 mod mistakes;
+mod seeded;
 mod written;
 
 /// An outside that is a table.

@@ -176,7 +176,7 @@ fn upstream(named: Named<'_>) -> Upstream {
 
 fn targets(value: &Value<'_>) -> Vec<Target> {
     let items = value.items();
-    if items.is_empty() {
+    if items.is_empty() && value.is_array() {
         value.mistake(
             Mistake::new("an upstream needs a target").help(r#"write `targets = ["http://127.0.0.1:8080"]`"#),
         );
