@@ -3,9 +3,9 @@
 //! The codec has already taken away the headers of the hop (RFC 9110 §7.6.1). Here the headers by which a backend
 //! learns of the client are ours alone: what a client that is no trusted proxy says of itself goes (rule S5).
 
-use std::{fmt::Write as _, io::Write as _};
+use std::{fmt::Write as _, io::Write as _, net::IpAddr};
 
-use message::{Dialect, Headers, Name, PathRules, Reason, Request, Response};
+use message::{Dialect, Headers, Name, PathRules, Reason, Request, Response, Version};
 
 use crate::{Context, Integration, Outbound};
 
@@ -113,9 +113,10 @@ fn forward_plainly(request: &mut Request, cx: &Context<'_>) {
     headers.retain(|field| keeps_forwarding(field.name, field.text, cx.trusted));
     headers.push_with("X-Forwarded-For", |out| {
         if !before.is_empty() {
-            put(out, format_args!("{before}, "));
+            out.extend_from_slice(before.as_bytes());
+            out.extend_from_slice(b", ");
         }
-        put(out, format_args!("{}", cx.peer));
+        put_address(out, cx.peer);
     });
     if headers.get(Name::XForwardedProto).is_none() {
         headers.push("X-Forwarded-Proto", scheme.as_str().as_bytes());
@@ -124,14 +125,31 @@ fn forward_plainly(request: &mut Request, cx: &Context<'_>) {
         headers.push("X-Forwarded-Host", authority.as_str().as_bytes());
     }
     if headers.get(Name::XForwardedPort).is_none() {
-        headers.push_with("X-Forwarded-Port", |out| put(out, format_args!("{}", cx.port)));
+        headers.push("X-Forwarded-Port", itoa::Buffer::new().format(cx.port).as_bytes());
     }
-    headers.push_with("Via", |out| put(out, format_args!("{} floodgate", &version.as_str()[5..])));
+    let via: &[u8] = match version {
+        Version::Http10 => b"1.0 floodgate",
+        Version::Http11 => b"1.1 floodgate",
+    };
+    headers.push("Via", via);
 }
 
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // A vector takes every write.
-    let _ = out.write_fmt(text);
+/// The formatting machinery costs more than the digits of an IPv4 address.
+fn put_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+        }
+        IpAddr::V6(address) => {
+            // A vector takes every write.
+            let _ = write!(out, "{address}");
+        }
+    }
 }
 
 /// HTTP APIs add `Forwarded` and `Via` (row 64, last sentence).
@@ -143,8 +161,8 @@ fn forward_as_http_api(request: &mut Request, cx: &Context<'_>) {
         forwarded.push_str(", ");
     }
     let node = |address| match address {
-        std::net::IpAddr::V4(address) => format!("{address}"),
-        std::net::IpAddr::V6(address) => format!("\"[{address}]\""),
+        IpAddr::V4(address) => format!("{address}"),
+        IpAddr::V6(address) => format!("\"[{address}]\""),
     };
     let (client, host, proto) = (node(cx.client), request.authority.as_str(), request.scheme.as_str());
     // A `String` takes every write.
@@ -261,8 +279,6 @@ fn fill(parts: &[Part], path: &str, params: &[(u32, u32)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use message::{Authority, PathRules, Target};
 
     use super::*;
