@@ -7,6 +7,7 @@ mod admin;
 mod backends;
 mod cache;
 mod errors;
+mod files;
 mod framing;
 mod hostile;
 

@@ -22,7 +22,7 @@ mod tools;
 pub use client::{Broken, Connection};
 pub use gateway::{Builder, Gateway, Refused, driver, gateway_binary};
 pub use metrics::Metrics;
-pub use oracle::{Judged, judge_requests, judge_responses, oracle_missing};
+pub use oracle::{Judged, judge_requests, judge_responses, oracle_missing, python};
 pub use origin::{Act, Gate, Origin, Recorded};
 pub use process::{Ended, eventually, free_port, rss_bytes, skip};
 pub use response::Response;

@@ -36,7 +36,8 @@ pub fn judge_responses(methods: &str, bytes: &[u8]) -> Result<Vec<Judged>, Strin
     judge("client", methods, bytes)
 }
 
-fn python() -> PathBuf {
+/// The Python that has the packages of `tests/requirements.txt`.
+pub fn python() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/bin/python")
 }
 
