@@ -282,13 +282,14 @@ const fn known(name: Name, text: &'static str) -> Known {
 /// The first and the last four bytes as one number, letters in lower case. Other bytes fall together too: that two
 /// numbers are equal is a hint, that they differ is certain.
 const fn ends(text: &[u8]) -> u64 {
-    let mut number = 0;
-    let mut at = 0;
-    while at < text.len() && at < 4 {
-        number = number << 16 | ((text[at] | 0x20) as u64) << 8 | (text[text.len() - 1 - at] | 0x20) as u64;
-        at += 1;
+    match text {
+        [a, b, c, d, ..] => {
+            let [.., w, x, y, z] = text else { return 0 };
+            u64::from_le_bytes([*a, *b, *c, *d, *w, *x, *y, *z]) | 0x2020_2020_2020_2020
+        }
+        [first, .., last] => ((*first as u64) << 8 | *last as u64) | 0x2020,
+        _ => 0,
     }
-    number
 }
 
 /// The names by their length.

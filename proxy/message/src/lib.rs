@@ -7,6 +7,7 @@ mod body;
 mod headers;
 mod method;
 mod now;
+pub mod properties;
 mod reason;
 mod request;
 mod response;

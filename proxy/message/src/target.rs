@@ -226,8 +226,6 @@ fn remove_dot_segments(path: &mut String) -> Result<(), TargetError> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     const RULES: PathRules = PathRules { merge_slashes: false, encoded_slashes: false };
@@ -307,25 +305,5 @@ mod tests {
             assert!(target.set_path(path, RULES).is_err(), "{path}");
         }
         assert_eq!(target.path(), "/a/a");
-    }
-
-    proptest! {
-        /// What was normalised is normal: reading it again changes nothing.
-        #[test]
-        fn normalising_twice_is_normalising_once(raw in "(/(\\.|%2[eE]|%[0-9a-f]{2}|[a-c;/.]){0,6}){1,5}") {
-            if let Ok(target) = Target::parse(raw.as_bytes(), RULES) {
-                let again = Target::parse(target.path().as_bytes(), RULES);
-                prop_assert_eq!(again.as_ref().map(Target::path), Ok(target.path()));
-                prop_assert!(!target.path().split('/').any(|segment| matches!(segment, "." | "..")));
-            }
-        }
-
-        /// Whatever comes, nothing panics and nothing grows.
-        #[test]
-        fn a_path_never_grows(raw in proptest::collection::vec(any::<u8>(), 0..64)) {
-            if let Ok(target) = Target::parse(&raw, RULES) {
-                prop_assert!(target.path().len() <= raw.len());
-            }
-        }
     }
 }
