@@ -12,4 +12,5 @@ mod limits;
 mod pooling;
 mod proxying;
 mod switching;
+mod telling;
 mod versions;

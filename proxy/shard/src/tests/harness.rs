@@ -23,20 +23,20 @@ use runtime::{Handle, Listener, Options, Post, Runtime};
 use telemetry::log;
 
 pub(super) use self::{
-    node::{back, route, standard},
+    node::{route, standard},
     peer::Peer,
     pki::Pki,
     talk::bytes,
 };
 use crate::{
-    LETTERS_MAX, Message,
+    Endpoint, LETTERS_MAX, Message,
     core::{Core, Parts},
     obey,
     owner::Owner,
     start,
     transport::Transport,
 };
-use node::{Publisher, endpoints, front};
+use node::{Publisher, back, endpoints, front};
 
 /// What clients call the gateway in their handshakes.
 const GATEWAY: &str = "gateway.test";
@@ -57,13 +57,22 @@ pub(super) struct Setup {
     pub(super) model: Model,
     /// Letters that wait for one core.
     pub(super) letters_max: usize,
+    /// Where the access log goes.
+    pub(super) log: log::Target,
     /// Who vouches for the gateway and for backend `A`, if they speak TLS.
     pub(super) pki: Option<Pki>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { cores: 1, connections_max: 1_000, model: standard(), letters_max: LETTERS_MAX, pki: None }
+        Self {
+            cores: 1,
+            connections_max: 1_000,
+            model: standard(),
+            letters_max: LETTERS_MAX,
+            log: log::Target::Discard,
+            pki: None,
+        }
     }
 }
 
@@ -139,10 +148,10 @@ impl Backend {
 
 impl Lab {
     fn new(handle: Handle, setup: Setup, caller: &'static Location<'static>) -> Self {
-        let Setup { cores: count, connections_max, model, letters_max, pki } = setup;
+        let Setup { cores: count, connections_max, model, letters_max, log, pki } = setup;
         let mut publisher = Publisher::default();
         let snapshot = publisher.compile(&model);
-        let (log, senders) = log::start(log::Target::Discard, count, Box::new(|_| {})).unwrap();
+        let (log, senders) = log::start(log, count, Box::new(|_| {})).unwrap();
         let (posts, mailboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| handle.mailbox(letters_max)).unzip();
         let limits = Arc::new(Table::new(1_024));
         let ended = Rc::new(Cell::new(0));
@@ -251,6 +260,15 @@ impl Lab {
             self.settle().await;
             assert!(returned.try_recv().is_ok(), "no core gave its old snapshot back");
         }
+    }
+
+    /// Says that an upstream group has another address now.
+    pub(super) async fn move_group(&self, slot: u32, letter: char) {
+        for post in &self.posts {
+            let moved = Endpoint { target: 0, address: back(letter) };
+            assert!(post.send(Message::Endpoints(slot, [moved].into())).is_ok(), "a full mailbox");
+        }
+        self.settle().await;
     }
 
     /// Tells every core to end.

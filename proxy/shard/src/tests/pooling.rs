@@ -224,3 +224,31 @@ fn calls_go_where_the_least_is_in_flight() {
          B1> HTTP/1.1 200 OK|Content-Length: 1||b",
     );
 }
+
+/// A name that moves: what is in flight is finished, and nothing of the old address is used again.
+#[test]
+fn an_address_that_goes_takes_its_connections_with_it() {
+    run(Setup::default(), async |lab| {
+        lab.talk(
+            "c> GET /c HTTP/1.1|Host: h||
+             d> GET /d HTTP/1.1|Host: h||
+             1< GET /c
+             2< GET /d
+             1> HTTP/1.1 200 OK|Content-Length: 1||c
+             c< 200 c",
+        )
+        .await;
+        lab.move_group(0, 'B').await;
+        lab.talk(
+            "1 sees fin
+             2> HTTP/1.1 200 OK|Content-Length: 1||d
+             d< 200 d
+             2 sees fin
+             c> GET /b HTTP/1.1|Host: h||
+             B1< GET /b
+             B1> HTTP/1.1 200 OK|Content-Length: 1||b
+             c< 200 b",
+        )
+        .await;
+    });
+}

@@ -121,14 +121,17 @@ fn responses_without_a_body_have_none() {
 /// A backend that sends a body where there is none: it is nobody's answer.
 #[test]
 fn a_body_after_a_response_without_one_is_nobodys() {
-    for said in
-        ["204 No Content|Content-Length: 5||hello", "204 No Content||hello", "304 Not Modified||hello"]
-    {
+    for (asked, said) in [
+        ("GET", "204 No Content|Content-Length: 5||hello"),
+        ("GET", "204 No Content||hello"),
+        ("GET", "304 Not Modified||hello"),
+        ("HEAD", "200 OK|Content-Length: 5||hello"),
+    ] {
         check(&format!(
-            "c> GET /a HTTP/1.1|Host: h||
-             1< GET /a
+            "c> {asked} /a HTTP/1.1|Host: h||
+             1< {asked} /a
              1> HTTP/1.1 {said}
-             c< {}
+             c^ {}
              c> GET /b HTTP/1.1|Host: h||
              2< GET /b
              2> HTTP/1.1 200 OK|Content-Length: 2||ok

@@ -14,11 +14,11 @@ pub(super) fn front(core: usize) -> SocketAddr {
 }
 
 /// Where backends listen: `A`, `B`, and so on. Behind `Z` there is nobody.
-pub(in crate::tests) fn back(letter: char) -> SocketAddr {
+pub(super) fn back(letter: char) -> SocketAddr {
     SocketAddr::from(([10, 1, 0, u8::try_from(letter).unwrap()], 8080))
 }
 
-/// A group of backends that is named by its letters. `slow` ones have a bound for the whole call.
+/// A group of backends that is named by its letters.
 fn upstream(letters: &str) -> model::Upstream {
     let target = |letter| model::Target {
         tls: false,
