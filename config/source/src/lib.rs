@@ -3,7 +3,8 @@
 //! What is judged here is what the text alone can tell: shape, names, units, ranges, references. It does not know how
 //! a gateway runs: whether a certificate can be read or two routes are in each other's way, `snapshot` finds out.
 //!
-//! The keys are data ([`schema`]): the reader refuses what does not stand there, and documentation is made from it.
+//! The keys are data ([`schema`]): the reader refuses what does not stand there, and documentation and the JSON Schema
+//! for editors are made from it. Texts are also written anew: laid out in one way, or all of a configuration as one file.
 
 mod api;
 mod context;

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Table, line, read};
+use super::{Table, line, read, written::meant};
 
 /// What makes a text whole around the lines that are looked at; it stands behind them.
 const REST: &str =
@@ -649,6 +649,13 @@ fn whole(text: &str) {
     let outcome = crate::load("f.toml".as_ref(), &environment);
     let errors = outcome.diagnostics.iter().filter(|it| it.severity == model::Severity::Error).count();
     assert_eq!(outcome.model.is_none(), errors > 0);
+    let dumped = crate::dump("f.toml".as_ref(), &environment, true).ok();
+    assert_eq!(dumped.is_some(), outcome.model.is_some());
+    if let (Some(dumped), Some(model)) = (dumped, outcome.model) {
+        let environment = Table::default().file("f.toml", &dumped).variable("A", "b");
+        let again = crate::load("f.toml".as_ref(), &environment).model;
+        assert_eq!(again.map(meant), Some(meant(model)), "{text}\n{dumped}");
+    }
     for origin in outcome.diagnostics.iter().filter_map(|it| it.origin.as_ref()) {
         assert!(text.get(origin.start..origin.end).is_some(), "{origin:?} {text:?}");
     }

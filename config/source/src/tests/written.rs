@@ -147,7 +147,7 @@ fn dumped(path: &str, environment: &Table, origins: bool) -> String {
 }
 
 /// The model without places, and with the policy that is meant where none is named.
-fn meant(mut model: Model) -> String {
+pub(super) fn meant(mut model: Model) -> String {
     let tls = model.listeners.iter_mut().filter(|it| !it.plain);
     tls.for_each(|it| it.security_policy = it.security_policy.take().or(Some("TLS_1_2".into())));
     format!("{:?}", forget_places(model))
