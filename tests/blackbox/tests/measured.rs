@@ -53,11 +53,37 @@ fn wrk_over_tls() {
 }
 
 /// Open loop: requests are due at their times, whatever came of those before. What passes over all cores is
-/// rate x time + burst to one in a hundred.
+/// rate x time + burst to one in a hundred. A run whose clients did not keep their own times, since the machine was busy
+/// with others, says nothing about the gateway: it is made again, at most twice.
 #[test]
 fn a_throttle_is_accurate_over_all_cores() {
-    const RATE: f64 = 1_000.0;
-    const BURST: f64 = 500.0;
+    const LATE_MAX: Duration = Duration::from_millis(20);
+    let mut run = open_loop();
+    for _ in 0..2 {
+        if run.late_max > LATE_MAX {
+            println!("made again: a request was {:?} late", run.late_max);
+            run = open_loop();
+        }
+    }
+    let expected = RATE * run.time.as_secs_f64() + BURST;
+    let off = f64::from(run.passed) / expected - 1.0;
+    assert!(off.abs() <= 0.01, "{run:?}, {expected:.0} expected: {:+.2} %", off * 100.0);
+}
+
+const RATE: f64 = 1_000.0;
+const BURST: f64 = 500.0;
+
+/// What came of an open loop.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    passed: u32,
+    /// From the first request to the last answer.
+    time: Duration,
+    /// By how much a request was sent after it was due, at most.
+    late_max: Duration,
+}
+
+fn open_loop() -> Run {
     const OFFERED_PER_S: f64 = 2_500.0;
     const TIME: Duration = Duration::from_secs(4);
     const CLIENTS: u32 = 16;
@@ -74,24 +100,23 @@ fn a_throttle_is_accurate_over_all_cores() {
                 let mut connection = harness::Connection::open(address);
                 let between = Duration::from_secs_f64(f64::from(CLIENTS) / OFFERED_PER_S);
                 let mut due = began + between.mul_f64(f64::from(client) / f64::from(CLIENTS));
-                let mut passed = 0_u32;
+                let mut run = Run { passed: 0, time: Duration::ZERO, late_max: Duration::ZERO };
                 while began.elapsed() < TIME {
                     // The pace of an open loop, not a wait for anything.
                     thread::sleep(due.saturating_duration_since(Instant::now()));
+                    run.late_max = run.late_max.max(Instant::now().saturating_duration_since(due));
                     due += between;
-                    passed += u32::from(connection.ask("GET /").response().status == 200);
+                    run.passed += u32::from(connection.ask("GET /").response().status == 200);
+                    run.time = began.elapsed();
                 }
-                passed
+                run
             })
         })
         .collect();
-    let passed: u32 = clients.into_iter().map(|client| client.join().unwrap()).sum();
-    let time = began.elapsed().as_secs_f64();
-    let expected = RATE * time + BURST;
-    let off = f64::from(passed) / expected - 1.0;
-    assert!(
-        off.abs() <= 0.01,
-        "{passed} passed, {expected:.0} expected in {time:.3} s: {:+.2} %",
-        off * 100.0
-    );
+    let runs = clients.into_iter().map(|client| client.join().unwrap());
+    runs.fold(Run { passed: 0, time: Duration::ZERO, late_max: Duration::ZERO }, |all, one| Run {
+        passed: all.passed + one.passed,
+        time: all.time.max(one.time),
+        late_max: all.late_max.max(one.late_max),
+    })
 }
