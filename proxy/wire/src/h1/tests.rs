@@ -13,6 +13,7 @@ mod fields;
 mod generated;
 mod requests;
 mod responses;
+mod vectors;
 
 const RULES: PathRules = PathRules { merge_slashes: false, encoded_slashes: false };
 
