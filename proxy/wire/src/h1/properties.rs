@@ -11,14 +11,46 @@ use crate::{Error, Limits, Underscores};
 
 const RULES: PathRules = PathRules { merge_slashes: false, encoded_slashes: false };
 
-/// However `bytes` are cut, they are the same request, the same response, and the same body of each kind.
-pub fn cut_anywhere(bytes: &[u8]) {
+/// All that must hold for what a client sends.
+pub fn any_request(bytes: &[u8]) {
     cut_request(bytes, &Limits::CLIENT);
+    requests_are_clean(bytes);
+    for limits in [SMALL, Limits::CLIENT] {
+        request_within(bytes, &limits);
+    }
+    let mut request = Request::default();
+    if let Ok(Some((_, framing))) = decode_request(bytes, &Limits::UPSTREAM, RULES, &mut request) {
+        // Without a host there is nothing to say in HTTP/1.1.
+        if !request.authority.as_str().is_empty() {
+            request_survives(&request, framing.body);
+        }
+    }
+}
+
+/// All that must hold for what an upstream sends.
+pub fn any_response(bytes: &[u8]) {
+    for limits in [SMALL, Limits::UPSTREAM] {
+        response_within(bytes, &limits);
+    }
     for method in [Method::Get, Method::Head] {
         cut_response(bytes, &Limits::UPSTREAM, &method);
+        let mut response = Response::default();
+        if let Ok(Some((read, framing))) = decode_response(bytes, &Limits::UPSTREAM, &method, &mut response) {
+            head_is_clean(&bytes[..read]);
+            response_survives(&response, &framing, &method);
+        }
     }
+}
+
+/// All that must hold for what stands where a body is read.
+pub fn any_body(bytes: &[u8]) {
     for length in [BodyLength::Chunked, BodyLength::Known(bytes.len() as u64 / 2), BodyLength::UntilClose] {
         cut_body(bytes, length);
+    }
+    body_within(bytes);
+    let (data, outcome) = read_body(&[bytes], BodyLength::Chunked);
+    if outcome.is_ok() {
+        chunks_survive(&data, 7);
     }
 }
 
@@ -85,26 +117,51 @@ pub fn read_body(pieces: &[&[u8]], length: BodyLength) -> (Vec<u8>, Result<(usiz
     (data, Ok((consumed, decoder.is_done())))
 }
 
-/// What decodes, encodes to something that decodes to the same.
-pub fn encode_decode_identity(bytes: &[u8]) {
+/// What is taken for a request is one to any reader: it has one framing, one host, and a clean head.
+pub fn requests_are_clean(bytes: &[u8]) {
     let mut request = Request::default();
-    let limits = Limits { underscores: Underscores::Keep, ..Limits::CLIENT };
-    if let Ok(Some((_, framing))) = decode_request(bytes, &limits, RULES, &mut request) {
-        // Without a host there is nothing to say in HTTP/1.1.
-        if !request.authority.as_str().is_empty() {
-            request_survives(&request, framing.body);
+    let Ok(Some((read, framing))) = decode_request(bytes, &Limits::CLIENT, RULES, &mut request) else {
+        return;
+    };
+    let head = &bytes[..read];
+    let head = head.strip_prefix(b"\r\n").unwrap_or(head);
+    head_is_clean(head);
+    let lengths = fields(head, b"content-length").count();
+    let codings = fields(head, b"transfer-encoding").count();
+    let expected = match framing.body {
+        BodyLength::None => (0, 0),
+        BodyLength::Known(_) => (1, 0),
+        BodyLength::Chunked => (0, 1),
+        BodyLength::UntilClose => panic!("a request ends by itself"),
+    };
+    assert_eq!((lengths, codings), expected, "{}", bytes.escape_ascii());
+    assert!(fields(head, b"host").count() <= 1, "{}", bytes.escape_ascii());
+}
+
+/// A head that was taken is lines that end in CRLF, the only empty one at its end, without a control byte, a fold or
+/// a blank around a name. Written without a look at the decoder.
+pub fn head_is_clean(head: &[u8]) {
+    let shown = head.escape_ascii();
+    let lines = head.strip_suffix(b"\r\n\r\n").unwrap_or_else(|| panic!("ends elsewhere: {shown}"));
+    for (number, line) in lines.split(|byte| *byte == b'\n').enumerate() {
+        let is_last = line.as_ptr_range().end == lines.as_ptr_range().end;
+        let line = if is_last { line } else { line.strip_suffix(b"\r").unwrap_or_default() };
+        assert!(!line.is_empty(), "an empty line or a bare LF: {shown}");
+        assert!(!line.iter().any(|byte| matches!(byte, 0..=8 | 10..=31 | 127)), "a control byte: {shown}");
+        if number > 0 {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            assert!(name.len() < line.len() && !name.is_empty(), "no name: {shown}");
+            assert!(name.iter().all(|byte| byte.is_ascii_graphic()), "not a name: {shown}");
         }
     }
-    for method in [Method::Get, Method::Head] {
-        let mut response = Response::default();
-        if let Ok(Some((_, framing))) = decode_response(bytes, &limits, &method, &mut response) {
-            response_survives(&response, &framing, &method);
-        }
-    }
-    let (data, outcome) = read_body(&[bytes], BodyLength::Chunked);
-    if outcome.is_ok() {
-        chunks_survive(&data, 7);
-    }
+}
+
+/// The lines of a head that have this name, which is in lower case.
+fn fields<'a>(head: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    let lines = head.split(|byte| *byte == b'\n').skip(1);
+    lines.filter(move |line| {
+        line.split(|byte| *byte == b':').next().is_some_and(|own| own.eq_ignore_ascii_case(name))
+    })
 }
 
 /// A request, sent upstream, arrives as it is: only in the version we speak, and with its path normalised.
@@ -182,39 +239,47 @@ pub fn chunks_survive(data: &[u8], chunk_bytes: usize) {
     assert_eq!(read_body(&[&bytes], BodyLength::Chunked), (data.to_vec(), Ok((sent, true))));
 }
 
-/// What is taken in stays within its limits.
-pub fn nothing_outgrows_limits(bytes: &[u8]) {
-    let small = Limits {
-        head_bytes_max: 256,
-        method_bytes_max: 8,
-        target_bytes_max: 32,
-        headers_max: 4,
-        connection_names_max: 2,
-        ..Limits::CLIENT
-    };
-    for limits in [small, Limits::CLIENT] {
-        let mut request = Request::default();
-        match decode_request(bytes, &limits, RULES, &mut request) {
-            Ok(Some((read, _))) => {
-                assert!(read <= limits.head_bytes_max && read <= bytes.len());
-                assert!(request.method.as_str().len() <= limits.method_bytes_max);
-                assert!(request.target.raw().len() <= limits.target_bytes_max);
-                assert!(request.headers.len() <= limits.headers_max && request.headers.bytes() <= read);
-            }
-            Ok(None) => assert!(bytes.len() < limits.head_bytes_max, "a full head is not waited for"),
-            Err(_) => assert!(request.headers.is_empty() && request.body == Body::Empty),
+/// Limits that even a short head can meet.
+const SMALL: Limits = Limits {
+    head_bytes_max: 256,
+    method_bytes_max: 8,
+    target_bytes_max: 32,
+    headers_max: 4,
+    connection_names_max: 2,
+    ..Limits::CLIENT
+};
+
+/// What is taken of a request stays within its limits.
+pub fn request_within(bytes: &[u8], limits: &Limits) {
+    let mut request = Request::default();
+    match decode_request(bytes, limits, RULES, &mut request) {
+        Ok(Some((read, _))) => {
+            assert!(read <= limits.head_bytes_max && read <= bytes.len());
+            assert!(request.method.as_str().len() <= limits.method_bytes_max);
+            assert!(request.target.raw().len() <= limits.target_bytes_max);
+            assert!(request.headers.len() <= limits.headers_max && request.headers.bytes() <= read);
         }
-        let mut response = Response::default();
-        match decode_response(bytes, &limits, &Method::Get, &mut response) {
-            Ok(Some((read, _))) => {
-                assert!(read <= limits.head_bytes_max && read <= bytes.len());
-                assert!(response.headers.len() <= limits.headers_max && response.headers.bytes() <= read);
-                assert!((100..=599).contains(&response.status));
-            }
-            Ok(None) => assert!(bytes.len() < limits.head_bytes_max, "a full head is not waited for"),
-            Err(_) => assert!(response.headers.is_empty() && response.body == Body::Empty),
-        }
+        Ok(None) => assert!(bytes.len() < limits.head_bytes_max, "a full head is not waited for"),
+        Err(_) => assert!(request.headers.is_empty() && request.body == Body::Empty),
     }
+}
+
+/// The same for a response.
+pub fn response_within(bytes: &[u8], limits: &Limits) {
+    let mut response = Response::default();
+    match decode_response(bytes, limits, &Method::Get, &mut response) {
+        Ok(Some((read, _))) => {
+            assert!(read <= limits.head_bytes_max && read <= bytes.len());
+            assert!(response.headers.len() <= limits.headers_max && response.headers.bytes() <= read);
+            assert!((100..=599).contains(&response.status));
+        }
+        Ok(None) => assert!(bytes.len() < limits.head_bytes_max, "a full head is not waited for"),
+        Err(_) => assert!(response.headers.is_empty() && response.body == Body::Empty),
+    }
+}
+
+/// A body is no longer than it says, and its framing not much longer than its data.
+pub fn body_within(bytes: &[u8]) {
     let (data, outcome) = read_body(&[bytes], BodyLength::Chunked);
     if let Ok((consumed, _)) = outcome {
         let framing = (consumed - data.len()) as u64;

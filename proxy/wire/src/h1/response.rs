@@ -38,7 +38,7 @@ pub enum ResponseKind {
 ///
 /// A response to HEAD and a 304 have no body, but their `Content-Length` says what a GET would bring: it stays among
 /// the fields as [`Name::ContentLength`], for [`ResponseBody::choose`](super::ResponseBody::choose) to find and no
-/// encoder to copy. In all others it does not stay.
+/// encoder to copy. In all others it does not stay; 1xx and 204 may not have one (RFC 9110 §8.6).
 pub fn decode_response(
     input: &[u8],
     limits: &Limits,
@@ -68,9 +68,9 @@ fn decode(
     into.status = line.status;
     let hop = head::read_fields(input, extent, Side::Upstream, limits, &mut into.headers)?;
     let framing = frame(&line, &hop, request_method)?;
-    if let (true, Some((_, text))) =
-        (*request_method == Method::Head || line.status == 304, hop.content_length)
-    {
+    let may_announce = framing.kind == ResponseKind::Final && line.status != 204;
+    let announces = may_announce && (*request_method == Method::Head || line.status == 304);
+    if let (true, Some((_, text))) = (announces, hop.content_length) {
         into.headers.push_known(Name::ContentLength, "Content-Length", text);
     }
     into.body = framing.body.to_body();

@@ -1,5 +1,7 @@
 //! The properties, over messages made up by proptest: well-formed ones, almost well-formed ones, and noise.
 
+use std::{fs, path::Path};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -80,9 +82,9 @@ fn almost() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn all(bytes: &[u8]) {
-    properties::cut_anywhere(bytes);
-    properties::encode_decode_identity(bytes);
-    properties::nothing_outgrows_limits(bytes);
+    properties::any_request(bytes);
+    properties::any_response(bytes);
+    properties::any_body(bytes);
 }
 
 proptest! {
@@ -91,8 +93,7 @@ proptest! {
         properties::request_survives(&request, length);
         let mut bytes = Vec::new();
         encode_request(&request, length, &mut bytes);
-        properties::nothing_outgrows_limits(&bytes);
-        properties::cut_request(&bytes, &Limits::CLIENT);
+        properties::any_request(&bytes);
     }
 
     #[test]
@@ -121,9 +122,7 @@ proptest! {
             1 => { bytes.remove(at); }
             _ => bytes.insert(at, byte),
         }
-        properties::cut_request(&bytes, &Limits::CLIENT);
-        properties::encode_decode_identity(&bytes);
-        properties::nothing_outgrows_limits(&bytes);
+        properties::any_request(&bytes);
     }
 
     #[test]
@@ -146,4 +145,23 @@ fn known_messages_hold_all_properties() {
     ] {
         all(bytes);
     }
+}
+
+/// Every file of a fuzz target's corpus holds its property.
+#[track_caller]
+fn check_corpus(target: &str, property: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus").join(target);
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    for file in files {
+        println!("{}", file.display());
+        property(&fs::read(file).unwrap());
+    }
+}
+
+#[test]
+fn corpora_hold_all_properties() {
+    check_corpus("h1_request", properties::any_request);
+    check_corpus("h1_response", properties::any_response);
+    check_corpus("h1_body", properties::any_body);
 }
