@@ -3,6 +3,7 @@
 //! what is answered when there is none, is for others to know. Tables are built once and never change.
 
 mod mappings;
+pub mod properties;
 mod router;
 mod template;
 #[cfg(test)]

@@ -1,36 +1,10 @@
 //! Tables of examples, and the router against a matcher that is written differently.
 
-use message::Method;
+use std::{fs, path::Path};
+
 use proptest::prelude::*;
 
-use super::*;
-
-/// `GET /pets/{id}`, `ANY /{proxy+}`, `$default`.
-fn key(text: &str) -> Key<'_> {
-    match text.split_once(' ') {
-        Some((method, template)) => Key::Path { method: Some(method).filter(|m| *m != "ANY"), template },
-        None => Key::Default,
-    }
-}
-
-fn build(precedence: Precedence, keys: &[&str]) -> Result<Router, Vec<Error>> {
-    Router::build(precedence, (0..).zip(keys).map(|(index, text)| Route { key: key(text), index }))
-}
-
-/// The key of the route and the values of its variables; or the miss.
-fn find(router: &Router, keys: &[&str], request: &str) -> String {
-    let (method, path) = request.split_once(' ').unwrap();
-    match router.find(&Method::from_token(method), path) {
-        Ok(found) => {
-            let mut shown = keys[found.route as usize].to_owned();
-            for (from, to) in found.params {
-                shown = format!("{shown} [{}]", &path[from as usize..to as usize]);
-            }
-            shown
-        }
-        Err(miss) => format!("{miss:?}"),
-    }
-}
+use super::{properties::*, *};
 
 #[track_caller]
 fn check(precedence: Precedence, keys: &[&str], cases: &[(&str, &str)]) {
@@ -284,79 +258,6 @@ fn all_mistakes_are_told_at_once() {
     );
 }
 
-/// The model: every route is tried, and the best of those that match is the one with the greatest rank.
-fn naive(precedence: Precedence, keys: &[&str], request: &str) -> String {
-    let (method, path) = request.split_once(' ').unwrap();
-    let mut best = None;
-    let mut miss = "Path";
-    for text in keys {
-        let (wanted, template) = text.split_once(' ').unwrap();
-        let Some((kinds, values)) = naive_path(precedence, template, path) else { continue };
-        let Some(method_rank) = naive_method(precedence, wanted, method) else {
-            miss = "Method";
-            continue;
-        };
-        let is_full = precedence == Precedence::Rest || !template.contains('+');
-        let rank = (is_full, kinds, method_rank);
-        if best.as_ref().is_none_or(|(other, _): &(_, String)| *other < rank) {
-            let values: String = values.iter().map(|value| format!(" [{value}]")).collect();
-            best = Some((rank, format!("{text}{values}")));
-        }
-    }
-    best.map_or(miss.to_owned(), |(_, shown)| shown)
-}
-
-fn naive_method(precedence: Precedence, wanted: &str, method: &str) -> Option<u8> {
-    const AWS: [&str; 7] = ["GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD"];
-    let is_proxy = precedence == Precedence::Proxy;
-    match wanted {
-        "ANY" => (is_proxy || AWS.contains(&method)).then_some(1),
-        "GET" if is_proxy && method == "HEAD" => Some(2),
-        _ => (wanted == method).then_some(3),
-    }
-}
-
-fn naive_path<'a>(precedence: Precedence, template: &str, path: &'a str) -> Option<(Vec<u8>, Vec<&'a str>)> {
-    let path =
-        if precedence == Precedence::Rest && path.ends_with('/') { &path[..path.len() - 1] } else { path };
-    let split = |text: &'a str| -> Vec<&'a str> {
-        if matches!(text, "" | "/") && precedence != Precedence::Rest {
-            vec![]
-        } else {
-            text.split('/').skip(1).collect()
-        }
-    };
-    let template: Vec<&str> = if template == "/" { vec![] } else { template.split('/').skip(1).collect() };
-    let parts = split(path);
-    let (mut kinds, mut values) = (vec![], vec![]);
-    for (at, segment) in template.iter().enumerate() {
-        if segment.ends_with("+}") {
-            let used: usize = parts[..at.min(parts.len())].iter().map(|part| part.len() + 1).sum();
-            let rest = path.get(used + 1..).unwrap_or("");
-            let is_nothing_allowed = precedence == Precedence::Proxy && (parts.len() > at || at == 0);
-            if rest.is_empty() && !is_nothing_allowed {
-                return None;
-            }
-            kinds.push(1);
-            values.push(rest);
-            return Some((kinds, values));
-        }
-        let part = *parts.get(at)?;
-        if segment.starts_with('{') {
-            if part.is_empty() {
-                return None;
-            }
-            kinds.push(2);
-            values.push(part);
-        } else if *segment == part {
-            kinds.push(3);
-        } else {
-            return None;
-        }
-    }
-    (parts.len() == template.len()).then_some((kinds, values))
-}
-
 /// All templates of segments `a`, `b`, `{x}` and a last `{p+}`.
 fn templates(depth: usize) -> Vec<String> {
     let mut level = vec![String::new()];
@@ -399,8 +300,7 @@ fn check_against_model(keys: &[&str], requests: &[String]) {
     for precedence in [Precedence::Rest, Precedence::Http, Precedence::Proxy] {
         let router = build(precedence, keys).unwrap();
         for request in requests {
-            let expected = naive(precedence, keys, request);
-            assert_eq!(find(&router, keys, request), expected, "{precedence:?} {keys:?} {request}");
+            finds_as_the_model(precedence, &router, keys, request);
         }
     }
 }
@@ -442,32 +342,42 @@ proptest! {
 
     /// Whatever is asked, nothing panics and every range lies in the path.
     #[test]
-    fn ranges_lie_in_the_path(path in "(/|[a-c]|%C3%A9|é){0,12}", method in "[A-Z]{0,4}") {
+    fn nothing_panics(path in "(/|[a-c]|%C3%A9|é){0,12}", method in "[A-Z]{0,4}") {
         for precedence in [Precedence::Rest, Precedence::Http, Precedence::Proxy] {
-            let router = build(precedence, &["GET /{a}/b/{p+}", "ANY /{a}/{b}", "ANY /{p+}"]).unwrap();
-            if let Ok(found) = router.find(&Method::from_token(&method), &path) {
-                for (from, to) in found.params {
-                    prop_assert!(path.get(from as usize..to as usize).is_some());
-                }
-            }
+            let keys = ["GET /{a}/b/{p+}", "ANY /{a}/{b}", "ANY /{p+}"];
+            let router = build(precedence, &keys).unwrap();
+            ranges_lie_in_the_path(&router, &keys, &format!("{method} {path}"));
         }
     }
 
-    /// Whatever is configured is taken or refused.
+    /// Whatever is configured is taken or refused, and what is taken is found.
     #[test]
-    fn no_template_panics(template in "[/{}+a.%é4 ]{0,12}") {
-        let key = format!("GET {template}");
-        let built = build(Precedence::Proxy, &[&key]);
-        prop_assert!(built.is_ok() || built.is_err_and(|errors| errors.len() == 1));
+    fn any_text_is_a_table(text in "((GET|PUT|ANY|HEAD) [/{}+ab.%é]{0,6}\n){0,6}\n((GET|PUT|HEAD) (/[ab.]{0,2}){0,4}\n){0,4}") {
+        any_table(text.as_bytes());
+    }
+
+    #[test]
+    fn any_text_is_mappings(text in "((\\*\\.)?[ab.]{0,3} [ab/]{0,3}\n){0,6}\n([ab.]{1,4} (/[ab]{0,2}){1,3}\n){0,4}") {
+        any_mappings(text.as_bytes());
     }
 }
 
-fn mappings<'a>(entries: &[(&'a str, &'a str)]) -> Result<Mappings<usize>, Vec<Error>> {
-    Mappings::build(entries.iter().enumerate().map(|(value, (host, base_path))| Mapping {
-        host: Some(*host).filter(|host| !host.is_empty()),
-        base_path,
-        value,
-    }))
+/// Every file of a fuzz target's corpus holds its property.
+#[track_caller]
+fn check_corpus(target: &str, property: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus").join(target);
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    for file in files {
+        println!("{}", file.display());
+        property(&fs::read(file).unwrap());
+    }
+}
+
+#[test]
+fn corpora_hold_all_properties() {
+    check_corpus("router", any_table);
+    check_corpus("mappings", any_mappings);
 }
 
 #[test]
@@ -481,7 +391,7 @@ fn the_host_is_chosen_first_then_the_longest_base_path() {
         ("[::1]", ""),
         ("Upper.Example.COM.", ""),
     ];
-    let mappings = mappings(&entries).unwrap();
+    let mappings = map(&entries).unwrap();
     let cases = [
         ("api.example.com", "/v1", Some((0, 3))),
         ("api.example.com", "/v1/", Some((0, 3))),
@@ -509,7 +419,7 @@ fn the_host_is_chosen_first_then_the_longest_base_path() {
 #[test]
 fn bad_mappings_are_told_at_once() {
     let host = |index, host: &str| Error::BadHost { index, host: host.to_owned() };
-    let refused = mappings(&[
+    let refused = map(&[
         ("a.example", "v1"),
         ("A.example.", "v1"),
         ("a.*.example", ""),
