@@ -23,6 +23,7 @@ mod listener;
 mod names;
 mod node;
 mod policy;
+pub mod properties;
 mod reader;
 mod render;
 mod route;

@@ -645,19 +645,14 @@ proptest! {
 }
 
 fn whole(text: &str) {
+    crate::properties::any_file(text.as_bytes());
     let environment = Table::default().file("f.toml", text).variable("A", "b");
     let outcome = crate::load("f.toml".as_ref(), &environment);
-    let errors = outcome.diagnostics.iter().filter(|it| it.severity == model::Severity::Error).count();
-    assert_eq!(outcome.model.is_none(), errors > 0);
     let dumped = crate::dump("f.toml".as_ref(), &environment, true).ok();
-    assert_eq!(dumped.is_some(), outcome.model.is_some());
     if let (Some(dumped), Some(model)) = (dumped, outcome.model) {
         let environment = Table::default().file("f.toml", &dumped).variable("A", "b");
         let again = crate::load("f.toml".as_ref(), &environment).model;
         assert_eq!(again.map(meant), Some(meant(model)), "{text}\n{dumped}");
-    }
-    for origin in outcome.diagnostics.iter().filter_map(|it| it.origin.as_ref()) {
-        assert!(text.get(origin.start..origin.end).is_some(), "{origin:?} {text:?}");
     }
     assert_eq!(
         crate::render(&outcome.diagnostics, &outcome.sources, true).is_empty(),

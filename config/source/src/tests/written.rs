@@ -334,3 +334,15 @@ proptest! {
         }
     }
 }
+
+/// Every file of the fuzz target's corpus holds its property.
+#[test]
+fn the_corpus_holds_its_property() {
+    let folder = config().join("../tests/fuzz/corpus/config");
+    let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    for file in files {
+        println!("{}", file.display());
+        crate::properties::any_file(&std::fs::read(file).unwrap());
+    }
+}
