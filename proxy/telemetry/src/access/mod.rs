@@ -2,6 +2,7 @@
 //! It knows the names of variables and how to keep a value inside its line; values come from the caller.
 
 mod escape;
+pub mod properties;
 mod variable;
 
 pub use variable::Variable;

@@ -1,3 +1,5 @@
+use std::{fs, path::Path};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -160,9 +162,24 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_a_template_or_an_error(text in "(\\$context|\\.|[a-zA-Z.$-]|status|requestId|ü){0,12}") {
-        if let Err(error) = Template::parse(&text) {
-            prop_assert!(error.at().is_none_or(|at| text.is_char_boundary(at)));
-        }
+    fn any_text_is_a_template_or_an_error(text in "(\\$context|\\.|[a-zA-Z.$-]|status|requestId|ü){0,12}\n\\PC{0,8}") {
+        properties::any_template(text.as_bytes());
+    }
+
+    #[test]
+    fn values_stay_in_their_places(value in proptest::collection::vec(any::<u8>(), 0..64)) {
+        properties::any_template(&[b"{\"$context.requestId\",\"$context.path\"\n", &value[..]].concat());
+    }
+}
+
+/// Every file of the fuzz target's corpus holds its property.
+#[test]
+fn the_corpus_holds_its_property() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/access_log");
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    for file in files {
+        println!("{}", file.display());
+        properties::any_template(&fs::read(file).unwrap());
     }
 }
