@@ -8,6 +8,7 @@ mod certificate;
 mod client;
 mod error;
 mod policy;
+pub mod properties;
 mod server;
 mod session;
 mod tickets;

@@ -1,5 +1,7 @@
 //! Peers that break the protocol: refused with an alert, never a panic, never a loop, never without bound.
 
+use std::{fs, path::Path};
+
 use super::*;
 
 /// What becomes of a server that is fed these bytes.
@@ -420,4 +422,33 @@ fn public_roots_do_not_know_the_tests_authority() {
     let error =
         converse(&mut client, &mut Session::server(&server(vec![certificate(&["a.test"])]))).unwrap_err();
     assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+}
+
+/// Every file of a fuzz target's corpus holds its property.
+#[track_caller]
+fn check_corpus(target: &str, property: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus").join(target);
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    for file in files {
+        println!("{}", file.display());
+        property(&fs::read(file).unwrap());
+    }
+}
+
+#[test]
+fn corpora_hold_all_properties() {
+    check_corpus("tls_server", properties::any_client);
+    check_corpus("tls_client", properties::any_server);
+}
+
+#[test]
+fn a_hello_cut_anywhere_or_spoiled_ends_the_same() {
+    let hello = modern_hello();
+    for bytes in
+        [&hello[..], &hello[..hello.len() / 2], &Hello::good().record(), &[&hello[..], &[0xff; 10]].concat()]
+    {
+        properties::any_client(bytes);
+        properties::any_server(bytes);
+    }
 }
