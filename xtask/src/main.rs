@@ -3,6 +3,7 @@
 
 mod bench;
 mod conformance;
+mod fuzz;
 mod setup;
 mod shell;
 mod tally;
@@ -33,6 +34,8 @@ enum Verb {
     Tidy,
     /// Check that every row of AWS's semantics is accounted for in tests/conformance/aws.md
     Conformance,
+    /// Look for bytes that break a property of a parser (needs cargo-fuzz)
+    Fuzz(fuzz::Options),
     /// Compare the gateway with nginx on this machine by CPU time a request
     Bench(bench::Options),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Verb::Test(options) => test::run(&options),
         Verb::Tidy => tidy::run(),
         Verb::Conformance => conformance::run(),
+        Verb::Fuzz(options) => fuzz::run(&options),
         Verb::Bench(options) => bench::run(&options),
     };
     match done {

@@ -2,7 +2,7 @@
 
 use super::{
     Finding,
-    rules::{FILE_BYTES_MAX, LINES_MAX, LONG_FILES, MACHINE_PATHS, STRAY_ALLOWED, STRAY_ENDINGS},
+    rules::{CORPORA, FILE_BYTES_MAX, LINES_MAX, LONG_FILES, MACHINE_PATHS, STRAY_ALLOWED, STRAY_ENDINGS},
 };
 
 /// Binary, big and left-over files do not belong into the repository.
@@ -12,7 +12,7 @@ pub(super) fn stray(file: &str, bytes: &[u8]) -> Option<Finding> {
     }
     let message = if STRAY_ENDINGS.iter().any(|ending| file.ends_with(ending)) {
         "is left over from an editor or a build".to_owned()
-    } else if bytes.contains(&0) {
+    } else if bytes.contains(&0) && !file.starts_with(CORPORA) {
         "is not text".to_owned()
     } else if bytes.len() > FILE_BYTES_MAX {
         format!("has {} bytes, more than {FILE_BYTES_MAX}", bytes.len())
@@ -76,6 +76,8 @@ mod tests {
         assert!(stray("proxy/src/main.rs.orig", b"text").is_some());
         assert!(stray("tests/capture", b"\x7fELF\0\0").is_some());
         assert!(stray("tests/corpus", &vec![b'a'; 300 << 10]).is_some());
+        assert_eq!(stray("tests/fuzz/corpus/a/nul", b"\0"), None);
+        assert!(stray("tests/fuzz/corpus/a/b.log", b"a").is_some());
     }
 
     #[track_caller]

@@ -75,6 +75,9 @@ pub(super) const LONG_FILES: &[(&str, &str)] = &[(
 /// A tracked file is text below this size.
 pub(super) const FILE_BYTES_MAX: usize = 256 << 10;
 
+/// What fuzz targets begin with and came upon: bytes of any kind.
+pub(super) const CORPORA: &str = "tests/fuzz/corpus/";
+
 /// Tracked files that are bigger or not text, and why.
 pub(super) const STRAY_ALLOWED: &[(&str, &str)] = &[];
 

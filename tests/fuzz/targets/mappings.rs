@@ -1,0 +1,4 @@
+//! Mappings and what is asked for, as text.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| router::properties::any_mappings(bytes));
