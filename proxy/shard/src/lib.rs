@@ -243,7 +243,8 @@ fn hand_back<T>(done: &mpsc::Sender<T>, answer: T) {
     drop(done.send(answer));
 }
 
-/// Takes no more connections, finishes what is in flight, still reads letters about the cache.
+/// Takes no more connections, finishes what is in flight, still reads letters about the cache: as long as another core
+/// fetches what this one owns, its other requests wait for what becomes of that.
 async fn drain(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Listener>], limit: Duration) {
     for listener in listeners {
         listener.close();
@@ -258,9 +259,11 @@ async fn drain(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<List
                 core.read(letter);
             }
         }
-        if core.is_empty(cx) { Poll::Ready(()) } else { Poll::Pending }
+        let settled = core.owner.borrow().stats().flights == 0;
+        if core.is_empty(cx) && settled { Poll::Ready(()) } else { Poll::Pending }
     });
     // Past the limit what is left is cut, as was announced.
     let _emptied = alarm.guard(emptied).await;
+    core.say_farewell();
     core.log.borrow_mut().flush();
 }

@@ -26,6 +26,8 @@ pub(crate) struct Owner {
     store: Store<Waiter>,
     waiting: RefCell<Slab<Waiting>>,
     turn: u64,
+    /// Cores that have ended: nobody reads letters to them.
+    gone: Vec<usize>,
 }
 
 /// Who waits: a request of some core.
@@ -39,6 +41,8 @@ pub struct Waiter {
 
 struct Waiting {
     turn: u64,
+    /// Which core is to answer.
+    owner: usize,
     reply: Option<Found>,
     waker: Option<Waker>,
 }
@@ -51,6 +55,8 @@ pub enum Letter {
     Reply(Waiter, Found),
     /// To a key's owner: what became of a fetch.
     Settle(Settled),
+    /// To all: this core has ended, and answers nobody any more.
+    Gone(usize),
 }
 
 /// What became of a fetch.
@@ -65,7 +71,7 @@ pub enum Settled {
 
 impl Owner {
     pub(crate) fn new(bytes_max: u64) -> Self {
-        Self { store: Store::new(bytes_max), waiting: RefCell::default(), turn: 0 }
+        Self { store: Store::new(bytes_max), waiting: RefCell::default(), turn: 0, gone: Vec::new() }
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -87,10 +93,21 @@ impl Owner {
         self.store.sweep(now)
     }
 
-    fn wait(&mut self, core: usize) -> Waiter {
+    fn wait(&mut self, core: usize, owner: usize) -> Waiter {
         self.turn += 1;
-        let waiting = Waiting { turn: self.turn, reply: None, waker: None };
+        let waiting = Waiting { turn: self.turn, owner, reply: None, waker: None };
         Waiter { core, key: self.waiting.get_mut().insert(waiting), turn: self.turn }
+    }
+
+    /// A core has ended: who waits for its answer goes without.
+    fn part_with(&mut self, core: usize) {
+        self.gone.push(core);
+        for (_, place) in self.waiting.get_mut() {
+            if place.owner == core && place.reply.is_none() {
+                place.reply = Some(Found::Pass);
+                place.waker.take().into_iter().for_each(Waker::wake);
+            }
+        }
     }
 }
 
@@ -98,7 +115,7 @@ impl Core {
     /// Asks the owner of a key. With [`Found::Fill`] comes the duty to say what came of it.
     pub(crate) async fn look_up(self: &Rc<Self>, lookup: Lookup, alarm: &Alarm) -> (Found, Option<Fill>) {
         let owner = self.owner_of(&lookup.key);
-        let waiter = self.owner.borrow_mut().wait(self.index);
+        let waiter = self.owner.borrow_mut().wait(self.index, owner);
         let place = Place { core: self, waiter };
         if owner == self.index {
             let outcome = self.owner.borrow_mut().store.lookup(lookup, || waiter, self.now());
@@ -108,7 +125,9 @@ impl Core {
                 Outcome::Pass => return (Found::Pass, None),
                 Outcome::Wait => {}
             }
-        } else if self.posts[owner].send(Message::Cache(Letter::LookUp(lookup, waiter))).is_err() {
+        } else if self.owner.borrow().gone.contains(&owner)
+            || self.posts[owner].send(Message::Cache(Letter::LookUp(lookup, waiter))).is_err()
+        {
             return (Found::Pass, None);
         }
         alarm.set(self.handle.now().mono_ns.saturating_add(WAIT_NS));
@@ -138,7 +157,14 @@ impl Core {
             }
             Letter::Reply(waiter, found) => self.deliver(waiter, found),
             Letter::Settle(settled) => self.settle_own(settled),
+            Letter::Gone(core) => self.owner.borrow_mut().part_with(core),
         }
+    }
+
+    /// Tells the other cores not to wait for this one's answers. One whose mailbox is full finds out by waiting.
+    pub(crate) fn say_farewell(&self) {
+        let others = self.posts.iter().enumerate().filter(|(core, _)| *core != self.index);
+        others.for_each(|(_, post)| drop(post.send(Message::Cache(Letter::Gone(self.index)))));
     }
 
     /// Drops what is too old, and lets the next one fetch where a leader is overdue.

@@ -11,6 +11,7 @@ mod leaks;
 mod limits;
 mod pooling;
 mod proxying;
+mod swarm;
 mod switching;
 mod telling;
 mod versions;

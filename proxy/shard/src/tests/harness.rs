@@ -1,5 +1,6 @@
 //! A node in a test tube: whole cores, from accept to the last byte, in one in-memory reactor with a clock of its own;
-//! clients and backends play by a script ([`talk`]). Nothing sleeps, nothing is random: a test that fails fails again.
+//! clients and backends play by a script ([`talk`]). Nothing sleeps, and what is random comes from a seed: a test that
+//! fails fails again. Every script on the standard node is also played on a network that brings things late and in pieces.
 
 mod http;
 mod node;
@@ -19,7 +20,7 @@ use std::{
 
 use model::Model;
 use policy::throttle::{Spendings, Table};
-use runtime::{Handle, Listener, Options, Post, Runtime};
+use runtime::{DriverKind, Handle, Listener, Options, Post, Runtime, simulated::Faults};
 use telemetry::log;
 
 pub(super) use self::{
@@ -44,8 +45,17 @@ const GATEWAY: &str = "gateway.test";
 /// Who waits so long in a test waits in vain.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
-/// Turns after which all that follows from an event has happened.
+/// Turns after which all that follows from an event has happened, if nothing is under way.
 const SETTLING_TURNS: usize = 24;
+
+/// Turns after which what is under way is waited for in time: it is on a slow link.
+const SLOW_TURNS: usize = 2_000;
+
+/// The longest wait for what is under way: twice the latency of a slow link, and then its bytes.
+const UNDER_WAY_MAX: Duration = Duration::from_secs(10);
+
+/// How long it takes until the last connection is gone that somebody made and gave up while a listener paused.
+const LATE_ACCEPTS: Duration = Duration::from_secs(1);
 
 /// How long the end of a test may take: lame duck, linger, and what the peers left open.
 const DRAIN: Duration = Duration::from_secs(120);
@@ -61,6 +71,8 @@ pub(super) struct Setup {
     pub(super) log: log::Target,
     /// Who vouches for the gateway and for backend `A`, if they speak TLS.
     pub(super) pki: Option<Pki>,
+    /// What goes wrong on the network, if anything.
+    pub(super) faults: Option<Faults>,
 }
 
 impl Default for Setup {
@@ -72,14 +84,20 @@ impl Default for Setup {
             letters_max: LETTERS_MAX,
             log: log::Target::Discard,
             pki: None,
+            faults: None,
         }
     }
 }
 
-/// Plays a script on the standard node.
+/// Plays a script on the standard node: once where all comes at once, then where it comes late, in pieces and in odd
+/// orders, but in no time that a script would notice.
 #[track_caller]
 pub(super) fn check(script: &str) {
     check_on(Setup::default(), script);
+    // Each script has a network of its own, and always the same.
+    let seed = script.bytes().fold(0, |seed, byte| seed * 31 % 1_000_003 + u64::from(byte));
+    let faults = Faults { slow_links_per_1000: 0, accept_failures_per_1000: 0, ..Faults::lossless(seed) };
+    check_on(Setup { faults: Some(faults), ..Setup::default() }, script);
 }
 
 /// Plays a script on a node of one's own.
@@ -92,7 +110,12 @@ pub(super) fn check_on(setup: Setup, script: &str) {
 #[track_caller]
 pub(super) fn run(setup: Setup, test: impl AsyncFnOnce(&mut Lab)) {
     let caller = Location::caller();
-    let mut runtime = Runtime::start_memory(&Options::default()).unwrap();
+    let options = Options::default();
+    let mut runtime = match &setup.faults {
+        None => Runtime::start_memory(&options),
+        Some(faults) => Runtime::start_simulated(&options, faults.clone()),
+    }
+    .unwrap();
     let handle = runtime.handle();
     let ended = runtime.block_on(async {
         let mut lab = Lab::new(handle, setup, caller);
@@ -148,7 +171,7 @@ impl Backend {
 
 impl Lab {
     fn new(handle: Handle, setup: Setup, caller: &'static Location<'static>) -> Self {
-        let Setup { cores: count, connections_max, model, letters_max, log, pki } = setup;
+        let Setup { cores: count, connections_max, model, letters_max, log, pki, faults: _ } = setup;
         let mut publisher = Publisher::default();
         let snapshot = publisher.compile(&model);
         let (log, senders) = log::start(log, count, Box::new(|_| {})).unwrap();
@@ -204,10 +227,24 @@ impl Lab {
         }
     }
 
-    /// Lets all happen that follows from what was done. No time passes.
+    /// Lets all happen that follows from what was done. No time passes, but for what is under way: each turn takes a
+    /// microsecond while something is, and more if it is on a slow link.
     pub(super) async fn settle(&self) {
-        for _ in 0..SETTLING_TURNS {
-            self.handle.yield_now().await;
+        let until_ns = self.handle.now().mono_ns + u64::try_from(UNDER_WAY_MAX.as_nanos()).unwrap();
+        let (mut still, mut turns) = (0, 0);
+        while still < SETTLING_TURNS {
+            let before_ns = self.handle.now().mono_ns;
+            if turns < SLOW_TURNS {
+                self.handle.yield_now().await;
+            } else if before_ns < until_ns {
+                self.handle.sleep(Duration::from_millis(1)).await;
+                turns = 0;
+            } else {
+                return;
+            }
+            let passed = self.handle.now().mono_ns > before_ns;
+            still = if passed { 0 } else { still + 1 };
+            turns += 1;
         }
     }
 
@@ -311,6 +348,9 @@ impl Lab {
             }
         }
         self.settle().await;
+        if self.handle.driver() == DriverKind::Simulated {
+            self.handle.sleep(LATE_ACCEPTS).await;
+        }
         let stats = self.handle.stats();
         assert_eq!((stats.sockets_open, stats.task_panics), (0, 0), "{caller}: open sockets, panics");
         assert!(self.log.stop(Duration::from_secs(10)), "{caller}: the log's thread hangs");

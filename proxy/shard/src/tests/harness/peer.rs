@@ -40,7 +40,13 @@ impl Peer {
         self.transport.finish();
     }
 
-    pub(super) fn abort(self) {
+    /// Waits until everything has left, or can't.
+    pub(in crate::tests) async fn sent(&self) {
+        // Who sees the failure is the one who receives.
+        let _sent = self.transport.sent_below(1).await;
+    }
+
+    pub(in crate::tests) fn abort(self) {
         self.transport.abort();
     }
 
@@ -57,8 +63,18 @@ impl Peer {
         }
     }
 
+    /// The head of the next message, in one line. The message is still to be read.
+    pub(in crate::tests) async fn head(&mut self) -> String {
+        loop {
+            if let Some(message) = http::read(&self.unread, self.end, true) {
+                return message.line;
+            }
+            self.fill().await;
+        }
+    }
+
     /// So many bytes as they are, or what there is before the end.
-    pub(super) async fn raw(&mut self, bytes: usize) -> Vec<u8> {
+    pub(in crate::tests) async fn raw(&mut self, bytes: usize) -> Vec<u8> {
         while self.unread.len() < bytes && self.end.is_none() {
             self.fill().await;
         }
