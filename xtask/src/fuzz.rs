@@ -100,4 +100,25 @@ mod tests {
             assert!(corpus.count() > 0, "{target} has no corpus");
         }
     }
+
+    /// Only `cargo xtask fuzz` builds the targets: what they call must not be renamed without them.
+    #[test]
+    fn every_target_calls_a_property_that_there_is() {
+        for target in targets().unwrap() {
+            let file = shell::root().join(FOLDER).join(format!("targets/{target}.rs"));
+            let text = fs::read_to_string(&file).unwrap();
+            let (_, call) = text.split_once("fuzz_target!(|bytes: &[u8]| ").expect("a call");
+            let path: Vec<&str> = call.split_once('(').unwrap().0.split("::").collect();
+            let [room, modules @ .., property] = path.as_slice() else { panic!("{target}: {path:?}") };
+            let source = ["proxy", "config"]
+                .map(|part| shell::root().join(part).join(room).join("src").join(modules.join("/")))
+                .into_iter()
+                .find_map(|file| fs::read_to_string(file.with_extension("rs")).ok())
+                .unwrap_or_else(|| panic!("{target} calls {path:?}"));
+            assert!(
+                source.contains(&format!("pub fn {property}(bytes: &[u8]) {{")),
+                "{target}: no {property}"
+            );
+        }
+    }
 }

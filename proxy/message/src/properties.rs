@@ -5,10 +5,10 @@ use crate::{Authority, PathRules, Target};
 
 /// Whatever an operator relaxes: what is taken for a target is normal, clean and no longer than it was; what is not
 /// leaves nothing behind.
-pub fn any_target(raw: &[u8]) {
+pub fn any_target(bytes: &[u8]) {
     for merge_slashes in [false, true] {
         for encoded_slashes in [false, true] {
-            target(raw, PathRules { merge_slashes, encoded_slashes });
+            target(bytes, PathRules { merge_slashes, encoded_slashes });
         }
     }
 }
@@ -61,16 +61,16 @@ fn path_is_normal(path: &str, rules: PathRules) {
 }
 
 /// What is taken for an authority is a host in lower case, and maybe a port; what is not leaves nothing behind.
-pub fn any_authority(input: &[u8]) {
-    let shown = input.escape_ascii();
+pub fn any_authority(bytes: &[u8]) {
+    let shown = bytes.escape_ascii();
     let mut authority = Authority::default();
     authority.read(b"before:1").expect("a good authority");
-    if authority.read(input).is_err() {
+    if authority.read(bytes).is_err() {
         assert_eq!(authority, Authority::default(), "{shown}");
         return;
     }
     let text = authority.as_str();
-    assert!(input.eq_ignore_ascii_case(text.as_bytes()), "{shown}");
+    assert!(bytes.eq_ignore_ascii_case(text.as_bytes()), "{shown}");
     assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && !byte.is_ascii_uppercase()), "{shown}");
     assert!(!text.contains(['@', '/', '\\', '?', '#', '%', ',', ';']), "{shown}");
     let rest = text.strip_prefix(authority.host()).unwrap_or_else(|| panic!("{shown}"));
