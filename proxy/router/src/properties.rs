@@ -211,11 +211,14 @@ pub fn map(entries: &[(&str, &str)]) -> Result<Mappings<usize>, Vec<Error>> {
 }
 
 fn naive_mapping(entries: &[(&str, &str)], host: &str, path: &str) -> Option<(usize, usize)> {
-    let same = |a: &str, b: &str| a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'));
+    // One dot at the end is the root's, two are no name.
+    let plain = |host: &str| host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let same = |own: &str, wanted: &str| plain(own) == wanted;
+    let host = plain(host);
     let wildcard =
         host.split_once('.').filter(|(label, _)| !label.is_empty()).map(|(_, parent)| format!("*.{parent}"));
     let is_mapped = |wanted: &str| !wanted.is_empty() && entries.iter().any(|(own, _)| same(own, wanted));
-    let wanted = [Some(host.to_owned()), wildcard].into_iter().flatten().find(|it| is_mapped(it));
+    let wanted = [Some(host.clone()), wildcard].into_iter().flatten().find(|it| is_mapped(it));
     let wanted = wanted.unwrap_or_default();
     let mut best: Option<(usize, usize)> = None;
     for (value, (own, base_path)) in entries.iter().enumerate() {
