@@ -1,127 +1,186 @@
-//! Hostile bytes: the vectors of `tests/conformance/http1.toml`, sent whole, cut into pieces and with a request behind
-//! them. What is refused never reaches the backend, nothing becomes two requests, and the connection is closed.
+//! Hostile bytes: the vectors of `tests/conformance/http1.toml`, sent whole, with a request behind them, and in two
+//! pieces cut at every byte. What is refused never reaches the backend as a request, nothing becomes two requests, and
+//! the connection is closed; what is accepted reaches it as one clean request, however it was cut.
 
-use std::{fs, time::Duration};
+use std::{thread, time::Duration};
 
-use harness::{Connection, Gateway, Origin};
-use toml::{Table, Value};
+use harness::{Act, Gateway, Origin, Watch, conformance, latin1};
+use toml::Value;
 
 use crate::everything;
 
-/// `[id, status, rule, bytes]`.
+mod answers;
+mod modes;
+mod nonces;
+mod paths;
+mod trust;
+
+/// A row `[id, status, rule, bytes]` or `[id, status, rule, bytes, forwarded]`.
 struct Vector {
     id: String,
     status: u16,
     bytes: Vec<u8>,
+    /// `method target body` as the backend gets it; what is refused has none.
+    forwarded: String,
 }
 
-/// Behind a refused request nothing is read.
-const FOLLOW_UP: &[u8] = b"GET /follow-up HTTP/1.1\r\nHost: a\r\n\r\n";
+/// Sent behind a vector; the connection ends with it if it is read at all.
+const FOLLOW_UP: &[u8] = b"GET /follow-up HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
-fn vectors() -> Vec<Vector> {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../conformance/http1.toml");
-    let table: Table = fs::read_to_string(file).unwrap().parse().unwrap();
-    let rows = table["refused"].as_array().unwrap();
-    rows.iter().map(vector).collect()
+/// Up to this length a vector is cut at every byte; of a longer one, so many cuts are taken.
+const CUTS_MAX: usize = 256;
+
+/// Gateways that work the table off beside each other.
+const LANES: usize = 3;
+
+#[track_caller]
+fn vectors(table: &str) -> Vec<Vector> {
+    conformance("http1", table).iter().map(|row| vector(row)).collect()
 }
 
 #[track_caller]
-fn vector(row: &Value) -> Vector {
-    let Some([Value::String(id), Value::Integer(status), Value::String(_rule), Value::String(text)]) =
-        row.as_array().map(Vec::as_slice)
+fn vector(row: &[Value]) -> Vector {
+    let (Value::String(id), Value::Integer(status), Value::String(_rule), Value::String(bytes)) =
+        (&row[0], &row[1], &row[2], &row[3])
     else {
-        panic!("not `[id, status, rule, bytes]`: {row}");
+        panic!("not `[id, status, rule, bytes]`: {row:?}");
     };
-    // One character a byte, so that bytes beyond ASCII can be written.
-    let bytes = expand(text).chars().map(|character| u8::try_from(u32::from(character)).unwrap()).collect();
-    Vector { id: id.clone(), status: u16::try_from(*status).unwrap(), bytes }
+    let forwarded = row.get(4).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Vector { id: id.clone(), status: u16::try_from(*status).unwrap(), bytes: latin1(bytes), forwarded }
 }
 
-/// `{a*200}` is two hundred times `a`.
-fn expand(text: &str) -> String {
-    let mut expanded = String::new();
-    for part in text.split_inclusive('}') {
-        let repeated = part.rsplit_once('{').and_then(|(before, inside)| {
-            let (character, count) = inside.strip_suffix('}')?.split_once('*')?;
-            Some(format!("{before}{}", character.repeat(count.parse().ok()?)))
-        });
-        expanded.push_str(repeated.as_deref().unwrap_or(part));
+impl Vector {
+    /// How it is sent: in one piece, with a request behind it, and in two pieces.
+    fn sendings(&self) -> Vec<[Vec<u8>; 2]> {
+        let whole = [self.bytes.clone(), Vec::new()];
+        let coalesced = [[&self.bytes[..], FOLLOW_UP].concat(), Vec::new()];
+        let step = self.bytes.len().div_ceil(CUTS_MAX).max(1);
+        let cut = |at| {
+            let (first, second) = self.bytes.split_at(at);
+            [first.to_vec(), second.to_vec()]
+        };
+        [whole, coalesced].into_iter().chain((1..self.bytes.len()).step_by(step).map(cut)).collect()
     }
-    expanded
+
+    fn method(&self) -> &str {
+        let start = self.bytes.strip_prefix(b"\r\n").unwrap_or(&self.bytes);
+        let end = start.iter().position(|&byte| byte == b' ').unwrap_or_default();
+        std::str::from_utf8(&start[..end]).unwrap_or_default()
+    }
 }
 
-/// Every vector, sent by `send`; says all that went wrong.
+/// A backend that reads what it is sent and answers.
+fn backend() -> Origin {
+    Origin::start(|request| {
+        let body = if request.line().starts_with("HEAD ") { "" } else { "ok" };
+        vec![Act::ReadBody, Act::answer(200, &[], body)]
+    })
+}
+
+/// Deals the vectors out to lanes, each with a gateway and a backend of its own; says all that went wrong.
 #[track_caller]
-fn check_all(send: impl Fn(&mut Connection, &[u8])) {
-    let origin = Origin::fixed("ok");
-    let gateway = Gateway::start(&everything(&origin.url()));
-    let mut wrong = Vec::new();
-    for vector in vectors() {
-        let mut connection = gateway.connect();
-        send(&mut connection, &vector.bytes);
-        match connection.try_response("GET") {
-            Ok(response) if response.status == vector.status => {
-                if response.field("connection") != Some("close") {
-                    wrong.push(format!("{}: does not say that it closes", vector.id));
-                }
-                match connection.rest_within(Duration::from_secs(2)) {
-                    Some(rest) if rest.is_empty() => {}
-                    Some(rest) => {
-                        let more = String::from_utf8_lossy(&rest).into_owned();
-                        wrong.push(format!("{}: more than one answer: {more:?}", vector.id));
-                    }
-                    None => wrong.push(format!("{}: the connection stays open", vector.id)),
-                }
+fn check_all(table: &str, check: fn(&Vector, &Gateway, &mut Watch<'_>) -> Result<(), String>) {
+    let vectors = vectors(table);
+    let lane = |lane: usize| {
+        let origin = backend();
+        let gateway = Gateway::start(&everything(&origin.url()));
+        let mut watch = Watch::new(&origin);
+        let mut wrong = Vec::new();
+        for vector in vectors.iter().skip(lane).step_by(LANES) {
+            if let Err(problem) = check(vector, &gateway, &mut watch) {
+                wrong.push(format!("{}: {problem}", vector.id));
             }
-            other => wrong.push(format!("{}: {} expected, {other:?}", vector.id, vector.status)),
         }
-    }
-    for request in origin.requests() {
-        wrong.push(format!("reached the backend: {:?}", request.head));
-    }
+        assert_eq!(gateway.ask("GET /last").text(), "ok", "it goes on");
+        match watch.requests() {
+            Ok(last) if last.len() == 1 && last[0].start == "GET /last" => {}
+            other => wrong.push(format!("at the end the backend has {other:?}")),
+        }
+        wrong
+    };
+    let wrong: Vec<String> = thread::scope(|scope| {
+        let lanes: Vec<_> = (0..LANES).map(|number| scope.spawn(move || lane(number))).collect();
+        lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect()
+    });
     assert!(wrong.is_empty(), "{} findings:\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(gateway.ask("GET /").text(), "ok", "it goes on");
 }
 
 #[test]
-fn whole() {
-    check_all(|connection, bytes| {
-        connection.try_send(bytes);
-    });
-}
-
-#[test]
-fn with_a_request_behind() {
-    check_all(|connection, bytes| {
-        connection.try_send([bytes, FOLLOW_UP].concat());
-    });
-}
-
-#[test]
-fn in_two_pieces() {
-    check_all(|connection, bytes| {
-        let (first, second) = bytes.split_at(bytes.len() / 2);
-        connection.try_send(first);
-        connection.quiet_for(Duration::from_millis(2));
-        connection.try_send(second);
+fn what_is_refused_ends_there() {
+    check_all("refused", |vector, gateway, watch| {
+        for [first, second] in vector.sendings() {
+            let cut = first.len();
+            let at = |problem: String| format!("cut at {cut}: {problem}");
+            let mut connection = gateway.connect();
+            connection.try_send(&first);
+            connection.try_send(&second);
+            let response = connection.try_response("GET").map_err(|broken| at(format!("{broken:?}")))?;
+            if (response.status, response.field("connection")) != (vector.status, Some("close")) {
+                return Err(at(format!("{} and close expected: {response:?}", vector.status)));
+            }
+            match connection.rest_within(Duration::from_secs(2)) {
+                Some(rest) if rest.is_empty() => {}
+                Some(rest) => return Err(at(format!("more than one answer: {}", rest.escape_ascii()))),
+                None => return Err(at("the connection stays open".to_owned())),
+            }
+        }
+        match watch.requests()? {
+            none if none.is_empty() => Ok(()),
+            forwarded => Err(format!("reached the backend: {forwarded:?}")),
+        }
     });
 }
 
 /// What looks odd and is right passes: strictness that refuses good clients would be a fault too.
 #[test]
-fn what_is_right_passes() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../conformance/http1.toml");
-    let table: Table = fs::read_to_string(file).unwrap().parse().unwrap();
-    let origin = Origin::fixed("ok");
-    let gateway = Gateway::start(&everything(&origin.url()));
-    for row in table["accepted"].as_array().unwrap() {
-        let vector = vector(row);
-        let mut connection = gateway.connect();
-        connection.send(&vector.bytes);
-        let response =
-            connection.try_response(if vector.bytes.starts_with(b"HEAD") { "HEAD" } else { "GET" });
-        assert_eq!(response.map(|response| response.status), Ok(vector.status), "{}", vector.id);
-    }
+fn what_is_right_passes_once() {
+    check_all("accepted", |vector, gateway, watch| {
+        let expected: Vec<_> = match vector.forwarded.as_str() {
+            "" => vec!["GET /follow-up "],
+            forwarded => vec![forwarded, "GET /follow-up "],
+        };
+        let declined = 2 - expected.len();
+        for (number, [first, mut second]) in vector.sendings().into_iter().enumerate() {
+            let cut = first.len();
+            let at = |problem: String| format!("cut at {cut}: {problem}");
+            if number > 1 {
+                second.extend_from_slice(FOLLOW_UP);
+            }
+            let mut connection = gateway.connect();
+            connection.try_send(&first);
+            connection.try_send(&second);
+            let mut statuses = Vec::new();
+            let mut closes = false;
+            while statuses.len() < if number == 0 { 1 } else { 2 } && !closes {
+                let method = if statuses.is_empty() { vector.method() } else { "GET" };
+                let response = connection.try_response(method).map_err(|broken| at(format!("{broken:?}")))?;
+                if response.status != 100 {
+                    statuses.push(response.status);
+                    closes = response.field("connection") == Some("close");
+                }
+            }
+            if statuses[0] != vector.status || statuses[1..].iter().any(|&status| status != 200) {
+                return Err(at(format!("answered {statuses:?}")));
+            }
+            if closes {
+                match connection.rest_within(Duration::from_secs(2)) {
+                    Some(rest) if rest.is_empty() => {}
+                    other => return Err(at(format!("after the last answer: {other:?}"))),
+                }
+            }
+            let seen: Vec<_> = watch.requests()?.iter().map(line).collect();
+            if seen != expected[..statuses.len() - declined] {
+                return Err(at(format!("the backend got {seen:?} instead of {expected:?}")));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// `method target body`, one character a byte.
+fn line(request: &harness::Judged) -> String {
+    let body: String = request.body.iter().map(|&byte| char::from(byte)).collect();
+    format!("{} {body}", request.start)
 }
 
 /// A head that does not come to its end is cut, however it trickles.
@@ -157,43 +216,4 @@ fn an_idle_connection_is_closed() {
     let mut connection = gateway.connect();
     assert_eq!(connection.ask("GET /").response().status, 200);
     assert_eq!(connection.rest(), b"");
-}
-
-/// Each client gets its own answer: a number goes in and must come back, on many connections at once, with faults
-/// between.
-#[test]
-fn answers_are_not_crossed() {
-    let origin = Origin::start(|request| {
-        let nonce = request.field("x-nonce").unwrap_or_default().to_owned();
-        match nonce.parse::<u32>() {
-            Ok(number) if number % 13 == 0 => vec![harness::Act::Close],
-            Ok(number) if number % 17 == 0 => vec![
-                harness::Act::Send(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf".to_vec()),
-                harness::Act::Reset,
-            ],
-            _ => vec![harness::Act::answer(200, &[], &nonce)],
-        }
-    });
-    let gateway = Gateway::with(&everything(&origin.url())).workers(2).start();
-    let address = gateway.address();
-    let clients: Vec<_> = (0..8_u32)
-        .map(|client| {
-            std::thread::spawn(move || {
-                let mut connection = Connection::open(address);
-                for number in (client * 1000)..(client * 1000 + 400) {
-                    connection.ask(&format!("GET /\nx-nonce: {number}"));
-                    match connection.try_response("GET") {
-                        Ok(response) if response.status == 200 => {
-                            assert_eq!(response.text(), number.to_string())
-                        }
-                        Ok(response) => assert_eq!(response.status, 502),
-                        Err(_) => connection = Connection::open(address),
-                    }
-                }
-            })
-        })
-        .collect();
-    for client in clients {
-        client.join().unwrap();
-    }
 }

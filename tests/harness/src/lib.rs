@@ -10,6 +10,7 @@
 
 mod client;
 mod gateway;
+mod judge;
 mod metrics;
 mod oracle;
 mod origin;
@@ -18,9 +19,11 @@ mod response;
 mod scenario;
 mod servers;
 mod tools;
+mod vectors;
 
 pub use client::{Broken, Connection};
 pub use gateway::{Builder, Gateway, Refused, driver, gateway_binary};
+pub use judge::{Watch, judge_strictly};
 pub use metrics::Metrics;
 pub use oracle::{Judged, judge_requests, judge_responses, oracle_missing, python};
 pub use origin::{Act, Gate, Origin, Recorded};
@@ -29,6 +32,7 @@ pub use response::Response;
 pub use scenario::{Scenario, run_scenario};
 pub use servers::{Nginx, PythonServer};
 pub use tools::{Curl, Wrk, curl, openssl, program, s_client, wrk};
+pub use vectors::{conformance, latin1};
 
 /// How long anything may take that should take no time; a test that waits longer has failed.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);

@@ -68,6 +68,8 @@ struct State {
     log: Mutex<Log>,
     changed: Condvar,
     stopped: AtomicBool,
+    /// Requests and bytes are not kept.
+    forgetful: bool,
 }
 
 #[derive(Default)]
@@ -77,7 +79,8 @@ struct Log {
     answered: usize,
     /// Bytes of each connection, as they came.
     raw: Vec<Vec<u8>>,
-    sockets: Vec<TcpStream>,
+    /// Of each connection, until it is over.
+    sockets: Vec<Option<TcpStream>>,
     /// Connections that are over.
     ended: usize,
 }
@@ -85,10 +88,19 @@ struct Log {
 impl Origin {
     /// Starts one. The script sees a request's head and says what happens.
     pub fn start(script: impl Fn(&Recorded) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self::serve(State::default(), Arc::new(script))
+    }
+
+    /// Starts one that keeps nothing of what it is sent: for more requests than a test could look at.
+    pub fn forgetful(script: impl Fn(&Recorded) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self::serve(State { forgetful: true, ..State::default() }, Arc::new(script))
+    }
+
+    fn serve(state: State, script: Arc<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("origin: {error}"));
         let address = listener.local_addr().unwrap_or_else(|error| panic!("origin: {error}"));
-        let state = Arc::new(State::default());
-        let (of_thread, script): (_, Arc<Script>) = (Arc::clone(&state), Arc::new(script));
+        let state = Arc::new(state);
+        let of_thread = Arc::clone(&state);
         thread::spawn(move || accept(&listener, &of_thread, &script));
         Self { address, state }
     }
@@ -112,6 +124,11 @@ impl Origin {
     /// The requests so far.
     pub fn requests(&self) -> Vec<Recorded> {
         locked(&self.state.log).requests.clone()
+    }
+
+    /// The requests so far without the first ones.
+    pub fn requests_from(&self, from: usize) -> Vec<Recorded> {
+        locked(&self.state.log).requests.get(from..).unwrap_or_default().to_vec()
     }
 
     /// Waits until so many requests were answered, and gives all back.
@@ -146,6 +163,12 @@ impl Origin {
         locked(&self.state.log).raw.get(connection).cloned().unwrap_or_default()
     }
 
+    /// The same without its first bytes.
+    pub fn raw_from(&self, connection: usize, from: usize) -> Vec<u8> {
+        let log = locked(&self.state.log);
+        log.raw.get(connection).and_then(|raw| raw.get(from..)).unwrap_or_default().to_vec()
+    }
+
     #[track_caller]
     fn wait<T>(&self, what: &str, find: impl Fn(&Log) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
@@ -164,7 +187,7 @@ impl Origin {
 impl Drop for Origin {
     fn drop(&mut self) {
         self.state.stopped.store(true, Ordering::SeqCst);
-        for socket in &locked(&self.state.log).sockets {
+        for socket in locked(&self.state.log).sockets.iter().flatten() {
             let _ = socket.shutdown(Shutdown::Both);
         }
         // Wakes the thread that accepts.
@@ -242,13 +265,16 @@ fn accept(listener: &TcpListener, state: &Arc<State>, script: &Arc<Script>) {
         let number = {
             let mut log = locked(&state.log);
             log.raw.push(Vec::new());
-            log.sockets.extend(stream.try_clone());
+            log.sockets.push(stream.try_clone().ok());
             log.raw.len() - 1
         };
         let (state, script) = (Arc::clone(state), Arc::clone(script));
         thread::spawn(move || {
             Peer { stream, number, buffer: Vec::new(), state: Arc::clone(&state) }.serve(&*script);
-            locked(&state.log).ended += 1;
+            let mut log = locked(&state.log);
+            log.ended += 1;
+            log.sockets[number] = None;
+            drop(log);
             state.changed.notify_all();
         });
     }
@@ -276,17 +302,19 @@ impl Peer {
             let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
             self.buffer.drain(..end);
             let mut request = Recorded { connection: self.number, head, body: Vec::new() };
-            let index = {
+            let index = (!self.state.forgetful).then(|| {
                 let mut log = locked(&self.state.log);
                 log.requests.push(request.clone());
                 log.requests.len() - 1
-            };
+            });
             self.state.changed.notify_all();
             let mut body_read = false;
             for act in script(&request) {
                 if matches!(act, Act::ReadBody) {
                     request.body = self.body(&request)?;
-                    locked(&self.state.log).requests[index].body.clone_from(&request.body);
+                    if let Some(index) = index {
+                        locked(&self.state.log).requests[index].body.clone_from(&request.body);
+                    }
                     body_read = true;
                 } else {
                     self.act(act)?;
@@ -326,9 +354,7 @@ impl Peer {
                 self.count();
                 let _ = rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
                 // The log's clone of the socket would keep it open.
-                let mut log = locked(&self.state.log);
-                let ours = self.stream.peer_addr().ok();
-                log.sockets.retain(|socket| socket.peer_addr().ok() != ours);
+                locked(&self.state.log).sockets[self.number] = None;
                 None
             }
             Act::Echo => loop {
@@ -366,7 +392,9 @@ impl Peer {
         let mut chunk = [0; 16 << 10];
         let count = self.stream.read(&mut chunk).ok().filter(|&count| count > 0)?;
         self.buffer.extend_from_slice(&chunk[..count]);
-        locked(&self.state.log).raw[self.number].extend_from_slice(&chunk[..count]);
+        if !self.state.forgetful {
+            locked(&self.state.log).raw[self.number].extend_from_slice(&chunk[..count]);
+        }
         Some(())
     }
 }

@@ -1,0 +1,172 @@
+//! Each client gets its own answer: a number goes in and must come back, on connections that are kept and pipelined,
+//! with bodies of every kind, answers of the gateway itself, and faults between.
+
+use std::{
+    io::Write,
+    thread,
+    time::{Duration, Instant},
+};
+
+use harness::{Act, Broken, Connection, Gateway, Origin, Recorded};
+
+/// Over all clients.
+const REQUESTS: u64 = 200_000;
+
+/// A machine too busy for all of them in this time has asked enough with those that it did.
+const TIME_MAX: Duration = Duration::from_secs(20);
+
+const CLIENTS: u64 = 4;
+
+/// Requests sent together on one connection.
+const PIPELINED: u64 = 16;
+
+/// What a request is like; its number chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Get,
+    GetChunked,
+    PostLength,
+    PostChunked,
+    Head,
+    Cached,
+    Missing,
+    Limited,
+    /// The backend breaks off in the middle of its answer.
+    Broken,
+}
+
+impl Kind {
+    fn of(number: u64) -> Self {
+        match number % 16 {
+            0..=2 => Self::Get,
+            3 | 4 => Self::GetChunked,
+            5..=7 => Self::PostLength,
+            8 | 9 => Self::PostChunked,
+            10 | 11 => Self::Head,
+            12 | 13 => Self::Cached,
+            14 => Self::Missing,
+            _ if number % 4096 == 15 => Self::Broken,
+            _ => Self::Limited,
+        }
+    }
+
+    fn method(self) -> &'static str {
+        match self {
+            Self::PostLength | Self::PostChunked => "POST",
+            Self::Head => "HEAD",
+            _ => "GET",
+        }
+    }
+
+    /// What is kept is asked for again and again, by its own number.
+    fn nonce(self, number: u64) -> u64 {
+        if self == Self::Cached { number % 97 } else { number }
+    }
+
+    fn write(self, number: u64, out: &mut Vec<u8>) {
+        let (method, nonce) = (self.method(), self.nonce(number));
+        let path = match self {
+            Self::Cached => "cached",
+            Self::Missing => "missing",
+            Self::Limited => "limited",
+            Self::GetChunked => "chunked",
+            Self::Broken => "broken",
+            _ => "plain",
+        };
+        let head = format!("{method} /{path}/{nonce} HTTP/1.1\r\nHost: a\r\nX-Nonce: {nonce}\r\n");
+        let body = format!("body of {nonce}");
+        let rest = match self {
+            Self::PostLength => format!("Content-Length: {}\r\n\r\n{body}", body.len()),
+            Self::PostChunked => {
+                format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+            }
+            _ => "\r\n".to_owned(),
+        };
+        // A vector takes every write.
+        let _ = write!(out, "{head}{rest}");
+    }
+}
+
+/// Says the number of the request in a field and in the body.
+fn answer(request: &Recorded) -> Vec<Act> {
+    let nonce = request.field("x-nonce").unwrap_or_default();
+    let body = format!("answer to {nonce}");
+    let chunked = format!(
+        "HTTP/1.1 200 OK\r\nX-Nonce: {nonce}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+        body.len()
+    );
+    match request.target() {
+        target if target.starts_with("/broken") => {
+            vec![Act::Send(chunked.into_bytes()[..60].to_vec()), Act::Reset]
+        }
+        target if target.starts_with("/chunked") => vec![Act::Send(chunked.into_bytes())],
+        _ if request.line().starts_with("HEAD") => vec![Act::answer(200, &[("X-Nonce", nonce)], "")],
+        _ => vec![Act::ReadBody, Act::answer(200, &[("X-Nonce", nonce)], &body)],
+    }
+}
+
+#[test]
+fn answers_are_not_crossed() {
+    let origin = Origin::forgetful(answer);
+    let url = origin.url();
+    let gateway = Gateway::with(&format!(
+        "[[route]]\nmatch = \"/plain/{{n}}\"\nurl = \"{url}\"\n[[route]]\nmatch = \"/chunked/{{n}}\"\nurl = \"{url}\"\n\
+         [[route]]\nmatch = \"/broken/{{n}}\"\nurl = \"{url}\"\n\
+         [[route]]\nmatch = \"/cached/{{n}}\"\nurl = \"{url}\"\ncache = \"1s\"\n\
+         [[route]]\nmatch = \"/limited/{{n}}\"\nurl = \"{url}\"\nthrottle = {{ rate = \"50/s\" }}\n"
+    ))
+    .workers(2)
+    .start();
+    let address = gateway.address();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            thread::spawn(move || {
+                let (share, end) = (REQUESTS / CLIENTS, Instant::now() + TIME_MAX);
+                let mut connection = Connection::open(address);
+                let mut answered = 0;
+                for first in (client * share..(client + 1) * share).step_by(PIPELINED as usize) {
+                    answered += ask(&mut connection, first, &mut || Connection::open(address));
+                    if Instant::now() > end {
+                        break;
+                    }
+                }
+                answered
+            })
+        })
+        .collect();
+    let answered: u64 = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    assert!(answered > REQUESTS / 20, "only {answered} answers");
+}
+
+/// Sends some requests at once and reads their answers; says how many were answered.
+#[track_caller]
+fn ask(connection: &mut Connection, first: u64, reopen: &mut impl FnMut() -> Connection) -> u64 {
+    let numbers = first..first + PIPELINED;
+    let mut bytes = Vec::new();
+    numbers.clone().for_each(|number| Kind::of(number).write(number, &mut bytes));
+    connection.try_send(bytes);
+    for number in numbers {
+        let kind = Kind::of(number);
+        let response = match connection.try_response(kind.method()) {
+            Ok(response) => response,
+            // A broken answer ends its connection, and with it what waited behind.
+            Err(Broken::Ended(_)) if (first..=number).any(|number| Kind::of(number) == Kind::Broken) => {
+                *connection = reopen();
+                return number - first;
+            }
+            Err(broken) => panic!("{number} {kind:?}: {broken:?}"),
+        };
+        let nonce = kind.nonce(number).to_string();
+        match (kind, response.status) {
+            (Kind::Missing, 404) | (Kind::Limited, 429) => assert_eq!(response.all("x-nonce"), [""; 0]),
+            (Kind::Broken, 502) => {}
+            (_, 200) => {
+                assert_eq!(response.all("x-nonce"), [nonce.as_str()], "{number} {kind:?}: {response:?}");
+                let body = if kind == Kind::Head { String::new() } else { format!("answer to {nonce}") };
+                assert_eq!(response.text(), body, "{number} {kind:?}");
+            }
+            _ => panic!("{number} {kind:?}: {response:?}"),
+        }
+    }
+    PIPELINED
+}
