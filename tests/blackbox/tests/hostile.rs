@@ -111,7 +111,7 @@ fn check_all(table: &str, check: fn(&Vector, &Gateway, &mut Watch<'_>) -> Result
 /// Sends both pieces. Without a pause the gateway may find them together, so that some cuts have one.
 fn send(connection: &mut Connection, first: &[u8], second: &[u8]) {
     connection.try_send(first);
-    if first.len() % PAUSE_EVERY == 0 && !second.is_empty() {
+    if first.len().is_multiple_of(PAUSE_EVERY) && !second.is_empty() {
         connection.quiet_for(Duration::from_millis(1));
     }
     connection.try_send(second);

@@ -38,6 +38,8 @@ enum Kind {
 impl Kind {
     fn of(number: u64) -> Self {
         match number % 16 {
+            // In the middle of what is sent together.
+            7 if number % 1024 == 7 => Self::Broken,
             0..=2 => Self::Get,
             3 | 4 => Self::GetChunked,
             5..=7 => Self::PostLength,
@@ -45,7 +47,6 @@ impl Kind {
             10 | 11 => Self::Head,
             12 | 13 => Self::Cached,
             14 => Self::Missing,
-            _ if number % 4096 == 15 => Self::Broken,
             _ => Self::Limited,
         }
     }
@@ -97,7 +98,7 @@ fn answer(request: &Recorded) -> Vec<Act> {
     );
     match request.target() {
         target if target.starts_with("/broken") => {
-            vec![Act::Send(chunked.into_bytes()[..60].to_vec()), Act::Reset]
+            vec![Act::Send(chunked.as_bytes()[..chunked.len() - 9].to_vec()), Act::Reset]
         }
         target if target.starts_with("/chunked") => vec![Act::Send(chunked.into_bytes())],
         _ if request.line().starts_with("HEAD") => vec![Act::answer(200, &[("X-Nonce", nonce)], "")],
