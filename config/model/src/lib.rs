@@ -13,7 +13,8 @@ pub use api::{
 };
 pub use diagnostic::{Diagnostic, Origin, Severity};
 pub use node::{
-    AccessLog, Admin, Certificate, Client, Demo, Driver, Listener, LogTarget, Node, NodeCache, Timeouts,
+    AccessLog, Admin, Certificate, Client, Demo, Driver, Listener, LogTarget, Node, NodeCache, PathRules,
+    Timeouts,
 };
 pub use upstream::{Target, Upstream};
 

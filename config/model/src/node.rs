@@ -25,6 +25,8 @@ pub struct Node {
     pub access_log: Option<AccessLog>,
     /// Who the client is when others stand between it and us.
     pub client: Client,
+    /// How the paths of requests are normalised.
+    pub path: PathRules,
     /// Bytes that all cached responses may take on this node.
     pub cache: NodeCache,
     /// Deadlines toward clients.
@@ -83,6 +85,15 @@ pub enum LogTarget {
 pub struct Client {
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// What of a path is normalised beyond what RFC 3986 §6.2.2 makes the same, for backends that do so too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PathRules {
+    /// `//` becomes `/` before a route is looked for.
+    pub merge_slashes: bool,
+    /// `%2F` and `%5C` pass as they are instead of being refused.
+    pub encoded_slashes: bool,
 }
 
 /// The node's response cache.
@@ -157,6 +168,7 @@ impl Default for Node {
             admin: Admin::default(),
             access_log: None,
             client: Client::default(),
+            path: PathRules::default(),
             cache: NodeCache::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use model::{AccessLog, Admin, Client, Demo, Driver, LogTarget, Node, NodeCache, Timeouts};
+use model::{AccessLog, Admin, Client, Demo, Driver, LogTarget, Node, NodeCache, PathRules, Timeouts};
 
 use crate::{
     Form, Key, Section,
@@ -92,6 +92,25 @@ pub(crate) static ACCESS_LOG: Section = Section {
     ],
 };
 
+pub(crate) static PATH: Section = Section {
+    name: "path",
+    doc: "How paths are normalised, for backends that read two spellings as one.",
+    keys: &[
+        Key::new(
+            "merge_slashes",
+            Form::Boolean,
+            "`//` becomes `/` before a route is looked for; say so where the backends merge slashes.",
+        )
+        .or("false"),
+        Key::new(
+            "encoded_slashes",
+            Form::Boolean,
+            "`%2F` and `%5C` pass as they are; else they are refused.",
+        )
+        .or("false"),
+    ],
+};
+
 pub(crate) static CLIENT: Section = Section {
     name: "client",
     doc: "Who the client is when others stand between it and us.",
@@ -154,6 +173,12 @@ pub(crate) fn read(document: &Document<'_>) -> Node {
             Admin { socket: table.opt("socket", Value::path), listen: table.opt("listen", Value::loopback) };
     }
     node.access_log = document.single("access_log").map(|table| access_log(&table));
+    if let Some(table) = document.single("path") {
+        node.path = PathRules {
+            merge_slashes: table.or("merge_slashes", Value::boolean, false),
+            encoded_slashes: table.or("encoded_slashes", Value::boolean, false),
+        };
+    }
     if let Some(table) = document.single("client") {
         let trusted_proxies = table.or("trusted_proxies", |value| value.list(names::network), Vec::new());
         node.client = Client { trusted_proxies };

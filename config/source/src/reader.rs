@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Keys that a message lists.
-const LISTED_MAX: usize = 16;
+const LISTED_MAX: usize = 20;
 
 /// A table that was opened.
 #[derive(Clone)]

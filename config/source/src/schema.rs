@@ -84,6 +84,7 @@ pub static ROOT: Section = Section {
             Form::Table(&crate::node::ACCESS_LOG),
             "One line a request. Left out: no access log.",
         ),
+        Key::new("path", Form::Table(&crate::node::PATH), "How paths are normalised.").or("{}"),
         Key::new("client", Form::Table(&crate::node::CLIENT), "Who the client is behind other proxies.")
             .or("{}"),
         Key::new("cache", Form::Table(&crate::node::CACHE), "The node's response cache.").or("{}"),

@@ -56,7 +56,10 @@ pub fn compile(model: &Model, inputs: &mut Inputs<'_>) -> (Option<Snapshot>, Vec
         apis,
         mappings,
         client: ClientRules::new(model.node.client.trusted_proxies.clone()),
-        path_rules: PathRules::default(),
+        path_rules: PathRules {
+            merge_slashes: model.node.path.merge_slashes,
+            encoded_slashes: model.node.path.encoded_slashes,
+        },
         labels,
         timeouts: timeouts(model),
         head: head_limits(model),

@@ -258,6 +258,7 @@ fn defaults_are_what_leaving_out_means() {
     const WHOLE: &str = "
 [node] #node
 [access_log] #access_log
+[path] #path
 [client] #client
 [cache] #cache
 [timeouts] #timeouts

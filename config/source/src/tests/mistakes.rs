@@ -62,7 +62,7 @@ fn unknown_keys() {
     check(
         "ttl = 1",
         &[
-            "1:1: unknown key `ttl` | known are `include`, `node`, `admin`, `access_log`, `client`, `cache`, `timeouts`, `limits`, `throttle`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route` and `api`",
+            "1:1: unknown key `ttl` | known are `include`, `node`, `admin`, `access_log`, `path`, `client`, `cache`, `timeouts`, `limits`, `throttle`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route` and `api`",
         ],
     );
     check("rate = 1", &["1:1: unknown key `rate` | did you mean `throttle.rate`?"]);
@@ -79,7 +79,7 @@ fn unknown_keys() {
     check(
         "\"a\\u0007b\" = 1",
         &[
-            "1:1: unknown key `a\\u{7}b` | known are `include`, `node`, `admin`, `access_log`, `client`, `cache`, `timeouts`, `limits`, `throttle`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route` and `api`",
+            "1:1: unknown key `a\\u{7}b` | known are `include`, `node`, `admin`, `access_log`, `path`, `client`, `cache`, `timeouts`, `limits`, `throttle`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route` and `api`",
         ],
     );
 }

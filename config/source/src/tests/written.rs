@@ -191,6 +191,10 @@ drain = \"30s\" # default
 
 [admin] # default
 
+[path] # default
+merge_slashes = false # default
+encoded_slashes = false # default
+
 [client] # default
 trusted_proxies = [] # default
 
