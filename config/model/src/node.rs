@@ -13,7 +13,7 @@ pub struct Node {
     pub workers: Option<usize>,
     /// How the kernel is asked.
     pub driver: Driver,
-    /// Certificates of the local authority, last good configuration, lock. `None`: the default place.
+    /// Certificates of the local authority, and the lock. `None`: the default place.
     pub state: Option<PathBuf>,
     /// Descriptors, buffers and connections are derived from this; `None`: from the limit of descriptors.
     pub connections_max: Option<usize>,

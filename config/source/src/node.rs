@@ -42,7 +42,7 @@ pub(crate) static NODE: Section = Section {
         Key::new(
             "state",
             Form::Path,
-            "Folder of the local authority's certificates and the last good configuration. Left out: \
+            "Folder of the local authority's certificates and the node's lock. Left out: \
              /var/lib/floodgate, else $XDG_STATE_HOME/floodgate.",
         ),
         Key::new(

@@ -1,4 +1,4 @@
-//! All that was read: for excerpts, and to keep the last good configuration.
+//! All that was read: for excerpts, and to say what a model was made from.
 
 use std::sync::Arc;
 
