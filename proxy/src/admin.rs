@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use control::{Doors, Readiness, Reloaded, Stop};
@@ -82,12 +82,42 @@ impl Doors for Door {
         held(&self.0.log).reopen();
     }
 
+    fn beat(&self) {
+        let node = &self.0;
+        let mut heartbeats = held(&node.heartbeats);
+        let Some(heartbeats) = heartbeats.as_mut() else { return };
+        // Starting and ending have bounds of the manager's own, and cores that have ended answer no more.
+        let stuck = match (node.cores.get(), node.draining.load(Ordering::Relaxed)) {
+            (Some(cores), false) => heartbeats.beat(Instant::now(), |core, answer| {
+                cores.posts.get(core).is_some_and(|post| post.send(Message::Pulse(answer)).is_ok())
+            }),
+            _ => None,
+        };
+        let Some(stuck) = stuck else {
+            if std::mem::take(&mut heartbeats.told) {
+                say::note("all cores turn again");
+                node.manager.status(&node.serving());
+            }
+            return node.manager.feed();
+        };
+        if !std::mem::replace(&mut heartbeats.told, true) {
+            let text = format!(
+                "core {} has not turned for {:.1?}; the watchdog is not fed",
+                stuck.core, stuck.since
+            );
+            say::warning(&text);
+            node.manager.status(&text);
+        }
+    }
+
     fn stop(&self, how: Stop) {
         match how {
             Stop::Drain => {
                 self.0.draining.store(true, Ordering::Relaxed);
                 let limit = self.0.drain;
-                say::note(&format!("draining: requests in flight have {} s", limit.as_secs()));
+                let text = format!("draining: requests in flight have {} s", limit.as_secs());
+                say::note(&text);
+                self.0.manager.stopping(limit, &text);
                 if self.0.ask(|| Message::Drain(limit)) == 0 {
                     // Not yet serving: there is nothing to drain.
                     std::process::exit(0);

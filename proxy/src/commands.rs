@@ -4,6 +4,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{Command as Process, ExitCode},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +13,7 @@ use tls::trust::TrustStore;
 
 use crate::{
     cli::{Cli, Command, Run, Socket},
+    manager::Manager,
     node::{self, Overrides},
     publisher::{BadConfiguration, Origin, Publisher},
     say, state,
@@ -59,11 +61,27 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
 }
 
 fn serve(flags: Run) -> Result<()> {
+    let manager = Arc::new(Manager::from_environment());
+    let served = try_serve(flags, &manager);
+    if let Err(error) = &served {
+        manager.status(&reason(error));
+    }
+    served
+}
+
+/// Why it was not served, in one line: of a configuration's mistakes the first.
+fn reason(error: &anyhow::Error) -> String {
+    let Some(BadConfiguration(rendered)) = error.downcast_ref() else { return say::chain(error.as_ref()) };
+    let mistake = rendered.lines().find(|line| line.starts_with("error")).unwrap_or_default();
+    format!("the configuration was refused: {mistake}")
+}
+
+fn try_serve(flags: Run, manager: &Arc<Manager>) -> Result<()> {
     let driver = flags.driver.as_deref().map(driver).transpose()?;
     let overrides = Overrides { workers: flags.workers, driver, state: flags.state.clone() };
     let origin = origin(flags)?;
     let read = origin.read().map_err(BadConfiguration)?;
-    node::run(origin, read, &overrides)
+    node::run(origin, read, &overrides, manager.clone())
 }
 
 /// A URL makes a gateway from flags; anything else names a file.

@@ -24,7 +24,9 @@ use telemetry::log;
 use crate::{
     admin::Door,
     cores::{self, Cores, Plan},
+    heartbeat::{self, Heartbeats},
     listen::{Bound, bind},
+    manager::Manager,
     publisher::{BadConfiguration, Origin, Publisher, Read, publish},
     say,
     state::{self, State},
@@ -52,6 +54,8 @@ pub(crate) struct Node {
     pub(crate) generation: AtomicU64,
     pub(crate) draining: AtomicBool,
     pub(crate) drain: Duration,
+    pub(crate) manager: Arc<Manager>,
+    pub(crate) heartbeats: Mutex<Option<Heartbeats>>,
     resolver: OnceLock<Resolver>,
     origin: Origin,
     publisher: Mutex<Publisher>,
@@ -74,7 +78,7 @@ pub(crate) struct Overrides {
 }
 
 /// Runs a node until it is told to end.
-pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides) -> Result<()> {
+pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Arc<Manager>) -> Result<()> {
     raise_descriptor_limit();
     read.warn();
     let mut model = read.model.clone();
@@ -95,6 +99,8 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides) -> Result<(
         generation: AtomicU64::new(snapshot.generation),
         draining: AtomicBool::new(false),
         drain: model.node.drain,
+        heartbeats: Mutex::new(manager.watchdog().map(|watchdog| Heartbeats::new(workers, watchdog))),
+        manager,
         resolver: OnceLock::new(),
         origin,
         publisher: Mutex::new(publisher),
@@ -111,6 +117,7 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides) -> Result<(
             listen: model.node.admin.listen,
             demo: model.node.demo.as_ref().map(|demo| demo.address),
             name_servers: Vec::new(),
+            beat: node.manager.watchdog().map(heartbeat::every),
         },
         Arc::new(Door(node.clone())),
     )?;
@@ -126,6 +133,7 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides) -> Result<(
     }
     hints(&model, &bound, &authority);
     say::out("floodgate: ready");
+    node.manager.ready(&node.serving());
     let ended = cores.join();
     control.stop();
     if let Ok(node) = Arc::try_unwrap(node)
@@ -209,10 +217,19 @@ impl Node {
 
     /// Reads the configuration again and puts it into force, or changes nothing and says why.
     pub(crate) fn reload(self: &Arc<Self>) -> Result<u64, String> {
+        let mut reload = Reload { node: self, outcome: "; the last reload failed by a fault of its own" };
+        self.manager.reloading();
         let taken = self.take_change();
         let counter = if taken.is_ok() { &self.reloads } else { &self.reloads_refused };
         counter.fetch_add(1, Ordering::Relaxed);
+        reload.outcome = if taken.is_ok() { "" } else { "; the last reload was refused, see the log" };
         taken
+    }
+
+    /// What it does, in words for the service manager.
+    pub(crate) fn serving(&self) -> String {
+        let cores = self.cores.get().map_or(0, |cores| cores.posts.len());
+        format!("serving generation {} on {cores} cores", self.generation.load(Ordering::Relaxed))
     }
 
     fn take_change(self: &Arc<Self>) -> Result<u64, String> {
@@ -252,6 +269,18 @@ impl Node {
     pub(crate) fn ask(&self, message: impl Fn() -> Message) -> usize {
         let posts = self.cores.get().into_iter().flat_map(|cores| &cores.posts);
         posts.filter(|post| post.send(message()).is_ok()).count()
+    }
+}
+
+/// A reload that the service manager was told of: however it ends, it is told so.
+struct Reload<'a> {
+    node: &'a Node,
+    outcome: &'static str,
+}
+
+impl Drop for Reload<'_> {
+    fn drop(&mut self) {
+        self.node.manager.ready(&format!("{}{}", self.node.serving(), self.outcome));
     }
 }
 

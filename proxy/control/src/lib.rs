@@ -41,10 +41,12 @@ pub struct Settings {
     pub demo: Option<SocketAddr>,
     /// Name servers; empty: those of `/etc/resolv.conf`.
     pub name_servers: Vec<SocketAddr>,
+    /// How often [`Doors::beat`] is called; `None`: never.
+    pub beat: Option<Duration>,
 }
 
-/// What the rest of the process does when the control thread asks. All but `ready`, `stop` and `say` are called on a
-/// thread of their own and may block; those three are called on the control thread and must not.
+/// What the rest of the process does when the control thread asks. All but `ready`, `stop`, `say` and `beat` are called
+/// on a thread of their own and may block; those four are called on the control thread and must not.
 pub trait Doors: Send + Sync + 'static {
     /// The page of metrics.
     fn scrape(&self) -> String;
@@ -61,6 +63,8 @@ pub trait Doors: Send + Sync + 'static {
     fn reopen_logs(&self);
     /// Ends the process.
     fn stop(&self, how: Stop);
+    /// Time has passed: a look at whether all is well. Not called any more when the control thread stands still.
+    fn beat(&self);
     /// Tells the operator one thing, in one line or several, on standard error.
     fn say(&self, text: &str);
 }
@@ -140,6 +144,7 @@ pub fn start(settings: Settings, doors: Arc<dyn Doors>) -> Result<Control, Error
         };
         let listeners = server::Listeners { unix, tcp, demo };
         runtime.block_on(async {
+            let beats = beats(settings.beat, Arc::clone(&doors));
             let asked = admin::Asked::new(doors);
             let begun = server::begin(listeners, &asked, &ended)
                 .and_then(|servers| Ok((servers, signals::take(asked.clone())?)));
@@ -151,6 +156,7 @@ pub fn start(settings: Settings, doors: Arc<dyn Doors>) -> Result<Control, Error
                         () = servers => {}
                         () = signals => {}
                         () = keeper.run() => {}
+                        () = beats => {}
                     }
                 }
                 Err(error) => drop(report.send(Err(error))),
@@ -163,6 +169,17 @@ pub fn start(settings: Settings, doors: Arc<dyn Doors>) -> Result<Control, Error
         Ok(Ok(())) => Ok(Control { resolver, listen: listen_address, demo: demo_address, end, thread }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(Error::Died),
+    }
+}
+
+/// Calls [`Doors::beat`] again and again. A beat that was missed is not made up for.
+async fn beats(every: Option<Duration>, doors: Arc<dyn Doors>) {
+    let Some(every) = every else { return std::future::pending().await };
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        doors.beat();
     }
 }
 

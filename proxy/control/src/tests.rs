@@ -20,6 +20,7 @@ struct Fake {
     reloading: AtomicU64,
     flushes: AtomicU64,
     said: Mutex<Vec<String>>,
+    beats: Mutex<Option<mpsc::Sender<()>>>,
 }
 
 impl Doors for Fake {
@@ -46,6 +47,10 @@ impl Doors for Fake {
     }
     fn reopen_logs(&self) {}
     fn stop(&self, _: Stop) {}
+    fn beat(&self) {
+        // A test that has heard enough listens no more.
+        let _heard = self.beats.lock().unwrap().as_ref().map(|beats| beats.send(()));
+    }
     fn say(&self, text: &str) {
         self.said.lock().unwrap().push(text.into());
     }
@@ -59,7 +64,13 @@ struct Fixture {
 
 fn settings(dir: &Path) -> Settings {
     let port_0 = "127.0.0.1:0".parse().ok();
-    Settings { socket: dir.join("admin.sock"), listen: port_0, demo: port_0, name_servers: Vec::new() }
+    Settings {
+        socket: dir.join("admin.sock"),
+        listen: port_0,
+        demo: port_0,
+        name_servers: Vec::new(),
+        beat: None,
+    }
 }
 
 fn fixture() -> Fixture {
@@ -192,6 +203,22 @@ fn what_is_occupied_is_one_clear_line_and_leaves_nothing_behind() {
     let error = start(open, doors()).err().expect("the world shall not reach it").to_string();
     assert_eq!(error, "the demo backend may listen on a loopback address only, not on 0.0.0.0:0");
     f.control.stop();
+}
+
+#[test]
+fn beats_come_no_oftener_than_was_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (beats, beaten) = mpsc::channel();
+    let doors = Arc::new(Fake { beats: Mutex::new(Some(beats)), ..Fake::default() });
+    let beat = Some(Duration::from_millis(20));
+    let begun = std::time::Instant::now();
+    let control = start(Settings { beat, ..settings(dir.path()) }, doors).unwrap();
+    for _ in 0..4 {
+        beaten.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+    // The first comes at once.
+    assert!(begun.elapsed() >= Duration::from_millis(3 * 20));
+    control.stop();
 }
 
 #[test]

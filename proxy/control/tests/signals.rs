@@ -37,6 +37,7 @@ impl Doors for Told {
     fn stop(&self, how: Stop) {
         self.tell(format!("stop {how:?}"));
     }
+    fn beat(&self) {}
     fn say(&self, text: &str) {
         self.tell(format!("said {text}"));
     }
@@ -51,6 +52,7 @@ fn signals_reload_drain_and_end() {
         listen: None,
         demo: None,
         name_servers: Vec::new(),
+        beat: None,
     };
     let control = start(settings, Arc::new(Told(Mutex::new(tell)))).unwrap();
     let check = |signal: &str, expected: &[&str]| {

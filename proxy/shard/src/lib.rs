@@ -87,6 +87,8 @@ pub enum Message {
     Endpoints(u32, Arc<[Endpoint]>),
     /// Tell what was counted.
     Collect(mpsc::Sender<Report>),
+    /// Say that this core turns: its number comes back. Costs a core nothing but the letter.
+    Pulse(mpsc::Sender<usize>),
     /// Forget all cached responses; tell how many there were.
     Flush(mpsc::Sender<usize>),
     /// End: no new connections, answers in flight are finished, at most for so long.
@@ -231,6 +233,7 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
                 };
                 hand_back(&done, report);
             }
+            Message::Pulse(done) => hand_back(&done, core.index),
             Message::Flush(done) => hand_back(&done, core.owner.borrow_mut().flush()),
             Message::Cache(letter) => core.read(letter),
             Message::Drain(limit) => return drain(core, mailbox, listeners, limit).await,

@@ -10,7 +10,7 @@ mod errors;
 mod files;
 mod framing;
 mod hostile;
-
+mod manager;
 mod measured;
 mod memory;
 mod proxying;

@@ -93,6 +93,7 @@ impl Doors for Ear {
     fn flush_cache(&self) {}
     fn reopen_logs(&self) {}
     fn stop(&self, _: Stop) {}
+    fn beat(&self) {}
     fn say(&self, text: &str) {
         self.0.lock().unwrap().send(text.into()).unwrap();
     }
