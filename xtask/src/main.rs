@@ -36,7 +36,7 @@ enum Verb {
     Conformance,
     /// Look for bytes that break a property of a parser (needs cargo-fuzz)
     Fuzz(fuzz::Options),
-    /// Compare the gateway with nginx on this machine by CPU time a request
+    /// Compare the gateway with nginx and HAProxy on this machine by CPU time a request
     Bench(bench::Options),
 }
 

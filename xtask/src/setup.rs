@@ -12,6 +12,8 @@ use crate::shell;
 /// Debian packages: the program that proves one is there, the package, what it is for.
 const PACKAGES: &[(&str, &str, &str)] = &[
     ("nginx", "nginx", "the backend of the tests, and the gateway that `bench` compares with"),
+    ("haproxy", "haproxy", "the other gateway that `bench` compares with"),
+    ("valgrind", "valgrind", "counts the instructions of parsers and tables"),
     ("curl", "curl", "a client that speaks HTTP and TLS independently of us"),
     ("openssl", "openssl", "a TLS client and certificates for the tests"),
     ("wrk", "wrk", "the load generator of the smoke test and of `bench`"),

@@ -14,7 +14,18 @@ pub(crate) struct Tally {
 impl Tally {
     /// One check that is not a cargo test: it passed or failed.
     pub(crate) fn one(passed: bool) -> Self {
-        Self { passed: passed.into(), failed: (!passed).into(), skipped: Vec::new() }
+        Self::many(passed.into(), (!passed).into())
+    }
+
+    /// Several checks that are not cargo tests.
+    pub(crate) fn many(passed: u64, failed: u64) -> Self {
+        Self { passed, failed, skipped: Vec::new() }
+    }
+
+    /// One check that cannot be made here, and why. Says so.
+    pub(crate) fn skipped(reason: &str) -> Self {
+        println!("skipped: {reason}");
+        Self { passed: 0, failed: 0, skipped: vec![reason.to_owned()] }
     }
 
     /// Reads the output of `cargo test`. A test that cannot run here prints `skipped: why` and returns, so it is

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::{conformance, setup, shell, tally::Tally, tidy};
+use crate::{bench, conformance, setup, shell, tally::Tally, tidy};
 
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these steps, in CI's order: setup, fmt, clippy, tidy, conformance, unit, build, uring, epoll, load
+    /// Only these steps, in CI's order: setup, fmt, clippy, tidy, conformance, unit, build, uring, epoll, load, bench
     steps: Vec<String>,
     /// Leave out the second driver and everything that needs the machine for itself
     #[arg(long)]
@@ -63,6 +63,12 @@ const STEPS: &[Step] = &[
             tally += load("epoll")?;
             Ok(tally)
         },
+    },
+    Step {
+        name: "bench",
+        quick: false,
+        about: "the judge of speed judges: every job for a second, with wrk",
+        work: bench::test,
     },
 ];
 

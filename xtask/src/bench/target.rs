@@ -18,15 +18,32 @@ use crate::shell;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Nginx,
+    Haproxy,
     /// Ours, on this driver.
-    Floodgate(String),
+    Floodgate {
+        binary: PathBuf,
+        driver: String,
+    },
+}
+
+impl Kind {
+    /// As in the head of a table.
+    pub(super) fn title(&self) -> &str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Haproxy => "HAProxy",
+            Self::Floodgate { driver, .. } if driver == "uring" => "io_uring",
+            Self::Floodgate { driver, .. } => driver,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nginx => f.write_str("nginx"),
-            Self::Floodgate(driver) => write!(f, "floodgate {driver}"),
+            Self::Haproxy => f.write_str("haproxy"),
+            Self::Floodgate { driver, .. } => write!(f, "floodgate {driver}"),
         }
     }
 }
@@ -59,45 +76,56 @@ impl Drop for Running {
     }
 }
 
-/// The core of the gateway that is measured, and that of everything else.
-const CORE: &str = "1";
-pub(super) const LOAD_CORE: &str = "0";
 const START_MAX: Duration = Duration::from_secs(10);
 const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// The backend of all runs.
 pub(super) fn start_backend(site: &Site) -> anyhow::Result<Running> {
-    let running = start_nginx(site, "nginx-backend.conf", LOAD_CORE)?;
+    let running = start_nginx(site, "nginx-backend.conf", site.cores.backend)?;
     wait_for(running, site.backend)
 }
 
 /// A gateway, fresh.
-pub(super) fn start(kind: &Kind, site: &Site) -> anyhow::Result<Running> {
+pub(super) fn start(kind: &Kind, site: &Site, tls: bool) -> anyhow::Result<Running> {
     let running = match kind {
         Kind::Nginx => {
             let _ = fs::remove_dir_all(site.folder.join("cache"));
-            start_nginx(site, "nginx-proxy.conf", CORE)?
+            start_nginx(site, "nginx-proxy.conf", site.cores.gateway)?
         }
-        Kind::Floodgate(driver) => start_floodgate(site, driver)?,
+        Kind::Haproxy => {
+            let config = configure(site, "haproxy.cfg")?;
+            let mut command = pinned(site.cores.gateway);
+            command.arg(shell::which("haproxy").context("haproxy")?).arg("-db").arg("-f").arg(config);
+            spawn(&mut command, &site.folder.join("haproxy.said"))?
+        }
+        Kind::Floodgate { binary, driver } => start_floodgate(site, binary, driver)?,
     };
     let running = wait_for(running, site.port)?;
-    wait_for(running, site.tls)
+    if tls { wait_for(running, site.tls) } else { Ok(running) }
 }
 
-fn start_floodgate(site: &Site, driver: &str) -> anyhow::Result<Running> {
+fn start_floodgate(site: &Site, binary: &Path, driver: &str) -> anyhow::Result<Running> {
     let folder = site.folder.join(format!("floodgate-{driver}"));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
-    let mut command = Command::new("taskset");
-    command.args(["-c", CORE]).arg(shell::root().join("benches/load/candidate"));
+    let mut command = pinned(site.cores.gateway);
+    command.arg(shell::root().join("benches/load/candidate"));
     command.args([site.port, site.tls, site.backend].map(|port| port.to_string()));
     command.arg(&site.certificate).arg(&site.key).arg("/dev/null").arg(&folder);
-    command.env("FLOODGATE_DRIVER", driver);
-    command.env("FLOODGATE_BIN", &site.gateway);
+    command.env("FLOODGATE_DRIVER", driver).env("FLOODGATE_BIN", binary);
     spawn(&mut command, &folder.join("said"))
 }
 
-fn start_nginx(site: &Site, name: &str, core: &str) -> anyhow::Result<Running> {
+fn start_nginx(site: &Site, name: &str, core: usize) -> anyhow::Result<Running> {
+    let config = configure(site, name)?;
+    let mut command = pinned(core);
+    command.arg(shell::which("nginx").context("nginx")?);
+    command.arg("-p").arg(&site.folder).arg("-c").arg(&config).arg("-e").arg(site.folder.join("nginx.log"));
+    spawn(&mut command, &site.folder.join(format!("{name}.said")))
+}
+
+/// A file of `benches/load` with its names filled in.
+fn configure(site: &Site, name: &str) -> anyhow::Result<PathBuf> {
     let text = fs::read_to_string(shell::root().join("benches/load").join(name))?;
     let filled = [
         ("@DIR@", site.folder.display().to_string()),
@@ -106,15 +134,20 @@ fn start_nginx(site: &Site, name: &str, core: &str) -> anyhow::Result<Running> {
         ("@BACKEND@", site.backend.to_string()),
         ("@CERT@", site.certificate.display().to_string()),
         ("@KEY@", site.key.display().to_string()),
+        ("@PAIR@", site.pair.display().to_string()),
+        ("@1K@", "a".repeat(1 << 10)),
     ]
     .iter()
     .fold(text, |text, (name, value)| text.replace(name, value));
     let config = site.folder.join(name);
     fs::write(&config, filled)?;
+    Ok(config)
+}
+
+fn pinned(core: usize) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", core]).arg(shell::which("nginx").context("nginx")?);
-    command.arg("-p").arg(&site.folder).arg("-c").arg(&config).arg("-e").arg(site.folder.join("nginx.log"));
-    spawn(&mut command, &site.folder.join(format!("{name}.said")))
+    command.args(["-c", &core.to_string()]);
+    command
 }
 
 fn spawn(command: &mut Command, said: &Path) -> anyhow::Result<Running> {
