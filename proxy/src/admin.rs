@@ -46,6 +46,7 @@ impl Doors for Door {
             cache: Some(cache),
             limit_evictions: node.cores.get().map_or(0, |cores| cores.limits.evictions()),
             reloads: node.reloads.load(Ordering::Relaxed),
+            generations_held: node.generations_held.load(Ordering::Relaxed),
             reloads_refused: node.reloads_refused.load(Ordering::Relaxed),
             resolve_failures: node.resolve_failures(),
             log: held(&node.log).stats(),
@@ -66,8 +67,7 @@ impl Doors for Door {
     }
 
     fn reload(&self) -> Result<Reloaded, String> {
-        let generation = self.0.reload()?;
-        Ok(Reloaded { generation, notes: String::new() })
+        self.0.reload()
     }
 
     fn flush_cache(&self) {

@@ -5,6 +5,7 @@ use std::{
     num::NonZeroUsize,
     sync::{Arc, mpsc},
     thread::Builder,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -18,6 +19,9 @@ use crate::say;
 
 /// Buckets that the machine's table of limits holds.
 const LIMIT_SLOTS: usize = 65_536;
+
+/// How often the thread that waits for the cores looks after things.
+const CHORES: Duration = Duration::from_secs(1);
 
 /// What all cores are given alike.
 pub(crate) struct Plan {
@@ -142,13 +146,19 @@ fn why(ended: &mpsc::Receiver<Ended>) -> String {
 }
 
 impl Cores {
-    /// Waits until all have ended, or one has failed: what it served nobody serves then, so the node ends.
-    pub(crate) fn join(self) -> Result<()> {
-        for ended in self.ended {
-            if let Some(reason) = ended.reason() {
-                bail!("{reason}");
+    /// Waits until all have ended, or one has failed: what it served nobody serves then, so the node ends. Meanwhile does
+    /// `chores` every second.
+    pub(crate) fn join(self, mut chores: impl FnMut()) -> Result<()> {
+        loop {
+            match self.ended.recv_timeout(CHORES) {
+                Ok(ended) => {
+                    if let Some(reason) = ended.reason() {
+                        bail!("{reason}");
+                    }
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => chores(),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
-        Ok(())
     }
 }

@@ -7,17 +7,18 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Result, anyhow};
-use control::{Control, Publish, Resolver, Target, Watch};
+use control::{Control, Publish, Reloaded, Resolver, Target, Watch};
 use model::Model;
 use runtime::DriverChoice;
-use shard::{Endpoint, Message, Report};
+use shard::{Addresses, ENDPOINTS_MAX, Endpoint, Message, Report};
 use snapshot::Snapshot;
 use telemetry::log;
 
@@ -27,7 +28,7 @@ use crate::{
     heartbeat::{self, Heartbeats},
     listen::{Bound, bind},
     manager::Manager,
-    publisher::{BadConfiguration, Origin, Publisher, Read, publish},
+    publisher::{BadConfiguration, Origin, Publisher, Read},
     say,
     state::{self, State},
 };
@@ -44,6 +45,10 @@ const LOG_END_MAX: Duration = Duration::from_secs(5);
 /// Descriptors that are no client's and no backend's: listeners, logs, the admin socket.
 const DESCRIPTORS_RESERVED: u64 = 256;
 
+/// By how much the threads that publish give way to those that serve: beside a busy core they still get a quarter of
+/// its processor, so that a change of 10,000 routes does not take for ever.
+const NICE: i32 = 5;
+
 /// What lives as long as the process, behind the control thread's doors.
 pub(crate) struct Node {
     pub(crate) started: Instant,
@@ -52,6 +57,7 @@ pub(crate) struct Node {
     pub(crate) reloads: AtomicU64,
     pub(crate) reloads_refused: AtomicU64,
     pub(crate) generation: AtomicU64,
+    pub(crate) generations_held: AtomicUsize,
     pub(crate) draining: AtomicBool,
     pub(crate) drain: Duration,
     pub(crate) manager: Arc<Manager>,
@@ -60,8 +66,14 @@ pub(crate) struct Node {
     origin: Origin,
     publisher: Mutex<Publisher>,
     model: Mutex<Model>,
+    /// What the cores were told last, by slot.
     endpoints: Mutex<HashMap<u32, Arc<[Endpoint]>>>,
+    /// While there is one, addresses come here and are told together.
+    gathering: Mutex<Option<Vec<Group>>>,
 }
+
+/// The addresses of an upstream group, and its slot.
+type Group = (u32, Arc<[Endpoint]>);
 
 /// The cores, for those who write to them.
 pub(crate) struct Running {
@@ -85,7 +97,8 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     overrides.apply(&mut model);
     let state = State::take(model.node.state.as_deref())?;
     let (mut publisher, created) = Publisher::new(state.folder())?;
-    let snapshot = Arc::new(publisher.compile(&read).map_err(refused)?);
+    let snapshot = publisher.compile(&read).map_err(refused)?;
+    publisher.put_in_force(&snapshot);
     let workers = workers(&model);
     let mut bound = listeners(&model, workers)?;
     let authority = publisher.authority_path();
@@ -97,6 +110,7 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
         reloads: AtomicU64::new(0),
         reloads_refused: AtomicU64::new(0),
         generation: AtomicU64::new(snapshot.generation),
+        generations_held: AtomicUsize::new(0),
         draining: AtomicBool::new(false),
         drain: model.node.drain,
         heartbeats: Mutex::new(manager.watchdog().map(|watchdog| Heartbeats::new(workers, watchdog))),
@@ -106,6 +120,7 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
         publisher: Mutex::new(publisher),
         model: Mutex::new(model.clone()),
         endpoints: Mutex::default(),
+        gathering: Mutex::default(),
     });
     let socket = match &model.node.admin.socket {
         Some(socket) => socket.clone(),
@@ -134,7 +149,8 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     hints(&model, &bound, &authority);
     say::out("floodgate: ready");
     node.manager.ready(&node.serving());
-    let ended = cores.join();
+    give_way();
+    let ended = cores.join(|| node.chores());
     control.stop();
     if let Ok(node) = Arc::try_unwrap(node)
         && !node.log.into_inner().unwrap_or_else(PoisonError::into_inner).stop(LOG_END_MAX)
@@ -170,22 +186,29 @@ impl Node {
         let cores = cores::start(&plan, by_core(bound, workers), logs)?;
         self.cores.get_or_init(|| Running { posts: cores.posts.clone(), limits: cores.limits.clone() });
         // What came while they were starting.
-        let now = held(&self.endpoints).clone();
-        for (slot, endpoints) in now {
-            self.post_endpoints(slot, &endpoints);
-        }
+        let endpoints = held(&self.endpoints);
+        let all = endpoints.iter().map(|(slot, list)| (*slot, list.clone())).collect();
+        self.post_endpoints(all);
+        drop(endpoints);
         Ok(cores)
     }
 
-    /// Has the names of a snapshot's backends resolved from now on, and waits a moment for the first answers.
+    /// Tells the cores the addresses of a snapshot's backends: those that were written as such now, names from now on
+    /// whenever they are resolved. Waits a moment for the first answers.
     fn resolve(self: &Arc<Self>, snapshot: &Snapshot) {
         let Some(resolver) = self.resolver.get() else { return };
-        let groups = snapshot.upstreams.iter().zip(0..).filter_map(|(upstream, slot)| {
-            let targets = upstream.as_ref()?.targets.iter();
-            let targets =
+        held(&self.endpoints).retain(|slot, _| snapshot.upstream(*slot).is_some());
+        let (mut known, mut names) = (Vec::new(), Vec::new());
+        for (upstream, slot) in snapshot.upstreams.iter().zip(0..) {
+            let Some(upstream) = upstream else { continue };
+            let targets = upstream.targets.iter();
+            let targets: Vec<_> =
                 targets.map(|target| Target { host: target.host.clone(), port: target.port }).collect();
-            Some(Watch { upstream: slot, targets })
-        });
+            match addresses(&targets) {
+                Some(endpoints) => known.push((slot, endpoints)),
+                None => names.push(Watch { upstream: slot, targets }),
+            }
+        }
         let node = Arc::downgrade(self);
         let publish: Publish = Arc::new(move |slot, addresses| {
             let endpoints =
@@ -194,32 +217,65 @@ impl Node {
                 node.take_endpoints(slot, endpoints);
             }
         });
-        for unresolved in resolver.watch(groups.collect(), publish).wait(NAMES_MAX) {
+        *held(&self.gathering) = Some(Vec::new());
+        for unresolved in resolver.watch(names, publish).wait(NAMES_MAX) {
             say::warning(&format!(
                 "the backend {} has no address yet ({}); requests to it are answered with an error until it has",
                 unresolved.host, unresolved.why
             ));
         }
+        known.extend(held(&self.gathering).take().unwrap_or_default());
+        self.tell_endpoints(known);
     }
 
     fn take_endpoints(&self, slot: u32, endpoints: Arc<[Endpoint]>) {
-        held(&self.endpoints).insert(slot, endpoints.clone());
-        self.post_endpoints(slot, &endpoints);
+        if let Some(gathered) = &mut *held(&self.gathering) {
+            return gathered.push((slot, endpoints));
+        }
+        self.tell_endpoints(vec![(slot, endpoints)]);
     }
 
-    fn post_endpoints(&self, slot: u32, endpoints: &Arc<[Endpoint]>) {
-        for post in self.cores.get().into_iter().flat_map(|cores| &cores.posts) {
-            if post.send(Message::Endpoints(slot, endpoints.clone())).is_err() {
-                say::warning("a core has too many letters waiting and missed a change of addresses");
-            }
+    /// Tells the cores what is new.
+    fn tell_endpoints(&self, mut groups: Vec<Group>) {
+        // Held until they are told, so that two changes come to all cores in one order.
+        let mut told = held(&self.endpoints);
+        groups.retain(|(slot, endpoints)| told.get(slot) != Some(endpoints));
+        told.extend(groups.iter().cloned());
+        for missed in self.post_endpoints(groups) {
+            told.remove(&missed);
         }
     }
 
-    /// Reads the configuration again and puts it into force, or changes nothing and says why.
-    pub(crate) fn reload(self: &Arc<Self>) -> Result<u64, String> {
+    /// Posts addresses to all cores; the slots of those that a core has missed.
+    fn post_endpoints(&self, groups: Vec<Group>) -> Vec<u32> {
+        let mut missed = Vec::new();
+        for groups in groups.chunks(ENDPOINTS_MAX) {
+            let groups: Addresses = groups.into();
+            for post in self.cores.get().into_iter().flat_map(|cores| &cores.posts) {
+                if post.send(Message::Endpoints(groups.clone())).is_err() {
+                    say::warning("a core has too many letters waiting and missed a change of addresses");
+                    missed.extend(groups.iter().map(|(slot, _)| *slot));
+                }
+            }
+        }
+        missed
+    }
+
+    /// Reads the configuration again and puts it into force, or changes nothing and says why. What was taken is told to the
+    /// operator beside its generation.
+    pub(crate) fn reload(self: &Arc<Self>) -> Result<Reloaded, String> {
         let mut reload = Reload { node: self, outcome: "; the last reload failed by a fault of its own" };
         self.manager.reloading();
-        let taken = self.take_change();
+        let node = self.clone();
+        // A thread that gives way: compiling takes a while, and the cores' own threads shall not wait for a processor.
+        let publish = thread::Builder::new().name("publish".into()).spawn(move || {
+            give_way();
+            node.take_change()
+        });
+        let taken = match publish {
+            Ok(thread) => thread.join().unwrap_or_else(|_| Err("it failed by a fault of its own".into())),
+            Err(error) => Err(format!("cannot start a thread: {error}")),
+        };
         let counter = if taken.is_ok() { &self.reloads } else { &self.reloads_refused };
         counter.fetch_add(1, Ordering::Relaxed);
         reload.outcome = if taken.is_ok() { "" } else { "; the last reload was refused, see the log" };
@@ -232,20 +288,28 @@ impl Node {
         format!("serving generation {} on {cores} cores", self.generation.load(Ordering::Relaxed))
     }
 
-    fn take_change(self: &Arc<Self>) -> Result<u64, String> {
+    fn take_change(self: &Arc<Self>) -> Result<Reloaded, String> {
         let cores = self.cores.get().ok_or("the node is still starting")?;
-        let read = self.origin.read()?;
         let mut publisher = held(&self.publisher);
         let mut model = held(&self.model);
+        let read = self.origin.read()?;
         Publisher::check_change(&model, &read)?;
-        let snapshot = Arc::new(publisher.compile(&read)?);
+        let snapshot = publisher.compile(&read)?;
         read.warn();
         held(&self.log).retarget(log_target(&read.model)).map_err(|error| error.to_string())?;
         self.resolve(&snapshot);
-        publish(&snapshot, &cores.posts)?;
+        let notes = publisher.publish(&snapshot, &cores.posts)?.unwrap_or_default();
         *model = read.model;
         self.generation.store(snapshot.generation, Ordering::Relaxed);
-        Ok(snapshot.generation)
+        Ok(Reloaded { generation: snapshot.generation, notes })
+    }
+
+    /// What is done every second.
+    fn chores(&self) {
+        // While a change is made it has things to free itself.
+        if let Ok(mut publisher) = self.publisher.try_lock() {
+            self.generations_held.store(publisher.free(), Ordering::Relaxed);
+        }
     }
 
     /// Questions about names that got no usable answer.
@@ -289,6 +353,21 @@ impl Overrides {
         model.node.workers = self.workers.or(model.node.workers);
         model.node.driver = self.driver.unwrap_or(model.node.driver);
         model.node.state = self.state.clone().or(model.node.state.take());
+    }
+}
+
+/// The addresses of targets of which none is a name.
+fn addresses(targets: &[Target]) -> Option<Arc<[Endpoint]>> {
+    let endpoint = |(target, at): (usize, &Target)| {
+        Some(Endpoint { target, address: SocketAddr::new(at.address()?, at.port) })
+    };
+    targets.iter().enumerate().map(endpoint).collect()
+}
+
+/// Lets every other thread of this process go first, from now on.
+fn give_way() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        say::warning(&format!("the priority of a thread could not be lowered: {error}"));
     }
 }
 

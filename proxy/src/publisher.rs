@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use model::{Diagnostic, Model};
@@ -17,6 +17,9 @@ use crate::say;
 
 /// How long cores may take to swap a snapshot.
 const SWAP_MAX: Duration = Duration::from_secs(1);
+
+/// How long a full mailbox is left alone before it is tried again.
+const MAILBOX_PAUSE: Duration = Duration::from_millis(1);
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -52,6 +55,9 @@ pub(crate) struct Publisher {
     tickets: Tickets,
     slots: Slots,
     generation: u64,
+    current: Option<Arc<Snapshot>>,
+    /// Those before it, for as long as requests that began with them use them.
+    retired: Vec<Arc<Snapshot>>,
 }
 
 impl Origin {
@@ -89,7 +95,14 @@ impl Publisher {
     /// Opens the local authority in the state folder.
     pub(crate) fn new(state: &Path) -> Result<(Self, bool), tls::Error> {
         let (authority, created) = Authority::open_or_create(&state.join("authority"), unix_s())?;
-        let publisher = Self { authority, tickets: Tickets::new(), slots: Slots::default(), generation: 0 };
+        let publisher = Self {
+            authority,
+            tickets: Tickets::new(),
+            slots: Slots::default(),
+            generation: 0,
+            current: None,
+            retired: Vec::new(),
+        };
         Ok((publisher, created.0))
     }
 
@@ -99,7 +112,7 @@ impl Publisher {
     }
 
     /// Compiles; every mistake, rendered, if there is any. Warnings are shown.
-    pub(crate) fn compile(&mut self, read: &Read) -> Result<Snapshot, String> {
+    pub(crate) fn compile(&mut self, read: &Read) -> Result<Arc<Snapshot>, String> {
         let unix_s = unix_s();
         let authority = &self.authority;
         let mut inputs = Inputs {
@@ -107,6 +120,7 @@ impl Publisher {
             leaf: &|names| authority.leaf(names, unix_s),
             tickets: &self.tickets,
             slots: &mut self.slots,
+            before: self.current.as_deref(),
             generation: self.generation + 1,
             unix_s,
         };
@@ -115,30 +129,56 @@ impl Publisher {
             Some(snapshot) => {
                 self.generation += 1;
                 read.show(&found);
-                Ok(snapshot)
+                Ok(Arc::new(snapshot))
             }
             None => Err(read.render(&found)),
         }
     }
-}
 
-/// Hands a snapshot to every core and waits until each has taken it.
-pub(crate) fn publish(snapshot: &Arc<Snapshot>, posts: &[Post<Message>]) -> Result<(), String> {
-    let (done, taken) = mpsc::channel();
-    for post in posts {
-        if post.send(Message::Publish(snapshot.clone(), done.clone())).is_err() {
-            return Err("a core has too many letters waiting; try again".into());
-        }
+    /// What is in force from now on: cores are about to be given it.
+    pub(crate) fn put_in_force(&mut self, snapshot: &Arc<Snapshot>) {
+        self.retired.extend(self.current.replace(snapshot.clone()));
     }
-    drop(done);
-    for _ in posts {
-        // The old snapshots come back here and are dropped here.
-        match taken.recv_timeout(SWAP_MAX) {
-            Ok(old) => drop(old),
-            Err(_) => return Err(format!("a core did not take it within {SWAP_MAX:?}; it will when it can")),
-        }
+
+    /// Frees what no request uses any more; how many generations are left beside the one in force.
+    pub(crate) fn free(&mut self) -> usize {
+        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        self.retired.len()
     }
-    Ok(())
+
+    /// Hands a snapshot to every core and waits until each has taken it, or says which is late: it takes it when it can.
+    pub(crate) fn publish(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        posts: &[Post<Message>],
+    ) -> Result<Option<String>, String> {
+        self.put_in_force(snapshot);
+        let deadline = Instant::now() + SWAP_MAX;
+        let (done, taken) = mpsc::channel();
+        for post in posts {
+            let mut letter = Message::Publish(snapshot.clone(), done.clone());
+            while let Err(back) = post.send(letter) {
+                if Instant::now() > deadline {
+                    return Err(format!("a core has read none of its letters for {SWAP_MAX:?}; try again"));
+                }
+                letter = back;
+                std::thread::sleep(MAILBOX_PAUSE);
+            }
+        }
+        drop(done);
+        for _ in posts {
+            match taken.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                // What the core has done away with is freed here.
+                Ok(gone) => drop(gone),
+                Err(_) => {
+                    return Ok(Some(format!(
+                        "a core did not take it within {SWAP_MAX:?}; it will when it can"
+                    )));
+                }
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// What a running node can't change: what is different, by name.

@@ -166,7 +166,7 @@ impl Waiting {
 
 impl Target {
     /// The address, if it is one and no name.
-    fn address(&self) -> Option<IpAddr> {
+    pub fn address(&self) -> Option<IpAddr> {
         let host = self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host);
         host.parse().ok()
     }

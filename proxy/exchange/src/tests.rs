@@ -53,6 +53,7 @@ fn snapshot(model: &model::Model) -> Snapshot {
         leaf: &|_| panic!("no listener of these tests has TLS"),
         tickets: &tls::Tickets::new(),
         slots: &mut Slots::default(),
+        before: None,
         generation: 1,
         unix_s: 0,
     };

@@ -33,6 +33,11 @@ impl Handle {
         self.reactor.clock.get()
     }
 
+    /// The time at this moment, later than [`Self::now`] by what the turn has done so far. Costs a reading of the clock.
+    pub fn clock(&self) -> Clock {
+        self.reactor.io.borrow().driver.clock()
+    }
+
     /// The driver that runs.
     pub fn driver(&self) -> DriverKind {
         self.reactor.kind

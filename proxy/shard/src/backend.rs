@@ -122,7 +122,7 @@ impl Caller<'_> {
         let target = upstream.targets.get(claim.endpoint.target).ok_or(Reason::Internal)?;
         let connecting = async {
             let stream = handle.connect(claim.endpoint.address).await?;
-            let tls = self.core.pool(slot, |pool| pool.tls()).flatten();
+            let tls = self.core.pool(slot, |pool| pool.tls(upstream.tls.as_ref())).flatten();
             let transport = match tls.filter(|_| target.tls) {
                 Some(tls) => Transport::client(handle, stream, &tls, &target.server_name)?,
                 None => Transport::plain(handle, stream),

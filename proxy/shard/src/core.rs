@@ -18,7 +18,7 @@ use policy::throttle::Spendings;
 use runtime::{Handle, Post};
 use slab::Slab;
 use snapshot::Snapshot;
-use telemetry::{CoreSnapshot, Counters, Event, log::LogSender};
+use telemetry::{CoreSnapshot, Counters, Discarded, Event, log::LogSender};
 use wire::h1;
 
 use crate::{
@@ -114,25 +114,23 @@ impl Core {
         self.snapshot.borrow().clone()
     }
 
-    /// Takes another snapshot; gives the old one back, to be dropped elsewhere.
-    pub(crate) fn swap(&self, snapshot: Arc<Snapshot>) -> Rc<Arc<Snapshot>> {
-        self.counters.borrow_mut().adopt(snapshot.labels.clone());
+    /// Takes another snapshot; what was counted for routes that are gone comes back, to be freed elsewhere. Nothing here
+    /// looks at each route or upstream group: a core serves nobody while it swaps.
+    pub(crate) fn swap(&self, snapshot: Arc<Snapshot>) -> Discarded {
+        let gone = self.counters.borrow_mut().adopt(snapshot.labels.clone());
         self.furnish(&snapshot);
-        self.snapshot.replace(Rc::new(snapshot))
+        // Who published it holds it too for as long as any request does: the last to let go is not this core.
+        self.snapshot.replace(Rc::new(snapshot));
+        gone
     }
 
-    /// Makes room for the upstream groups of a snapshot; those that are gone let go of their connections. Their addresses
-    /// stay, for requests that began with an older snapshot and have not come to their calls yet.
+    /// Makes room for the upstream groups of a snapshot. Those that are gone lose their connections in the next
+    /// [`Self::sweep`]; their addresses stay, for requests that began with an older snapshot and have not come to their
+    /// calls yet.
     fn furnish(&self, snapshot: &Snapshot) {
         let mut pools = self.pools.borrow_mut();
         if pools.len() < snapshot.upstreams.len() {
             pools.resize_with(snapshot.upstreams.len(), Pool::default);
-        }
-        for (slot, pool) in pools.iter_mut().enumerate() {
-            match snapshot.upstreams.get(slot).and_then(Option::as_ref) {
-                Some(upstream) => pool.set_tls(upstream.tls.as_ref()),
-                None => pool.let_go(),
-            }
         }
     }
 
@@ -168,12 +166,14 @@ impl Core {
         // Leases of a core that takes nothing go back to the machine.
         self.spendings.borrow_mut().tick(now_ns);
         self.log.borrow_mut().flush();
-        for (slot, pool) in self.pools.borrow_mut().iter_mut().enumerate() {
+        let mut pools = self.pools.borrow_mut();
+        for (slot, pool) in pools.iter_mut().enumerate().filter(|(_, pool)| !pool.is_unused()) {
             match snapshot.upstreams.get(slot).and_then(Option::as_ref) {
                 Some(upstream) => pool.sweep(upstream.keep_alive_ns, now_ns),
                 None => pool.let_go(),
             }
         }
+        drop(pools);
         self.sweep_cache();
     }
 

@@ -31,7 +31,7 @@ use std::{
 use policy::throttle::{Spendings, Table};
 use runtime::{DriverKind, Listener, Mailbox, Post, Runtime};
 use snapshot::Snapshot;
-use telemetry::{CoreSnapshot, Event, log::LogSender};
+use telemetry::{CoreSnapshot, Discarded, Event, log::LogSender};
 
 pub use crate::owner::Letter;
 use crate::{
@@ -79,12 +79,19 @@ pub struct Endpoint {
     pub address: SocketAddr,
 }
 
+/// Addresses of upstream groups, by slot; at most [`ENDPOINTS_MAX`] groups in one letter.
+pub type Addresses = Arc<[(u32, Arc<[Endpoint]>)]>;
+
+/// Groups whose addresses are told in one letter: a core does nothing else while it reads one.
+pub const ENDPOINTS_MAX: usize = 256;
+
 /// What a core is told while it runs.
 pub enum Message {
-    /// Serve this from now on. The old one comes back, to be dropped where that disturbs nobody.
-    Publish(Arc<Snapshot>, mpsc::Sender<Arc<Snapshot>>),
-    /// The addresses of an upstream group are now these.
-    Endpoints(u32, Arc<[Endpoint]>),
+    /// Serve this from now on. Whoever sends it keeps it until nobody else has it: freeing one takes longer than a core
+    /// may be busy with anything but its clients. What the core has done away with comes back for the same reason.
+    Publish(Arc<Snapshot>, mpsc::Sender<Discarded>),
+    /// The addresses of these upstream groups, by slot, are now these.
+    Endpoints(Addresses),
     /// Tell what was counted.
     Collect(mpsc::Sender<Report>),
     /// Say that this core turns: its number comes back. Costs a core nothing but the letter.
@@ -213,15 +220,16 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
     loop {
         match mailbox.receive().await {
             Message::Publish(snapshot, done) => {
-                let old = core.swap(snapshot);
-                // Requests in flight may hold it on; then the last of them drops it.
-                if let Ok(old) = Rc::try_unwrap(old) {
-                    hand_back(&done, old);
-                } else {
-                    hand_back(&done, Arc::clone(&core.snapshot()));
-                }
+                let gone = timed(core, || core.swap(snapshot));
+                hand_back(&done, gone);
             }
-            Message::Endpoints(slot, endpoints) => core.set_endpoints(slot, &endpoints),
+            Message::Endpoints(groups) => {
+                timed(core, || {
+                    groups.iter().for_each(|(slot, endpoints)| core.set_endpoints(*slot, endpoints))
+                });
+                // There may be many more such letters; clients come first.
+                core.handle.yield_now().await;
+            }
             Message::Collect(done) => {
                 let report = Report {
                     index: core.index,
@@ -239,6 +247,15 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
             Message::Drain(limit) => return drain(core, mailbox, listeners, limit).await,
         }
     }
+}
+
+/// Does something for which all clients of the core wait, and counts how long they did.
+fn timed<T>(core: &Core, work: impl FnOnce() -> T) -> T {
+    let begun_ns = core.handle.clock().mono_ns;
+    let done = work();
+    let us = core.handle.clock().mono_ns.saturating_sub(begun_ns).div_ceil(1_000);
+    core.record(&Event::Swap { us });
+    done
 }
 
 /// The one who asked may have gone; then nobody wants the answer.

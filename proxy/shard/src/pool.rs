@@ -11,6 +11,8 @@ use crate::{Endpoint, transport::Transport};
 pub(crate) struct Pool {
     backends: Vec<Backend>,
     turn: usize,
+    /// Unused connections to all of them.
+    idle: usize,
     /// This core's own copy, with its own sessions to resume.
     tls: Option<tls::Client>,
 }
@@ -37,6 +39,9 @@ pub(crate) struct Claim {
 impl Pool {
     /// Takes the addresses that a name has now. Connections and counts of those that stay are kept.
     pub(crate) fn set_endpoints(&mut self, endpoints: &[Endpoint]) {
+        if self.backends.iter().map(|backend| &backend.endpoint).eq(endpoints) {
+            return;
+        }
         let mut before = std::mem::take(&mut self.backends);
         self.backends = endpoints
             .iter()
@@ -45,15 +50,16 @@ impl Pool {
                 None => Backend { endpoint: *endpoint, in_flight: Rc::default(), idle: Vec::new() },
             })
             .collect();
+        self.count();
     }
 
-    /// Takes the group's TLS settings.
-    pub(crate) fn set_tls(&mut self, tls: Option<&tls::Client>) {
-        self.tls = tls.map(tls::Client::for_core);
-    }
-
-    /// The group's TLS settings, if it has TLS.
-    pub(crate) fn tls(&self) -> Option<tls::Client> {
+    /// The group's TLS settings with this core's own sessions, which last as long as the settings stay the same. They are
+    /// made when they are needed first: a change of configuration would take long if it made those of all groups.
+    pub(crate) fn tls(&mut self, settings: Option<&tls::Client>) -> Option<tls::Client> {
+        let settings = settings?;
+        if !self.tls.as_ref().is_some_and(|own| own.is_same_build(settings)) {
+            self.tls = Some(settings.for_core());
+        }
         self.tls.clone()
     }
 
@@ -82,8 +88,9 @@ impl Pool {
     /// An unused connection to the claimed address that is still good: one on which the backend has ended or spoken
     /// out of turn is thrown away (rule U6).
     pub(crate) fn reuse(&mut self, claim: &Claim) -> Option<Transport> {
-        let idle = &mut self.backend(claim.endpoint)?.idle;
-        while let Some(Idle { transport, .. }) = idle.pop() {
+        let backend = self.backends.iter_mut().find(|backend| backend.endpoint == claim.endpoint)?;
+        while let Some(Idle { transport, .. }) = backend.idle.pop() {
+            self.idle -= 1;
             if is_silent(&transport) {
                 return Some(transport);
             }
@@ -93,12 +100,18 @@ impl Pool {
 
     /// Keeps a connection whose last response was whole, while there is room.
     pub(crate) fn keep(&mut self, claim: &Claim, transport: Transport, upstream: &Upstream, now_ns: u64) {
-        let kept: usize = self.backends.iter().map(|backend| backend.idle.len()).sum();
-        if kept < upstream.idle_connections_max
-            && let Some(backend) = self.backend(claim.endpoint)
+        let backend = self.backends.iter_mut().find(|backend| backend.endpoint == claim.endpoint);
+        if self.idle < upstream.idle_connections_max
+            && let Some(backend) = backend
         {
             backend.idle.push(Idle { transport, since_ns: now_ns });
+            self.idle += 1;
         }
+    }
+
+    /// Whether there are no unused connections.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.idle == 0
     }
 
     /// Closes connections that were unused for too long or that the backend has closed.
@@ -108,6 +121,7 @@ impl Pool {
                 now_ns.saturating_sub(idle.since_ns) < keep_alive_ns && is_silent(&idle.transport)
             });
         }
+        self.count();
     }
 
     /// Closes all unused connections.
@@ -115,10 +129,11 @@ impl Pool {
         for backend in &mut self.backends {
             backend.idle.clear();
         }
+        self.idle = 0;
     }
 
-    fn backend(&mut self, endpoint: Endpoint) -> Option<&mut Backend> {
-        self.backends.iter_mut().find(|backend| backend.endpoint == endpoint)
+    fn count(&mut self) {
+        self.idle = self.backends.iter().map(|backend| backend.idle.len()).sum();
     }
 }
 

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 use message::PathRules;
 use model::{Diagnostic, Model, Severity};
 use policy::client::ClientRules;
-use telemetry::{Labels, access::Template};
+use telemetry::{Labels, Renamed, access::Template};
 
 use crate::{HeadLimits, Slots, Snapshot, Timeouts, nanoseconds};
 
@@ -23,6 +23,8 @@ pub struct Inputs<'a> {
     pub tickets: &'a tls::Tickets,
     /// Numbers given out so far; those of this model are added when it is taken.
     pub slots: &'a mut Slots,
+    /// What is in force: what stays the same is taken over from it.
+    pub before: Option<&'a Snapshot>,
     /// The number of this publication.
     pub generation: u64,
     /// The wall clock, for certificates.
@@ -41,14 +43,16 @@ pub fn compile(model: &Model, inputs: &mut Inputs<'_>) -> (Option<Snapshot>, Vec
     let failed = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let (Some(mappings), false) = (mappings, failed) else { return (None, found) };
     *inputs.slots = slots;
-    let labels = Arc::new(Labels {
+    let mut labels = Labels {
         generation: inputs.generation,
         routes: by_slot(labels.routes),
         upstreams: by_slot(
             upstreams.built.iter().map(|(slot, upstream)| (*slot, upstream.name.clone())).collect(),
         ),
         listeners: listeners.iter().map(|listener| Some(listener.name.clone())).collect(),
-    });
+        renamed: None,
+    };
+    labels.renamed = inputs.before.map(|before| Renamed::between(&before.labels, &labels));
     let snapshot = Snapshot {
         generation: inputs.generation,
         listeners,
@@ -60,7 +64,7 @@ pub fn compile(model: &Model, inputs: &mut Inputs<'_>) -> (Option<Snapshot>, Vec
             merge_slashes: model.node.path.merge_slashes,
             encoded_slashes: model.node.path.encoded_slashes,
         },
-        labels,
+        labels: Arc::new(labels),
         timeouts: timeouts(model),
         head: head_limits(model),
         access_log,

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{Event, latency::Latency, tally::Tally};
+use crate::{Event, latency::Latency, sparse::Sparse, tally::Tally};
 
 /// What the slots of one generation are called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,19 @@ pub struct Labels {
     pub upstreams: Vec<Option<String>>,
     /// Names of listeners, by slot.
     pub listeners: Vec<Option<String>>,
+    /// What is called otherwise than before; `None`: whoever adopts these names has to compare them.
+    pub renamed: Option<Renamed>,
+}
+
+/// Slots that are called otherwise than in an earlier generation: found out once by who publishes, not by each core
+/// while its clients wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renamed {
+    /// The earlier generation.
+    pub since: u64,
+    routes: Vec<usize>,
+    upstreams: Vec<usize>,
+    listeners: Vec<usize>,
 }
 
 /// What a route is called.
@@ -46,12 +59,21 @@ pub struct Counters {
     pub(crate) handshake_latency: Latency,
     pub(crate) handshake_failures: Tally<&'static str, 32>,
     pub(crate) malformed: Tally<(&'static str, u16), 64>,
-    pub(crate) routes: Vec<RouteCounters>,
+    pub(crate) routes: Sparse<RouteCounters>,
     /// Requests for which no route was found, or whose route is gone.
     pub(crate) unrouted: RouteCounters,
-    pub(crate) upstreams: Vec<UpstreamCounters>,
+    pub(crate) upstreams: Sparse<UpstreamCounters>,
     pub(crate) upstreams_other: UpstreamCounters,
     pub(crate) panics: u64,
+    pub(crate) swaps: Latency,
+}
+
+/// What was counted for slots that are gone. Freeing it takes a while: it is for a thread that has time.
+#[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "pointers are moved, not what they point to")]
+pub struct Discarded {
+    routes: Vec<Box<RouteCounters>>,
+    upstreams: Vec<Box<UpstreamCounters>>,
 }
 
 /// What happened on one route.
@@ -63,7 +85,7 @@ pub(crate) struct RouteCounters {
     pub(crate) response_bytes: u64,
     pub(crate) cache_hits: u64,
     pub(crate) cache_misses: u64,
-    /// Made at a route's first answer, once: most routes of a large API are never asked, and 12 KB each adds up.
+    /// Made at a route's first answer, once: 12 KB each adds up.
     pub(crate) latency: Option<Box<Latency>>,
     pub(crate) integration: Option<Box<Latency>>,
 }
@@ -99,21 +121,38 @@ impl Counters {
             handshake_latency: Latency::default(),
             handshake_failures: Tally::default(),
             malformed: Tally::default(),
-            routes: vec![RouteCounters::default(); labels.routes.len()],
+            routes: Sparse::new(labels.routes.len()),
             unrouted: RouteCounters::default(),
-            upstreams: vec![UpstreamCounters::default(); labels.upstreams.len()],
+            upstreams: Sparse::new(labels.upstreams.len()),
             upstreams_other: UpstreamCounters::default(),
             panics: 0,
+            swaps: Latency::default(),
             labels,
         }
     }
 
     /// Takes the slots of a new generation: a slot that keeps its name keeps its counts, any other starts at zero.
-    pub fn adopt(&mut self, labels: Arc<Labels>) {
-        keep(&mut self.accepts, &self.labels.listeners, &labels.listeners);
-        keep(&mut self.routes, &self.labels.routes, &labels.routes);
-        keep(&mut self.upstreams, &self.labels.upstreams, &labels.upstreams);
+    /// What the others counted is dropped (a counter that restarts is what a scraper expects of a thing that went) and
+    /// comes back to be freed elsewhere.
+    pub fn adopt(&mut self, labels: Arc<Labels>) -> Discarded {
+        let known = labels.renamed.as_ref().filter(|renamed| renamed.since == self.labels.generation);
+        let compared;
+        let renamed = match known {
+            Some(renamed) => renamed,
+            None => {
+                compared = Renamed::between(&self.labels, &labels);
+                &compared
+            }
+        };
+        let mut gone = Discarded::default();
+        self.accepts.resize(labels.listeners.len(), 0);
+        renamed.listeners.iter().for_each(|slot| self.accepts[*slot] = 0);
+        self.routes.resize(labels.routes.len(), &mut gone.routes);
+        gone.routes.extend(renamed.routes.iter().filter_map(|slot| self.routes.take(*slot)));
+        self.upstreams.resize(labels.upstreams.len(), &mut gone.upstreams);
+        gone.upstreams.extend(renamed.upstreams.iter().filter_map(|slot| self.upstreams.take(*slot)));
         self.labels = labels;
+        gone
     }
 
     /// Counts one event. Allocates only at a route's or an upstream's first.
@@ -152,6 +191,7 @@ impl Counters {
             Event::BackendFault { upstream, label } => self.upstream(upstream).faults.add(label, 1),
             Event::BackendRetry { upstream } => self.upstream(upstream).retries += 1,
             Event::Panic => self.panics += 1,
+            Event::Swap { us } => self.swaps.record(us),
         }
     }
 
@@ -167,13 +207,13 @@ impl Counters {
 
     fn route(&mut self, route: Option<u32>) -> &mut RouteCounters {
         match route {
-            Some(route) => slot(&mut self.routes, route, &mut self.unrouted),
+            Some(route) => self.routes.get_or_make(route).unwrap_or(&mut self.unrouted),
             None => &mut self.unrouted,
         }
     }
 
     fn upstream(&mut self, upstream: u32) -> &mut UpstreamCounters {
-        slot(&mut self.upstreams, upstream, &mut self.upstreams_other)
+        self.upstreams.get_or_make(upstream).unwrap_or(&mut self.upstreams_other)
     }
 
     fn merge(&mut self, core: &Self) {
@@ -181,15 +221,15 @@ impl Counters {
         let pairs = |a: &mut Vec<u64>, b: &[u64]| a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
         if Arc::ptr_eq(&mine, theirs) {
             pairs(&mut self.accepts, &core.accepts);
-            self.routes.iter_mut().zip(&core.routes).for_each(|(a, b)| a.merge(b));
-            self.upstreams.iter_mut().zip(&core.upstreams).for_each(|(a, b)| a.merge(b));
+            add(&mut self.routes, &core.routes, RouteCounters::merge);
+            add(&mut self.upstreams, &core.upstreams, UpstreamCounters::merge);
         } else {
             // A core that is about to take the newer generation: by name, slot by slot.
             let mut other = core.clone();
-            other.adopt(mine);
+            drop(other.adopt(mine));
             pairs(&mut self.accepts, &other.accepts);
-            self.routes.iter_mut().zip(&other.routes).for_each(|(a, b)| a.merge(b));
-            self.upstreams.iter_mut().zip(&other.upstreams).for_each(|(a, b)| a.merge(b));
+            add(&mut self.routes, &other.routes, RouteCounters::merge);
+            add(&mut self.upstreams, &other.upstreams, UpstreamCounters::merge);
         }
         self.accepts_other += core.accepts_other;
         self.opens += core.opens;
@@ -203,6 +243,7 @@ impl Counters {
         self.unrouted.merge(&core.unrouted);
         self.upstreams_other.merge(&core.upstreams_other);
         self.panics += core.panics;
+        self.swaps.merge(&core.swaps);
     }
 
     /// Two slots of one name would be one series written twice, which no scraper takes: sums them into the first.
@@ -212,8 +253,10 @@ impl Counters {
             let Some(labels) = labels else { continue };
             let home = *first.entry(labels).or_insert(index);
             if home != index {
-                let extra = std::mem::take(&mut self.routes[index]);
-                self.routes[home].merge(&extra);
+                let Some(extra) = self.routes.take(index) else { continue };
+                if let Some(home) = u32::try_from(home).ok().and_then(|home| self.routes.get_or_make(home)) {
+                    home.merge(&extra);
+                }
             }
         }
     }
@@ -262,13 +305,30 @@ fn slot<'a, T>(slots: &'a mut [T], index: u32, other: &'a mut T) -> &'a mut T {
     slots.get_mut(index as usize).unwrap_or(other)
 }
 
-/// Resizes `counts` to the new names and zeroes each slot whose name changed. What an old slot counted is dropped:
-/// a counter that restarts is what a scraper expects of a thing that went.
-fn keep<T: Clone + Default, N: PartialEq>(counts: &mut Vec<T>, old: &[Option<N>], new: &[Option<N>]) {
-    counts.resize_with(new.len(), T::default);
-    for (index, count) in counts.iter_mut().enumerate() {
-        if old.get(index) != new.get(index) {
-            *count = T::default();
+impl Renamed {
+    /// What `after` calls otherwise than `before` does.
+    pub fn between(before: &Labels, after: &Labels) -> Self {
+        Self {
+            since: before.generation,
+            routes: renamed(&before.routes, &after.routes),
+            upstreams: renamed(&before.upstreams, &after.upstreams),
+            listeners: renamed(&before.listeners, &after.listeners),
+        }
+    }
+}
+
+/// Slots of the new names that the old ones did not have, or had for another thing.
+fn renamed<N: PartialEq>(old: &[Option<N>], new: &[Option<N>]) -> Vec<usize> {
+    (0..new.len()).filter(|slot| old.get(*slot) != new.get(*slot)).collect()
+}
+
+/// Adds what one core has counted, slot by slot.
+fn add<T: Default>(sum: &mut Sparse<T>, core: &Sparse<T>, merge: fn(&mut T, &T)) {
+    for (slot, more) in (0..).zip(core.iter()) {
+        if let Some(more) = more
+            && let Some(sum) = sum.get_or_make(slot)
+        {
+            merge(sum, more);
         }
     }
 }

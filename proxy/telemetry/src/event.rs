@@ -94,4 +94,9 @@ pub enum Event {
     },
     /// A connection's task panicked and was ended; the core goes on.
     Panic,
+    /// The core took a changed configuration or changed addresses.
+    Swap {
+        /// For how long it did nothing else, microseconds.
+        us: u64,
+    },
 }

@@ -33,6 +33,8 @@ pub struct NodeFacts {
     pub reloads: u64,
     /// Changes that were refused.
     pub reloads_refused: u64,
+    /// Earlier generations that requests and tunnels which began with them still use.
+    pub generations_held: usize,
     /// Questions to name servers that got no usable answer.
     pub resolve_failures: u64,
     /// The access log.
@@ -71,6 +73,11 @@ pub struct CacheFacts {
 pub fn exposition(merged: &Merged, node: &NodeFacts) -> String {
     let mut page = Page::default();
     node_metrics(&mut page, node);
+    page.histogram(
+        "floodgate_swap_seconds",
+        "Time for which a core did nothing else than take a changed configuration or changed addresses.",
+    )
+    .put_latency(&[], &merged.0.swaps);
     connection_metrics(&mut page, merged);
     route_metrics(&mut page, merged);
     upstream_metrics(&mut page, merged);
@@ -97,6 +104,11 @@ fn node_metrics(page: &mut Page, node: &NodeFacts) {
     page.counter("floodgate_reloads_total", "Changes of the configuration, taken or refused.")
         .put(&[("result", "taken")], node.reloads)
         .put(&[("result", "refused")], node.reloads_refused);
+    page.gauge(
+        "floodgate_generations_held",
+        "Earlier generations that requests and tunnels which began with them still use.",
+    )
+    .put(&[], node.generations_held);
     page.counter("floodgate_resolve_failures_total", "Questions to name servers without a usable answer.")
         .put(&[], node.resolve_failures);
     page.counter(
@@ -151,9 +163,10 @@ const PERCENTILES: [(f64, &str); 4] = [(0.5, "50"), (0.99, "99"), (0.999, "99.9"
 
 fn route_metrics(page: &mut Page, merged: &Merged) {
     let none = RouteLabels { api: "-".into(), stage: "-".into(), route: "-".into(), kind: "-" };
-    let named = merged.0.labels.routes.iter().zip(&merged.0.routes);
+    let never = RouteCounters::default();
+    let named = merged.0.labels.routes.iter().zip(merged.0.routes.iter());
     let routes: Vec<(&RouteLabels, &RouteCounters)> = named
-        .filter_map(|(labels, counters)| Some((labels.as_ref()?, counters)))
+        .filter_map(|(labels, counters)| Some((labels.as_ref()?, counters.unwrap_or(&never))))
         .chain([(&none, &merged.0.unrouted)])
         .collect();
     let each = |put: &mut dyn FnMut(Labels<'_>, &RouteCounters)| {
@@ -233,9 +246,10 @@ fn route_metrics(page: &mut Page, merged: &Merged) {
 
 fn upstream_metrics(page: &mut Page, merged: &Merged) {
     let sum = &merged.0;
-    let named = sum.labels.upstreams.iter().zip(&sum.upstreams);
+    let never = UpstreamCounters::default();
+    let named = sum.labels.upstreams.iter().zip(sum.upstreams.iter());
     let upstreams: Vec<(&str, &UpstreamCounters)> = named
-        .filter_map(|(name, counters)| Some((name.as_deref()?, counters)))
+        .filter_map(|(name, counters)| Some((name.as_deref()?, counters.unwrap_or(&never))))
         .chain([("-", &sum.upstreams_other)])
         .collect();
     let mut family =

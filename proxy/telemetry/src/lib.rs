@@ -12,10 +12,11 @@ mod exposition;
 mod latency;
 pub mod log;
 pub mod process;
+mod sparse;
 mod tally;
 mod text;
 
-pub use counters::{CoreSnapshot, Counters, Labels, Merged, RouteLabels, merge};
+pub use counters::{CoreSnapshot, Counters, Discarded, Labels, Merged, Renamed, RouteLabels, merge};
 pub use error::Error;
 pub use event::Event;
 pub use exposition::{CacheFacts, CoreFacts, NodeFacts, exposition};

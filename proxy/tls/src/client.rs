@@ -14,7 +14,7 @@ use crate::{Error, SecurityPolicy};
 const SESSIONS_MAX: usize = 256;
 
 /// What an upstream group asks of TLS.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientSettings {
     /// PEM certificates to trust instead of the public roots.
     pub ca_pem: Option<Vec<u8>>,
@@ -26,6 +26,8 @@ pub struct ClientSettings {
 #[derive(Debug, Clone)]
 pub struct Client {
     config: Arc<ClientConfig>,
+    /// What it was built from, by which one that was built from the same is known.
+    settings: Arc<ClientSettings>,
 }
 
 impl Client {
@@ -45,20 +47,30 @@ impl Client {
             .with_no_client_auth();
         config.alpn_protocols.clone_from(&settings.alpn);
         config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { config: Arc::new(config), settings: Arc::new(settings.clone()) })
     }
 
     /// The same client with sessions of its own: one for each core, so that cores share no lock.
     pub fn for_core(&self) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
-        Self { config: Arc::new(config) }
+        Self { config: Arc::new(config), settings: self.settings.clone() }
+    }
+
+    /// Whether this one was built from such settings.
+    pub fn has_settings(&self, settings: &ClientSettings) -> bool {
+        *self.settings == *settings
+    }
+
+    /// Whether the two came from one [`Self::build`], however often they were cloned since or made [`Self::for_core`].
+    pub fn is_same_build(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.settings, &other.settings)
     }
 
     /// One whose configuration a test made.
     #[cfg(test)]
     pub(crate) fn of(config: ClientConfig) -> Self {
-        Self { config: Arc::new(config) }
+        Self { config: Arc::new(config), settings: Arc::default() }
     }
 
     /// A connection that will verify the peer as `host`.

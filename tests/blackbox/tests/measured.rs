@@ -1,5 +1,7 @@
 //! Runs that measure; they want the machine for themselves and run one at a time.
 
+mod changes;
+
 use std::{
     thread,
     time::{Duration, Instant},
@@ -20,7 +22,7 @@ fn throttled(url: &str) -> String {
 
 #[test]
 fn wrk_through_a_throttled_route_on_one_worker() {
-    if cfg!(debug_assertions) && !harness::gateway_binary().to_string_lossy().contains("release") {
+    if cfg!(debug_assertions) && !changes::is_optimised() {
         return harness::skip(
             "wrk_through_a_throttled_route_on_one_worker",
             "the gateway was built without optimisation",

@@ -289,16 +289,15 @@ impl Lab {
     pub(super) async fn publish(&mut self, model: &Model) {
         let snapshot = self.publisher.compile(model);
         for post in &self.posts {
-            for (slot, endpoints) in endpoints(&snapshot) {
-                assert!(post.send(Message::Endpoints(slot, endpoints)).is_ok(), "a full mailbox");
-            }
+            let endpoints = endpoints(&snapshot).into();
+            assert!(post.send(Message::Endpoints(endpoints)).is_ok(), "a full mailbox");
             let (done, returned) = mpsc::channel();
             assert!(post.send(Message::Publish(snapshot.clone(), done)).is_ok(), "a full mailbox");
             // Letters do not take the network.
             for _ in 0..SETTLING_TURNS {
                 self.handle.yield_now().await;
             }
-            assert!(returned.try_recv().is_ok(), "no core gave its old snapshot back");
+            assert!(returned.try_recv().is_ok(), "a core did not take it");
         }
     }
 
@@ -306,7 +305,8 @@ impl Lab {
     pub(super) async fn move_group(&self, slot: u32, letter: char) {
         for post in &self.posts {
             let moved = Endpoint { target: 0, address: back(letter) };
-            assert!(post.send(Message::Endpoints(slot, [moved].into())).is_ok(), "a full mailbox");
+            let moved = [(slot, Arc::from([moved]))];
+            assert!(post.send(Message::Endpoints(moved.into())).is_ok(), "a full mailbox");
         }
         self.settle().await;
     }

@@ -26,7 +26,8 @@ pub(super) fn compile(
     for upstream in &model.upstreams {
         let slot = slots.upstream(identity(upstream));
         upstreams.slots.insert(upstream.name.clone(), slot);
-        if let Some(built) = build(upstream, inputs, found) {
+        let before = inputs.before.and_then(|before| before.upstream(slot)?.tls.as_ref());
+        if let Some(built) = build(upstream, before, inputs, found) {
             upstreams.built.insert(slot, built);
         }
     }
@@ -40,10 +41,15 @@ fn identity(upstream: &model::Upstream) -> String {
     format!("{name} {targets:?} {ca:?} {server_name:?} {host:?}")
 }
 
-fn build(upstream: &model::Upstream, inputs: &Inputs<'_>, found: &mut Vec<Diagnostic>) -> Option<Upstream> {
+fn build(
+    upstream: &model::Upstream,
+    before: Option<&Client>,
+    inputs: &Inputs<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Upstream> {
     let key = format!("upstream.{}", upstream.name);
     let tls = if upstream.targets.iter().any(|target| target.tls) {
-        match client(upstream, inputs) {
+        match client(upstream, before, inputs) {
             Ok(client) => Some(client),
             Err(message) => {
                 found.push(Diagnostic::error(upstream.origin.as_ref(), format!("{key}.ca"), message));
@@ -82,7 +88,12 @@ fn build(upstream: &model::Upstream, inputs: &Inputs<'_>, found: &mut Vec<Diagno
     })
 }
 
-fn client(upstream: &model::Upstream, inputs: &Inputs<'_>) -> Result<Client, String> {
+/// The group's TLS settings: those of before where nothing has changed, so that cores keep their sessions.
+fn client(
+    upstream: &model::Upstream,
+    before: Option<&Client>,
+    inputs: &Inputs<'_>,
+) -> Result<Client, String> {
     let ca_pem = match &upstream.ca {
         Some(path) => {
             Some((inputs.read)(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?)
@@ -90,6 +101,9 @@ fn client(upstream: &model::Upstream, inputs: &Inputs<'_>) -> Result<Client, Str
         None => None,
     };
     let settings = ClientSettings { ca_pem, alpn: vec![b"http/1.1".to_vec()] };
+    if let Some(before) = before.filter(|before| before.has_settings(&settings)) {
+        return Ok(before.clone());
+    }
     Client::build(&settings).map_err(|error| error.to_string())
 }
 

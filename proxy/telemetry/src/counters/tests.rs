@@ -12,6 +12,7 @@ fn labels(generation: u64, routes: &str) -> Arc<Labels> {
         routes: routes.collect(),
         upstreams: vec![Some("backend".into())],
         listeners: vec![Some("https".into())],
+        renamed: None,
     })
 }
 
@@ -30,13 +31,26 @@ fn count(counters: &RouteCounters) -> u64 {
     counters.statuses.iter().map(|(_, n)| n).sum()
 }
 
-/// Answers on the slots `before`, then a publish from `old` to `new`; expects counts by slot.
+fn counts(counters: &Counters) -> Vec<u64> {
+    counters.routes.iter().map(|route| route.map_or(0, count)).collect()
+}
+
+/// Answers on the slots `before`, then a publish from `old` to `new`; expects counts by slot, whether the publisher has
+/// compared the names, has compared them with another generation's, or has not.
 #[track_caller]
 fn check_adopt(old: &str, before: &[u32], new: &str, expected: &[u64]) {
-    let mut counters = Counters::new(labels(1, old));
-    before.iter().for_each(|slot| counters.record(&answer(Some(*slot), 200)));
-    counters.adopt(labels(2, new));
-    assert_eq!(counters.routes.iter().map(count).collect::<Vec<_>>(), expected);
+    let compared = Renamed::between(&labels(1, old), &labels(2, new));
+    let of_others = Renamed { since: 7, ..Renamed::default() };
+    for renamed in [None, Some(compared), Some(of_others)] {
+        let mut counters = Counters::new(labels(1, old));
+        before.iter().for_each(|slot| counters.record(&answer(Some(*slot), 200)));
+        let mut after = Arc::unwrap_or_clone(labels(2, new));
+        after.renamed.clone_from(&renamed);
+        let gone = counters.adopt(Arc::new(after));
+        assert_eq!(counts(&counters), expected, "{renamed:?}");
+        let gone: u64 = gone.routes.iter().map(|route| count(route)).sum();
+        assert_eq!(gone, before.len() as u64 - expected.iter().sum::<u64>(), "{renamed:?}");
+    }
 }
 
 #[test]
@@ -70,7 +84,7 @@ fn open_connections_survive_their_listener() {
     for event in [Event::Accept { listener: 0 }, Event::Accept { listener: 0 }, Event::Close] {
         counters.record(&event);
     }
-    counters.adopt(Arc::new(Labels { generation: 2, ..Labels::default() }));
+    drop(counters.adopt(Arc::new(Labels { generation: 2, ..Labels::default() })));
     assert_eq!(counters.connections_open(), 1);
     counters.record(&Event::Close);
     counters.record(&Event::Close);
@@ -90,9 +104,9 @@ fn check_merge(cores: &[(u64, &str, &[u32])], expected: &[u64]) {
         counters.snapshot()
     };
     let merged = merge(cores.iter().map(core).collect());
-    assert_eq!(merged.0.routes.iter().map(count).collect::<Vec<_>>(), expected);
+    assert_eq!(counts(&merged.0), expected);
     let total: u64 = expected.iter().sum();
-    let latencies = merged.0.routes.iter().filter_map(|route| route.latency.as_ref());
+    let latencies = merged.0.routes.iter().flatten().filter_map(|route| route.latency.as_ref());
     assert_eq!(latencies.map(|latency| latency.buckets().iter().sum::<u64>()).sum::<u64>(), total);
 }
 
@@ -129,10 +143,11 @@ fn every_event_is_counted_where_it_belongs() {
         Event::BackendRetry { upstream: 0 },
         Event::Panic,
         Event::Close,
+        Event::Swap { us: 20 },
     ] {
         counters.record(&event);
     }
-    let Counters { routes, upstreams, .. } = &counters;
+    let (routes, upstreams) = ([counters.routes.get(0).unwrap()], [counters.upstreams.get(0).unwrap()]);
     assert_eq!(counters.accepts, [1]);
     assert_eq!(counters.rejects.iter().collect::<Vec<_>>(), [("connections", 1)]);
     assert_eq!((counters.handshakes_full, counters.handshakes_resumed), (1, 1));
@@ -149,6 +164,7 @@ fn every_event_is_counted_where_it_belongs() {
     assert_eq!((upstreams[0].reuses, upstreams[0].retries), (1, 1));
     assert_eq!(upstreams[0].faults.iter().collect::<Vec<_>>(), [("refused", 1)]);
     assert_eq!((counters.panics, counters.connections_open()), (1, 0));
+    assert_eq!(counters.swaps.sum_us(), 20);
 }
 
 #[test]

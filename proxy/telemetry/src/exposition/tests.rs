@@ -18,6 +18,7 @@ fn page() -> String {
         routes: vec![route("GET /x\ny"), None, route("ANY /{proxy+}\\")],
         upstreams: vec![Some("backend".into())],
         listeners: vec![Some("https".into())],
+        renamed: None,
     });
     let mut counters = Counters::new(labels);
     for us in [90, 1_000, 70_000_000] {
@@ -43,6 +44,7 @@ fn page() -> String {
         Event::CacheHit { route: 2 },
         Event::BackendConnect { upstream: 0, us: 10 },
         Event::BackendFault { upstream: 0, label: "refused" },
+        Event::Swap { us: 700 },
     ] {
         counters.record(&event);
     }
@@ -100,6 +102,9 @@ fn what_was_counted_can_be_read() {
         (&format!(r#"floodgate_response_bytes_total{{{route}}}"#), "42"),
         (r#"floodgate_backend_faults_total{upstream="backend",cause="refused"}"#, "2"),
         (r#"floodgate_reactor_turns_total{core="1"}"#, "9"),
+        (r#"floodgate_swap_seconds_bucket{le="0.0005"}"#, "0"),
+        (r#"floodgate_swap_seconds_bucket{le="0.001"}"#, "2"),
+        ("floodgate_generations_held", "0"),
     ] {
         check(&series, name, expected);
     }

@@ -191,6 +191,22 @@ fn upstream_settings_are_checked() {
     assert!(Client::build(&ClientSettings::default()).is_ok());
 }
 
+/// By this a core knows after a change of configuration whether its sessions are still good.
+#[test]
+fn a_client_knows_what_it_was_built_from() {
+    let settings = ClientSettings { ca_pem: Some(CA.pem().into()), alpn: vec![b"http/1.1".to_vec()] };
+    let built = Client::build(&settings).unwrap();
+    assert!(built.has_settings(&settings));
+    assert!(built.for_core().has_settings(&settings) && built.is_same_build(&built.clone().for_core()));
+    for other in [
+        ClientSettings { ca_pem: None, ..settings.clone() },
+        ClientSettings { alpn: Vec::new(), ..settings.clone() },
+    ] {
+        assert!(!built.has_settings(&other));
+    }
+    assert!(!built.is_same_build(&Client::build(&settings).unwrap()));
+}
+
 #[test]
 fn a_client_needs_a_name() {
     for host in ["a.test", "127.0.0.1", "::1", "[::1]", "A.Test."] {

@@ -99,6 +99,7 @@ pub(super) struct Publisher {
     slots: Slots,
     tickets: tls::Tickets,
     generation: u64,
+    current: Option<Arc<Snapshot>>,
 }
 
 impl Publisher {
@@ -109,11 +110,14 @@ impl Publisher {
             leaf: &|_| panic!("a listener with TLS has certificates of its own here"),
             tickets: &self.tickets,
             slots: &mut self.slots,
+            before: self.current.as_deref(),
             generation: self.generation,
             unix_s: unix_s(),
         };
         let (snapshot, found) = compile(model, &mut inputs);
-        Arc::new(snapshot.unwrap_or_else(|| panic!("{found:?}")))
+        let snapshot = Arc::new(snapshot.unwrap_or_else(|| panic!("{found:?}")));
+        self.current = Some(snapshot.clone());
+        snapshot
     }
 }
 
