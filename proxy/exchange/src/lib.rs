@@ -8,10 +8,10 @@ mod tests;
 use std::net::IpAddr;
 
 use integration::Outbound;
-use message::{Dialect, Name, Now, Reason, Request, Response};
+use message::{Dialect, Name, Now, Reason, Request, RequestId, Response};
 use policy::{Answer, Context, Policy, Question, Slot, Verdict, cache, throttle::Spendings};
 use smallvec::SmallVec;
-use snapshot::{Api, Found, Route, Snapshot, Stage};
+use snapshot::{Api, Found, Missed, Route, Snapshot, Stage};
 
 /// The core that runs the exchange: its state, at once, and the outside, later.
 pub trait Core {
@@ -19,14 +19,15 @@ pub trait Core {
     fn decide<R>(&self, decision: impl FnOnce(&mut Lent<'_>) -> R) -> R;
     /// Puts a policy's question to the outside.
     fn ask(&self, question: Question) -> impl Future<Output = Answer>;
-    /// Puts a route's prepared request to the upstream group in this slot; the reply's head, or why there is none.
-    /// Its body, if it streams, stays with the core.
+    /// Puts a route's prepared request to the upstream group in this slot and reads the head of the reply into an empty
+    /// response, or says why there is none. Its body, if it streams, stays with the core.
     fn call(
         &self,
         route: &Route,
         upstream: u32,
         request: &mut Request,
-    ) -> impl Future<Output = Result<Response, Reason>>;
+        response: &mut Response,
+    ) -> impl Future<Output = Result<(), Reason>>;
 }
 
 /// What a core lends for one decision.
@@ -39,7 +40,7 @@ pub struct Lent<'a> {
 
 /// What is known of a request beside the request.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts<'a> {
+pub struct Facts {
     /// Who connected to us.
     pub peer: IpAddr,
     /// The client: the peer, or what a trusted proxy says of it.
@@ -49,14 +50,12 @@ pub struct Facts<'a> {
     /// The port on which it came.
     pub port: u16,
     /// The request's id.
-    pub request_id: &'a str,
+    pub request_id: RequestId,
 }
 
-/// How it ended.
-#[derive(Debug)]
+/// How it ended; what the client is told stands in the response.
+#[derive(Debug, Default)]
 pub struct Served<'a> {
-    /// What the client is told.
-    pub response: Response,
     /// The API that answered, if one was found.
     pub api: Option<&'a Api>,
     /// Its stage.
@@ -83,75 +82,70 @@ pub enum CacheResult {
 }
 
 /// Serves one request: finds its route, asks its policies, calls what stands behind it, and lets the policies that it
-/// passed look at the response, last one first.
+/// passed look at the response, last one first. The response is written where it stays: it comes in empty.
 pub async fn exchange<'a, C: Core>(
     snapshot: &'a Snapshot,
     request: &mut Request,
-    facts: &Facts<'_>,
+    response: &mut Response,
+    facts: &Facts,
     core: &C,
 ) -> Served<'a> {
     let found = match snapshot.find(request) {
         Ok(found) => found,
-        Err(missed) => {
-            let response = answers::refusal(&missed.reason, missed.dialect, facts.request_id);
-            return Served { reason: Some(missed.reason), ..Served::new(response) };
-        }
+        Err(Missed { dialect, reason }) => return Served::refused(reason, dialect, facts, response),
     };
-    if let Some(response) = preflight(&found, request) {
-        let mut served = Served { api: Some(found.api), stage: Some(found.stage), ..Served::new(response) };
-        answers::identify(&mut served.response, found.api.dialect, facts.request_id);
-        return served;
+    let mut served = Served { api: Some(found.api), stage: Some(found.stage), ..Served::default() };
+    if let Some(answer) = preflight(&found, request) {
+        *response = answer;
+    } else {
+        let cors = found.api.cors.as_ref();
+        let origin = cors.and(request.headers.get(Name::Origin)).map(<[u8]>::to_vec);
+        serve(&found, request, response, facts, core, &mut served).await;
+        if let Some(cors) = cors {
+            cors.decorate(origin.as_deref(), response);
+        }
     }
-    let origin = found.api.cors.as_ref().and(request.headers.get(Name::Origin)).map(<[u8]>::to_vec);
-    let mut served = serve(&found, request, facts, core).await;
-    served.api = Some(found.api);
-    served.stage = Some(found.stage);
-    if let Some(cors) = &found.api.cors {
-        cors.decorate(origin.as_deref(), &mut served.response);
-    }
-    answers::identify(&mut served.response, found.api.dialect, facts.request_id);
+    answers::identify(response, found.api.dialect, facts.request_id);
     served
 }
 
 async fn serve<'a, C: Core>(
     found: &Found<'a>,
     request: &mut Request,
-    facts: &Facts<'_>,
+    response: &mut Response,
+    facts: &Facts,
     core: &C,
-) -> Served<'a> {
+    served: &mut Served<'a>,
+) {
     let dialect = found.api.dialect;
     let (route, params) = match &found.route {
         Ok((route, found)) => (*route, &found.params[..]),
-        Err(reason) => return Served::refused(reason.clone(), dialect, facts),
+        Err(reason) => return served.refuse(reason.clone(), dialect, facts, response),
     };
-    let mut way = Way { facts, params, core, slots: SmallVec::new(), cached: None };
-    let mut called = None;
+    served.route = Some(route);
+    let mut way = Way { facts, params, core, slots: SmallVec::new() };
     let mut passed = 0;
     let ended = loop {
-        let Some(policy) = route.policies.get(passed) else { break None };
+        let Some(policy) = route.policies.get(passed) else {
+            break integrate(route, request, response, &way, served).await;
+        };
         way.slots.push(Slot::Empty);
-        match way.admit(&**policy, request).await {
+        match way.admit(&**policy, request, served).await {
             Verdict::Continue | Verdict::Ask(_) => passed += 1,
-            Verdict::Answer(response) => break Some(Ok(response)),
-            Verdict::Refuse(reason) => break Some(Err(reason)),
+            Verdict::Answer(answer) => {
+                *response = answer;
+                break Ok(());
+            }
+            Verdict::Refuse(reason) => break Err(reason),
         }
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => integrate(route, request, params, facts, core, &mut called).await,
-    };
-    let mut served = match ended {
-        Ok(response) => Served::new(response),
-        Err(reason) => Served::refused(reason, dialect, facts),
-    };
+    if let Err(reason) = ended {
+        served.refuse(reason, dialect, facts, response);
+    }
     for (policy, slot) in route.policies[..passed].iter().zip(&mut way.slots).rev() {
-        core.decide(|lent| policy.on_response(&mut served.response, &mut context(facts, params, lent, slot)));
+        core.decide(|lent| policy.on_response(response, &mut context(facts, params, lent, slot)));
     }
     served.fate = way.slots.iter_mut().find_map(fate);
-    served.cached = way.cached;
-    served.called = called;
-    served.route = Some(route);
-    served
 }
 
 /// An API with CORS answers preflights by itself, except where a route takes OPTIONS by name (row 137).
@@ -169,22 +163,26 @@ fn fate(slot: &mut Slot) -> Option<cache::Fate> {
 
 /// One request's way through the policies of its route.
 struct Way<'a, C> {
-    facts: &'a Facts<'a>,
+    facts: &'a Facts,
     params: &'a [(u32, u32)],
     core: &'a C,
     slots: SmallVec<[Slot; 4]>,
-    cached: Option<CacheResult>,
 }
 
 impl<C: Core> Way<'_, C> {
     /// Asks one policy, and carries its question out and the reply in. At most one question a policy and request.
-    async fn admit(&mut self, policy: &dyn Policy, request: &mut Request) -> Verdict {
-        let Self { facts, params, core, slots, cached } = self;
+    async fn admit(
+        &mut self,
+        policy: &dyn Policy,
+        request: &mut Request,
+        served: &mut Served<'_>,
+    ) -> Verdict {
+        let Self { facts, params, core, slots } = self;
         let Some(slot) = slots.last_mut() else { return Verdict::Continue };
         let verdict = core.decide(|lent| policy.on_request(request, &mut context(facts, params, lent, slot)));
         let Verdict::Ask(question) = verdict else { return verdict };
         let answer = core.ask(question).await;
-        *cached = match &answer {
+        served.cached = match &answer {
             Answer::Cache(cache::Found::Hit(_)) => Some(CacheResult::Hit),
             Answer::Cache(_) => Some(CacheResult::Miss),
         };
@@ -193,7 +191,7 @@ impl<C: Core> Way<'_, C> {
 }
 
 fn context<'a>(
-    facts: &Facts<'_>,
+    facts: &Facts,
     params: &'a [(u32, u32)],
     lent: &'a mut Lent<'_>,
     slot: &'a mut Slot,
@@ -205,48 +203,41 @@ fn context<'a>(
 async fn integrate<C: Core>(
     route: &Route,
     request: &mut Request,
-    params: &[(u32, u32)],
-    facts: &Facts<'_>,
-    core: &C,
-    called: &mut Option<(u64, u64)>,
-) -> Result<Response, Reason> {
-    let Facts { peer, client, trusted, port, .. } = *facts;
+    response: &mut Response,
+    way: &Way<'_, C>,
+    served: &mut Served<'_>,
+) -> Result<(), Reason> {
+    let Way { facts, params, core, .. } = way;
+    let Facts { peer, client, trusted, port, .. } = **facts;
     let cx = integration::Context { params, peer, client, trusted, port };
     match route.integration.prepare(request, &cx) {
-        Outbound::Answer(response) => Ok(response),
-        Outbound::Refuse(reason) => Err(reason),
+        Outbound::Answer(answer) => *response = answer,
+        Outbound::Refuse(reason) => return Err(reason),
         Outbound::Call(upstream) => {
             let from = core.decide(|lent| lent.now.mono_ns);
-            let reply = core.call(route, upstream, request).await;
-            *called = Some((from, core.decide(|lent| lent.now.mono_ns)));
-            let mut response = reply?;
-            route.integration.read(&mut response);
-            Ok(response)
+            let replied = core.call(route, upstream, request, response).await;
+            served.called = Some((from, core.decide(|lent| lent.now.mono_ns)));
+            replied?;
+            route.integration.read(response);
         }
     }
+    Ok(())
 }
 
-impl Served<'_> {
+impl<'a> Served<'a> {
     /// The client's TLS name belongs to another virtual server than the host it asks for.
-    pub fn misdirected(facts: &Facts<'_>) -> Self {
-        Self::refused(Reason::Misdirected, Dialect::Proxy, facts)
+    pub fn misdirected(facts: &Facts, response: &mut Response) -> Self {
+        Self::refused(Reason::Misdirected, Dialect::Proxy, facts, response)
     }
 
-    fn new(response: Response) -> Self {
-        Self {
-            response,
-            api: None,
-            stage: None,
-            route: None,
-            reason: None,
-            fate: None,
-            cached: None,
-            called: None,
-        }
+    fn refused(reason: Reason, dialect: Dialect, facts: &Facts, response: &mut Response) -> Self {
+        let mut served = Self::default();
+        served.refuse(reason, dialect, facts, response);
+        served
     }
 
-    fn refused(reason: Reason, dialect: Dialect, facts: &Facts<'_>) -> Self {
-        let response = answers::refusal(&reason, dialect, facts.request_id);
-        Self { reason: Some(reason), ..Self::new(response) }
+    fn refuse(&mut self, reason: Reason, dialect: Dialect, facts: &Facts, response: &mut Response) {
+        answers::refuse(&reason, dialect, facts.request_id, response);
+        self.reason = Some(reason);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use message::{Body, Dialect, Now, PathRules, Reason, Request, Response, Target};
+use message::{Body, Dialect, Now, PathRules, Reason, Request, RequestId, Response, Target};
 use policy::{
     Answer, Question,
     cache::{Fate, Found, Outcome, Store},
@@ -41,9 +41,16 @@ impl Core for Fake {
         })
     }
 
-    async fn call(&self, _: &Route, _: u32, request: &mut Request) -> Result<Response, Reason> {
+    async fn call(
+        &self,
+        _: &Route,
+        _: u32,
+        request: &mut Request,
+        response: &mut Response,
+    ) -> Result<(), Reason> {
         self.calls.set(self.calls.get() + 1);
-        (self.backend)(request)
+        *response = (self.backend)(request)?;
+        Ok(())
     }
 }
 
@@ -102,13 +109,20 @@ fn request(text: &str) -> Request {
     }
 }
 
+const ID: &str = "11111111-1111-4111-9111-111111111111";
+
 /// Runs an exchange of which nothing waits.
-fn run<'a>(snapshot: &'a Snapshot, request: &mut Request, core: &Fake) -> Served<'a> {
+fn run<'a>(snapshot: &'a Snapshot, request: &mut Request, core: &Fake) -> (Served<'a>, Response) {
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let facts = Facts { peer, client: peer, trusted: false, port: 443, request_id: "id-1" };
-    let mut served = std::pin::pin!(exchange(snapshot, request, &facts, core));
-    match served.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(served) => served,
+    let request_id = RequestId::new([0x11; 16]);
+    let facts = Facts { peer, client: peer, trusted: false, port: 443, request_id };
+    let mut response = Response::default();
+    let mut exchanged = Box::pin(exchange(snapshot, request, &mut response, &facts, core));
+    match exchanged.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(served) => {
+            drop(exchanged);
+            (served, response)
+        }
         Poll::Pending => panic!("nothing here waits"),
     }
 }
@@ -118,13 +132,9 @@ fn run<'a>(snapshot: &'a Snapshot, request: &mut Request, core: &Fake) -> Served
 fn check(kind: model::Kind, asked: &str, status: u16, body: &str) {
     let snapshot = snapshot(&model(kind, vec![route("GET /pets/{id}")]));
     let core = fake(hello);
-    let served = run(&snapshot, &mut request(asked), &core);
-    let Body::Whole(bytes) = &served.response.body else { panic!("{served:?}") };
-    assert_eq!(
-        (served.response.status, std::str::from_utf8(bytes).unwrap()),
-        (status, body),
-        "{kind:?} {asked}"
-    );
+    let (_, response) = run(&snapshot, &mut request(asked), &core);
+    let Body::Whole(bytes) = &response.body else { panic!("{response:?}") };
+    assert_eq!((response.status, std::str::from_utf8(bytes).unwrap()), (status, body), "{kind:?} {asked}");
 }
 
 #[test]
@@ -150,10 +160,10 @@ fn a_throttled_request_never_reaches_the_backend() {
     let snapshot = snapshot(&model(model::Kind::Proxy, vec![pets]));
     let core = fake(hello);
     let statuses: Vec<_> =
-        (0..4).map(|_| run(&snapshot, &mut request("GET /pets"), &core).response.status).collect();
+        (0..4).map(|_| run(&snapshot, &mut request("GET /pets"), &core).1.status).collect();
     assert_eq!((statuses, core.calls.get()), (vec![200, 200, 429, 429], 2));
-    let refused = run(&snapshot, &mut request("GET /pets"), &core);
-    assert_eq!(refused.response.headers.find("retry-after"), Some(&b"1"[..]));
+    let (refused, response) = run(&snapshot, &mut request("GET /pets"), &core);
+    assert_eq!(response.headers.find("retry-after"), Some(&b"1"[..]));
     assert!(matches!(refused.reason, Some(Reason::Throttled { retry_after_s: 1 })));
 }
 
@@ -170,14 +180,14 @@ fn what_was_fetched_once_is_answered_from_the_cache() {
     });
     let snapshot = snapshot(&model(model::Kind::Proxy, vec![pets]));
     let core = fake(hello);
-    let mut first = run(&snapshot, &mut request("GET /pets"), &core);
+    let (mut first, _) = run(&snapshot, &mut request("GET /pets"), &core);
     assert_eq!(first.cached, Some(CacheResult::Miss));
     let Some(Fate::Keep(keep)) = first.fate.take() else { panic!("{first:?}") };
     let (ticket, stored) = keep.finish().unwrap();
     core.store.borrow_mut().fill(ticket, stored, core.now.get());
-    let second = run(&snapshot, &mut request("GET /pets"), &core);
-    assert_eq!((second.cached, second.response.status, core.calls.get()), (Some(CacheResult::Hit), 200, 1));
-    let other = run(&snapshot, &mut request("GET /pets?x=1"), &core);
+    let (second, response) = run(&snapshot, &mut request("GET /pets"), &core);
+    assert_eq!((second.cached, response.status, core.calls.get()), (Some(CacheResult::Hit), 200, 1));
+    let (other, _) = run(&snapshot, &mut request("GET /pets?x=1"), &core);
     assert_eq!(other.cached, Some(CacheResult::Miss));
 }
 
@@ -190,9 +200,9 @@ fn check_failure(
     message: &str,
 ) {
     let snapshot = snapshot(&model(kind, vec![route("GET /")]));
-    let served = run(&snapshot, &mut request("GET /"), &fake(backend));
+    let (_, response) = run(&snapshot, &mut request("GET /"), &fake(backend));
     let expected = Body::Whole(Bytes::from(format!("{{\"message\":\"{message}\"}}")));
-    assert_eq!((served.response.status, &served.response.body), (status, &expected), "{kind:?}");
+    assert_eq!((response.status, &response.body), (status, &expected), "{kind:?}");
 }
 
 /// Section N, "Endpoint unreachable" and "Endpoint time-out".
@@ -214,8 +224,8 @@ fn answers_carry_the_requests_id_where_the_dialect_has_a_header() {
     for (kind, header) in [(model::Kind::Rest, "x-amzn-requestid"), (model::Kind::Http, "apigw-requestid")] {
         let snapshot = snapshot(&model(kind, vec![route("GET /")]));
         for asked in ["GET /", "GET /nowhere"] {
-            let served = run(&snapshot, &mut request(asked), &fake(hello));
-            assert_eq!(served.response.headers.find(header), Some(&b"id-1"[..]), "{asked}");
+            let (_, response) = run(&snapshot, &mut request(asked), &fake(hello));
+            assert_eq!(response.headers.find(header), Some(ID.as_bytes()), "{asked}");
         }
     }
 }
@@ -239,10 +249,10 @@ fn an_api_with_cors_answers_preflights_and_marks_errors_too() {
         if status == 204 {
             request.headers.push("Access-Control-Request-Method", b"GET");
         }
-        let served = run(&snapshot, &mut request, &core);
-        let allowed = served.response.headers.find("access-control-allow-origin");
-        assert_eq!((served.response.status, allowed), (status, Some(&b"https://a.example"[..])), "{asked}");
-        let max_age = served.response.headers.find("access-control-max-age");
+        let (_, response) = run(&snapshot, &mut request, &core);
+        let allowed = response.headers.find("access-control-allow-origin");
+        assert_eq!((response.status, allowed), (status, Some(&b"https://a.example"[..])), "{asked}");
+        let max_age = response.headers.find("access-control-max-age");
         assert_eq!(max_age.is_some(), status == 204, "{asked}");
     }
     assert_eq!(core.calls.get(), 1);
@@ -258,7 +268,7 @@ fn the_dialect_of_a_stranger_is_the_one_there_is() {
         origin: None,
     });
     let snapshot = snapshot(&model);
-    let served = run(&snapshot, &mut request("GET /"), &fake(hello));
-    assert_eq!((served.response.status, served.reason.clone()), (403, Some(Reason::NoApi)));
+    let (served, response) = run(&snapshot, &mut request("GET /"), &fake(hello));
+    assert_eq!((response.status, served.reason.clone()), (403, Some(Reason::NoApi)));
     assert_eq!(snapshot.apis[0].dialect, Dialect::Rest);
 }

@@ -10,6 +10,7 @@ mod now;
 pub mod properties;
 mod reason;
 mod request;
+mod request_id;
 mod response;
 mod target;
 
@@ -20,5 +21,6 @@ pub use method::Method;
 pub use now::Now;
 pub use reason::{Dialect, Reason};
 pub use request::{Request, Scheme, Version};
+pub use request_id::RequestId;
 pub use response::{Response, reason_phrase};
 pub use target::{PathRules, Target, TargetError};

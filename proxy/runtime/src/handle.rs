@@ -122,9 +122,10 @@ impl Handle {
         self.reactor.buffers.recycle(buffer);
     }
 
-    /// Puts a future into memory from the pool, to which it returns when dropped.
-    pub fn pooled<F: Future>(&self, future: F) -> Pooled<F> {
-        Pooled::new(self.reactor.futures.clone(), future)
+    /// Makes a future in memory from the pool, to which it returns when dropped.
+    #[inline]
+    pub fn pooled<F: Future>(&self, make: impl FnOnce() -> F) -> Pooled<F> {
+        Pooled::new(self.reactor.futures.clone(), make)
     }
 
     /// What the reactor counts about itself.

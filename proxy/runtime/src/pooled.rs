@@ -95,10 +95,14 @@ pub struct Pooled<F> {
 }
 
 impl<F> Pooled<F> {
-    pub(crate) fn new(pool: Rc<FuturePool>, future: F) -> Self {
+    /// Inlined, so that what a fresh future consists of (a few words of its arguments) is written in place, and not all
+    /// that it will ever hold is copied.
+    #[inline(always)]
+    pub(crate) fn new(pool: Rc<FuturePool>, make: impl FnOnce() -> F) -> Self {
         let memory = pool.take(Layout::new::<F>()).cast::<F>();
-        // SAFETY: the memory is ours, large enough and aligned for `F`, and holds no value yet.
-        unsafe { memory.write(future) };
+        // SAFETY: the memory is ours, large enough and aligned for `F`, and holds no value yet. Should `make` panic, the
+        // memory is lost, which is safe.
+        unsafe { memory.write(make()) };
         Self { future: memory, pool, _owns: PhantomData }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Account<'a> {
     pub(crate) request: &'a Request,
     pub(crate) host: &'a str,
     pub(crate) path: &'a str,
-    pub(crate) facts: &'a Facts<'a>,
+    pub(crate) facts: &'a Facts,
     pub(crate) served: &'a Served<'a>,
     pub(crate) begun: Now,
     pub(crate) ended: Now,
@@ -83,7 +83,7 @@ impl Account<'_> {
             Variable::Path => out.extend_from_slice(self.path.as_bytes()),
             Variable::Protocol => out.extend_from_slice(self.request.version.as_str().as_bytes()),
             Variable::RequestId | Variable::ExtendedRequestId => {
-                out.extend_from_slice(self.facts.request_id.as_bytes());
+                out.extend_from_slice(&self.facts.request_id.text());
             }
             Variable::IdentitySourceIp => put(out, self.facts.client),
             Variable::IdentityUserAgent => {

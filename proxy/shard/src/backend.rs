@@ -15,6 +15,7 @@ use wire::h1::{self, BodyLength, ResponseFraming, ResponseKind};
 
 use crate::{
     core::Core,
+    head,
     pool::Claim,
     race::{First, race},
     relay::{Fault, Pace, Relay},
@@ -24,14 +25,18 @@ use crate::{
 /// Addresses that are tried for one request before it is given up.
 const ADDRESSES_MAX: usize = 3;
 
-/// A call whose reply's head has come.
+/// A connection to a backend: made once, kept between calls, and handed on by its address.
 pub(crate) struct Live {
     pub(crate) transport: Transport,
-    pub(crate) claim: Claim,
+    /// Held for as long as a call is on it.
+    pub(crate) claim: Option<Claim>,
+    /// Of the head that came last.
     pub(crate) framing: ResponseFraming,
     pub(crate) slot: u32,
     /// When the whole call must be over, in `mono_ns`.
     pub(crate) end_ns: u64,
+    /// Since when no call is on it, in `mono_ns`.
+    pub(crate) since_ns: u64,
 }
 
 /// One request's call: what it needs of the client's side.
@@ -54,8 +59,13 @@ struct Failed {
 }
 
 impl Caller<'_> {
-    /// Puts the request to a backend of the group.
-    pub(crate) async fn call(&self, slot: u32, request: &mut Request) -> Result<(Live, Response), Reason> {
+    /// Puts the request to a backend of the group, and reads the head of its reply into `response`.
+    pub(crate) async fn call(
+        &self,
+        slot: u32,
+        request: &mut Request,
+        response: &mut Response,
+    ) -> Result<Box<Live>, Reason> {
         let upstream = self.snapshot.upstream(slot).ok_or(Reason::Internal)?;
         let now_ns = self.core.handle.now().mono_ns;
         let end_ns = upstream.total_timeout_ns.map_or(u64::MAX, |total_ns| now_ns.saturating_add(total_ns));
@@ -67,24 +77,24 @@ impl Caller<'_> {
                 .pool(slot, |pool| pool.claim(&avoid))
                 .flatten()
                 .ok_or(Reason::BackendUnreachable)?;
-            let address = claim.endpoint.address;
+            let endpoint = claim.endpoint;
             let reused =
                 self.core.pool(slot, |pool| if may_reuse { pool.reuse(&claim) } else { None }).flatten();
             let was_reused = reused.is_some();
             let connected = match reused {
-                Some(transport) => {
+                Some(mut live) => {
                     self.core.record(&Event::BackendReuse { upstream: slot });
-                    Ok(transport)
+                    live.claim = Some(claim);
+                    live.end_ns = end_ns;
+                    Ok(live)
                 }
-                None => self.connect(slot, upstream, &claim, end_ns).await,
+                None => self.connect(slot, upstream, claim, end_ns).await.map(Box::new),
             };
             let failed = match connected {
-                Ok(transport) => {
-                    match self
-                        .attempt(Attempt { slot, upstream, transport, claim, was_reused, end_ns }, request)
-                        .await
-                    {
-                        Ok(answered) => return Ok(answered),
+                Ok(live) => {
+                    let attempt = Attempt { upstream, target: endpoint.target, live, was_reused };
+                    match self.attempt(attempt, request, response).await {
+                        Ok(live) => return Ok(live),
                         Err(failed) => failed,
                     }
                 }
@@ -98,7 +108,7 @@ impl Caller<'_> {
             if was_reused {
                 may_reuse = false;
             } else {
-                avoid.push(address);
+                avoid.push(endpoint.address);
             }
             let tried_out =
                 avoid.len() >= ADDRESSES_MAX.min(self.core.pool(slot, |pool| pool.len()).unwrap_or(0));
@@ -113,9 +123,9 @@ impl Caller<'_> {
         &self,
         slot: u32,
         upstream: &Upstream,
-        claim: &Claim,
+        claim: Claim,
         end_ns: u64,
-    ) -> Result<Transport, Reason> {
+    ) -> Result<Live, Reason> {
         let handle = &self.core.handle;
         let begun_ns = handle.now().mono_ns;
         self.alarm.set(begun_ns.saturating_add(upstream.connect_timeout_ns).min(end_ns));
@@ -136,17 +146,24 @@ impl Caller<'_> {
             connected.map_err(|_| Reason::BackendTimedOut)?.map_err(|_| Reason::BackendUnreachable)?;
         let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
         self.core.record(&Event::BackendConnect { upstream: slot, us });
-        Ok(transport)
+        let framing = ResponseFraming::default();
+        Ok(Live { transport, claim: Some(claim), framing, slot, end_ns, since_ns: begun_ns })
     }
 
     /// One request on one connection.
-    async fn attempt(&self, attempt: Attempt<'_>, request: &mut Request) -> Result<(Live, Response), Failed> {
-        let Attempt { slot, upstream, transport, claim, was_reused, end_ns } = attempt;
-        let Some(target) = upstream.targets.get(claim.endpoint.target) else {
+    async fn attempt(
+        &self,
+        attempt: Attempt<'_>,
+        request: &mut Request,
+        response: &mut Response,
+    ) -> Result<Box<Live>, Failed> {
+        let Attempt { upstream, target, mut live, was_reused } = attempt;
+        let Some(target) = upstream.targets.get(target) else {
             return Err(Failed { reason: Reason::Internal, harmless: false });
         };
         let length = body_length(&request.body);
         request.authority.clone_from(&target.authority);
+        let transport = &live.transport;
         transport.write(|out| {
             h1::encode_request(request, length, out);
             if let Body::Whole(bytes) = &request.body {
@@ -156,9 +173,8 @@ impl Caller<'_> {
         if self.upload.is_some() && self.expects_continue.replace(false) {
             self.client.write(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
         }
-        let mut response = self.core.response();
         let idle_ns = self.snapshot.timeouts.body_idle_ns;
-        let stall_ns = upstream.idle_timeout_ns;
+        let (stall_ns, end_ns) = (upstream.idle_timeout_ns, live.end_ns);
         let body = Pace { handle: &self.core.handle, alarm: self.alarm, idle_ns, stall_ns, end_ns };
         let first_byte = Pace { idle_ns: upstream.first_byte_timeout_ns, ..body };
         // The time for an answer begins with the end of the request.
@@ -167,19 +183,19 @@ impl Caller<'_> {
         } else {
             first_byte.step()
         }
-        let answered = self.answered(request, &transport, &mut response, &body, &first_byte);
-        let got = self.alarm.guard(answered).await;
-        match got {
-            Ok(Ok(framing)) => Ok((Live { transport, claim, framing, slot, end_ns }, response)),
+        let answered = self.answered(request, transport, response, &body, &first_byte);
+        let failed = match self.alarm.guard(answered).await {
+            Ok(Ok(framing)) => {
+                live.framing = framing;
+                return Ok(live);
+            }
             Ok(Err(NoHead { reason, nothing_came })) => {
-                self.core.recycle(response);
                 // Only what is idempotent, was sent whole, and met a connection that ended before it said anything.
                 let may_repeat =
                     was_reused && nothing_came && self.upload.is_none() && request.method.is_idempotent();
-                Err(Failed { reason, harmless: may_repeat })
+                Failed { reason, harmless: may_repeat }
             }
             Err(_) => {
-                self.core.recycle(response);
                 let reason = match self.unsent_body() {
                     Some(upload) if !upload.is_stalled() => {
                         upload.give_up();
@@ -187,9 +203,11 @@ impl Caller<'_> {
                     }
                     Some(_) | None => Reason::BackendTimedOut,
                 };
-                Err(Failed { reason, harmless: false })
+                Failed { reason, harmless: false }
             }
-        }
+        };
+        response.clear();
+        Err(failed)
     }
 
     /// The request's body, if it is not sent to its end.
@@ -240,13 +258,18 @@ impl Caller<'_> {
         transport: &Transport,
         response: &mut Response,
     ) -> Result<ResponseFraming, NoHead> {
-        let mut buffer = self.core.handle.buffer();
+        let mut buffer = Vec::new();
         let limits = &self.core.codec_limits;
         let mut interim = 0;
         let mut nothing_came = true;
         let result = loop {
             let decoded = match transport
-                .receive(|received| gather(received, &mut buffer, limits, request, response))
+                .receive(|received| {
+                    let memory = || self.core.handle.buffer();
+                    head::gather(received, &mut buffer, memory, limits.head_bytes_max, |input| {
+                        h1::decode_response(input, limits, &request.method, response)
+                    })
+                })
                 .await
             {
                 Ok(Received::Bytes(decoded)) => decoded,
@@ -299,30 +322,16 @@ fn is_asked(request: &Request, framing: &ResponseFraming) -> bool {
 
 /// One try on one connection.
 struct Attempt<'a> {
-    slot: u32,
     upstream: &'a Upstream,
-    transport: Transport,
-    claim: Claim,
+    /// Which of its targets.
+    target: usize,
+    live: Box<Live>,
     was_reused: bool,
-    end_ns: u64,
 }
 
 struct NoHead {
     reason: Reason,
     nothing_came: bool,
-}
-
-/// Decodes from the received bytes if the whole head is in them, else gathers.
-fn gather(
-    received: &[u8],
-    buffer: &mut Vec<u8>,
-    limits: &wire::Limits,
-    request: &Request,
-    response: &mut Response,
-) -> (usize, Result<Option<ResponseFraming>, wire::Error>) {
-    crate::head::gather(received, buffer, limits.head_bytes_max, |input| {
-        h1::decode_response(input, limits, &request.method, response)
-    })
 }
 
 /// How a body is framed toward the backend: as it came, so far as its length is known.

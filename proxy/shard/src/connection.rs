@@ -7,7 +7,7 @@ use runtime::{Alarm, Stream};
 use telemetry::Event;
 
 use crate::{
-    core::{Core, Open},
+    core::{Core, Idle, Open},
     request::{After, serve},
     transport::Transport,
 };
@@ -34,6 +34,7 @@ pub(crate) struct Connection {
     pub(crate) port: u16,
     /// What listens there, for `sni` and the like; as it was when the connection was made.
     pub(crate) tls: Option<std::sync::Arc<tls::Server>>,
+    idle: Idle,
 }
 
 /// Serves a connection from accept to close; it is open for as long.
@@ -51,7 +52,7 @@ pub(crate) async fn connection(
         if !wait(&core, &connection, std::mem::take(&mut first)).await {
             return close(&core, &connection).await;
         }
-        match core.handle.pooled(serve(&core, &connection)).await {
+        match core.handle.pooled(|| serve(&core, &connection)).await {
             After::Next => {}
             After::Close => return close(&core, &connection).await,
             After::Cut => return connection.transport.abort(),
@@ -94,14 +95,14 @@ async fn establish(
         let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
         core.record(&Event::Handshake { resumed, us });
     }
-    Some(Connection { transport, alarm, peer, port, tls })
+    Some(Connection { transport, alarm, peer, port, tls, idle: core.idle() })
 }
 
 /// Waits for the next request; false when there will be none. Who connects and says nothing is not waited for as long
 /// as who has been served.
 async fn wait(core: &Rc<Core>, connection: &Connection, first: bool) -> bool {
-    let Connection { transport, alarm, .. } = connection;
-    if !unsent_below(core, connection, UNSENT_BYTES_HIGH).await {
+    let Connection { transport, alarm, idle, .. } = connection;
+    if transport.unsent() >= UNSENT_BYTES_HIGH && !unsent_below(core, connection, UNSENT_BYTES_HIGH).await {
         return false;
     }
     let timeouts = core.snapshot().timeouts;
@@ -109,7 +110,6 @@ async fn wait(core: &Rc<Core>, connection: &Connection, first: bool) -> bool {
     let put_off = || alarm.set(core.handle.now().mono_ns.saturating_add(wait_ns));
     put_off();
     let mut unsent = transport.unsent();
-    let mut idle = core.idle();
     let mut lame = false;
     poll_fn(|cx| {
         if core.is_draining() && !lame {

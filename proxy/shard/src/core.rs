@@ -13,7 +13,7 @@ use std::{
     task::{Context, Waker},
 };
 
-use message::{Now, Reason, Request, Response};
+use message::{Now, Reason, Request, RequestId, Response};
 use policy::throttle::Spendings;
 use runtime::{Handle, Post};
 use slab::Slab;
@@ -21,17 +21,17 @@ use snapshot::Snapshot;
 use telemetry::{CoreSnapshot, Counters, Discarded, Event, log::LogSender};
 use wire::h1;
 
-use crate::{
-    Endpoint, Message,
-    backend::Live,
-    ids::{Id, Ids},
-    owner::Owner,
-    pool::Pool,
-    relay::Fault,
-};
+use crate::{Endpoint, Message, backend::Live, ids::Ids, owner::Owner, pool::Pool, relay::Fault};
 
-/// Requests and responses kept for reuse, each.
+/// Pairs of messages kept for reuse.
 const MESSAGES_KEPT_MAX: usize = 256;
+
+/// A request and its response, filled where they lie: what moves from hand to hand is their address.
+#[derive(Default)]
+pub(crate) struct Messages {
+    pub(crate) request: Request,
+    pub(crate) response: Response,
+}
 
 /// One core's state.
 pub(crate) struct Core {
@@ -51,12 +51,12 @@ pub(crate) struct Core {
     counters: RefCell<Counters>,
     pools: RefCell<Vec<Pool>>,
     ids: RefCell<Ids>,
-    requests: RefCell<Vec<Request>>,
-    responses: RefCell<Vec<Response>>,
+    #[expect(clippy::vec_box, reason = "what is kept moves between here and its requests by its address")]
+    messages: RefCell<Vec<Box<Messages>>>,
     /// `Date` and the second it stands for.
     date: Cell<(u64, [u8; 29])>,
     draining: Cell<bool>,
-    /// Connections that wait for a request, to be woken when the node drains.
+    /// Connections of clients, to be woken when the node drains: those that wait for a request end then.
     idle: RefCell<Slab<Option<Waker>>>,
     open: Cell<usize>,
     /// Listeners that may still hand out connections.
@@ -95,8 +95,7 @@ impl Core {
             spendings: RefCell::new(spendings),
             pools: RefCell::default(),
             ids: RefCell::new(Ids::new()),
-            requests: RefCell::default(),
-            responses: RefCell::default(),
+            messages: RefCell::default(),
             date: Cell::new((u64::MAX, [0; 29])),
             draining: Cell::new(false),
             idle: RefCell::default(),
@@ -150,13 +149,12 @@ impl Core {
     }
 
     /// Takes a connection back after its response: kept if both sides allow it, else closed.
-    pub(crate) fn release(&self, live: Live, snapshot: &Snapshot, request_sent: bool) {
-        let Live { transport, claim, framing, slot, .. } = live;
-        let Some(upstream) = snapshot.upstream(slot).filter(|_| framing.keep_alive && request_sent) else {
-            return;
-        };
+    pub(crate) fn release(&self, live: Box<Live>, snapshot: &Snapshot, request_sent: bool) {
+        let slot = live.slot;
+        let may_keep = live.framing.keep_alive && request_sent;
+        let Some(upstream) = snapshot.upstream(slot).filter(|_| may_keep) else { return };
         let now_ns = self.handle.now().mono_ns;
-        self.pool(slot, |pool| pool.keep(&claim, transport, upstream, now_ns));
+        self.pool(slot, |pool| pool.keep(live, upstream, now_ns));
     }
 
     /// Closes connections to backends that were unused for too long.
@@ -196,7 +194,7 @@ impl Core {
     }
 
     /// The next request's id.
-    pub(crate) fn next_id(&self) -> Option<Id> {
+    pub(crate) fn next_id(&self) -> Option<RequestId> {
         self.ids.borrow_mut().next()
     }
 
@@ -249,29 +247,18 @@ impl Core {
         }
     }
 
-    /// An empty request with memory from an earlier one.
-    pub(crate) fn request(&self) -> Request {
-        self.requests.borrow_mut().pop().unwrap_or_default()
+    /// Empty messages with memory from earlier ones.
+    pub(crate) fn messages(&self) -> Box<Messages> {
+        self.messages.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(crate) fn recycle_request(&self, mut request: Request) {
-        let mut kept = self.requests.borrow_mut();
+    /// Takes messages back for their memory.
+    pub(crate) fn recycle(&self, mut messages: Box<Messages>) {
+        let mut kept = self.messages.borrow_mut();
         if kept.len() < MESSAGES_KEPT_MAX {
-            request.clear();
-            kept.push(request);
-        }
-    }
-
-    /// An empty response with memory from an earlier one.
-    pub(crate) fn response(&self) -> Response {
-        self.responses.borrow_mut().pop().unwrap_or_default()
-    }
-
-    pub(crate) fn recycle(&self, mut response: Response) {
-        let mut kept = self.responses.borrow_mut();
-        if kept.len() < MESSAGES_KEPT_MAX {
-            response.clear();
-            kept.push(response);
+            messages.request.clear();
+            messages.response.clear();
+            kept.push(messages);
         }
     }
 
@@ -308,7 +295,7 @@ impl Core {
         Accepting(self.clone())
     }
 
-    /// Registers a connection that waits for a request.
+    /// A place among the connections to be woken when the node drains.
     pub(crate) fn idle(self: &Rc<Self>) -> Idle {
         Idle { key: self.idle.borrow_mut().insert(None), core: self.clone() }
     }
@@ -364,7 +351,7 @@ impl Drop for Accepting {
     }
 }
 
-/// A connection that waits for a request.
+/// A connection's place among those that are woken when the node drains.
 pub(crate) struct Idle {
     core: Rc<Core>,
     key: usize,
@@ -372,7 +359,7 @@ pub(crate) struct Idle {
 
 impl Idle {
     /// Asks to be woken when the node drains.
-    pub(crate) fn wake_on_drain(&mut self, cx: &Context<'_>) {
+    pub(crate) fn wake_on_drain(&self, cx: &Context<'_>) {
         let mut idle = self.core.idle.borrow_mut();
         match &mut idle[self.key] {
             Some(waker) if waker.will_wake(cx.waker()) => {}

@@ -2,10 +2,12 @@
 //! first, and only as far as the head goes, so that what follows it stays in the queue.
 
 /// Feeds a run of received bytes to `decode`, which answers how long the head was. Says how many of the received bytes
-/// belong to the head, and what came of it; `None` while more must come.
+/// belong to the head, and what came of it; `None` while more must come. `memory` makes the buffer when it is
+/// needed first.
 pub(crate) fn gather<T, E>(
     received: &[u8],
     buffer: &mut Vec<u8>,
+    memory: impl FnOnce() -> Vec<u8>,
     head_bytes_max: usize,
     mut decode: impl FnMut(&[u8]) -> Result<Option<(usize, T)>, E>,
 ) -> (usize, Result<Option<T>, E>) {
@@ -14,6 +16,9 @@ pub(crate) fn gather<T, E>(
             Ok(Some((bytes, decoded))) => return (bytes, Ok(Some(decoded))),
             Ok(None) => {}
             Err(error) => return (received.len(), Err(error)),
+        }
+        if buffer.capacity() == 0 {
+            *buffer = memory();
         }
     }
     // The decoder is offered all of it each time: what is wrong is refused at once however it is cut, and looking at a
@@ -49,7 +54,7 @@ mod tests {
         while offered < input.len() {
             offered = (offered + step).min(input.len());
             while taken < offered {
-                let (bytes, decoded) = gather(&input[taken..offered], &mut buffer, 64, decode);
+                let (bytes, decoded) = gather(&input[taken..offered], &mut buffer, Vec::new, 64, decode);
                 taken += bytes;
                 if let Some(head) = decoded.unwrap() {
                     return (Some(head), taken);
@@ -70,7 +75,7 @@ mod tests {
     #[test]
     fn a_head_in_pieces_fails_as_a_whole_one_does() {
         let mut buffer = Vec::new();
-        assert_eq!(gather(b"GET ", &mut buffer, 64, decode), (4, Ok(None)));
-        assert_eq!(gather(b"!\r\n\r\n", &mut buffer, 64, decode), (5, Err("bad")));
+        assert_eq!(gather(b"GET ", &mut buffer, Vec::new, 64, decode), (4, Ok(None)));
+        assert_eq!(gather(b"!\r\n\r\n", &mut buffer, Vec::new, 64, decode), (5, Err("bad")));
     }
 }

@@ -4,7 +4,7 @@ use std::{cell::Cell, net::SocketAddr, rc::Rc};
 
 use snapshot::Upstream;
 
-use crate::{Endpoint, transport::Transport};
+use crate::{Endpoint, backend::Live, transport::Transport};
 
 /// The connections to one upstream group.
 #[derive(Default)]
@@ -22,12 +22,8 @@ struct Backend {
     endpoint: Endpoint,
     in_flight: Rc<Cell<u32>>,
     /// Unused connections, the one used last at the end: it is the warmest.
-    idle: Vec<Idle>,
-}
-
-struct Idle {
-    transport: Transport,
-    since_ns: u64,
+    #[expect(clippy::vec_box, reason = "what is kept moves between here and its calls by its address")]
+    idle: Vec<Box<Live>>,
 }
 
 /// A call's claim on a backend: counted for as long as it is held.
@@ -87,24 +83,26 @@ impl Pool {
 
     /// An unused connection to the claimed address that is still good: one on which the backend has ended or spoken
     /// out of turn is thrown away (rule U6).
-    pub(crate) fn reuse(&mut self, claim: &Claim) -> Option<Transport> {
+    pub(crate) fn reuse(&mut self, claim: &Claim) -> Option<Box<Live>> {
         let backend = self.backends.iter_mut().find(|backend| backend.endpoint == claim.endpoint)?;
-        while let Some(Idle { transport, .. }) = backend.idle.pop() {
+        while let Some(live) = backend.idle.pop() {
             self.idle -= 1;
-            if is_silent(&transport) {
-                return Some(transport);
+            if is_silent(&live.transport) {
+                return Some(live);
             }
         }
         None
     }
 
     /// Keeps a connection whose last response was whole, while there is room.
-    pub(crate) fn keep(&mut self, claim: &Claim, transport: Transport, upstream: &Upstream, now_ns: u64) {
+    pub(crate) fn keep(&mut self, mut live: Box<Live>, upstream: &Upstream, now_ns: u64) {
+        let Some(claim) = live.claim.take() else { return };
         let backend = self.backends.iter_mut().find(|backend| backend.endpoint == claim.endpoint);
         if self.idle < upstream.idle_connections_max
             && let Some(backend) = backend
         {
-            backend.idle.push(Idle { transport, since_ns: now_ns });
+            live.since_ns = now_ns;
+            backend.idle.push(live);
             self.idle += 1;
         }
     }

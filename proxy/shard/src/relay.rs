@@ -13,6 +13,9 @@ use crate::{owner::Fill, transport::Transport};
 /// Above so many unsent bytes the other side is not read.
 const UNSENT_BYTES_HIGH: usize = 256 << 10;
 
+/// Receives in a row before others have their turn.
+const STEPS_NOW_MAX: usize = 4;
+
 /// Why a body did not pass whole.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -154,6 +157,24 @@ impl Relay {
             pace.step();
         }
         Ok(())
+    }
+
+    /// Moves what is there already, while the receiver is not behind; true when that was all of it. A short answer mostly
+    /// comes with its head, and need not be waited for.
+    pub(crate) fn run_now(&self, from: &Transport, to: &Transport) -> Result<bool, Fault> {
+        for _ in 0..STEPS_NOW_MAX {
+            if self.is_done() || to.unsent() >= self.unsent_bytes_high() {
+                break;
+            }
+            match from.try_receive(|received| self.step(received, to)) {
+                Ok(Some(Received::Bytes(Ok(())))) => {}
+                Ok(Some(Received::Bytes(Err(fault)))) => return Err(self.fault(fault)),
+                Ok(Some(Received::End)) => self.end(to)?,
+                Ok(None) => break,
+                Err(_) => return Err(self.fault(Fault::SenderGone)),
+            }
+        }
+        Ok(self.is_done())
     }
 
     /// Waits while the receiver is behind. It need not catch up in time, but must take something.

@@ -1,15 +1,11 @@
 //! One request on a connection, from its first byte to its last: head → exchange → answer → body. The order of the
 //! policies and of what stands behind them is `exchange`'s; here are the bytes before and after it.
 
-use std::{
-    cell::{Cell, RefCell},
-    pin::pin,
-    rc::Rc,
-};
+use std::{cell::Cell, pin::pin, rc::Rc};
 
 use bytes::Bytes;
 use exchange::{Facts, Served, exchange};
-use message::{Body, Length, Now, Reason, Request, Response, Scheme};
+use message::{Body, Length, Now, Reason, Request, RequestId, Response, Scheme};
 use policy::{Answer, Question, cache::Fate};
 use runtime::Received;
 use snapshot::{Route, Snapshot};
@@ -20,7 +16,7 @@ use crate::{
     access::{self, Account},
     backend::{Caller, Live, is_clients},
     connection::Connection,
-    core::Core,
+    core::{Core, Messages},
     head,
     owner::Fill,
     race::{First, race},
@@ -51,23 +47,23 @@ struct Call<'a> {
     connection: &'a Connection,
     upload: Option<&'a Relay>,
     expects_continue: &'a Cell<bool>,
-    live: RefCell<Option<Live>>,
-    fill: RefCell<Option<Fill>>,
+    live: Cell<Option<Box<Live>>>,
+    fill: Cell<Option<Fill>>,
 }
 
 /// Serves one request.
 pub(crate) async fn serve(core: &Rc<Core>, connection: &Connection) -> After {
     let snapshot = core.snapshot();
     let begun = core.now();
-    let mut request = core.request();
-    let after = match read_head(core, &snapshot, connection, &mut request).await {
+    let mut messages = core.messages();
+    let after = match read_head(core, &snapshot, connection, &mut messages).await {
         Ok(framing) => {
-            request.scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
-            answer(core, &snapshot, connection, &mut request, framing, begun).await
+            messages.request.scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
+            answer(core, &snapshot, connection, &mut messages, framing, begun).await
         }
         Err(after) => after,
     };
-    core.recycle_request(request);
+    core.recycle(messages);
     after
 }
 
@@ -77,17 +73,60 @@ async fn read_head(
     core: &Rc<Core>,
     snapshot: &Snapshot,
     connection: &Connection,
-    request: &mut Request,
+    Messages { request, response }: &mut Messages,
 ) -> Result<RequestFraming, After> {
-    let Connection { transport, alarm, .. } = connection;
+    let transport = &connection.transport;
     let limits = core.request_limits(snapshot);
+    // The usual head is there in one piece; what is not keeps waiting, and is shown again with more behind it.
+    let whole = transport.try_receive(|received| {
+        match h1::decode_request(received, &limits, snapshot.path_rules, request) {
+            Ok(Some((bytes, framing))) => (bytes, Ok(Some(framing))),
+            Ok(None) => (0, Ok(None)),
+            Err(error) => (received.len(), Err(error)),
+        }
+    });
+    let refused = match whole {
+        Ok(Some(Received::Bytes(Ok(Some(framing))))) => return Ok(framing),
+        Ok(Some(Received::Bytes(Err(error)))) => (error.status(), error.as_str()),
+        Ok(Some(Received::Bytes(Ok(None))) | None) => {
+            let begun = matches!(whole, Ok(Some(_)));
+            match read_head_in_pieces(core, snapshot, connection, &limits, request, begun).await {
+                Ok(framing) => return Ok(framing),
+                Err(Some(refused)) => refused,
+                Err(None) => return Err(After::Close),
+            }
+        }
+        // Answers before it may still be on their way.
+        Ok(Some(Received::End)) | Err(_) => return Err(After::Close),
+    };
+    let (status, label) = refused;
+    core.record(&Event::Malform { status, label });
+    response.status = status;
+    response.headers.push("Content-Type", b"application/json");
+    let message = format!("{{\"message\":\"{}\"}}", message::reason_phrase(status));
+    response.body = Body::Whole(Bytes::from(message));
+    send(core, connection, response, request, true, &Sent::whole(response, request));
+    Err(After::Close)
+}
+
+/// The same for a head that comes in pieces, of which the first may have `begun` to wait. An error is the status and
+/// label of what is wrong, or nothing when there is nobody to tell.
+async fn read_head_in_pieces(
+    core: &Rc<Core>,
+    snapshot: &Snapshot,
+    connection: &Connection,
+    limits: &wire::Limits,
+    request: &mut Request,
+    begun: bool,
+) -> Result<RequestFraming, Option<(u16, &'static str)>> {
+    let Connection { transport, alarm, .. } = connection;
     let mut buffer = core.handle.buffer();
     alarm.set(core.handle.now().mono_ns.saturating_add(snapshot.timeouts.head_ns));
     let reading = async {
         loop {
             let received = transport.receive(|received| {
-                head::gather(received, &mut buffer, limits.head_bytes_max, |input| {
-                    h1::decode_request(input, &limits, snapshot.path_rules, request)
+                head::gather(received, &mut buffer, Vec::new, limits.head_bytes_max, |input| {
+                    h1::decode_request(input, limits, snapshot.path_rules, request)
                 })
             });
             match received.await {
@@ -99,22 +138,9 @@ async fn read_head(
         }
     };
     let read = alarm.guard(reading).await;
-    let nothing_came = buffer.is_empty();
+    let begun = begun || !buffer.is_empty();
     core.handle.recycle(buffer);
-    let refused = match read {
-        Ok(Ok(framing)) => return Ok(framing),
-        Ok(Err(Some(refused))) => refused,
-        // Answers before it may still be on their way.
-        Ok(Err(None)) => return Err(After::Close),
-        Err(_) if nothing_came => return Err(After::Close),
-        Err(_) => (408, "head_timed_out"),
-    };
-    let (status, label) = refused;
-    core.record(&Event::Malform { status, label });
-    let message = format!("{{\"message\":\"{}\"}}", message::reason_phrase(status));
-    let response = Response::with_body(status, "application/json", Bytes::from(message));
-    send(core, connection, &response, request, true, &Sent::whole(&response, request));
-    Err(After::Close)
+    read.unwrap_or(Err(begun.then_some((408, "head_timed_out"))))
 }
 
 /// From the head to the last byte of the answer.
@@ -122,12 +148,15 @@ async fn answer(
     core: &Rc<Core>,
     snapshot: &Snapshot,
     connection: &Connection,
-    request: &mut Request,
+    Messages { request, response }: &mut Messages,
     framing: RequestFraming,
     begun: Now,
 ) -> After {
-    let id = core.next_id();
-    let facts = facts(snapshot, connection, request, id.as_ref().map_or("", |id| id.as_str()));
+    let Some(request_id) = core.next_id() else {
+        core.record(&Event::Malform { status: 500, label: "no_random_numbers" });
+        return After::Close;
+    };
+    let facts = facts(snapshot, connection, request, request_id);
     let upload = match request.body {
         Body::Stream(length) => Some(Relay::new(framing.body, length == Length::Unknown)),
         Body::Empty | Body::Whole(_) => None,
@@ -142,30 +171,29 @@ async fn answer(
         connection,
         upload: upload.as_ref(),
         expects_continue: &expects_continue,
-        live: RefCell::new(None),
-        fill: RefCell::new(None),
+        live: Cell::new(None),
+        fill: Cell::new(None),
     };
     let mut served = if is_misdirected(connection, request) {
-        Served::misdirected(&facts)
+        Served::misdirected(&facts, response)
     } else {
-        exchange(snapshot, request, &facts, &call).await
+        exchange(snapshot, request, response, &facts, &call).await
     };
-    let Call { live, fill, .. } = call;
-    let (live, fill) = (live.into_inner(), fill.into_inner());
+    let (live, fill) = (call.live.take(), call.fill.take());
     let way =
         Way { core, snapshot, connection, request, upload: upload.as_ref(), keep_alive: framing.keep_alive };
     let (after, sent_bytes) = match live {
         Some(live) if live.framing.kind == ResponseKind::SwitchingProtocols => {
-            way.switch(&served, live).await
+            way.switch(response, live).await
         }
-        Some(live) => way.stream(&mut served, live, fill, expects_continue.get()).await,
+        Some(live) => way.stream(response, live, fill, served.fate.take(), expects_continue.get()).await,
         None => {
             // An answer of our own may be kept like any other, and one that is not lets those who wait for it go. What this
             // client alone brought about says nothing to them: the right to fetch goes to the next in line.
             if let Some(fill) = fill.filter(|_| !served.reason.as_ref().is_some_and(is_clients)) {
                 fill.settle(served.fate.take());
             }
-            way.whole(&served, expects_continue.get()).await
+            way.whole(response, expects_continue.get()).await
         }
     };
     let ended = core.now();
@@ -178,22 +206,16 @@ async fn answer(
         served: &served,
         begun,
         ended,
-        status: served.response.status,
+        status: response.status,
         response_bytes: sent_bytes,
         request_bytes: upload.as_ref().map_or(0, Relay::bytes),
     };
     access::record(core, snapshot, &account);
-    core.recycle(served.response);
     after
 }
 
 /// What is known of a request beside its head.
-fn facts<'a>(
-    snapshot: &Snapshot,
-    connection: &Connection,
-    request: &Request,
-    request_id: &'a str,
-) -> Facts<'a> {
+fn facts(snapshot: &Snapshot, connection: &Connection, request: &Request, request_id: RequestId) -> Facts {
     let peer = connection.peer.ip().to_canonical();
     let trusted = snapshot.client.is_trusted(peer);
     let client = if trusted { snapshot.client.client(peer, &request.headers) } else { peer };
@@ -264,45 +286,45 @@ struct Way<'a> {
 
 impl Way<'_> {
     /// An answer that is all there.
-    async fn whole(&self, served: &Served<'_>, unasked_body: bool) -> (After, u64) {
+    async fn whole(&self, response: &Response, unasked_body: bool) -> (After, u64) {
         let close = self.closes(unasked_body);
-        let sent = Sent::whole(&served.response, self.request);
-        let bytes = send(self.core, self.connection, &served.response, self.request, close, &sent);
+        let sent = Sent::whole(response, self.request);
+        let bytes = send(self.core, self.connection, response, self.request, close, &sent);
         (self.settle(close).await, bytes)
     }
 
     /// An answer whose body comes from the backend.
     async fn stream(
         &self,
-        served: &mut Served<'_>,
-        live: Live,
+        response: &Response,
+        live: Box<Live>,
         fill: Option<Fill>,
+        fate: Option<Fate>,
         unasked_body: bool,
     ) -> (After, u64) {
-        let body = match &served.response.body {
+        let body = match &response.body {
             // A policy put another body in its place: the backend's is not wanted.
-            Body::Whole(_) => return self.whole(served, unasked_body).await,
+            Body::Whole(_) => return self.whole(response, unasked_body).await,
             Body::Empty | Body::Stream(_) => live.framing.body,
         };
         let Request { method, version, .. } = self.request;
-        let framed = ResponseBody::choose(method, *version, &served.response, body);
+        let framed = ResponseBody::choose(method, *version, response, body);
         let close = self.closes(unasked_body) || framed == ResponseBody::UntilClose;
-        send(
-            self.core,
-            self.connection,
-            &served.response,
-            self.request,
-            close,
-            &Sent { body: framed, bytes: None },
-        );
+        let head = Sent { body: framed, bytes: None };
+        send(self.core, self.connection, response, self.request, close, &head);
         let relay = Relay::new(body, framed == ResponseBody::Chunked);
-        match (fill, served.fate.take()) {
+        match (fill, fate) {
             (Some(fill), Some(Fate::Keep(keep))) => relay.tap(keep, fill),
             // What is not for the cache is told at once: those who wait for it go themselves.
             (Some(fill), fate) => fill.settle(fate),
             (None, _) => {}
         }
-        let passed = self.pass(&live, &relay).await;
+        let uploaded = self.upload.is_none_or(Relay::is_done);
+        let passed = match relay.run_now(&live.transport, &self.connection.transport) {
+            Ok(true) if uploaded => Ok(()),
+            Ok(_) => self.pass(&live, &relay).await,
+            Err(fault) => Err(fault),
+        };
         let bytes = relay.bytes();
         if passed.is_err() {
             return (After::Cut, bytes);
@@ -342,11 +364,11 @@ impl Way<'_> {
     }
 
     /// `101`: from here on the bytes are the two sides' own affair.
-    async fn switch(&self, served: &Served<'_>, live: Live) -> (After, u64) {
+    async fn switch(&self, response: &Response, live: Box<Live>) -> (After, u64) {
         let Connection { transport, alarm, .. } = self.connection;
         let protocol =
             live.framing.upgrade.as_deref().or(self.request.upgrade.as_deref()).unwrap_or_default();
-        transport.write(|out| h1::encode_switching(&served.response, protocol, out));
+        transport.write(|out| h1::encode_switching(response, protocol, out));
         match tunnel(transport, &live.transport, &self.core.handle, alarm).await {
             Ok(()) => (After::Close, 0),
             Err(_) => {
@@ -395,13 +417,19 @@ impl exchange::Core for Call<'_> {
         match question {
             Question::Cache(lookup) => {
                 let (found, fill) = self.core.look_up(lookup, &self.connection.alarm).await;
-                *self.fill.borrow_mut() = fill;
+                self.fill.set(fill);
                 Answer::Cache(found)
             }
         }
     }
 
-    async fn call(&self, route: &Route, upstream: u32, request: &mut Request) -> Result<Response, Reason> {
+    async fn call(
+        &self,
+        route: &Route,
+        upstream: u32,
+        request: &mut Request,
+        response: &mut Response,
+    ) -> Result<(), Reason> {
         if let Some(upload) = self.upload {
             upload.limit(route.body_bytes_max);
         }
@@ -413,8 +441,7 @@ impl exchange::Core for Call<'_> {
             upload: self.upload,
             expects_continue: self.expects_continue,
         };
-        let (live, response) = caller.call(upstream, request).await?;
-        *self.live.borrow_mut() = Some(live);
-        Ok(response)
+        self.live.set(Some(caller.call(upstream, request, response).await?));
+        Ok(())
     }
 }

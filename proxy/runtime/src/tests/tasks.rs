@@ -240,23 +240,25 @@ fn pooled_futures_use_their_memory_again() {
             held.iter().sum()
         }
         for of in 0..1000 {
-            assert_eq!(handle.pooled(work::<10>(handle.clone(), of)).await, of * 10);
-            assert_eq!(handle.pooled(work::<500>(handle.clone(), of)).await, of * 500);
+            assert_eq!(handle.pooled(|| work::<10>(handle.clone(), of)).await, of * 10);
+            assert_eq!(handle.pooled(|| work::<500>(handle.clone(), of)).await, of * 500);
         }
         // One for each size.
         assert_eq!(handle.stats().futures_allocated, 2);
         // Two at once need two.
-        let (first, second) =
-            (handle.pooled(work::<10>(handle.clone(), 1)), handle.pooled(work::<10>(handle.clone(), 2)));
+        let (first, second) = (
+            handle.pooled(|| work::<10>(handle.clone(), 1)),
+            handle.pooled(|| work::<10>(handle.clone(), 2)),
+        );
         assert_eq!(second.await + first.await, 30);
         assert_eq!(handle.stats().futures_allocated, 3);
         // One too large for any class, and one of no size at all.
-        assert_eq!(handle.pooled(work::<20_000>(handle.clone(), 1)).await, 20_000);
-        assert_eq!(handle.pooled(async { 1 }).await, 1);
+        assert_eq!(handle.pooled(|| work::<20_000>(handle.clone(), 1)).await, 20_000);
+        assert_eq!(handle.pooled(|| async { 1 }).await, 1);
         // A future dropped half-way returns its memory too.
         let before = handle.stats().futures_allocated;
         for _ in 0..10 {
-            let mut future = handle.pooled(work::<10>(handle.clone(), 1));
+            let mut future = handle.pooled(|| work::<10>(handle.clone(), 1));
             poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut future).poll(cx).is_pending())).await;
         }
         assert_eq!(handle.stats().futures_allocated, before);
@@ -267,7 +269,7 @@ fn pooled_futures_use_their_memory_again() {
 fn pooled_memory_is_bounded() {
     let options = Options { pooled_future_bytes_max: 1024, ..options() };
     check_with(&[DriverKind::Memory], &options, |handle| async move {
-        let burst = || (0..10).map(|_| handle.pooled(async { 1 })).collect::<Vec<_>>();
+        let burst = || (0..10).map(|_| handle.pooled(|| async { 1 })).collect::<Vec<_>>();
         drop(burst());
         assert_eq!(handle.stats().futures_allocated, 10);
         drop(burst());

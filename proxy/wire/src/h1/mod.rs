@@ -32,9 +32,10 @@ pub use request::{RequestFraming, decode_request};
 pub use response::{ResponseFraming, ResponseKind, decode_response};
 
 /// How a body is told from what follows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyLength {
     /// There is none, and no field says so.
+    #[default]
     None,
     /// Exactly so many bytes, by `Content-Length`; maybe none.
     Known(u64),

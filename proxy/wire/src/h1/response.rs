@@ -9,7 +9,7 @@ use super::head::{self, Hop, Side};
 use crate::{Error, Limits};
 
 /// How a response stands on its connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseFraming {
     /// How its body is told from the next response.
     pub body: BodyLength,
@@ -22,13 +22,14 @@ pub struct ResponseFraming {
 }
 
 /// What a response is in the course of an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResponseKind {
     /// 1xx: another one follows.
     Interim,
     /// 101: what follows is another protocol.
     SwitchingProtocols,
     /// The answer.
+    #[default]
     Final,
 }
 
