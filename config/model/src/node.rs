@@ -108,12 +108,26 @@ pub struct NodeCache {
 pub struct Timeouts {
     /// From the first byte of a connection to the end of the TLS handshake.
     pub handshake: Duration,
+    /// From a connection's begin, its handshake left out, to the first byte of its first request.
+    pub first_byte: Duration,
     /// From the first byte of a head to its last; absolute.
     pub head: Duration,
     /// Between two bytes of a request body, and of a response that the client reads.
     pub body_idle: Duration,
     /// Between two requests of a connection.
     pub keep_alive: Duration,
+    /// How long an upgraded connection may be silent both ways; ten minutes for a WebSocket on AWS (row 157).
+    pub tunnel_idle: Duration,
+    /// How long an upgraded connection may last; two hours for a WebSocket on AWS (row 157).
+    pub tunnel_max: Duration,
+    /// How long a connection that we have ended is read on, so that our last answer is not lost (RFC 9112 §9.6).
+    pub linger: Duration,
+    /// The least bytes a second of a request's body, on average after the grace; 0: no least.
+    pub request_rate_min: u64,
+    /// The least bytes a second that a client takes of what waits for it, on average after the grace; 0: no least.
+    pub response_rate_min: u64,
+    /// How long a peer may bring or take nothing before its rate is looked at.
+    pub rate_grace: Duration,
 }
 
 /// Where clients connect.
@@ -188,9 +202,16 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             handshake: Duration::from_secs(5),
+            first_byte: Duration::from_secs(10),
             head: Duration::from_secs(10),
             body_idle: Duration::from_secs(30),
             keep_alive: Duration::from_secs(60),
+            tunnel_idle: Duration::from_mins(10),
+            tunnel_max: Duration::from_hours(2),
+            linger: Duration::from_secs(2),
+            request_rate_min: 240,
+            response_rate_min: 240,
+            rate_grace: Duration::from_secs(10),
         }
     }
 }

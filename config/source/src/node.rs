@@ -15,6 +15,7 @@ use crate::{
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 /// Row 166.
 const LOG_FORMAT_BYTES_MAX: usize = 3_072;
 /// What a line says unless it is told otherwise, as TOML: the common log format and the request's id.
@@ -143,12 +144,50 @@ pub(crate) static TIMEOUTS: Section = Section {
             "From the first byte of a connection to the end of its TLS handshake.",
         )
         .or(r#""5s""#),
+        Key::new(
+            "first_byte",
+            Form::Duration(MS, HOUR),
+            "From a connection's begin, its handshake left out, to the first byte of its first request.",
+        )
+        .or(r#""10s""#),
         Key::new("head", Form::Duration(MS, HOUR), "From the first byte of a request's head to its last.")
             .or(r#""10s""#),
         Key::new("body_idle", Form::Duration(MS, HOUR), "Between two bytes of a body, in either direction.")
             .or(r#""30s""#),
         Key::new("keep_alive", Form::Duration(MS, HOUR), "Between two requests of a connection.")
             .or(r#""60s""#),
+        Key::new(
+            "tunnel_idle",
+            Form::Duration(MS, DAY),
+            "How long an upgraded connection (a WebSocket) may be silent both ways.",
+        )
+        .or(r#""10m""#),
+        Key::new("tunnel_max", Form::Duration(MS, DAY), "How long an upgraded connection may last.")
+            .or(r#""2h""#),
+        Key::new(
+            "linger",
+            Form::Duration(MS, HOUR),
+            "How long a connection that we have ended is read on, so that our last answer is not lost.",
+        )
+        .or(r#""2s""#),
+        Key::new(
+            "request_rate_min",
+            Form::Size(0, 1 << 30),
+            "The least bytes a second of a request's body, on average; `0B`: no least.",
+        )
+        .or(r#""240B""#),
+        Key::new(
+            "response_rate_min",
+            Form::Size(0, 1 << 30),
+            "The least bytes a second that a client takes of a response, on average; `0B`: no least.",
+        )
+        .or(r#""240B""#),
+        Key::new(
+            "rate_grace",
+            Form::Duration(MS, HOUR),
+            "How long a client may bring or take nothing before its rate is looked at.",
+        )
+        .or(r#""10s""#),
     ],
 };
 
@@ -236,8 +275,15 @@ fn log_format(text: &str) -> Result<String, Mistake> {
 fn timeouts(table: &Table<'_>, default: &Timeouts) -> Timeouts {
     Timeouts {
         handshake: table.or("handshake", Value::duration, default.handshake),
+        first_byte: table.or("first_byte", Value::duration, default.first_byte),
         head: table.or("head", Value::duration, default.head),
         body_idle: table.or("body_idle", Value::duration, default.body_idle),
         keep_alive: table.or("keep_alive", Value::duration, default.keep_alive),
+        tunnel_idle: table.or("tunnel_idle", Value::duration, default.tunnel_idle),
+        tunnel_max: table.or("tunnel_max", Value::duration, default.tunnel_max),
+        linger: table.or("linger", Value::duration, default.linger),
+        request_rate_min: table.or("request_rate_min", Value::size, default.request_rate_min),
+        response_rate_min: table.or("response_rate_min", Value::size, default.response_rate_min),
+        rate_grace: table.or("rate_grace", Value::duration, default.rate_grace),
     }
 }

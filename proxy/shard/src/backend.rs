@@ -16,9 +16,10 @@ use wire::h1::{self, BodyLength, ResponseFraming, ResponseKind};
 use crate::{
     core::Core,
     head,
+    pace::{Deadlines, Pace, Terms, Way},
     pool::Claim,
     race::{First, race},
-    relay::{Fault, Pace, Relay},
+    relay::{Fault, Relay},
     transport::Transport,
 };
 
@@ -173,17 +174,16 @@ impl Caller<'_> {
         if self.upload.is_some() && self.expects_continue.replace(false) {
             self.client.write(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
         }
-        let idle_ns = self.snapshot.timeouts.body_idle_ns;
-        let (stall_ns, end_ns) = (upstream.idle_timeout_ns, live.end_ns);
-        let body = Pace { handle: &self.core.handle, alarm: self.alarm, idle_ns, stall_ns, end_ns };
-        let first_byte = Pace { idle_ns: upstream.first_byte_timeout_ns, ..body };
+        let deadlines = Deadlines::new(&self.core.handle, self.alarm, live.end_ns);
+        let timing = Timing { deadlines: &deadlines, first_byte_ns: upstream.first_byte_timeout_ns };
+        let timeouts = &self.snapshot.timeouts;
+        let client = Terms { idle_ns: timeouts.body_idle_ns, rate: timeouts.request_rate };
+        let body = Pace::new(&deadlines, Way::Up, client, Terms::idle(upstream.idle_timeout_ns));
         // The time for an answer begins with the end of the request.
-        if self.unsent_body().is_some() {
-            body.step()
-        } else {
-            first_byte.step()
+        if self.unsent_body().is_none() {
+            timing.answer();
         }
-        let answered = self.answered(request, transport, response, &body, &first_byte);
+        let answered = self.answered(request, transport, response, &body, &timing);
         let failed = match self.alarm.guard(answered).await {
             Ok(Ok(framing)) => {
                 live.framing = framing;
@@ -199,6 +199,7 @@ impl Caller<'_> {
                 let reason = match self.unsent_body() {
                     Some(upload) if !upload.is_stalled() => {
                         upload.give_up();
+                        self.core.record(&Event::TimeOut { wait: "request_body" });
                         Reason::BodyTimedOut
                     }
                     Some(_) | None => Reason::BackendTimedOut,
@@ -222,7 +223,7 @@ impl Caller<'_> {
         transport: &Transport,
         response: &mut Response,
         body: &Pace<'_>,
-        first_byte: &Pace<'_>,
+        timing: &Timing<'_>,
     ) -> Result<ResponseFraming, NoHead> {
         let mut head = pin!(self.head(request, transport, response));
         let Some(upload) = self.upload else { return self.unless_gone(head.as_mut()).await };
@@ -235,7 +236,7 @@ impl Caller<'_> {
                 return Err(NoHead { reason: self.core.client_fault(fault), nothing_came: false });
             }
         }
-        first_byte.step();
+        timing.answer();
         self.unless_gone(head.as_mut()).await
     }
 
@@ -327,6 +328,20 @@ struct Attempt<'a> {
     target: usize,
     live: Box<Live>,
     was_reused: bool,
+}
+
+/// When an answer must have come.
+struct Timing<'a> {
+    deadlines: &'a Deadlines<'a>,
+    first_byte_ns: u64,
+}
+
+impl Timing<'_> {
+    /// The request is sent, or no more of it is taken: from now on the answer is waited for.
+    fn answer(&self) {
+        self.deadlines.clear(Way::Up);
+        self.deadlines.set(Way::Down, self.deadlines.now_ns().saturating_add(self.first_byte_ns));
+    }
 }
 
 struct NoHead {

@@ -1,29 +1,22 @@
 //! A client's connection: handshake, then request after request until one side ends it. Between two requests it is
 //! a small future and a slot in the reactor; what a request needs lives only while the request does.
 
-use std::{future::poll_fn, net::SocketAddr, rc::Rc, task::Poll};
+use std::{net::SocketAddr, rc::Rc};
 
 use runtime::{Alarm, Stream};
 use telemetry::Event;
 
 use crate::{
     core::{Core, Idle, Open},
-    request::{After, serve},
+    pace::{Credit, Terms},
+    request::{After, refuse, serve},
     transport::Transport,
+    waiting::{Unasked, read_head, try_head, wait},
 };
 
 /// What a closing connection may still send before it is cut: enough for what was under way, so that closing does
 /// not reset the connection and take our last answer with it (RFC 9112 §9.6).
 const LINGER_BYTES_MAX: usize = 256 << 10;
-
-/// How long it may take for that.
-const LINGER_NS: u64 = 2_000_000_000;
-
-/// How long an idle connection is kept when the node drains: a request that is under way is still answered.
-const LAME_DUCK_NS: u64 = 1_000_000_000;
-
-/// Above so many unsent bytes no further request is read.
-const UNSENT_BYTES_HIGH: usize = 256 << 10;
 
 /// A client's connection.
 pub(crate) struct Connection {
@@ -34,7 +27,7 @@ pub(crate) struct Connection {
     pub(crate) port: u16,
     /// What listens there, for `sni` and the like; as it was when the connection was made.
     pub(crate) tls: Option<std::sync::Arc<tls::Server>>,
-    idle: Idle,
+    pub(crate) idle: Idle,
 }
 
 /// Serves a connection from accept to close; it is open for as long.
@@ -52,7 +45,22 @@ pub(crate) async fn connection(
         if !wait(&core, &connection, std::mem::take(&mut first)).await {
             return close(&core, &connection).await;
         }
-        match core.handle.pooled(|| serve(&core, &connection)).await {
+        let begun = core.now();
+        let mut part = Vec::new();
+        let head = match try_head(&core, &connection, &mut part) {
+            Some(head) => head,
+            None => core.handle.pooled(|| read_head(&core, &connection, part)).await,
+        };
+        let asked = match head {
+            Ok(asked) => asked,
+            Err(unasked) => {
+                if let Unasked::Refused { status, label, messages } = unasked {
+                    refuse(&core, &connection, status, label, messages);
+                }
+                return close(&core, &connection).await;
+            }
+        };
+        match core.handle.pooled(|| serve(&core, &connection, asked, begun)).await {
             After::Next => {}
             After::Close => return close(&core, &connection).await,
             After::Cut => return connection.transport.abort(),
@@ -98,61 +106,41 @@ async fn establish(
     Some(Connection { transport, alarm, peer, port, tls, idle: core.idle() })
 }
 
-/// Waits for the next request; false when there will be none. Who connects and says nothing is not waited for as long
-/// as who has been served.
-async fn wait(core: &Rc<Core>, connection: &Connection, first: bool) -> bool {
-    let Connection { transport, alarm, idle, .. } = connection;
-    if transport.unsent() >= UNSENT_BYTES_HIGH && !unsent_below(core, connection, UNSENT_BYTES_HIGH).await {
-        return false;
-    }
-    let timeouts = core.snapshot().timeouts;
-    let wait_ns = if first { timeouts.head_ns } else { timeouts.keep_alive_ns };
-    let put_off = || alarm.set(core.handle.now().mono_ns.saturating_add(wait_ns));
-    put_off();
-    let mut unsent = transport.unsent();
-    let mut lame = false;
-    poll_fn(|cx| {
-        if core.is_draining() && !lame {
-            lame = true;
-            alarm.set(core.handle.now().mono_ns.saturating_add(LAME_DUCK_NS));
-        }
-        if let Poll::Ready(readable) = transport.poll_readable(cx) {
-            return Poll::Ready(readable.is_ok());
-        }
-        while alarm.poll_expired(cx).is_ready() {
-            let before = std::mem::replace(&mut unsent, transport.unsent());
-            if unsent == 0 || unsent >= before {
-                return Poll::Ready(false);
+impl Connection {
+    /// Waits until fewer than so many bytes are unsent, for as long as the client takes enough of them.
+    pub(crate) async fn unsent_below(&self, core: &Rc<Core>, bytes: usize) -> bool {
+        let Self { transport, alarm, .. } = self;
+        let begun = transport.unsent();
+        let reader = {
+            let timeouts = &core.snapshot().timeouts;
+            Credit::new(Terms { idle_ns: timeouts.body_idle_ns, rate: timeouts.response_rate })
+        };
+        while transport.unsent() >= bytes {
+            let taken = begun.saturating_sub(transport.unsent()) as u64;
+            alarm.set(reader.run(core.handle.now().mono_ns, taken));
+            match alarm.guard(transport.sent_below(transport.unsent())).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return false,
+                Err(_) => {
+                    core.record(&Event::TimeOut { wait: "response" });
+                    return false;
+                }
             }
-            // A client that is still reading its last answer is not idle.
-            put_off();
         }
-        idle.wake_on_drain(cx);
-        Poll::Pending
-    })
-    .await
-}
-
-/// Waits until fewer than so many bytes are unsent, for as long as the client takes some now and then.
-async fn unsent_below(core: &Rc<Core>, connection: &Connection, bytes: usize) -> bool {
-    let Connection { transport, alarm, .. } = connection;
-    let stall_ns = core.snapshot().timeouts.body_idle_ns;
-    while transport.unsent() >= bytes {
-        alarm.set(core.handle.now().mono_ns.saturating_add(stall_ns));
-        if !matches!(alarm.guard(transport.sent_below(transport.unsent())).await, Ok(Ok(()))) {
-            return false;
-        }
+        true
     }
-    true
 }
 
 /// Ends a connection so that what was sent arrives.
 async fn close(core: &Rc<Core>, connection: &Connection) {
     let Connection { transport, alarm, .. } = connection;
     transport.finish();
-    if !unsent_below(core, connection, 1).await {
+    if !connection.unsent_below(core, 1).await {
         return;
     }
-    alarm.set(core.handle.now().mono_ns.saturating_add(LINGER_NS));
-    let _ended = alarm.guard(transport.discard(LINGER_BYTES_MAX)).await;
+    let linger_ns = core.snapshot().timeouts.linger_ns;
+    alarm.set(core.handle.now().mono_ns.saturating_add(linger_ns));
+    if alarm.guard(transport.discard(LINGER_BYTES_MAX)).await.is_err() {
+        core.record(&Event::TimeOut { wait: "linger" });
+    }
 }

@@ -9,12 +9,14 @@ mod core;
 mod head;
 mod ids;
 mod owner;
+mod pace;
 mod pool;
 mod race;
 mod relay;
 mod request;
 mod transport;
 mod tunnel;
+mod waiting;
 
 #[cfg(test)]
 mod tests;

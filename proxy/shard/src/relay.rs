@@ -5,13 +5,14 @@
 use std::cell::{Cell, RefCell};
 
 use policy::cache::{Fate, Keep};
-use runtime::{Alarm, Handle, Received};
+use runtime::Received;
 use wire::h1::{self, BodyDecoder, BodyLength};
 
-use crate::{owner::Fill, transport::Transport};
+use crate::{owner::Fill, pace::Pace, transport::Transport};
 
-/// Above so many unsent bytes the other side is not read.
-const UNSENT_BYTES_HIGH: usize = 256 << 10;
+/// Above so many unsent bytes the other side is not read. What keeps a connection busy is the kernel's queue: ours only
+/// has to be filled again before that one is empty, and costs memory for each receiver that is slow.
+pub(crate) const UNSENT_BYTES_HIGH: usize = 32 << 10;
 
 /// Receives in a row before others have their turn.
 const STEPS_NOW_MAX: usize = 4;
@@ -27,35 +28,6 @@ pub(crate) enum Fault {
     ReceiverGone,
     /// It grew longer than this.
     TooLarge(u64),
-}
-
-/// How long a body may take.
-#[derive(Clone, Copy)]
-pub(crate) struct Pace<'a> {
-    pub(crate) handle: &'a Handle,
-    pub(crate) alarm: &'a Alarm,
-    /// Between two steps: as long as the sender says nothing.
-    pub(crate) idle_ns: u64,
-    /// The same as long as the receiver takes nothing.
-    pub(crate) stall_ns: u64,
-    /// When all of it must have passed, in `mono_ns`.
-    pub(crate) end_ns: u64,
-}
-
-impl Pace<'_> {
-    /// The sender has moved: the alarm is put off.
-    pub(crate) fn step(&self) {
-        self.set(self.idle_ns);
-    }
-
-    /// The receiver is waited for from now on, or has moved.
-    fn stall(&self) {
-        self.set(self.stall_ns);
-    }
-
-    fn set(&self, wait_ns: u64) {
-        self.alarm.set(self.handle.now().mono_ns.saturating_add(wait_ns).min(self.end_ns));
-    }
 }
 
 /// A copy for the cache, and the duty to say what became of it.
@@ -143,8 +115,9 @@ impl Relay {
         self.bytes.get()
     }
 
-    /// Moves what is left. The alarm is put off with every step.
+    /// Moves what is left. Who is waited for has a deadline that each byte puts off.
     pub(crate) async fn run(&self, from: &Transport, to: &Transport, pace: &Pace<'_>) -> Result<(), Fault> {
+        pace.wait_for_sender(self.bytes());
         while !self.is_done() {
             match from.receive(|received| self.step(received, to)).await {
                 Ok(Received::Bytes(Ok(()))) => {}
@@ -154,8 +127,9 @@ impl Relay {
                 Err(_) => return Err(self.fault(Fault::SenderGone)),
             }
             self.make_room(to, pace).await?;
-            pace.step();
+            pace.wait_for_sender(self.bytes());
         }
+        pace.end();
         Ok(())
     }
 
@@ -181,7 +155,7 @@ impl Relay {
     async fn make_room(&self, to: &Transport, pace: &Pace<'_>) -> Result<(), Fault> {
         self.stalled.set(true);
         while to.unsent() >= self.unsent_bytes_high() {
-            pace.stall();
+            pace.wait_for_receiver(self.bytes().saturating_sub(to.unsent() as u64));
             to.sent_below(to.unsent()).await.map_err(|_| Fault::ReceiverGone)?;
         }
         // Ready at once, but for a receiver that has gone.

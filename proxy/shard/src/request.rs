@@ -7,7 +7,6 @@ use bytes::Bytes;
 use exchange::{Facts, Served, exchange};
 use message::{Body, Length, Now, Reason, Request, RequestId, Response, Scheme};
 use policy::{Answer, Question, cache::Fate};
-use runtime::Received;
 use snapshot::{Route, Snapshot};
 use telemetry::Event;
 use wire::h1::{self, BodyLength, RequestFraming, ResponseBody, ResponseKind, ResponseOptions};
@@ -17,11 +16,12 @@ use crate::{
     backend::{Caller, Live, is_clients},
     connection::Connection,
     core::{Core, Messages},
-    head,
     owner::Fill,
+    pace::{self, Deadlines, Pace, Terms},
     race::{First, race},
-    relay::{Fault, Pace, Relay},
-    tunnel::tunnel,
+    relay::{Fault, Relay},
+    tunnel::{End, tunnel},
+    waiting::Asked,
 };
 
 /// Bodies up to this length are put beside their head, in one send; longer ones are shared with it.
@@ -52,95 +52,31 @@ struct Call<'a> {
 }
 
 /// Serves one request.
-pub(crate) async fn serve(core: &Rc<Core>, connection: &Connection) -> After {
-    let snapshot = core.snapshot();
-    let begun = core.now();
-    let mut messages = core.messages();
-    let after = match read_head(core, &snapshot, connection, &mut messages).await {
-        Ok(framing) => {
-            messages.request.scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
-            answer(core, &snapshot, connection, &mut messages, framing, begun).await
-        }
-        Err(after) => after,
-    };
+pub(crate) async fn serve(core: &Rc<Core>, connection: &Connection, asked: Asked, begun: Now) -> After {
+    let Asked { snapshot, mut messages, framing } = asked;
+    messages.request.scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let after = answer(core, &snapshot, connection, &mut messages, framing, begun).await;
     core.recycle(messages);
     after
 }
 
-/// Reads the head, or answers what is wrong with it and ends the connection: after a framing fault nobody can say
-/// where the next request begins.
-async fn read_head(
-    core: &Rc<Core>,
-    snapshot: &Snapshot,
+/// Answers what is no request; after a framing fault nobody can say where the next one begins, so that the connection
+/// is to be ended.
+pub(crate) fn refuse(
+    core: &Core,
     connection: &Connection,
-    Messages { request, response }: &mut Messages,
-) -> Result<RequestFraming, After> {
-    let transport = &connection.transport;
-    let limits = core.request_limits(snapshot);
-    // The usual head is there in one piece; what is not keeps waiting, and is shown again with more behind it.
-    let whole = transport.try_receive(|received| {
-        match h1::decode_request(received, &limits, snapshot.path_rules, request) {
-            Ok(Some((bytes, framing))) => (bytes, Ok(Some(framing))),
-            Ok(None) => (0, Ok(None)),
-            Err(error) => (received.len(), Err(error)),
-        }
-    });
-    let refused = match whole {
-        Ok(Some(Received::Bytes(Ok(Some(framing))))) => return Ok(framing),
-        Ok(Some(Received::Bytes(Err(error)))) => (error.status(), error.as_str()),
-        Ok(Some(Received::Bytes(Ok(None))) | None) => {
-            let begun = matches!(whole, Ok(Some(_)));
-            match read_head_in_pieces(core, snapshot, connection, &limits, request, begun).await {
-                Ok(framing) => return Ok(framing),
-                Err(Some(refused)) => refused,
-                Err(None) => return Err(After::Close),
-            }
-        }
-        // Answers before it may still be on their way.
-        Ok(Some(Received::End)) | Err(_) => return Err(After::Close),
-    };
-    let (status, label) = refused;
+    status: u16,
+    label: &'static str,
+    mut messages: Box<Messages>,
+) {
+    let Messages { request, response } = &mut *messages;
     core.record(&Event::Malform { status, label });
     response.status = status;
     response.headers.push("Content-Type", b"application/json");
     let message = format!("{{\"message\":\"{}\"}}", message::reason_phrase(status));
     response.body = Body::Whole(Bytes::from(message));
     send(core, connection, response, request, true, &Sent::whole(response, request));
-    Err(After::Close)
-}
-
-/// The same for a head that comes in pieces, of which the first may have `begun` to wait. An error is the status and
-/// label of what is wrong, or nothing when there is nobody to tell.
-async fn read_head_in_pieces(
-    core: &Rc<Core>,
-    snapshot: &Snapshot,
-    connection: &Connection,
-    limits: &wire::Limits,
-    request: &mut Request,
-    begun: bool,
-) -> Result<RequestFraming, Option<(u16, &'static str)>> {
-    let Connection { transport, alarm, .. } = connection;
-    let mut buffer = core.handle.buffer();
-    alarm.set(core.handle.now().mono_ns.saturating_add(snapshot.timeouts.head_ns));
-    let reading = async {
-        loop {
-            let received = transport.receive(|received| {
-                head::gather(received, &mut buffer, Vec::new, limits.head_bytes_max, |input| {
-                    h1::decode_request(input, limits, snapshot.path_rules, request)
-                })
-            });
-            match received.await {
-                Ok(Received::Bytes(Ok(None))) => {}
-                Ok(Received::Bytes(Ok(Some(framing)))) => return Ok(framing),
-                Ok(Received::Bytes(Err(error))) => return Err(Some((error.status(), error.as_str()))),
-                Ok(Received::End) | Err(_) => return Err(None),
-            }
-        }
-    };
-    let read = alarm.guard(reading).await;
-    let begun = begun || !buffer.is_empty();
-    core.handle.recycle(buffer);
-    read.unwrap_or(Err(begun.then_some((408, "head_timed_out"))))
+    core.recycle(messages);
 }
 
 /// From the head to the last byte of the answer.
@@ -339,28 +275,36 @@ impl Way<'_> {
         let Self { core, snapshot, connection, upload, .. } = self;
         let Connection { transport: client, alarm, .. } = connection;
         let upstream = snapshot.upstream(live.slot);
-        let client_ns = snapshot.timeouts.body_idle_ns;
-        let backend_ns = upstream.map_or(client_ns, |upstream| upstream.idle_timeout_ns);
-        let pace = Pace {
-            handle: &core.handle,
-            alarm,
-            idle_ns: backend_ns,
-            stall_ns: client_ns,
-            end_ns: live.end_ns,
-        };
-        let upload_pace = Pace { idle_ns: client_ns, stall_ns: backend_ns, ..pace };
-        pace.step();
+        let timeouts = &snapshot.timeouts;
+        let client_ns = timeouts.body_idle_ns;
+        let backend = Terms::idle(upstream.map_or(client_ns, |upstream| upstream.idle_timeout_ns));
+        let reader = Terms { idle_ns: client_ns, rate: timeouts.response_rate };
+        let deadlines = Deadlines::new(&core.handle, alarm, live.end_ns);
+        let pace = Pace::new(&deadlines, pace::Way::Down, backend, reader);
         let passing = async {
             let mut down = pin!(relay.run(&live.transport, client, &pace));
             let Some(upload) = upload.filter(|upload| !upload.is_done()) else { return down.await };
+            let sender = Terms { idle_ns: client_ns, rate: timeouts.request_rate };
+            let upload_pace = Pace::new(&deadlines, pace::Way::Up, sender, backend);
             let mut up = pin!(upload.run(client, &live.transport, &upload_pace));
             match race(down.as_mut(), up.as_mut()).await {
                 First::Left(passed) => passed,
                 // Whether the rest of the request arrived or not, the answer goes on.
-                First::Right(_) => down.await,
+                First::Right(_) => {
+                    upload_pace.end();
+                    down.await
+                }
             }
         };
-        alarm.guard(passing).await.unwrap_or(Err(Fault::SenderGone))
+        if let Ok(passed) = alarm.guard(passing).await {
+            return passed;
+        }
+        if deadlines.has_passed(pace::Way::Up) {
+            core.record(&Event::TimeOut { wait: "request_body" });
+        } else if relay.is_stalled() {
+            core.record(&Event::TimeOut { wait: "response" });
+        }
+        Err(Fault::SenderGone)
     }
 
     /// `101`: from here on the bytes are the two sides' own affair.
@@ -369,9 +313,14 @@ impl Way<'_> {
         let protocol =
             live.framing.upgrade.as_deref().or(self.request.upgrade.as_deref()).unwrap_or_default();
         transport.write(|out| h1::encode_switching(response, protocol, out));
-        match tunnel(transport, &live.transport, &self.core.handle, alarm).await {
-            Ok(()) => (After::Close, 0),
-            Err(_) => {
+        let timeouts = &self.snapshot.timeouts;
+        let ended = tunnel(transport, &live.transport, &self.core.handle, alarm, timeouts).await;
+        if let End::TimedOut(wait) | End::Failed(Some(wait)) = ended {
+            self.core.record(&Event::TimeOut { wait });
+        }
+        match ended {
+            End::Both | End::TimedOut(_) => (After::Close, 0),
+            End::Failed(_) => {
                 live.transport.abort();
                 (After::Cut, 0)
             }
@@ -403,7 +352,11 @@ impl Way<'_> {
         alarm.set(self.core.handle.now().mono_ns.saturating_add(self.snapshot.timeouts.body_idle_ns));
         match alarm.guard(upload.discard(transport, DISCARD_BYTES_MAX)).await {
             Ok(true) => After::Next,
-            Ok(false) | Err(_) => After::Close,
+            Ok(false) => After::Close,
+            Err(_) => {
+                self.core.record(&Event::TimeOut { wait: "request_body" });
+                After::Close
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use model::{Diagnostic, Model, Severity};
 use policy::client::ClientRules;
 use telemetry::{Labels, Renamed, access::Template};
 
-use crate::{HeadLimits, Slots, Snapshot, Timeouts, nanoseconds};
+use crate::{HeadLimits, Rate, Slots, Snapshot, Timeouts, nanoseconds};
 
 /// What a compilation needs beside the model.
 pub struct Inputs<'a> {
@@ -92,9 +92,15 @@ fn timeouts(model: &Model) -> Timeouts {
     let timeouts = &model.node.timeouts;
     Timeouts {
         handshake_ns: nanoseconds(timeouts.handshake),
+        first_byte_ns: nanoseconds(timeouts.first_byte),
         head_ns: nanoseconds(timeouts.head),
         body_idle_ns: nanoseconds(timeouts.body_idle),
         keep_alive_ns: nanoseconds(timeouts.keep_alive),
+        tunnel_idle_ns: nanoseconds(timeouts.tunnel_idle),
+        tunnel_max_ns: nanoseconds(timeouts.tunnel_max),
+        linger_ns: nanoseconds(timeouts.linger),
+        request_rate: Rate::new(timeouts.request_rate_min, timeouts.rate_grace),
+        response_rate: Rate::new(timeouts.response_rate_min, timeouts.rate_grace),
     }
 }
 

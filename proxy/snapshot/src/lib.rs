@@ -149,12 +149,47 @@ pub struct Route {
 pub struct Timeouts {
     /// TLS handshake.
     pub handshake_ns: u64,
+    /// From a connection's begin to the first byte of its first request.
+    pub first_byte_ns: u64,
     /// Request head, absolute.
     pub head_ns: u64,
     /// Between two bytes of a body, either way.
     pub body_idle_ns: u64,
     /// Between two requests.
     pub keep_alive_ns: u64,
+    /// Silence of a tunnel, both ways.
+    pub tunnel_idle_ns: u64,
+    /// A tunnel as a whole.
+    pub tunnel_max_ns: u64,
+    /// Reading on after our end of a connection.
+    pub linger_ns: u64,
+    /// The least rate of a request's body.
+    pub request_rate: Rate,
+    /// The least rate at which a client takes what waits for it.
+    pub response_rate: Rate,
+}
+
+/// A least rate, as the time that each byte buys: so it is kept without a division.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Time before anything must have moved, in nanoseconds.
+    pub grace_ns: u64,
+    /// Time that a byte buys, in nanoseconds; `u64::MAX` where there is no least rate.
+    pub byte_ns: u64,
+}
+
+impl Rate {
+    /// No least rate: silence alone is too slow.
+    pub const NONE: Self = Self { grace_ns: u64::MAX, byte_ns: u64::MAX };
+
+    /// So many bytes a second after a grace; 0: no least rate.
+    pub fn new(bytes_per_s: u64, grace: Duration) -> Self {
+        match 1_000_000_000_u64.checked_div(bytes_per_s) {
+            // Above 1 GB a second a byte buys nothing that a clock could see.
+            Some(byte_ns) => Self { grace_ns: nanoseconds(grace), byte_ns: byte_ns.max(1) },
+            None => Self::NONE,
+        }
+    }
 }
 
 /// The largest of all routes' limits: the codec keeps these, the route its own.

@@ -58,6 +58,7 @@ pub struct Counters {
     pub(crate) handshakes_resumed: u64,
     pub(crate) handshake_latency: Latency,
     pub(crate) handshake_failures: Tally<&'static str, 32>,
+    pub(crate) time_outs: Tally<&'static str, 16>,
     pub(crate) malformed: Tally<(&'static str, u16), 64>,
     pub(crate) routes: Sparse<RouteCounters>,
     /// Requests for which no route was found, or whose route is gone.
@@ -120,6 +121,7 @@ impl Counters {
             handshakes_resumed: 0,
             handshake_latency: Latency::default(),
             handshake_failures: Tally::default(),
+            time_outs: Tally::default(),
             malformed: Tally::default(),
             routes: Sparse::new(labels.routes.len()),
             unrouted: RouteCounters::default(),
@@ -170,6 +172,7 @@ impl Counters {
                 self.handshake_latency.record(us);
             }
             Event::HandshakeFail { label } => self.handshake_failures.add(label, 1),
+            Event::TimeOut { wait } => self.time_outs.add(wait, 1),
             Event::Malform { status, label } => self.malformed.add((label, status), 1),
             Event::Refuse { route, reason } => self.route(route).refusals.add(reason, 1),
             Event::Answer { route, status, latency_us, integration_us, request_bytes, response_bytes } => {
@@ -239,6 +242,7 @@ impl Counters {
         self.handshakes_resumed += core.handshakes_resumed;
         self.handshake_latency.merge(&core.handshake_latency);
         self.handshake_failures.merge(&core.handshake_failures);
+        self.time_outs.merge(&core.time_outs);
         self.malformed.merge(&core.malformed);
         self.unrouted.merge(&core.unrouted);
         self.upstreams_other.merge(&core.upstreams_other);

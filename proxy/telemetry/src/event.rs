@@ -29,6 +29,11 @@ pub enum Event {
         /// Why, a name from a fixed list.
         label: &'static str,
     },
+    /// A client was waited for in vain.
+    TimeOut {
+        /// Which wait, a name from a fixed list.
+        wait: &'static str,
+    },
     /// Bytes came that are no request.
     Malform {
         /// The answer's status code.

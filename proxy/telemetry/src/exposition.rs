@@ -149,6 +149,11 @@ fn connection_metrics(page: &mut Page, merged: &Merged) {
     put_other(&mut failures, &[("cause", "other")], sum.handshake_failures.other());
     page.histogram("floodgate_tls_handshake_seconds", "Duration of TLS handshakes.")
         .put_latency(&[], &sum.handshake_latency);
+    let mut time_outs = page.counter("floodgate_timeouts_total", "Clients waited for in vain, by wait.");
+    for (wait, count) in sum.time_outs.iter() {
+        time_outs.put(&[("wait", wait)], count);
+    }
+    put_other(&mut time_outs, &[("wait", "other")], sum.time_outs.other());
     let mut malformed =
         page.counter("floodgate_malformed_total", "Bytes that were no request, by the broken rule.");
     for ((label, status), count) in sum.malformed.iter() {

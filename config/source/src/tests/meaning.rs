@@ -184,7 +184,7 @@ fn node_and_listeners_are_lowered() {
 [access_log]\nformat = \"$context.requestId\"
 [client]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]
 [cache]\nsize = \"1GiB\"
-[timeouts]\nhandshake = \"1s\"\nhead = \"2s\"\nbody_idle = \"3s\"\nkeep_alive = \"4s\"
+[timeouts]\nhandshake = \"1s\"\nhead = \"2s\"\nbody_idle = \"3s\"\nkeep_alive = \"4s\"\nfirst_byte = \"5s\"\ntunnel_idle = \"6s\"\ntunnel_max = \"7s\"\nlinger = \"8s\"\nrequest_rate_min = \"1KiB\"\nresponse_rate_min = \"0B\"\nrate_grace = \"9s\"
 [[listener]]\naddress = \"0.0.0.0:443\"\nsecurity_policy = \"TLS_1_0\"
 [[listener]]\nname = \"p\"\naddress = \"[::]:80\"\nplain = true
 [[certificate]]\nchain = \"c\"\nkey = \"/k\"\nhosts = [\"*.A\"]
@@ -199,7 +199,13 @@ fn node_and_listeners_are_lowered() {
         ["10.0.0.0/8", "::1/128"]
     );
     assert_eq!(node.cache.size_bytes, 1 << 30);
-    assert_eq!(node.timeouts.keep_alive.as_secs(), 4);
+    let timeouts = &node.timeouts;
+    let seconds =
+        [timeouts.handshake, timeouts.head, timeouts.body_idle, timeouts.keep_alive, timeouts.first_byte];
+    assert_eq!(seconds.map(|it| it.as_secs()), [1, 2, 3, 4, 5]);
+    let seconds = [timeouts.tunnel_idle, timeouts.tunnel_max, timeouts.linger, timeouts.rate_grace];
+    assert_eq!(seconds.map(|it| it.as_secs()), [6, 7, 8, 9]);
+    assert_eq!((timeouts.request_rate_min, timeouts.response_rate_min), (1024, 0));
     let listeners: Vec<_> = model.listeners.iter().map(|it| (&*it.name, it.plain)).collect();
     assert_eq!(listeners, [("0.0.0.0:443", false), ("p", true)]);
     assert_eq!(model.certificates[0].hosts, ["*.a"]);

@@ -203,9 +203,16 @@ size = \"2MiB\" # f.toml:2
 
 [timeouts] # default
 handshake = \"5s\" # default
+first_byte = \"10s\" # default
 head = \"10s\" # default
 body_idle = \"30s\" # default
 keep_alive = \"60s\" # default
+tunnel_idle = \"10m\" # default
+tunnel_max = \"2h\" # default
+linger = \"2s\" # default
+request_rate_min = \"240B\" # default
+response_rate_min = \"240B\" # default
+rate_grace = \"10s\" # default
 
 [limits] # default
 body = \"10MiB\" # default

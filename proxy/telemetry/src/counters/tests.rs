@@ -132,6 +132,7 @@ fn every_event_is_counted_where_it_belongs() {
         Event::Handshake { resumed: true, us: 300 },
         Event::Handshake { resumed: false, us: 900 },
         Event::HandshakeFail { label: "no_certificate" },
+        Event::TimeOut { wait: "head" },
         Event::Malform { status: 431, label: "head_too_long" },
         Event::Refuse { route: Some(0), reason: "throttled" },
         answer(Some(0), 429),
@@ -150,6 +151,7 @@ fn every_event_is_counted_where_it_belongs() {
     let (routes, upstreams) = ([counters.routes.get(0).unwrap()], [counters.upstreams.get(0).unwrap()]);
     assert_eq!(counters.accepts, [1]);
     assert_eq!(counters.rejects.iter().collect::<Vec<_>>(), [("connections", 1)]);
+    assert_eq!(counters.time_outs.iter().collect::<Vec<_>>(), [("head", 1)]);
     assert_eq!((counters.handshakes_full, counters.handshakes_resumed), (1, 1));
     assert_eq!(counters.handshake_latency.sum_us(), 1_200);
     assert_eq!(counters.handshake_failures.iter().collect::<Vec<_>>(), [("no_certificate", 1)]);

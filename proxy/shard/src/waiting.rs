@@ -1,0 +1,162 @@
+//! Waiting for a request: from silence to a whole head. It takes place in the connection's own small future; what there
+//! is of a head that comes in pieces is kept in as many bytes as it has, so that ten thousand slow clients cost what they
+//! have sent and not what a request costs.
+
+#![expect(
+    clippy::redundant_allocation,
+    reason = "an Rc around the shared Arc: a request touches this core's count alone"
+)]
+
+use std::{future::poll_fn, io, rc::Rc, sync::Arc, task::Poll};
+
+use runtime::Received;
+use snapshot::Snapshot;
+use telemetry::Event;
+use wire::h1::{self, RequestFraming};
+
+use crate::{
+    connection::Connection,
+    core::{Core, Messages},
+    head,
+    relay::UNSENT_BYTES_HIGH,
+};
+
+/// How long an idle connection is kept when the node drains: a request that is under way is still answered.
+const LAME_DUCK_NS: u64 = 1_000_000_000;
+
+/// A request's head, whole, and the snapshot that it was read by.
+pub(crate) struct Asked {
+    pub(crate) snapshot: Rc<Arc<Snapshot>>,
+    pub(crate) messages: Box<Messages>,
+    pub(crate) framing: RequestFraming,
+}
+
+/// A head, or why there is none.
+pub(crate) type Head = Result<Asked, Unasked>;
+
+/// Why there is no request.
+pub(crate) enum Unasked {
+    /// Nothing can be answered any more: the connection ends once what was sent has arrived.
+    Ended,
+    /// What came is answered with an error; after that nobody can say where the next request begins.
+    Refused {
+        status: u16,
+        label: &'static str,
+        /// As far as it was understood.
+        messages: Box<Messages>,
+    },
+}
+
+/// Waits for the next request; false when there will be none. Who connects and says nothing is not waited for as long
+/// as who has been served.
+pub(crate) async fn wait(core: &Rc<Core>, connection: &Connection, first: bool) -> bool {
+    let Connection { transport, alarm, idle, .. } = connection;
+    if transport.unsent() >= UNSENT_BYTES_HIGH && !connection.unsent_below(core, UNSENT_BYTES_HIGH).await {
+        return false;
+    }
+    let put_off = || {
+        let timeouts = &core.snapshot().timeouts;
+        let wait_ns = if first { timeouts.first_byte_ns } else { timeouts.keep_alive_ns };
+        alarm.set(core.handle.now().mono_ns.saturating_add(wait_ns));
+        wait_ns
+    };
+    let wait_ns = put_off();
+    let mut unsent = transport.unsent();
+    let mut lame = false;
+    poll_fn(|cx| {
+        if core.is_draining() && !lame {
+            lame = true;
+            alarm.set(core.handle.now().mono_ns.saturating_add(LAME_DUCK_NS));
+        }
+        if let Poll::Ready(readable) = transport.poll_readable(cx) {
+            return Poll::Ready(readable.is_ok());
+        }
+        while alarm.poll_expired(cx).is_ready() {
+            let before = std::mem::replace(&mut unsent, transport.unsent());
+            let taken = before.saturating_sub(unsent) as u64;
+            let least = (wait_ns / core.snapshot().timeouts.response_rate.byte_ns).max(1);
+            if unsent == 0 || taken < least {
+                let wait = match unsent {
+                    0 if first => "first_byte",
+                    0 => "keep_alive",
+                    _ => "response",
+                };
+                if !lame {
+                    core.record(&Event::TimeOut { wait });
+                }
+                return Poll::Ready(false);
+            }
+            // A client that is still reading its last answer is not idle.
+            put_off();
+        }
+        idle.wake_on_drain(cx);
+        Poll::Pending
+    })
+    .await
+}
+
+/// What a run of bytes brought.
+enum Taken {
+    Whole(Asked),
+    Part,
+    Wrong(wire::Error, Box<Messages>),
+}
+
+/// The head that has begun, if it is all there: the usual case, which has no need of a deadline.
+pub(crate) fn try_head(core: &Rc<Core>, connection: &Connection, part: &mut Vec<u8>) -> Option<Head> {
+    head_of(connection.transport.try_receive(|received| take(core, received, part)))
+}
+
+/// The head that has begun and of which `part` is there.
+pub(crate) async fn read_head(core: &Rc<Core>, connection: &Connection, mut part: Vec<u8>) -> Head {
+    let Connection { transport, alarm, .. } = connection;
+    let limit_ns = core.snapshot().timeouts.head_ns;
+    alarm.set(core.handle.now().mono_ns.saturating_add(limit_ns));
+    let reading = async {
+        loop {
+            let received = transport.receive(|received| take(core, received, &mut part)).await;
+            if let Some(head) = head_of(received.map(Some)) {
+                return head;
+            }
+        }
+    };
+    if let Ok(head) = alarm.guard(reading).await {
+        return head;
+    }
+    core.record(&Event::TimeOut { wait: "head" });
+    if part.is_empty() {
+        return Err(Unasked::Ended);
+    }
+    Err(Unasked::Refused { status: 408, label: "head_timed_out", messages: core.messages() })
+}
+
+/// What came of a receive, once something has.
+fn head_of(received: io::Result<Option<Received<Taken>>>) -> Option<Head> {
+    match received {
+        Ok(Some(Received::Bytes(Taken::Whole(asked)))) => Some(Ok(asked)),
+        Ok(Some(Received::Bytes(Taken::Wrong(error, messages)))) => {
+            Some(Err(Unasked::Refused { status: error.status(), label: error.as_str(), messages }))
+        }
+        Ok(Some(Received::End)) | Err(_) => Some(Err(Unasked::Ended)),
+        Ok(Some(Received::Bytes(Taken::Part)) | None) => None,
+    }
+}
+
+/// Looks at received bytes, behind those that came before them. The memory of a request is lent for the moment.
+fn take(core: &Rc<Core>, received: &[u8], part: &mut Vec<u8>) -> (usize, Taken) {
+    let snapshot = core.snapshot();
+    let limits = core.request_limits(&snapshot);
+    let mut messages = core.messages();
+    let (bytes, decoded) = head::gather(received, part, Vec::new, limits.head_bytes_max, |input| {
+        h1::decode_request(input, &limits, snapshot.path_rules, &mut messages.request)
+    });
+    let taken = match decoded {
+        Ok(Some(framing)) => Taken::Whole(Asked { snapshot, messages, framing }),
+        Ok(None) => {
+            core.recycle(messages);
+            Taken::Part
+        }
+        Err(error) => Taken::Wrong(error, messages),
+    };
+    (bytes, taken)
+}
