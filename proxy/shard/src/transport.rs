@@ -207,7 +207,10 @@ impl Transport {
     }
 
     fn settle(&self, session: &RefCell<Session>, fed: Result<(), tls::Error>) -> io::Result<()> {
-        self.seal(session);
+        // Sealing what need not be sent would cost a send of its own.
+        if session.borrow().has_pressing() {
+            self.seal(session);
+        }
         fed.map_err(io::Error::other)
     }
 

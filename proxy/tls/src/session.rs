@@ -26,12 +26,14 @@ const MESSAGE_BYTES_MAX: usize = 0xffff;
 /// One TLS connection.
 pub struct Session {
     stage: Stage,
-    /// Lower-case, as the client sent it; none on our own outgoing connections.
-    sni: Option<Box<str>>,
     /// Cipher bytes taken in before the handshake was done.
     handshake_bytes: usize,
     /// Decrypted bytes that wait in rustls.
     plain_bytes: usize,
+    /// Cipher bytes not drained that the peer does not wait for: tickets.
+    unhurried_bytes: usize,
+    /// All cipher bytes that [`Self::feed`] left to be drained.
+    answer_bytes: usize,
     peer_closed: bool,
     /// Why the connection is over.
     failed: Option<rustls::Error>,
@@ -49,6 +51,8 @@ enum Stage {
     /// Refused before there was a connection; what is left to say.
     Refused {
         alert: Vec<u8>,
+        /// Lower-case, as the client sent it.
+        sni: Option<Box<str>>,
     },
 }
 
@@ -69,13 +73,25 @@ impl Session {
     /// # Errors
     /// [`Error::ServerName`] when `host` is neither.
     pub fn client(client: &Client, host: &str) -> Result<Self, Error> {
-        let mut connection = Connection::Client(client.connect(host)?);
+        Ok(Self::open(Connection::Client(client.connect(host)?)))
+    }
+
+    fn open(mut connection: Connection) -> Self {
+        // The caller bounds what it writes; a limit here would cut it short without a word.
         connection.set_buffer_limit(None);
-        Ok(Self::new(Stage::Open(Box::new(connection))))
+        Self::new(Stage::Open(Box::new(connection)))
     }
 
     fn new(stage: Stage) -> Self {
-        Self { stage, sni: None, handshake_bytes: 0, plain_bytes: 0, peer_closed: false, failed: None }
+        Self {
+            stage,
+            handshake_bytes: 0,
+            plain_bytes: 0,
+            unhurried_bytes: 0,
+            answer_bytes: 0,
+            peer_closed: false,
+            failed: None,
+        }
     }
 
     /// Takes in cipher bytes and returns how many: all of them, unless more than [`PLAIN_BYTES_MAX`] wait
@@ -119,10 +135,16 @@ impl Session {
             self.accept()?;
         }
         let Stage::Open(connection) = &mut self.stage else { return Ok(()) };
+        let handshaking = connection.is_handshaking();
         match connection.process_new_packets() {
             Ok(state) => {
                 self.plain_bytes = state.plaintext_bytes_to_read();
                 self.peer_closed = state.peer_has_closed();
+                self.answer_bytes = state.tls_bytes_to_write();
+                // In TLS 1.3 a server's handshake ends with the client's last message: what it says to that is tickets.
+                if handshaking && !connection.is_handshaking() && is_1_3_server(connection) {
+                    self.unhurried_bytes = self.answer_bytes;
+                }
                 Ok(())
             }
             Err(error) => {
@@ -138,28 +160,30 @@ impl Session {
         let accepted = match acceptor.accept() {
             Ok(None) => return Ok(()),
             Ok(Some(accepted)) => accepted,
-            Err((error, alert)) => return Err(self.refuse(error, alert)),
+            Err((error, alert)) => return Err(self.refuse(error, alert, None)),
         };
-        self.sni = accepted.client_hello().server_name().map(|name| name.to_ascii_lowercase().into());
-        let config = server.config(self.sni.as_deref());
+        let hello = accepted.client_hello();
+        let config = server.config(hello.server_name());
         let unsent_plain = std::mem::take(unsent_plain);
+        let sni = |name: &str| name.to_ascii_lowercase().into_boxed_str();
+        let sni = hello.server_name().map(sni);
         match accepted.into_connection(config) {
             Ok(connection) => {
-                let mut connection = Connection::Server(connection);
-                // The caller bounds what it writes; a limit here would cut it short without a word.
-                connection.set_buffer_limit(None);
-                self.stage = Stage::Open(Box::new(connection));
+                *self = Self {
+                    handshake_bytes: self.handshake_bytes,
+                    ..Self::open(Connection::Server(connection))
+                };
                 self.write(&unsent_plain);
                 Ok(())
             }
-            Err((error, alert)) => Err(self.refuse(error, alert)),
+            Err((error, alert)) => Err(self.refuse(error, alert, sni)),
         }
     }
 
-    fn refuse(&mut self, error: rustls::Error, mut alert: AcceptedAlert) -> Error {
+    fn refuse(&mut self, error: rustls::Error, mut alert: AcceptedAlert, sni: Option<Box<str>>) -> Error {
         let mut bytes = Vec::new();
         alert.write_all(&mut bytes).expect("a Vec takes every byte");
-        self.stage = Stage::Refused { alert: bytes };
+        self.stage = Stage::Refused { alert: bytes, sni };
         self.failed = Some(error.clone());
         Error::Handshake(error)
     }
@@ -177,7 +201,14 @@ impl Session {
     /// The server name the client asked for, lower-case; none if it sent none, before its hello is
     /// whole, and on our own outgoing connections.
     pub fn sni(&self) -> Option<&str> {
-        self.sni.as_deref()
+        match &self.stage {
+            Stage::Open(connection) => match &**connection {
+                Connection::Server(connection) => connection.server_name(),
+                Connection::Client(_) => None,
+            },
+            Stage::Refused { sni, .. } => sni.as_deref(),
+            Stage::Accepting { .. } => None,
+        }
     }
 
     /// The protocol agreed on, if any.
@@ -255,9 +286,16 @@ impl Session {
                     connection.write_tls(out).expect("a Vec takes every byte");
                 }
             }
-            Stage::Refused { alert } => out.append(alert),
+            Stage::Refused { alert, .. } => out.append(alert),
         }
+        (self.unhurried_bytes, self.answer_bytes) = (0, 0);
         out.len() > before
+    }
+
+    /// Whether the peer waits for what [`Self::feed`] has left for [`Self::drain`]. It does not for tickets: they are as
+    /// good beside the first answer, and then cost no send of their own.
+    pub fn has_pressing(&self) -> bool {
+        self.failed.is_some() || self.answer_bytes > self.unhurried_bytes
     }
 
     /// Whether [`Self::drain`] has anything.
@@ -265,7 +303,7 @@ impl Session {
         match &self.stage {
             Stage::Accepting { .. } => false,
             Stage::Open(connection) => connection.wants_write(),
-            Stage::Refused { alert } => !alert.is_empty(),
+            Stage::Refused { alert, .. } => !alert.is_empty(),
         }
     }
 
@@ -290,11 +328,16 @@ impl Session {
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session")
-            .field("sni", &self.sni)
+            .field("sni", &self.sni())
             .field("handshake_done", &self.handshake_done())
             .field("peer_closed", &self.peer_closed)
             .finish_non_exhaustive()
     }
+}
+
+fn is_1_3_server(connection: &Connection) -> bool {
+    matches!(connection, Connection::Server(_))
+        && connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
 }
 
 /// A reader without bytes and without an end.

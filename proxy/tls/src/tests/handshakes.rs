@@ -146,6 +146,61 @@ fn shrinking_harms_nothing() {
     assert_eq!(got, vec![3; 40_000]);
 }
 
+/// What a server is told in turn by a client of `version`: whether it has something pressing to say to it.
+#[track_caller]
+fn check_pressing(version: &'static rustls::SupportedProtocolVersion, expected: &[bool]) {
+    let server = server(vec![certificate(&["a.test"])]);
+    let (mut client, mut server) = (client_of_versions(&[version]), Session::server(&server));
+    let mut pressing = Vec::new();
+    while client.wants_write() {
+        carry(&mut client, &mut server).unwrap();
+        pressing.push(server.has_pressing());
+        if server.has_pressing() {
+            carry(&mut server, &mut client).unwrap();
+        }
+    }
+    assert!(client.handshake_done() && server.handshake_done());
+    assert_eq!(pressing, expected);
+    // What was not pressing goes with the first answer, in front of it.
+    server.write(b"answer");
+    carry(&mut server, &mut client).unwrap();
+    assert_eq!(read(&mut client), b"answer");
+    assert!(!server.has_pressing() && !server.wants_write());
+}
+
+#[test]
+fn tickets_wait_for_the_first_answer() {
+    // Without the last flight of a server a handshake of TLS 1.2 is not done.
+    check_pressing(&rustls::version::TLS12, &[true, true]);
+    check_pressing(&rustls::version::TLS13, &[true, false]);
+}
+
+#[test]
+fn an_alert_does_not_wait_beside_tickets() {
+    let server = server(vec![certificate(&["a.test"])]);
+    let (mut client, mut server) = (Session::client(&client(), "a.test").unwrap(), Session::server(&server));
+    carry(&mut client, &mut server).unwrap();
+    carry(&mut server, &mut client).unwrap();
+    carry(&mut client, &mut server).unwrap();
+    assert!(server.handshake_done() && server.wants_write() && !server.has_pressing());
+    server.feed(&[23, 3, 3, 0, 17, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]).unwrap_err();
+    assert!(server.has_pressing());
+}
+
+/// Each ticket costs a handshake; a resumed one gives another.
+#[test]
+fn one_ticket_and_always_another() {
+    let server = server(vec![certificate(&["a.test"])]);
+    let client = client();
+    visit(&client, &server, "a.test");
+    for _ in 0..3 {
+        let (mut ours, mut theirs) = connected(&client, &server, "a.test");
+        assert!(theirs.is_resumed(), "a ticket is used once");
+        theirs.write(b"answer");
+        carry(&mut theirs, &mut ours).unwrap();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
