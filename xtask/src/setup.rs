@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::shell;
+use crate::{bench::micro, shell};
 
 /// Debian packages: the program that proves one is there, the package, what it is for.
 const PACKAGES: &[(&str, &str, &str)] = &[
@@ -28,7 +28,7 @@ const POLICY_TEXT: &str = "#!/bin/sh\n# Made by cargo xtask setup while it insta
 
 /// Installs what is missing. Says what and why; whether all is there in the end.
 pub(crate) fn run() -> bool {
-    match packages().and_then(|()| venv()) {
+    match packages().and_then(|()| venv()).and_then(|()| micro::install_runner()) {
         Ok(()) => {
             println!("setup: everything that tests and benches need is here");
             true

@@ -9,7 +9,7 @@ use crate::{bench, conformance, setup, shell, tally::Tally, tidy};
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these steps, in CI's order: setup, fmt, clippy, tidy, conformance, unit, build, uring, epoll, load, bench
+    /// Only these steps, in CI's order: setup, fmt, clippy, tidy, conformance, unit, build, micro, uring, epoll, load, bench
     steps: Vec<String>,
     /// Leave out the second driver and everything that needs the machine for itself
     #[arg(long)]
@@ -42,6 +42,12 @@ const STEPS: &[Step] = &[
     },
     Step { name: "unit", quick: true, about: "every room's own tests", work: unit },
     Step { name: "build", quick: true, about: "the gateway, optimised", work: build },
+    Step {
+        name: "micro",
+        quick: true,
+        about: "no parser and no table costs more instructions than it may",
+        work: bench::micro::test,
+    },
     Step {
         name: "uring",
         quick: true,

@@ -6,6 +6,7 @@ mod cpu;
 mod jobs;
 mod load;
 mod machine;
+pub(crate) mod micro;
 mod rounds;
 mod table;
 mod target;
@@ -37,10 +38,19 @@ pub(crate) struct Options {
     /// The load generator
     #[arg(long, value_enum, default_value_t = load::Tool::Wrk)]
     tool: load::Tool,
+    /// Instead: count the instructions of codec, router, buckets and cache, against benches/micro/limits.toml
+    #[arg(long)]
+    micro: bool,
+    /// With --micro: make what was counted the limits
+    #[arg(long, requires = "micro")]
+    accept: bool,
 }
 
 /// Measures and prints the table; whether there was no error.
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
+    if options.micro {
+        return Ok(micro::run(options.accept)?.failed == 0);
+    }
     let jobs = jobs::chosen(&options.jobs)?;
     let gateways = gateways(&options.drivers, gateway()?);
     let lengths = Lengths {

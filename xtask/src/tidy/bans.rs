@@ -122,7 +122,8 @@ fn allowed(expression: &str, licenses: &BTreeSet<String>) -> bool {
 
 fn any_of(tokens: &[&str], at: &mut usize, licenses: &BTreeSet<String>) -> bool {
     let mut met = all_of(tokens, at, licenses);
-    while tokens.get(*at) == Some(&"OR") {
+    // SPDX writes its operators large; some packages do not.
+    while tokens.get(*at).is_some_and(|token| token.eq_ignore_ascii_case("or")) {
         *at += 1;
         met |= all_of(tokens, at, licenses);
     }
@@ -131,7 +132,7 @@ fn any_of(tokens: &[&str], at: &mut usize, licenses: &BTreeSet<String>) -> bool 
 
 fn all_of(tokens: &[&str], at: &mut usize, licenses: &BTreeSet<String>) -> bool {
     let mut met = one(tokens, at, licenses);
-    while tokens.get(*at) == Some(&"AND") {
+    while tokens.get(*at).is_some_and(|token| token.eq_ignore_ascii_case("and")) {
         *at += 1;
         met &= one(tokens, at, licenses);
     }
@@ -184,7 +185,7 @@ mod tests {
 
     #[test]
     fn licences_are_expressions() {
-        check(&[("a@1.0.0", "MIT OR Unlicense"), ("b@1.0.0", "MIT/Zlib")], &[]);
+        check(&[("a@1.0.0", "MIT OR Unlicense"), ("b@1.0.0", "MIT/Zlib"), ("c@1.0.0", "Zlib or MIT")], &[]);
         check(&[("a@1.0.0", "(MIT OR GPL-3.0) AND Apache-2.0 WITH LLVM-exception")], &[]);
         check(
             &[("a@1.0.0", "MIT AND GPL-3.0")],

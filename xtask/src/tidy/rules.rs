@@ -28,6 +28,7 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     // How we know: outside the house.
     ("harness", &[]),
     ("blackbox", &["harness"]),
+    ("micro", &["wire", "router", "policy", "message"]),
     ("xtask", &[]),
 ];
 
