@@ -123,15 +123,13 @@ async fn serve<'a, C: Core>(
         Err(reason) => return served.refuse(reason.clone(), dialect, facts, response),
     };
     served.route = Some(route);
-    let mut way = Way { facts, params, core, slots: SmallVec::new() };
-    let mut passed = 0;
+    let mut way =
+        Way { facts, params, core, policies: &route.policies, slots: SmallVec::new(), stopped: false };
+    let mut verdict = way.admit(request);
     let ended = loop {
-        let Some(policy) = route.policies.get(passed) else {
-            break integrate(route, request, response, &way, served).await;
-        };
-        way.slots.push(Slot::Empty);
-        match way.admit(&**policy, request, served).await {
-            Verdict::Continue | Verdict::Ask(_) => passed += 1,
+        match verdict {
+            Verdict::Continue => break integrate(route, request, response, &way, served).await,
+            Verdict::Ask(question) => verdict = way.answered(request, core.ask(question).await, served),
             Verdict::Answer(answer) => {
                 *response = answer;
                 break Ok(());
@@ -142,16 +140,15 @@ async fn serve<'a, C: Core>(
     if let Err(reason) = ended {
         served.refuse(reason, dialect, facts, response);
     }
-    for (policy, slot) in route.policies[..passed].iter().zip(&mut way.slots).rev() {
-        core.decide(|lent| policy.on_response(response, &mut context(facts, params, lent, slot)));
-    }
+    way.leave(response);
     served.fate = way.slots.iter_mut().find_map(fate);
 }
 
 /// An API with CORS answers preflights by itself, except where a route takes OPTIONS by name (row 137).
 fn preflight(found: &Found<'_>, request: &Request) -> Option<Response> {
+    let cors = found.api.cors.as_ref()?;
     let explicit = found.route.as_ref().is_ok_and(|(route, _)| route.key.starts_with("OPTIONS "));
-    found.api.cors.as_ref().filter(|_| !explicit)?.preflight(request)
+    if explicit { None } else { cors.preflight(request) }
 }
 
 fn fate(slot: &mut Slot) -> Option<cache::Fate> {
@@ -166,27 +163,58 @@ struct Way<'a, C> {
     facts: &'a Facts,
     params: &'a [(u32, u32)],
     core: &'a C,
+    policies: &'a [Box<dyn Policy>],
+    /// One for each policy that was asked; what it passed it may look back at.
     slots: SmallVec<[Slot; 4]>,
+    /// The last one asked had the request stop.
+    stopped: bool,
 }
 
 impl<C: Core> Way<'_, C> {
-    /// Asks one policy, and carries its question out and the reply in. At most one question a policy and request.
-    async fn admit(
-        &mut self,
-        policy: &dyn Policy,
-        request: &mut Request,
-        served: &mut Served<'_>,
-    ) -> Verdict {
-        let Self { facts, params, core, slots } = self;
-        let Some(slot) = slots.last_mut() else { return Verdict::Continue };
-        let verdict = core.decide(|lent| policy.on_request(request, &mut context(facts, params, lent, slot)));
-        let Verdict::Ask(question) = verdict else { return verdict };
-        let answer = core.ask(question).await;
+    /// Asks the policies that have not been asked, until one has something else to say than to go on.
+    fn admit(&mut self, request: &mut Request) -> Verdict {
+        let Self { facts, params, core, policies, slots, .. } = self;
+        for policy in &policies[slots.len()..] {
+            let mut slot = Slot::Empty;
+            let verdict =
+                core.decide(|lent| policy.on_request(request, &mut context(facts, params, lent, &mut slot)));
+            slots.push(slot);
+            if !matches!(verdict, Verdict::Continue) {
+                self.stopped = true;
+                return verdict;
+            }
+        }
+        Verdict::Continue
+    }
+
+    /// Carries the reply to the question of the policy asked last in, and goes on from there. At most one question a
+    /// policy and request.
+    fn answered(&mut self, request: &mut Request, answer: Answer, served: &mut Served<'_>) -> Verdict {
         served.cached = match &answer {
             Answer::Cache(cache::Found::Hit(_)) => Some(CacheResult::Hit),
             Answer::Cache(_) => Some(CacheResult::Miss),
         };
-        core.decide(|lent| policy.on_answer(request, answer, &mut context(facts, params, lent, slot)))
+        let Self { facts, params, core, policies, slots, .. } = self;
+        let asked = slots.len().checked_sub(1).and_then(|last| policies.get(last).zip(slots.last_mut()));
+        let Some((policy, slot)) = asked else { return Verdict::Continue };
+        let verdict =
+            core.decide(|lent| policy.on_answer(request, answer, &mut context(facts, params, lent, slot)));
+        match verdict {
+            Verdict::Continue | Verdict::Ask(_) => {
+                self.stopped = false;
+                self.admit(request)
+            }
+            other => other,
+        }
+    }
+
+    /// Lets the policies that the request has passed look at the response, last one first.
+    fn leave(&mut self, response: &mut Response) {
+        let Self { facts, params, core, policies, slots, stopped } = self;
+        let passed = slots.len() - usize::from(*stopped && !slots.is_empty());
+        for (policy, slot) in policies.iter().zip(&mut slots[..passed]).rev() {
+            core.decide(|lent| policy.on_response(response, &mut context(facts, params, lent, slot)));
+        }
     }
 }
 

@@ -2,24 +2,26 @@
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     io,
-    pin::{Pin, pin},
+    pin::pin,
+    task::{Context, Poll},
 };
 
 use message::{Body, Length, Reason, Request, Response};
-use runtime::{Alarm, Received};
+use runtime::{Alarm, Expired};
 use smallvec::SmallVec;
 use snapshot::{Snapshot, Upstream};
 use telemetry::Event;
-use wire::h1::{self, BodyLength, ResponseFraming, ResponseKind};
+use wire::h1::{self, BodyLength, ResponseFraming};
 
 use crate::{
     core::Core,
-    head,
     pace::{Deadlines, Pace, Terms, Way},
     pool::Claim,
     race::{First, race},
     relay::{Fault, Relay},
+    reply::{NoHead, ReplyHead},
     transport::Transport,
 };
 
@@ -183,8 +185,16 @@ impl Caller<'_> {
         if self.unsent_body().is_none() {
             timing.answer();
         }
-        let answered = self.answered(request, transport, response, &body, &timing);
-        let failed = match self.alarm.guard(answered).await {
+        let mut head = ReplyHead::new(self.core, self.client, request, transport, response);
+        let answered = match self.upload {
+            None => self.unless_late_or_gone(&mut head).await,
+            Some(upload) => {
+                let answered = self.answered(&mut head, upload, transport, &body, &timing);
+                self.alarm.guard(answered).await
+            }
+        };
+        drop(head);
+        let failed = match answered {
             Ok(Ok(framing)) => {
                 live.framing = framing;
                 return Ok(live);
@@ -219,90 +229,49 @@ impl Caller<'_> {
     /// Sends the rest of the body while waiting for the head of the reply, which may come before it is sent.
     async fn answered(
         &self,
-        request: &Request,
+        head: &mut ReplyHead<'_>,
+        upload: &Relay,
         transport: &Transport,
-        response: &mut Response,
         body: &Pace<'_>,
         timing: &Timing<'_>,
     ) -> Result<ResponseFraming, NoHead> {
-        let mut head = pin!(self.head(request, transport, response));
-        let Some(upload) = self.upload else { return self.unless_gone(head.as_mut()).await };
         let mut sent = pin!(upload.run(self.client, transport, body));
-        match race(head.as_mut(), sent.as_mut()).await {
+        let first = {
+            let head = pin!(poll_fn(|cx| head.poll(cx)));
+            race(head, sent.as_mut()).await
+        };
+        match first {
             First::Left(head) => return head,
             // It stopped reading; it may have said why.
             First::Right(Ok(()) | Err(Fault::ReceiverGone)) => {}
-            First::Right(Err(fault)) => {
-                return Err(NoHead { reason: self.core.client_fault(fault), nothing_came: false });
-            }
+            First::Right(Err(fault)) => return Err(head.no_head(self.core.client_fault(fault))),
         }
         timing.answer();
-        self.unless_gone(head.as_mut()).await
+        poll_fn(|cx| self.poll_unless_gone(head, cx)).await
     }
 
     /// Waits for the reply's head for as long as there is a client to have it.
-    async fn unless_gone(
+    fn poll_unless_gone(
         &self,
-        head: Pin<&mut impl Future<Output = Result<ResponseFraming, NoHead>>>,
-    ) -> Result<ResponseFraming, NoHead> {
-        let gone = pin!(self.client.gone());
-        match race(head, gone).await {
-            First::Left(head) => head,
-            First::Right(()) => Err(NoHead { reason: Reason::ClientGone, nothing_came: false }),
+        head: &mut ReplyHead<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseFraming, NoHead>> {
+        if let Poll::Ready(answered) = head.poll(cx) {
+            return Poll::Ready(answered);
         }
+        self.client.poll_gone(cx).map(|()| Err(head.no_head(Reason::ClientGone)))
     }
 
-    /// The head of the final reply. Interim ones but `100 Continue` are passed on.
-    async fn head(
+    /// The same, and until the deadline.
+    async fn unless_late_or_gone(
         &self,
-        request: &Request,
-        transport: &Transport,
-        response: &mut Response,
-    ) -> Result<ResponseFraming, NoHead> {
-        let mut buffer = Vec::new();
-        let limits = &self.core.codec_limits;
-        let mut interim = 0;
-        let mut nothing_came = true;
-        let result = loop {
-            let decoded = match transport
-                .receive(|received| {
-                    let memory = || self.core.handle.buffer();
-                    head::gather(received, &mut buffer, memory, limits.head_bytes_max, |input| {
-                        h1::decode_response(input, limits, &request.method, response)
-                    })
-                })
-                .await
-            {
-                Ok(Received::Bytes(decoded)) => decoded,
-                Ok(Received::End) | Err(_) => break Err(Reason::BackendFailed),
-            };
-            nothing_came = false;
-            match decoded {
-                Ok(None) => {}
-                Err(_) => break Err(Reason::BackendMalformed),
-                Ok(Some(framing)) => {
-                    buffer.clear();
-                    match framing.kind {
-                        ResponseKind::Final => break Ok(framing),
-                        // Only to what was asked for.
-                        ResponseKind::SwitchingProtocols if is_asked(request, &framing) => break Ok(framing),
-                        ResponseKind::SwitchingProtocols => break Err(Reason::BackendMalformed),
-                        ResponseKind::Interim => {
-                            interim += 1;
-                            if interim > limits.interim_max {
-                                break Err(Reason::BackendMalformed);
-                            }
-                            if response.status != 100 && request.version == message::Version::Http11 {
-                                self.client
-                                    .write(|out| h1::encode_interim(response.status, &response.headers, out));
-                            }
-                        }
-                    }
-                }
-            }
-        };
-        self.core.handle.recycle(buffer);
-        result.map_err(|reason| NoHead { reason, nothing_came })
+        head: &mut ReplyHead<'_>,
+    ) -> Result<Result<ResponseFraming, NoHead>, Expired> {
+        poll_fn(|cx| match self.poll_unless_gone(head, cx) {
+            Poll::Ready(answered) => Poll::Ready(Ok(answered)),
+            Poll::Pending => self.alarm.poll_expired(cx).map(|()| Err(Expired)),
+        })
+        .await
     }
 }
 
@@ -312,13 +281,6 @@ pub(crate) fn is_clients(reason: &Reason) -> bool {
         reason,
         Reason::ClientGone | Reason::BodyMalformed | Reason::BodyTimedOut | Reason::BodyTooLarge { .. }
     )
-}
-
-fn is_asked(request: &Request, framing: &ResponseFraming) -> bool {
-    match (request.upgrade.as_deref(), framing.upgrade.as_deref()) {
-        (Some(asked), Some(given)) => asked.eq_ignore_ascii_case(given),
-        _ => false,
-    }
 }
 
 /// One try on one connection.
@@ -342,11 +304,6 @@ impl Timing<'_> {
         self.deadlines.clear(Way::Up);
         self.deadlines.set(Way::Down, self.deadlines.now_ns().saturating_add(self.first_byte_ns));
     }
-}
-
-struct NoHead {
-    reason: Reason,
-    nothing_came: bool,
 }
 
 /// How a body is framed toward the backend: as it came, so far as its length is known.

@@ -13,6 +13,7 @@ mod pace;
 mod pool;
 mod race;
 mod relay;
+mod reply;
 mod request;
 mod transport;
 mod tunnel;

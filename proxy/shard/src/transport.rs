@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    future::poll_fn,
     io,
     sync::Arc,
     task::{Context, Poll},
@@ -98,28 +97,25 @@ impl Transport {
         if opened { Poll::Ready(Ok(())) } else { self.stream.poll_readable(cx) }
     }
 
-    /// Waits until the peer has gone: an end or an error, with nothing before it that is still to be read. A client that
+    /// Ready when the peer has gone: an end or an error, with nothing before it that is still to be read. A client that
     /// closes its half counts as gone, as it does for nginx: nobody can tell the two apart.
-    pub(crate) async fn gone(&self) {
-        poll_fn(|cx| {
-            if self.session.is_none() {
-                return self.stream.poll_ended(cx);
+    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.session.is_none() {
+            return self.stream.poll_ended(cx);
+        }
+        loop {
+            match self.poll_readable(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) => {}
             }
-            loop {
-                match self.poll_readable(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Err(_)) => return Poll::Ready(()),
-                    Poll::Ready(Ok(())) => {}
-                }
-                match self.try_receive(|_| (0, ())) {
-                    Ok(None) => {}
-                    // The next request waits; what comes behind it can't be seen.
-                    Ok(Some(Received::Bytes(()))) => return Poll::Pending,
-                    Ok(Some(Received::End)) | Err(_) => return Poll::Ready(()),
-                }
+            match self.try_receive(|_| (0, ())) {
+                Ok(None) => {}
+                // The next request waits; what comes behind it can't be seen.
+                Ok(Some(Received::Bytes(()))) => return Poll::Pending,
+                Ok(Some(Received::End)) | Err(_) => return Poll::Ready(()),
             }
-        })
-        .await
+        }
     }
 
     /// Appends to what is sent at the end of this turn.

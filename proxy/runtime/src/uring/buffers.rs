@@ -26,13 +26,14 @@ pub(super) struct RingBuffers {
     bytes: usize,
     tail: u16,
     published: u16,
-    /// For each buffer: the next in its socket's list, and how much of it is filled.
+    /// For each buffer: the next in its socket's list, and what of it is still to be read.
     links: Box<[Link]>,
 }
 
 #[derive(Clone, Copy)]
 struct Link {
     next: u32,
+    start: u32,
     length: u32,
 }
 
@@ -47,7 +48,7 @@ impl RingBuffers {
             bytes: bytes as usize,
             tail: 0,
             published: 0,
-            links: vec![Link { next: NONE, length: 0 }; count].into_boxed_slice(),
+            links: vec![Link { next: NONE, start: 0, length: 0 }; count].into_boxed_slice(),
         };
         (0..entries).for_each(|buffer| buffers.give(Some(buffer)));
         buffers.publish();
@@ -105,7 +106,7 @@ impl RingBuffers {
     pub(super) fn append(&mut self, buffer: u16, length: usize, first: &mut u32, last: &mut u32) {
         let length = length.min(self.bytes) as u32;
         let Some(link) = self.links.get_mut(usize::from(buffer)) else { return };
-        *link = Link { next: NONE, length };
+        *link = Link { next: NONE, start: 0, length };
         match self.links.get_mut(*last as usize) {
             Some(link) => link.next = buffer.into(),
             None => *first = buffer.into(),
@@ -120,7 +121,7 @@ impl RingBuffers {
         let chunk = Chunk {
             memory: self.memory.clone(),
             buffer: *first as u16,
-            start: *first as usize * self.bytes,
+            start: *first as usize * self.bytes + link.start as usize,
             length: link.length as usize,
         };
         *first = link.next;
@@ -128,6 +129,19 @@ impl RingBuffers {
             *last = NONE;
         }
         Some(chunk)
+    }
+
+    /// Hangs what a reader left of a buffer in front of a socket's list again.
+    pub(super) fn hang_back(&mut self, chunk: Chunk, consumed: usize, first: &mut u32, last: &mut u32) {
+        let Some(link) = self.links.get_mut(usize::from(chunk.buffer)) else { return };
+        let consumed = consumed.min(chunk.length);
+        // Both are within one buffer, whose size is a `u32`.
+        let start = chunk.start + consumed - usize::from(chunk.buffer) * self.bytes;
+        *link = Link { next: *first, start: start as u32, length: (chunk.length - consumed) as u32 };
+        *first = chunk.buffer.into();
+        if *last == NONE {
+            *last = *first;
+        }
     }
 
     /// Copies what hangs in a socket's list into its own memory, and takes the buffers.

@@ -467,6 +467,11 @@ impl Driver for Uring {
         };
         match lent {
             Lent::Ring(chunk) if consumed == chunk.bytes().len() => self.buffers.give_chunk(chunk),
+            // What is left stays where it is until the end of the turn: a body is mostly read right after its head.
+            Lent::Ring(chunk) if socket.kept.is_empty() => {
+                socket.queued += chunk.bytes().len() - consumed;
+                self.buffers.hang_back(chunk, consumed, &mut socket.chunk_first, &mut socket.chunk_last);
+            }
             Lent::Ring(chunk) => {
                 let rest = &chunk.bytes()[consumed..];
                 add(&counters.copied_bytes, rest.len() as u64);

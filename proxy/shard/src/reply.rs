@@ -1,0 +1,119 @@
+//! The head of a backend's reply, read as it comes. It is polled, not awaited: who waits for it also waits for the client to
+//! go and for a deadline, and one look at all three costs less than futures in one another. It knows nothing of
+//! deadlines, attempts and clients that go.
+
+use std::task::{Context, Poll};
+
+use message::{Reason, Request, Response, Version};
+use runtime::Received;
+use wire::h1::{self, ResponseFraming, ResponseKind};
+
+use crate::{core::Core, head, transport::Transport};
+
+/// A head that is being waited for.
+pub(crate) struct ReplyHead<'a> {
+    core: &'a Core,
+    /// Gets interim replies.
+    client: &'a Transport,
+    request: &'a Request,
+    from: &'a Transport,
+    response: &'a mut Response,
+    /// What has come of a head in pieces.
+    buffer: Vec<u8>,
+    interim: u8,
+    nothing_came: bool,
+}
+
+/// Why there is none.
+pub(crate) struct NoHead {
+    pub(crate) reason: Reason,
+    /// The backend said nothing at all.
+    pub(crate) nothing_came: bool,
+}
+
+impl<'a> ReplyHead<'a> {
+    /// Reads into `response` what comes from `from` in reply to `request`.
+    pub(crate) fn new(
+        core: &'a Core,
+        client: &'a Transport,
+        request: &'a Request,
+        from: &'a Transport,
+        response: &'a mut Response,
+    ) -> Self {
+        Self { core, client, request, from, response, buffer: Vec::new(), interim: 0, nothing_came: true }
+    }
+
+    /// The head of the final reply. Interim ones but `100 Continue` are passed on.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseFraming, NoHead>> {
+        loop {
+            let ended = match self.receive() {
+                Ok(Some(Received::Bytes(Ok(None)))) => continue,
+                Ok(Some(Received::Bytes(Ok(Some(framing))))) => match self.take_up(framing) {
+                    Ok(None) => continue,
+                    Ok(Some(framing)) => Ok(framing),
+                    Err(reason) => Err(reason),
+                },
+                Ok(Some(Received::Bytes(Err(_)))) => Err(Reason::BackendMalformed),
+                Ok(Some(Received::End)) | Err(_) => Err(Reason::BackendFailed),
+                Ok(None) => match self.from.poll_readable(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(())) => continue,
+                    Poll::Ready(Err(_)) => Err(Reason::BackendFailed),
+                },
+            };
+            return Poll::Ready(ended.map_err(|reason| self.no_head(reason)));
+        }
+    }
+
+    /// That there will be none, for this reason.
+    pub(crate) fn no_head(&self, reason: Reason) -> NoHead {
+        NoHead { reason, nothing_came: self.nothing_came }
+    }
+
+    fn receive(&mut self) -> std::io::Result<Option<Received<Result<Option<ResponseFraming>, wire::Error>>>> {
+        let Self { core, request, from, response, buffer, nothing_came, .. } = self;
+        let limits = &core.codec_limits;
+        from.try_receive(|received| {
+            *nothing_came = false;
+            let memory = || core.handle.buffer();
+            head::gather(received, buffer, memory, limits.head_bytes_max, |input| {
+                h1::decode_response(input, limits, &request.method, response)
+            })
+        })
+    }
+
+    /// A whole head: the final one, or nothing yet.
+    fn take_up(&mut self, framing: ResponseFraming) -> Result<Option<ResponseFraming>, Reason> {
+        self.buffer.clear();
+        match framing.kind {
+            ResponseKind::Final => Ok(Some(framing)),
+            // Only to what was asked for.
+            ResponseKind::SwitchingProtocols if self.is_asked(&framing) => Ok(Some(framing)),
+            ResponseKind::SwitchingProtocols => Err(Reason::BackendMalformed),
+            ResponseKind::Interim => {
+                if self.interim >= self.core.codec_limits.interim_max {
+                    return Err(Reason::BackendMalformed);
+                }
+                self.interim += 1;
+                if self.response.status != 100 && self.request.version == Version::Http11 {
+                    let Response { status, headers, .. } = &self.response;
+                    self.client.write(|out| h1::encode_interim(*status, headers, out));
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn is_asked(&self, framing: &ResponseFraming) -> bool {
+        match (self.request.upgrade.as_deref(), framing.upgrade.as_deref()) {
+            (Some(asked), Some(given)) => asked.eq_ignore_ascii_case(given),
+            _ => false,
+        }
+    }
+}
+
+impl Drop for ReplyHead<'_> {
+    fn drop(&mut self) {
+        self.core.handle.recycle(std::mem::take(&mut self.buffer));
+    }
+}
