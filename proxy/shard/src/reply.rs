@@ -2,13 +2,19 @@
 //! go and for a deadline, and one look at all three costs less than futures in one another. It knows nothing of
 //! deadlines, attempts and clients that go.
 
-use std::task::{Context, Poll};
+use std::{
+    io,
+    task::{Context, Poll},
+};
 
 use message::{Reason, Request, Response, Version};
 use runtime::Received;
 use wire::h1::{self, ResponseFraming, ResponseKind};
 
 use crate::{core::Core, head, transport::Transport};
+
+/// What received bytes come to: a whole head, or nothing yet.
+type Decoded = Result<Option<ResponseFraming>, wire::Error>;
 
 /// A head that is being waited for.
 pub(crate) struct ReplyHead<'a> {
@@ -70,7 +76,7 @@ impl<'a> ReplyHead<'a> {
         NoHead { reason, nothing_came: self.nothing_came }
     }
 
-    fn receive(&mut self) -> std::io::Result<Option<Received<Result<Option<ResponseFraming>, wire::Error>>>> {
+    fn receive(&mut self) -> io::Result<Option<Received<Decoded>>> {
         let Self { core, request, from, response, buffer, nothing_came, .. } = self;
         let limits = &core.codec_limits;
         from.try_receive(|received| {
