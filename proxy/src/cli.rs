@@ -98,7 +98,11 @@ pub(crate) struct Run {
     /// How the kernel is asked: auto, uring or epoll [default: auto]
     #[arg(long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
-    /// Where certificates and the lock live [default: /var/lib/floodgate, else $XDG_STATE_HOME/floodgate]
+    /// If the configuration is refused, run the last one that was in force with this state folder
+    #[arg(long)]
+    pub(crate) last_good: bool,
+    /// Where certificates, the last good configuration and the lock live [default: /var/lib/floodgate, else
+    /// $XDG_STATE_HOME/floodgate]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
 }

@@ -13,10 +13,12 @@ use tls::trust::TrustStore;
 
 use crate::{
     cli::{Cli, Command, Run, Socket},
+    last_good::LastGood,
     manager::Manager,
     node::{self, Overrides},
-    publisher::{BadConfiguration, Origin, Publisher},
+    publisher::{BadConfiguration, Origin, Publisher, Read},
     say, state,
+    watch::Footprint,
 };
 
 /// Where a configuration is looked for when none is named.
@@ -30,8 +32,15 @@ const OTHER_LAYOUT: u8 = 1;
 
 /// Does what was asked.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
+    let mut help = None;
     let done = match cli.command.unwrap_or_else(|| Command::Run(Box::default())) {
-        Command::Run(flags) => serve(*flags),
+        Command::Run(flags) => {
+            let asked = flags.state.clone();
+            let served = serve(*flags);
+            let refused = served.as_ref().err().and_then(|error| error.downcast_ref::<BadConfiguration>());
+            help = refused.map(|refused| way_back(asked.as_deref(), refused.state.as_deref()));
+            served
+        }
         Command::Check { file, state } => check(file, state.as_deref()),
         Command::Fmt { file, check } => match fmt(file, check) {
             Ok(true) => return Ok(ExitCode::from(OTHER_LAYOUT)),
@@ -49,9 +58,12 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     };
     match done {
         Err(error) => match error.downcast::<BadConfiguration>() {
-            Ok(BadConfiguration(rendered)) => {
+            Ok(BadConfiguration { rendered, .. }) => {
                 eprint!("{rendered}");
                 say::error("the configuration was refused; nothing was started");
+                if let Some(help) = help {
+                    say::note(&help);
+                }
                 Ok(ExitCode::from(BAD_CONFIGURATION))
             }
             Err(error) => Err(error),
@@ -71,7 +83,9 @@ fn serve(flags: Run) -> Result<()> {
 
 /// Why it was not served, in one line: of a configuration's mistakes the first.
 fn reason(error: &anyhow::Error) -> String {
-    let Some(BadConfiguration(rendered)) = error.downcast_ref() else { return say::chain(error.as_ref()) };
+    let Some(BadConfiguration { rendered, .. }) = error.downcast_ref() else {
+        return say::chain(error.as_ref());
+    };
     let mistake = rendered.lines().find(|line| line.starts_with("error")).unwrap_or_default();
     format!("the configuration was refused: {mistake}")
 }
@@ -79,15 +93,68 @@ fn reason(error: &anyhow::Error) -> String {
 fn try_serve(flags: Run, manager: &Arc<Manager>) -> Result<()> {
     let driver = flags.driver.as_deref().map(driver).transpose()?;
     let overrides = Overrides { workers: flags.workers, driver, state: flags.state.clone() };
-    let origin = origin(flags)?;
-    let read = origin.read().map_err(BadConfiguration)?;
-    node::run(origin, read, &overrides, manager.clone())
+    let may_go_back = flags.last_good;
+    let origin = match origin(flags) {
+        // No file is there to be read; what is kept knows where it was.
+        Err(error) if may_go_back => {
+            let kept = kept(overrides.state.as_deref())?.ok_or(error)?;
+            Origin::File(kept.main().to_owned())
+        }
+        origin => origin?,
+    };
+    if may_go_back && matches!(origin, Origin::Flags(_)) {
+        bail!("--last-good goes with a configuration file: flags are not kept");
+    }
+    let run = |read| node::run(origin.clone(), read, &overrides, manager.clone());
+    let refused = match origin.read().map_err(anyhow::Error::from).and_then(run) {
+        Err(error) if may_go_back => error.downcast::<BadConfiguration>()?,
+        other => return other,
+    };
+    let state = overrides.state.as_deref().or(refused.state.as_deref());
+    let Some(kept) = kept(state)? else { return Err(refused.into()) };
+    eprint!("{}", refused.rendered);
+    say::warning(&format!(
+        "the configuration was refused; running the last one that was in force, from {}, until it is put right and \
+         reloaded",
+        LastGood::path(&state::folder(state)?).display()
+    ));
+    let mut read = Read::last_good(&kept)?;
+    read.footprint = refused.footprint;
+    run(read)
+}
+
+/// What an earlier run has kept in a state folder.
+fn kept(state: Option<&Path>) -> Result<Option<LastGood>> {
+    let folder = state::folder(state)?;
+    LastGood::load(&folder).with_context(|| format!("cannot read {}", LastGood::path(&folder).display()))
+}
+
+/// What else can be run when a configuration was refused.
+fn way_back(asked: Option<&Path>, named: Option<&Path>) -> String {
+    let (state, flag) = match asked {
+        Some(asked) => (Some(asked), format!(" --state {}", asked.display())),
+        None => (named, String::new()),
+    };
+    match (kept(state), state::folder(state)) {
+        (Ok(Some(_)), _) => {
+            format!(
+                "`floodgate run --last-good{flag}` runs the last one that was in force until this one is right"
+            )
+        }
+        (Ok(None), Ok(folder)) => format!(
+            "none has been in force yet with the state folder {}, which `floodgate run --last-good` could run instead",
+            folder.display()
+        ),
+        (Err(error), _) | (_, Err(error)) => {
+            format!("there is none for `floodgate run --last-good`: {}", say::chain(error.as_ref()))
+        }
+    }
 }
 
 /// A URL makes a gateway from flags; anything else names a file.
 fn origin(flags: Run) -> Result<Origin> {
     let is_url = |what: &str| what.starts_with("http://") || what.starts_with("https://");
-    let Run { what, listen, plain, rate, burst, cache, admin, workers, driver, state } = flags;
+    let Run { what, listen, plain, rate, burst, cache, admin, workers, driver, state, last_good: _ } = flags;
     match what {
         Some(backend) if is_url(&backend) => Ok(Origin::Flags(Box::new(Flags {
             backend,
@@ -143,10 +210,10 @@ fn driver(name: &str) -> Result<model::Driver> {
 /// Reads and compiles, and leaves no trace: certificates of the local authority are made in a folder that goes.
 fn check(file: Option<PathBuf>, state: Option<&Path>) -> Result<()> {
     let file = file.map_or_else(default_file, Ok)?;
-    let read = Origin::File(file.clone()).read().map_err(BadConfiguration)?;
+    let read = Origin::File(file.clone()).read()?;
     let scratch = Scratch::new(state)?;
     let (mut publisher, _) = Publisher::new(&scratch.0)?;
-    let snapshot = publisher.compile(&read).map_err(BadConfiguration)?;
+    let snapshot = publisher.compile(&read).map_err(|rendered| read.refused(rendered))?;
     read.warn();
     let routes: usize =
         snapshot.apis.iter().flat_map(|api| &api.stages).map(|stage| stage.routes.len()).sum();
@@ -201,7 +268,8 @@ fn replace(file: &Path, text: &str) -> std::io::Result<()> {
 }
 
 fn refused(refused: source::Refused) -> BadConfiguration {
-    BadConfiguration(source::render(&refused.diagnostics, &refused.sources, say::has_colour()))
+    let rendered = source::render(&refused.diagnostics, &refused.sources, say::has_colour());
+    BadConfiguration { rendered, state: None, footprint: Footprint::default() }
 }
 
 /// A folder that goes when it is dropped.

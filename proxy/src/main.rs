@@ -5,12 +5,14 @@ mod cli;
 mod commands;
 mod cores;
 mod heartbeat;
+mod last_good;
 mod listen;
 mod manager;
 mod node;
 mod publisher;
 mod say;
 mod state;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use control::{Control, Publish, Reloaded, Resolver, Target, Watch};
 use model::Model;
 use runtime::DriverChoice;
@@ -26,11 +26,13 @@ use crate::{
     admin::Door,
     cores::{self, Cores, Plan},
     heartbeat::{self, Heartbeats},
+    last_good::LastGood,
     listen::{Bound, bind},
     manager::Manager,
-    publisher::{BadConfiguration, Origin, Publisher, Read},
+    publisher::{Origin, Publisher, Read},
     say,
     state::{self, State},
+    watch::{Footprint, Reloads, Watcher},
 };
 
 /// How long a start or a reload waits for the first answers about names. What comes later is taken when it comes.
@@ -64,6 +66,11 @@ pub(crate) struct Node {
     pub(crate) heartbeats: Mutex<Option<Heartbeats>>,
     resolver: OnceLock<Resolver>,
     origin: Origin,
+    overrides: Overrides,
+    /// The state folder.
+    state: PathBuf,
+    /// Once the configuration has asked for it.
+    watcher: Mutex<Option<Arc<Watcher>>>,
     publisher: Mutex<Publisher>,
     model: Mutex<Model>,
     /// What the cores were told last, by slot.
@@ -97,7 +104,8 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     overrides.apply(&mut model);
     let state = State::take(model.node.state.as_deref())?;
     let (mut publisher, created) = Publisher::new(state.folder())?;
-    let snapshot = publisher.compile(&read).map_err(refused)?;
+    // What was wrong has been rendered; it is shown as it is.
+    let snapshot = publisher.compile(&read).map_err(|rendered| read.refused(rendered))?;
     publisher.put_in_force(&snapshot);
     let workers = workers(&model);
     let mut bound = listeners(&model, workers)?;
@@ -117,6 +125,9 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
         manager,
         resolver: OnceLock::new(),
         origin,
+        overrides: overrides.clone(),
+        state: state.folder().to_owned(),
+        watcher: Mutex::default(),
         publisher: Mutex::new(publisher),
         model: Mutex::new(model.clone()),
         endpoints: Mutex::default(),
@@ -147,6 +158,8 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
         ));
     }
     hints(&model, &bound, &authority);
+    node.keep(&read);
+    node.watch(&read);
     say::out("floodgate: ready");
     node.manager.ready(&node.serving());
     give_way();
@@ -292,16 +305,67 @@ impl Node {
         let cores = self.cores.get().ok_or("the node is still starting")?;
         let mut publisher = held(&self.publisher);
         let mut model = held(&self.model);
-        let read = self.origin.read()?;
+        let mut read = self.origin.read().map_err(|bad| {
+            self.cover(bad.footprint);
+            bad.rendered
+        })?;
+        // What the command line said goes on to count more than what the file says.
+        self.overrides.apply(&mut read.model);
+        self.cover(read.footprint.clone());
         Publisher::check_change(&model, &read)?;
         let snapshot = publisher.compile(&read)?;
         read.warn();
         held(&self.log).retarget(log_target(&read.model)).map_err(|error| error.to_string())?;
         self.resolve(&snapshot);
-        let notes = publisher.publish(&snapshot, &cores.posts)?.unwrap_or_default();
-        *model = read.model;
+        let late = publisher.publish(&snapshot, &cores.posts)?;
         self.generation.store(snapshot.generation, Ordering::Relaxed);
-        Ok(Reloaded { generation: snapshot.generation, notes })
+        let unkept = self.keep(&read);
+        self.watch(&read);
+        *model = read.model;
+        let notes: Vec<_> = late.into_iter().chain(unkept).collect();
+        Ok(Reloaded { generation: snapshot.generation, notes: notes.join("\n") })
+    }
+
+    /// Keeps what is in force now for a start that finds something wrong; says what went wrong with that.
+    fn keep(&self, read: &Read) -> Option<String> {
+        if !matches!(self.origin, Origin::File(_)) || read.is_last_good {
+            return None;
+        }
+        let kept = LastGood::of(&read.sources).and_then(|files| match files {
+            Some(files) => files.store(&self.state),
+            None => Ok(()),
+        });
+        let error = kept.err()?;
+        let folder = self.state.display();
+        let text = format!("this configuration could not be kept in {folder} for `run --last-good`: {error}");
+        say::warning(&text);
+        Some(text)
+    }
+
+    /// Watches what was read, or nothing, as the configuration says.
+    fn watch(self: &Arc<Self>, read: &Read) {
+        let mut watcher = held(&self.watcher);
+        if !read.model.node.watch {
+            return watcher.iter().for_each(|watcher| watcher.cover(None));
+        }
+        if watcher.is_none() {
+            match Watcher::start(Arc::downgrade(self)) {
+                Ok(started) => *watcher = Some(started),
+                Err(error) => {
+                    say::warning(&format!(
+                        "the configuration is not watched: {error}; `floodgate reload` works"
+                    ));
+                }
+            }
+        }
+        watcher.iter().for_each(|watcher| watcher.cover(Some(read.footprint.clone())));
+    }
+
+    /// Goes on watching, if it does, what was read last, be it right or wrong.
+    fn cover(&self, footprint: Footprint) {
+        if let Some(watcher) = held(&self.watcher).as_ref().filter(|watcher| watcher.covers()) {
+            watcher.cover(Some(footprint));
+        }
     }
 
     /// What is done every second.
@@ -333,6 +397,17 @@ impl Node {
     pub(crate) fn ask(&self, message: impl Fn() -> Message) -> usize {
         let posts = self.cores.get().into_iter().flat_map(|cores| &cores.posts);
         posts.filter(|post| post.send(message()).is_ok()).count()
+    }
+}
+
+impl Reloads for Node {
+    fn reload(self: Arc<Self>) {
+        match Self::reload(&self) {
+            Ok(reloaded) => say::note(&format!("a file has changed; reloaded: {reloaded}")),
+            Err(diagnostics) => {
+                say::note(&format!("a file has changed; not reloaded, nothing has changed\n{diagnostics}"));
+            }
+        }
     }
 }
 
@@ -374,11 +449,6 @@ fn give_way() {
 /// A lock that a panic elsewhere does not make useless: what it guards is replaced whole.
 pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What was wrong has been rendered; it is shown as it is, and the program ends with the status of a bad configuration.
-fn refused(rendered: String) -> anyhow::Error {
-    anyhow!(BadConfiguration(rendered))
 }
 
 fn workers(model: &Model) -> usize {

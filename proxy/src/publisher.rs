@@ -13,7 +13,11 @@ use snapshot::{Inputs, Slots, Snapshot, compile};
 use source::{Flags, Outcome, Sources};
 use tls::{Tickets, authority::Authority};
 
-use crate::say;
+use crate::{
+    last_good::LastGood,
+    say,
+    watch::{Footprint, Recorder},
+};
 
 /// How long cores may take to swap a snapshot.
 const SWAP_MAX: Duration = Duration::from_secs(1);
@@ -30,13 +34,20 @@ pub(crate) enum Origin {
     Flags(Box<Flags>),
 }
 
-/// What was wrong with a configuration, rendered.
+/// A configuration that was refused.
 #[derive(Debug)]
-pub(crate) struct BadConfiguration(pub(crate) String);
+pub(crate) struct BadConfiguration {
+    /// What was wrong with it, rendered.
+    pub(crate) rendered: String,
+    /// The state folder that it names, if it could be read so far.
+    pub(crate) state: Option<PathBuf>,
+    /// What it was read from.
+    pub(crate) footprint: Footprint,
+}
 
 impl std::fmt::Display for BadConfiguration {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.rendered)
     }
 }
 
@@ -45,7 +56,11 @@ impl std::error::Error for BadConfiguration {}
 /// What was read and is right in itself.
 pub(crate) struct Read {
     pub(crate) model: Model,
-    sources: Sources,
+    /// What it was read from.
+    pub(crate) footprint: Footprint,
+    /// Whether it was kept by an earlier run, and not read from the operator's files.
+    pub(crate) is_last_good: bool,
+    pub(crate) sources: Sources,
     warnings: Vec<Diagnostic>,
 }
 
@@ -62,19 +77,41 @@ pub(crate) struct Publisher {
 
 impl Origin {
     /// Reads; every mistake, rendered, if there is any.
-    pub(crate) fn read(&self) -> Result<Read, String> {
-        let Outcome { model, diagnostics, sources } = match self {
-            Self::File(path) => source::load(path, &source::System),
-            Self::Flags(flags) => source::from_flags(flags),
-        };
-        match model {
-            Some(model) => Ok(Read { model, sources, warnings: diagnostics }),
-            None => Err(source::render(&diagnostics, &sources, say::has_colour())),
+    pub(crate) fn read(&self) -> Result<Read, BadConfiguration> {
+        match self {
+            Self::File(path) => {
+                let recorder = Recorder::default();
+                let outcome = source::load(path, &recorder);
+                Read::of(outcome, recorder.footprint(), false)
+            }
+            Self::Flags(flags) => Read::of(source::from_flags(flags), Footprint::default(), false),
         }
     }
 }
 
 impl Read {
+    /// What was kept by an earlier run.
+    pub(crate) fn last_good(kept: &LastGood) -> Result<Self, BadConfiguration> {
+        Self::of(source::load(kept.main(), kept), Footprint::default(), true)
+    }
+
+    fn of(outcome: Outcome, footprint: Footprint, is_last_good: bool) -> Result<Self, BadConfiguration> {
+        let Outcome { model, diagnostics, sources, state } = outcome;
+        match model {
+            Some(model) => Ok(Self { model, footprint, is_last_good, sources, warnings: diagnostics }),
+            None => {
+                let rendered = source::render(&diagnostics, &sources, say::has_colour());
+                Err(BadConfiguration { rendered, state, footprint })
+            }
+        }
+    }
+
+    /// It was refused for this after all.
+    pub(crate) fn refused(&self, rendered: String) -> BadConfiguration {
+        let state = self.model.node.state.clone();
+        BadConfiguration { rendered, state, footprint: self.footprint.clone() }
+    }
+
     /// What works and will surprise.
     pub(crate) fn warn(&self) {
         self.show(&self.warnings);

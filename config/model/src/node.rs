@@ -19,6 +19,8 @@ pub struct Node {
     pub connections_max: Option<usize>,
     /// How long a stop waits for requests in flight.
     pub drain: Duration,
+    /// Whether a changed file is reloaded without being told.
+    pub watch: bool,
     /// Metrics, health, reload.
     pub admin: Admin,
     /// One line a request; `None`: no access log.
@@ -179,6 +181,7 @@ impl Default for Node {
             state: None,
             connections_max: None,
             drain: Duration::from_secs(30),
+            watch: false,
             admin: Admin::default(),
             access_log: None,
             client: Client::default(),

@@ -21,8 +21,13 @@ pub(crate) struct Document<'a> {
 
 /// Reads a file and what it includes.
 pub fn load(path: &Path, environment: &impl Environment) -> Outcome {
-    let (model, diagnostics, sources) = read(path, environment, |document| document.model());
-    Outcome { model, diagnostics, sources }
+    let mut state = None;
+    let (model, diagnostics, sources) = read(path, environment, |document| {
+        let model = document.model();
+        state.clone_from(&model.node.state);
+        model
+    });
+    Outcome { model, diagnostics, sources, state }
 }
 
 /// What is made of a file and what it includes, if there is no mistake; all that was said; all that was read.

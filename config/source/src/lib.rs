@@ -37,6 +37,8 @@ mod upstream;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
 pub use differences::differences;
 pub use document::load;
 pub use dump::dump;
@@ -58,6 +60,8 @@ pub struct Outcome {
     pub diagnostics: Vec<model::Diagnostic>,
     /// All that was read.
     pub sources: Sources,
+    /// What `[node] state` says, so far as it could be read beside the mistakes: there may be something to go back to.
+    pub state: Option<PathBuf>,
 }
 
 /// Why a text could not be written anew.

@@ -43,7 +43,7 @@ pub(crate) static NODE: Section = Section {
         Key::new(
             "state",
             Form::Path,
-            "Folder of the local authority's certificates and the node's lock. Left out: \
+            "Folder of the local authority's certificates, the last good configuration and the node's lock. Left out: \
              /var/lib/floodgate, else $XDG_STATE_HOME/floodgate.",
         ),
         Key::new(
@@ -57,6 +57,12 @@ pub(crate) static NODE: Section = Section {
             "How long a stop waits for requests in flight.",
         )
         .or(r#""30s""#),
+        Key::new(
+            "watch",
+            Form::Boolean,
+            "Whether this file, what it includes and what it refers to are reloaded when they change.",
+        )
+        .or("false"),
     ],
 };
 
@@ -206,6 +212,7 @@ pub(crate) fn read(document: &Document<'_>) -> Node {
         node.state = table.opt("state", Value::path);
         node.connections_max = table.opt("connections_max", Value::count);
         node.drain = table.or("drain", Value::duration, node.drain);
+        node.watch = table.or("watch", Value::boolean, node.watch);
     }
     if let Some(table) = document.single("admin") {
         node.admin =

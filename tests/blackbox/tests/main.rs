@@ -10,6 +10,7 @@ mod errors;
 mod files;
 mod framing;
 mod hostile;
+mod last_good;
 mod manager;
 mod measured;
 mod memory;
@@ -21,6 +22,7 @@ mod start;
 mod stop;
 mod tls;
 mod upgrade;
+mod watch;
 
 /// A route for everything, to this backend.
 fn everything(url: &str) -> String {

@@ -70,6 +70,18 @@ fn what_needs_a_restart_is_refused_by_name() {
     assert_eq!(gateway.ask("GET /").text(), "one");
 }
 
+/// What the command line says counts more than the file, at a reload as at the start.
+#[test]
+fn flags_outlive_a_reload() {
+    let state = tempfile::TempDir::new().unwrap();
+    let with_flags = Gateway::with(&mock("one")).argument("--workers").argument("2");
+    let gateway = with_flags.argument("--state").argument(state.path().to_str().unwrap()).start();
+    gateway.configure(&mock("two"));
+    reload(&gateway);
+    assert_eq!(gateway.ask("GET /").text(), "two");
+    assert_eq!(gateway.metrics().sum("floodgate_workers", &[]), 2.0);
+}
+
 #[test]
 fn a_request_in_flight_keeps_what_it_began_with() {
     let gate = Gate::default();

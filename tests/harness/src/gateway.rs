@@ -174,6 +174,11 @@ impl Gateway {
         self.process.signal(Signal::HUP);
     }
 
+    /// SIGKILL.
+    pub fn kill(&self) {
+        self.process.signal(Signal::KILL);
+    }
+
     /// SIGTERM, without waiting for the end.
     pub fn ask_to_end(&self) {
         self.process.signal(Signal::TERM);

@@ -47,6 +47,22 @@ fn includes_are_read_in_lexical_order() {
     assert_eq!((&*origin.file, origin.line), ("etc/d/a10.toml", 1));
 }
 
+/// Who has mistakes may want to go back to what is kept there.
+#[test]
+fn the_state_folder_is_known_beside_mistakes() {
+    for (text, expected) in [
+        ("[node]\nstate = \"s\"\nwrokers = 1\n", Some("etc/s")),
+        ("[node]\nstate = \"/s\"\n[[route]]\nmatch = \n", Some("/s")),
+        ("[node]\nstate = \"s\"\n[[listener\n", Some("etc/s")),
+        ("[node]\nstate = 1\n", None),
+        ("x = 1", None),
+    ] {
+        let outcome = load(Path::new("etc/f.toml"), &Table::default().file("etc/f.toml", text));
+        assert!(outcome.model.is_none(), "{text}");
+        assert_eq!(outcome.state.as_deref(), expected.map(Path::new), "{text}");
+    }
+}
+
 #[test]
 fn sources_are_kept_verbatim() {
     let (main, other) = (format!("include = [\"${{DIR}}/x.toml\"]\n{LISTENER}"), route("/${A:-b}"));

@@ -179,7 +179,7 @@ fn apis_are_lowered() {
 #[test]
 fn node_and_listeners_are_lowered() {
     let model = model(
-        "[node]\nworkers = 2\ndriver = \"epoll\"\nstate = \"s\"\nconnections_max = 9\ndrain = \"1s\"
+        "[node]\nworkers = 2\ndriver = \"epoll\"\nstate = \"s\"\nconnections_max = 9\ndrain = \"1s\"\nwatch = true
 [admin]\nsocket = \"a.sock\"\nlisten = \"[::1]:1\"
 [access_log]\nformat = \"$context.requestId\"
 [client]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]
@@ -193,7 +193,7 @@ fn node_and_listeners_are_lowered() {
     );
     let node = &model.node;
     assert_eq!((node.workers, node.driver, node.connections_max), (Some(2), model::Driver::Epoll, Some(9)));
-    assert_eq!(node.state.as_deref(), Some("s".as_ref()));
+    assert_eq!((node.state.as_deref(), node.watch), (Some("s".as_ref()), true));
     assert_eq!(
         node.client.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["10.0.0.0/8", "::1/128"]

@@ -157,6 +157,10 @@ fn wrong_types() {
 fn units_and_ranges() {
     check("[node]\ndrain = \"30\"", &["2:9: `30` has no unit | write `30s`"]);
     check("[node]\ndrain = \"30sec\"", &["2:9: `30sec` has a unit that is not known | write `30s`"]);
+    check(
+        "[node]\nwatch = \"yes\"",
+        &["2:9: expected `true` or `false`, found a string | write `watch = true`"],
+    );
     check("[node]\ndrain = \"2h\"", &["2:9: `2h` is out of range | write something from `0s` to `1h`"]);
     check("[node]\nworkers = 0", &["2:11: `0` is out of range | write something from `1` to `1024`"]);
     check("[node]\nworkers = -1", &["2:11: `-1` is out of range | write something from `1` to `1024`"]);

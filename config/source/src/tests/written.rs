@@ -188,6 +188,7 @@ fn every_line_of_a_dump_says_where_it_was_said() {
 [node] # default
 driver = \"auto\" # default
 drain = \"30s\" # default
+watch = false # default
 
 [admin] # default
 
