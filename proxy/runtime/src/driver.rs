@@ -73,6 +73,12 @@ pub(crate) trait Driver {
     /// Sends at once what one socket has, as far as the kernel has room; the rest waits for `flush`.
     fn flush_now(&mut self, table: &mut Table, slot: u32);
 
+    /// Sends at once what one socket has and `bytes` behind it, out of where they lie; says how many of `bytes` the kernel
+    /// took.
+    fn send_through(&mut self, _table: &mut Table, _slot: u32, _bytes: &[u8]) -> usize {
+        0
+    }
+
     /// Ends the turn for received bytes: nothing stays in the kernel's buffers.
     fn settle(&mut self, table: &mut Table);
 

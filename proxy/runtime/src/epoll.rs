@@ -4,7 +4,7 @@
 use crate::clock::Clock;
 use crate::driver::{Close, Driver, Wait};
 use crate::mailbox::Bell;
-use crate::options::{DriverKind, Error, Options};
+use crate::options::{DriverKind, Error};
 use crate::plain::{self, Hot, Sent};
 use crate::socket::{Incoming, Lent, ListenState, Table};
 use crate::stats::add;
@@ -28,7 +28,7 @@ pub(crate) struct Epoll {
 }
 
 impl Epoll {
-    pub(crate) fn start(options: &Options, bell: &Arc<Bell>) -> io::Result<Self> {
+    pub(crate) fn start(bell: &Arc<Bell>) -> io::Result<Self> {
         // SAFETY: no memory is passed.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -36,8 +36,7 @@ impl Epoll {
         }
         // SAFETY: the kernel just gave us this descriptor, and nobody else knows it.
         let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
-        let driver =
-            Self { epoll, events: Vec::with_capacity(EVENTS_MAX), hot: Hot::new(options.large_buffer_bytes) };
+        let driver = Self { epoll, events: Vec::with_capacity(EVENTS_MAX), hot: Hot::default() };
         // Each ring of the bell is an edge, so it need never be read.
         driver.register(bell.as_raw_fd(), libc::EPOLLIN, BELL)?;
         Ok(driver)
@@ -209,7 +208,7 @@ impl Driver for Epoll {
     fn give_back(&mut self, table: &mut Table, slot: u32, lent: Lent, consumed: usize) {
         let Table { sockets, buffers, .. } = table;
         if let Some(socket) = sockets.get_mut(slot as usize) {
-            self.hot.give_back(socket, lent, consumed, buffers);
+            self.hot.give_back(socket, slot, lent, consumed, buffers);
         }
     }
 
@@ -236,7 +235,17 @@ impl Driver for Epoll {
         table.wake_writer(slot);
     }
 
-    fn settle(&mut self, _: &mut Table) {}
+    fn send_through(&mut self, table: &mut Table, slot: u32, bytes: &[u8]) -> usize {
+        let Some(socket) = table.sockets.get_mut(slot as usize) else { return 0 };
+        if !socket.writable || !socket.connected || socket.failed.is_some() {
+            return 0;
+        }
+        plain::send_through(socket, bytes, &table.buffers, &table.counters)
+    }
+
+    fn settle(&mut self, table: &mut Table) {
+        self.hot.settle(&mut table.sockets, &table.buffers, &table.counters);
+    }
 
     fn close(&mut self, table: &mut Table, slot: u32, how: Close) {
         let Some(socket) = table.sockets.get_mut(slot as usize) else { return };

@@ -5,9 +5,12 @@ use crate::buffers::Buffers;
 use crate::send_queue::SLICES_MAX;
 use crate::socket::{End, Incoming, Lent, Listening, Shutdown, Socket, Table};
 use crate::stats::{Counters, add};
+use slab::Slab;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown as How, TcpListener};
 
+/// From so many bytes on what a reader leaves of the hot buffer is handed over with it, and not copied.
+const HANDED_BYTES_MIN: usize = 2 * 1024;
 /// Connections taken out of the kernel's queue when a listener closes.
 const ACCEPT_DRAIN_MAX: usize = 4096;
 
@@ -51,6 +54,33 @@ pub(crate) fn send(socket: &mut Socket, buffers: &Buffers, counters: &Counters) 
     Sent::All
 }
 
+/// Sends what waits, and `bytes` behind it, with one call out of where they lie. Says how many of `bytes` the kernel took;
+/// what it left of what waits is in the queue as before.
+pub(crate) fn send_through(
+    socket: &mut Socket,
+    bytes: &[u8],
+    buffers: &Buffers,
+    counters: &Counters,
+) -> usize {
+    let Some(os) = &socket.os else { return 0 };
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let filled = socket.send.slices(&mut slices);
+    let Some(last) = slices.get_mut(filled) else { return 0 };
+    *last = IoSlice::new(bytes);
+    add(&counters.syscalls, 1);
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    match os.send_vectored_with_flags(&slices[..=filled], flags) {
+        Ok(sent) => {
+            add(&counters.sent_bytes, sent as u64);
+            let waiting = socket.send.len();
+            socket.send.advance(sent.min(waiting), buffers);
+            sent.saturating_sub(waiting)
+        }
+        // Whatever it was, the send that follows at the end of the turn meets it again.
+        Err(_) => 0,
+    }
+}
+
 /// Sends the FIN that was asked for, if everything before it is sent.
 pub(crate) fn finish_shutdown(socket: &mut Socket) {
     if socket.shutdown == Shutdown::Wanted && socket.unsent() == 0 {
@@ -61,19 +91,17 @@ pub(crate) fn finish_shutdown(socket: &mut Socket) {
 }
 
 /// The one large buffer of a core into which is received. `None` while it is lent.
+#[derive(Default)]
 pub(crate) struct Hot {
     buffer: Option<Vec<u8>>,
-    bytes: usize,
+    /// Sockets that keep the buffer with what a reader left in it, until the end of the turn.
+    handed: Vec<u32>,
 }
 
 impl Hot {
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self { buffer: None, bytes }
-    }
-
-    fn take(&mut self) -> Vec<u8> {
+    fn take(&mut self, buffers: &Buffers) -> Vec<u8> {
         // Made when first needed; a reader that receives from within a receive gets one of its own.
-        self.buffer.take().unwrap_or_else(|| Vec::with_capacity(self.bytes))
+        self.buffer.take().unwrap_or_else(|| buffers.large())
     }
 
     fn put(&mut self, buffer: Vec<u8>) {
@@ -91,7 +119,7 @@ impl Hot {
             if !socket.readable || socket.end.is_some() {
                 return None;
             }
-            let buffer = self.receive(socket, counters)?;
+            let buffer = self.receive(socket, buffers, counters)?;
             if socket.queued == 0 {
                 return Some(Lent::Hot(buffer));
             }
@@ -104,15 +132,43 @@ impl Hot {
         Some(Lent::Kept(std::mem::take(&mut socket.kept), start))
     }
 
-    /// Takes lent bytes back.
-    pub(crate) fn give_back(&mut self, socket: &mut Socket, lent: Lent, consumed: usize, buffers: &Buffers) {
+    /// Takes lent bytes of the socket in `slot` back.
+    pub(crate) fn give_back(
+        &mut self,
+        socket: &mut Socket,
+        slot: u32,
+        lent: Lent,
+        consumed: usize,
+        buffers: &Buffers,
+    ) {
         match lent {
             Lent::Kept(buffer, start) => give_back_kept(socket, buffer, start + consumed, buffers),
+            Lent::Hot(buffer) if buffer.len() - consumed >= HANDED_BYTES_MIN && socket.kept.is_empty() => {
+                // A body is mostly read right after its head: it stays where it is until the end of the turn.
+                give_back_kept(socket, buffer, consumed, buffers);
+                self.handed.push(slot);
+            }
             Lent::Hot(buffer) => {
                 socket.put_back(&buffer[consumed..], buffers);
                 self.put(buffer);
             }
             Lent::Ring(_) => debug_assert!(false, "a ring's buffer goes back to the ring"),
+        }
+    }
+
+    /// Ends the turn: who still keeps little in a large buffer gets a small one.
+    pub(crate) fn settle(&mut self, sockets: &mut Slab<Socket>, buffers: &Buffers, counters: &Counters) {
+        for slot in self.handed.drain(..) {
+            let Some(socket) = sockets.get_mut(slot as usize) else { continue };
+            let left = socket.kept.len() - socket.kept_start;
+            if left > 0 && buffers.fits_small(left) && !buffers.fits_small(socket.kept.capacity()) {
+                let large = std::mem::take(&mut socket.kept);
+                let start = std::mem::take(&mut socket.kept_start);
+                socket.kept = buffers.small();
+                socket.kept.extend_from_slice(&large[start..]);
+                add(&counters.copied_bytes, left as u64);
+                buffers.recycle(large);
+            }
         }
     }
 
@@ -124,7 +180,7 @@ impl Hot {
         if !socket.readable {
             return false;
         }
-        if let Some(buffer) = self.receive(socket, counters) {
+        if let Some(buffer) = self.receive(socket, buffers, counters) {
             socket.keep(&buffer, buffers);
             add(&counters.copied_bytes, buffer.len() as u64);
             self.put(buffer);
@@ -133,8 +189,8 @@ impl Hot {
     }
 
     /// One receive. `None` when there was nothing or the end; the socket's flags say which.
-    fn receive(&mut self, socket: &mut Socket, counters: &Counters) -> Option<Vec<u8>> {
-        let mut buffer = self.take();
+    fn receive(&mut self, socket: &mut Socket, buffers: &Buffers, counters: &Counters) -> Option<Vec<u8>> {
+        let mut buffer = self.take(buffers);
         buffer.clear();
         let result = loop {
             let Some(os) = &socket.os else { break Ok(0) };

@@ -192,7 +192,7 @@ fn choose(options: &Options, bell: &Arc<Bell>) -> Result<(Box<dyn Driver>, Optio
         let started: io::Result<Box<dyn Driver>> = match kind {
             DriverKind::UringDefer => Uring::start(options, bell, true).map(|driver| Box::new(driver) as _),
             DriverKind::Uring => Uring::start(options, bell, false).map(|driver| Box::new(driver) as _),
-            DriverKind::Epoll => Epoll::start(options, bell).map(|driver| Box::new(driver) as _),
+            DriverKind::Epoll => Epoll::start(bell).map(|driver| Box::new(driver) as _),
             DriverKind::Memory | DriverKind::Simulated => continue,
         };
         match started {

@@ -11,6 +11,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+/// From so many bytes on a send of their own costs less than copying them: more than a buffer of the ring, so that what
+/// comes in pieces is still gathered.
+const THROUGH_BYTES_MIN: usize = 8 * 1024;
+
 /// A TCP connection. One task receives and one sends at a time; they may be two. Dropping it closes the connection and
 /// drops what is not sent yet: await [`Stream::flushed`] first.
 pub struct Stream {
@@ -163,6 +167,25 @@ impl Stream {
     pub fn write(&self, f: impl FnOnce(&mut Vec<u8>)) {
         let mut gather = Gather::take(self);
         f(&mut gather.buffer);
+    }
+
+    /// Appends bytes that lie elsewhere. When they are many, what the kernel has room for goes at once, with what waits in
+    /// front, and only the rest is copied.
+    pub fn write_through(&self, bytes: &[u8]) {
+        let taken = if bytes.len() >= THROUGH_BYTES_MIN { self.send_through(bytes) } else { 0 };
+        if taken < bytes.len() {
+            self.write(|out| out.extend_from_slice(&bytes[taken..]));
+        }
+    }
+
+    fn send_through(&self, bytes: &[u8]) -> usize {
+        let io = &mut *self.reactor.io.borrow_mut();
+        if io.table.stopped {
+            return 0;
+        }
+        let taken = io.driver.send_through(&mut io.table, self.slot, bytes);
+        io.table.wake_writer(self.slot);
+        taken
     }
 
     /// Appends a body without copying it, unless it is so short that copying is cheaper.

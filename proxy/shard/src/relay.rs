@@ -235,13 +235,11 @@ impl Relay {
             fill.settle(Some(Fate::Decline { ticket: keep.into_ticket(), lasting: true }));
         }
         drop(tap);
-        to.write(|out| {
-            if self.chunked {
-                h1::encode_chunk(data, out);
-            } else {
-                out.extend_from_slice(data);
-            }
-        });
+        if self.chunked {
+            to.write(|out| h1::encode_chunk(data, out));
+        } else {
+            to.write_through(data);
+        }
     }
 
     fn close(&self, to: &Transport) {

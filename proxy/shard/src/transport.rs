@@ -128,6 +128,14 @@ impl Transport {
         self.seal(session);
     }
 
+    /// The same with bytes that lie elsewhere: when they are many and the connection is plain, they are not copied.
+    pub(crate) fn write_through(&self, bytes: &[u8]) {
+        match self.session() {
+            None => self.stream.write_through(bytes),
+            Some(_) => self.write(|out| out.extend_from_slice(bytes)),
+        }
+    }
+
     /// The same with bytes that others hold too: they are not copied if the connection is plain.
     pub(crate) fn write_shared(&self, bytes: Bytes) {
         match self.session() {

@@ -105,7 +105,7 @@ async fn copy(
     let written = Cell::new(0_u64);
     loop {
         let received = from.receive(|bytes| {
-            to.write(|out| out.extend_from_slice(bytes));
+            to.write_through(bytes);
             (bytes.len(), bytes.len() as u64)
         });
         match received.await? {

@@ -159,7 +159,9 @@ fn quiet_connections_hold_no_buffers() {
             "{} buffers for one connection at a time",
             stats.buffers_allocated
         );
-        assert_eq!(stats.buffers_pooled, stats.buffers_allocated, "a quiet connection holds a buffer");
+        // The hot one is the driver's own.
+        let hot = u64::from(handle.driver() == DriverKind::Epoll);
+        assert_eq!(stats.buffers_pooled + hot, stats.buffers_allocated, "a quiet connection holds a buffer");
     });
 }
 

@@ -75,8 +75,13 @@ fn check_transfer(total: usize, step: usize) {
         for (stream, step) in [(client, step), (server, usize::MAX)] {
             let writer = stream.clone();
             jobs.push(Box::pin(spawn(&handle, async move {
-                for chunk in pattern(total).chunks(10_000) {
-                    writer.write(|out| out.extend_from_slice(chunk));
+                for (index, chunk) in pattern(total).chunks(10_000).enumerate() {
+                    // Behind what waits, and past it.
+                    if index % 3 == 0 {
+                        writer.write(|out| out.extend_from_slice(chunk));
+                    } else {
+                        writer.write_through(chunk);
+                    }
                     writer.sent_below(64 * 1024).await.unwrap();
                 }
                 writer.shutdown_write();
@@ -237,7 +242,11 @@ fn forwards_within_a_receive() {
         let forward = spawn(&handle, async move {
             while let Received::Bytes(()) = near
                 .receive(|bytes| {
-                    far.write(|out| out.extend_from_slice(bytes));
+                    if bytes.len() % 2 == 0 {
+                        far.write(|out| out.extend_from_slice(bytes));
+                    } else {
+                        far.write_through(bytes);
+                    }
                     // Asking for more of what is being shown finds nothing.
                     assert!(near.try_receive(|bytes| (bytes.len(), ())).unwrap().is_none());
                     (bytes.len(), ())
@@ -259,6 +268,26 @@ fn forwards_within_a_receive() {
         assert!(receive_all(&server).await == expected);
         forward.await;
         drop(writer.await);
+    });
+}
+
+/// Heads and bodies in turn: what is left of a received buffer is read on in its place, or kept for the next turn.
+#[test]
+fn what_a_reader_leaves_is_there_for_the_next() {
+    check_integrity(|handle| async move {
+        const HEAD_BYTES: usize = 150;
+        let (client, server) = pair(&handle).await;
+        for round in 0..60_usize {
+            let sent = pattern(HEAD_BYTES + round * 611);
+            client.write_through(&sent);
+            let head = receive_exactly(&server, HEAD_BYTES).await;
+            if round % 2 == 1 {
+                // What was left must outlive the turn.
+                handle.yield_now().await;
+            }
+            let body = receive_exactly(&server, sent.len() - HEAD_BYTES).await;
+            assert!(head == sent[..HEAD_BYTES] && body == sent[HEAD_BYTES..], "{round}");
+        }
     });
 }
 

@@ -95,7 +95,7 @@ impl Uring {
             ring,
             buffers,
             flights: Flights::default(),
-            hot: Hot::new(options.large_buffer_bytes),
+            hot: Hot::default(),
             backlog: VecDeque::new(),
             completions: Vec::new(),
             arrived: Vec::new(),
@@ -478,7 +478,7 @@ impl Driver for Uring {
                 socket.put_back(rest, buffers);
                 self.buffers.give_chunk(chunk);
             }
-            other => self.hot.give_back(socket, other, consumed, buffers),
+            other => self.hot.give_back(socket, slot, other, consumed, buffers),
         }
     }
 
@@ -513,7 +513,16 @@ impl Driver for Uring {
         table.wake_writer(slot);
     }
 
+    fn send_through(&mut self, table: &mut Table, slot: u32, bytes: &[u8]) -> usize {
+        let Some(socket) = table.sockets.get_mut(slot as usize) else { return 0 };
+        if socket.closing || !socket.connected || socket.ops.send || socket.failed.is_some() {
+            return 0;
+        }
+        plain::send_through(socket, bytes, &table.buffers, &table.counters)
+    }
+
     fn settle(&mut self, table: &mut Table) {
+        self.hot.settle(&mut table.sockets, &table.buffers, &table.counters);
         let mut arrived = std::mem::take(&mut self.arrived);
         for slot in arrived.drain(..) {
             if let Some(socket) = table.sockets.get_mut(slot as usize) {
