@@ -10,7 +10,7 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     // One request, all of its order.
     ("exchange", &["snapshot", "telemetry"]),
     // The one meeting place of what was written and what runs; it compiles log templates into telemetry's form.
-    ("snapshot", &["model", "router", "policy", "integration", "tls", "telemetry"]),
+    ("snapshot", &["model", "router", "policy", "integration", "balance", "tls", "telemetry"]),
     // Sums the cores when it is asked.
     ("control", &["telemetry"]),
     // Intent: nobody here knows how it runs.
@@ -21,6 +21,8 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     ("integration", &["message"]),
     ("wire", &["message"]),
     ("message", &[]),
+    // Numbers in, decisions out.
+    ("balance", &[]),
     ("model", &[]),
     ("runtime", &[]),
     ("tls", &[]),
