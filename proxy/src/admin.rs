@@ -1,13 +1,14 @@
 //! What the control thread may ask of the node.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, atomic::Ordering, mpsc},
     time::{Duration, Instant},
 };
 
 use control::{Doors, Readiness, Reloaded, Stop};
-use shard::Message;
-use telemetry::{CacheFacts, CoreFacts, NodeFacts, exposition, merge, process};
+use shard::{Message, Report};
+use telemetry::{CacheFacts, CoreFacts, NodeFacts, TargetFacts, UpstreamFacts, exposition, merge, process};
 
 use crate::{
     node::{Node, held},
@@ -49,6 +50,7 @@ impl Doors for Door {
             generations_held: node.generations_held.load(Ordering::Relaxed),
             reloads_refused: node.reloads_refused.load(Ordering::Relaxed),
             resolve_failures: node.resolve_failures(),
+            upstreams: upstreams(&reports),
             log: held(&node.log).stats(),
             process: process::read(),
         };
@@ -130,4 +132,33 @@ impl Doors for Door {
     fn say(&self, text: &str) {
         say::note(text);
     }
+}
+
+/// What the cores think of upstream groups, put together. Groups and addresses are in order of their names.
+fn upstreams(reports: &[Report]) -> Vec<UpstreamFacts> {
+    let mut groups = BTreeMap::<&str, (UpstreamFacts, BTreeMap<_, TargetFacts>)>::new();
+    for group in reports.iter().flat_map(|report| &report.upstreams) {
+        let (facts, targets) = groups.entry(&group.name).or_default();
+        facts.suspending_cores += usize::from(group.suspended);
+        facts.panicking_cores += usize::from(group.panicking);
+        facts.retries_left += u64::from(group.retries_left);
+        for target in &group.targets {
+            let sum = targets.entry(target.address).or_insert_with(|| TargetFacts {
+                address: target.address.to_string(),
+                healthy: true,
+                share_percent: target.share_percent,
+                ..TargetFacts::default()
+            });
+            sum.in_flight += u64::from(target.in_flight);
+            sum.healthy &= target.healthy;
+            sum.ejecting_cores += usize::from(target.ejected);
+            sum.share_percent = sum.share_percent.min(target.share_percent);
+        }
+    }
+    let named = |(name, (facts, targets)): (&str, (UpstreamFacts, BTreeMap<_, TargetFacts>))| UpstreamFacts {
+        name: name.to_owned(),
+        targets: targets.into_values().collect(),
+        ..facts
+    };
+    groups.into_iter().map(named).collect()
 }

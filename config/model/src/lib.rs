@@ -16,7 +16,7 @@ pub use node::{
     AccessLog, Admin, Certificate, Client, Demo, Driver, Listener, LogTarget, Node, NodeCache, PathRules,
     Timeouts,
 };
-pub use upstream::{Target, Upstream};
+pub use upstream::{Breaker, Health, Outlier, Retries, Statuses, Target, Upstream};
 
 /// Everything a node runs.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,6 +7,7 @@
 //! for editors are made from it. Texts are also written anew: laid out in one way, or all of a configuration as one file.
 
 mod api;
+mod care;
 mod context;
 mod cors;
 mod differences;

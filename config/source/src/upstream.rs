@@ -9,7 +9,7 @@ use std::{
 use model::{Origin, Target, Upstream};
 
 use crate::{
-    Form, Key, Section,
+    Form, Key, Section, care,
     context::{Context, Mistake, place, quote},
     document::Document,
     names::{self, Url},
@@ -19,6 +19,8 @@ use crate::{
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
+/// More calls than any node has at once.
+const BOUND_MAX: u64 = 1 << 24;
 /// Backends of one group.
 const TARGETS_MAX: usize = 256;
 
@@ -61,6 +63,32 @@ pub(crate) static UPSTREAM: Section = Section {
         .or(r#""60s""#),
         Key::new("idle_connections_max", Form::Count(0, 65_536), "Unused connections kept on each core.")
             .or("256"),
+        Key::new(
+            "connections_max",
+            Form::Count(1, BOUND_MAX),
+            "Connections to one address, over all cores; with no other address left 503. Left out: no bound.",
+        ),
+        Key::new(
+            "in_flight_max",
+            Form::Count(1, BOUND_MAX),
+            "Calls at once, over all cores; above it 503. Left out: no bound but that of clients' connections.",
+        ),
+        Key::new(
+            "slow_start",
+            Form::Duration(Duration::ZERO, HOUR),
+            "How long an address that is new or back takes to its full share of calls.",
+        )
+        .or(r#""10s""#),
+        Key::new(
+            "panic_threshold",
+            Form::Count(0, 100),
+            "With a smaller share of addresses to choose from than this, in percent, all are asked; 0: with none.",
+        )
+        .or("0"),
+        Key::new("health", Form::Table(&care::HEALTH), "Probes of each address. Left out: none are made."),
+        Key::new("outlier", Form::Table(&care::OUTLIER), "When an address that fails is left out."),
+        Key::new("breaker", Form::Table(&care::BREAKER), "When no call is made for a while. Left out: never."),
+        Key::new("retries", Form::Table(&care::RETRIES), "What is asked of another address."),
     ],
 };
 
@@ -162,6 +190,14 @@ fn upstream(named: Named<'_>) -> Upstream {
         total_timeout: table.opt("total_timeout", Value::duration),
         keep_alive: table.or("keep_alive", Value::duration, default.keep_alive),
         idle_connections_max: table.or("idle_connections_max", Value::count, default.idle_connections_max),
+        connections_max: table.opt("connections_max", Value::count),
+        in_flight_max: table.opt("in_flight_max", Value::count),
+        slow_start: table.or("slow_start", Value::duration, default.slow_start),
+        panic_threshold: table.or("panic_threshold", Value::count, default.panic_threshold),
+        health: table.opt("health", Value::table).map(|table| care::health(&table)),
+        outlier: table.opt("outlier", Value::table).map(|table| care::outlier(&table)).unwrap_or_default(),
+        breaker: table.opt("breaker", Value::table).map(|table| care::breaker(&table)),
+        retries: table.opt("retries", Value::table).map(|table| care::retries(&table)).unwrap_or_default(),
         targets,
         origin: Some(origin),
     };

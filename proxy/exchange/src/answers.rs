@@ -40,7 +40,11 @@ pub fn refuse(reason: &Reason, dialect: Dialect, request_id: RequestId, response
     if !error_type.is_empty() {
         headers.push("x-amzn-ErrorType", error_type.as_bytes());
     }
-    if let (Dialect::Proxy, Reason::Throttled { retry_after_s }) = (dialect, reason) {
+    if let (
+        Dialect::Proxy,
+        Reason::Throttled { retry_after_s } | Reason::BackendSuspended { retry_after_s },
+    ) = (dialect, reason)
+    {
         // A vector takes every write.
         headers.push_with("Retry-After", |out| drop(write!(out, "{retry_after_s}")));
     }
@@ -80,6 +84,9 @@ fn rest(reason: &Reason) -> Row {
         Reason::BackendTimedOut => {
             Row(504, "InternalServerErrorException", message!("Endpoint request timed out"))
         }
+        Reason::BackendBusy | Reason::BackendSuspended { .. } => {
+            Row(503, "ServiceUnavailableException", message!("Service Unavailable"))
+        }
         Reason::BodyTimedOut => Row(408, "BadRequestException", message!("Request Timeout")),
         Reason::BodyMalformed | Reason::ClientGone => {
             Row(400, "BadRequestException", message!("Bad Request"))
@@ -101,6 +108,9 @@ fn http(reason: &Reason) -> Row {
         Reason::BackendMalformed => Row(500, "", message!("Internal Server Error")),
         // Row 60 leaves open whether HTTP backends that are late answer 503 or 504; 504 says what happened.
         Reason::BackendTimedOut => Row(504, "", message!("Endpoint request timed out")),
+        Reason::BackendBusy | Reason::BackendSuspended { .. } => {
+            Row(503, "", message!("Service Unavailable"))
+        }
         Reason::BodyTimedOut => Row(408, "", message!("Request Timeout")),
         Reason::BodyMalformed | Reason::ClientGone => Row(400, "", message!("Bad Request")),
         Reason::Misdirected => Row(421, "", message!("Misdirected Request")),
@@ -119,6 +129,9 @@ fn proxy(reason: &Reason) -> Row {
             Row(502, "", message!("Bad Gateway"))
         }
         Reason::BackendTimedOut => Row(504, "", message!("Gateway Timeout")),
+        Reason::BackendBusy | Reason::BackendSuspended { .. } => {
+            Row(503, "", message!("Service Unavailable"))
+        }
         Reason::BodyTimedOut => Row(408, "", message!("Request Timeout")),
         Reason::BodyMalformed | Reason::ClientGone => Row(400, "", message!("Bad Request")),
         Reason::Misdirected => Row(421, "", message!("Misdirected Request")),

@@ -216,6 +216,11 @@ fn failures_of_the_backend_are_told_in_the_dialect() {
     let late = |_: &Request| Err(Reason::BackendTimedOut);
     check_failure(Proxy, late, 504, "Gateway Timeout");
     check_failure(Rest, late, 504, "Endpoint request timed out");
+    for dialect in [Proxy, Http, Rest] {
+        check_failure(dialect, |_: &Request| Err(Reason::BackendBusy), 503, "Service Unavailable");
+        let suspended = |_: &Request| Err(Reason::BackendSuspended { retry_after_s: 3 });
+        check_failure(dialect, suspended, 503, "Service Unavailable");
+    }
 }
 
 /// Row 128: REST and HTTP APIs name the request, dialect `proxy` does not.

@@ -49,6 +49,13 @@ pub enum Reason {
     BackendMalformed,
     /// A deadline of the integration passed (row 60).
     BackendTimedOut,
+    /// As many calls are under way to the backend as there may be.
+    BackendBusy,
+    /// So many calls to the backend failed that none is made for a while; whole seconds, rounded up, until one is.
+    BackendSuspended {
+        /// For `Retry-After`; only dialect `proxy` says it.
+        retry_after_s: u64,
+    },
     /// The client did not deliver the body in time.
     BodyTimedOut,
     /// The client broke the body's framing.
@@ -76,6 +83,8 @@ impl Reason {
             Self::BackendFailed => "backend_failed",
             Self::BackendMalformed => "backend_malformed",
             Self::BackendTimedOut => "backend_timed_out",
+            Self::BackendBusy => "backend_busy",
+            Self::BackendSuspended { .. } => "backend_suspended",
             Self::BodyTimedOut => "body_timed_out",
             Self::BodyMalformed => "body_malformed",
             Self::ClientGone => "client_gone",

@@ -4,18 +4,21 @@ use std::{
     cell::Cell,
     future::poll_fn,
     io,
+    net::SocketAddr,
     pin::pin,
     task::{Context, Poll},
 };
 
+use balance::HostId;
 use message::{Body, Length, Reason, Request, Response};
 use runtime::{Alarm, Expired};
 use smallvec::SmallVec;
-use snapshot::{Snapshot, Upstream};
+use snapshot::{Snapshot, Target, Upstream};
 use telemetry::Event;
 use wire::h1::{self, BodyLength, ResponseFraming};
 
 use crate::{
+    care::{does_no_harm_twice, is_own_fault},
     core::Core,
     pace::{Deadlines, Pace, Terms, Way},
     pool::Claim,
@@ -25,8 +28,8 @@ use crate::{
     transport::Transport,
 };
 
-/// Addresses that are tried for one request before it is given up.
-const ADDRESSES_MAX: usize = 3;
+/// Addresses that failed for one request and are remembered without allocating; more are rare.
+const HOSTS_INLINE: usize = 4;
 
 /// A connection to a backend: made once, kept between calls, and handed on by its address.
 pub(crate) struct Live {
@@ -54,11 +57,23 @@ pub(crate) struct Caller<'a> {
     pub(crate) expects_continue: &'a Cell<bool>,
 }
 
-/// Why one attempt failed.
+/// One attempt that did not end well.
 struct Failed {
-    reason: Reason,
-    /// Nothing of the request can have been acted upon: another attempt does no harm.
-    harmless: bool,
+    /// What the client gets if nobody else is asked.
+    instead: Result<Box<Live>, Reason>,
+    again: Again,
+}
+
+/// Whether a request may be put to a backend once more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    No,
+    /// To another address. `seen`: this one may have seen the request.
+    Elsewhere {
+        seen: bool,
+    },
+    /// On a new connection: the kept one was closed under the request, which says nothing about the backend.
+    Anew,
 }
 
 impl Caller<'_> {
@@ -72,15 +87,11 @@ impl Caller<'_> {
         let upstream = self.snapshot.upstream(slot).ok_or(Reason::Internal)?;
         let now_ns = self.core.handle.now().mono_ns;
         let end_ns = upstream.total_timeout_ns.map_or(u64::MAX, |total_ns| now_ns.saturating_add(total_ns));
-        let mut avoid = SmallVec::<[_; ADDRESSES_MAX]>::new();
+        let mut claim = self.core.claim(slot, self.snapshot, upstream, now_ns)?;
+        let mut avoid = SmallVec::<[HostId; HOSTS_INLINE]>::new();
         let mut may_reuse = true;
         loop {
-            let claim = self
-                .core
-                .pool(slot, |pool| pool.claim(&avoid))
-                .flatten()
-                .ok_or(Reason::BackendUnreachable)?;
-            let endpoint = claim.endpoint;
+            let (host, target) = (claim.host(), claim.endpoint.target);
             let reused =
                 self.core.pool(slot, |pool| if may_reuse { pool.reuse(&claim) } else { None }).flatten();
             let was_reused = reused.is_some();
@@ -93,32 +104,30 @@ impl Caller<'_> {
                 }
                 None => self.connect(slot, upstream, claim, end_ns).await.map(Box::new),
             };
-            let failed = match connected {
+            let attempted = match connected {
                 Ok(live) => {
-                    let attempt = Attempt { upstream, target: endpoint.target, live, was_reused };
-                    match self.attempt(attempt, request, response).await {
-                        Ok(live) => return Ok(live),
-                        Err(failed) => failed,
-                    }
+                    let attempt = Attempt { slot, upstream, target, live, was_reused };
+                    self.attempt(attempt, request, response).await
                 }
-                Err(reason) => Failed { reason, harmless: true },
+                Err(reason) => Err(Failed { instead: Err(reason), again: Again::Elsewhere { seen: false } }),
             };
-            if !is_clients(&failed.reason) {
-                self.core.record(&Event::BackendFault { upstream: slot, label: failed.reason.as_str() });
+            let Failed { instead, again } = match attempted {
+                Ok(live) => return Ok(live),
+                Err(failed) => failed,
+            };
+            match again {
+                Again::No => return instead,
+                Again::Anew => may_reuse = false,
+                Again::Elsewhere { .. } => avoid.push(host),
             }
-            // A kept connection that was closed under the request says nothing about the backend: try it again on a
-            // new one. An address that can't be reached is not tried twice.
-            if was_reused {
-                may_reuse = false;
-            } else {
-                avoid.push(endpoint.address);
+            let now_ns = self.core.handle.now().mono_ns;
+            if now_ns >= end_ns || avoid.len() > upstream.balance.retries.hosts_max as usize {
+                return instead;
             }
-            let tried_out =
-                avoid.len() >= ADDRESSES_MAX.min(self.core.pool(slot, |pool| pool.len()).unwrap_or(0));
-            if !failed.harmless || (!was_reused && tried_out) {
-                return Err(failed.reason);
-            }
-            self.core.record(&Event::BackendRetry { upstream: slot });
+            let seen = again != Again::Elsewhere { seen: false };
+            let Some(next) = self.core.claim_again(slot, now_ns, &avoid, seen) else { return instead };
+            claim = next;
+            response.clear();
         }
     }
 
@@ -126,31 +135,30 @@ impl Caller<'_> {
         &self,
         slot: u32,
         upstream: &Upstream,
-        claim: Claim,
+        mut claim: Claim,
         end_ns: u64,
     ) -> Result<Live, Reason> {
         let handle = &self.core.handle;
         let begun_ns = handle.now().mono_ns;
         self.alarm.set(begun_ns.saturating_add(upstream.connect_timeout_ns).min(end_ns));
         let target = upstream.targets.get(claim.endpoint.target).ok_or(Reason::Internal)?;
-        let connecting = async {
-            let stream = handle.connect(claim.endpoint.address).await?;
-            let tls = self.core.pool(slot, |pool| pool.tls(upstream.tls.as_ref())).flatten();
-            let transport = match tls.filter(|_| target.tls) {
-                Some(tls) => Transport::client(handle, stream, &tls, &target.server_name)?,
-                None => Transport::plain(handle, stream),
-            };
-            // Bytes that come before the handshake fail it (bug 15).
-            transport.handshake().await?;
-            io::Result::Ok(transport)
+        let opening = open(self.core, slot, upstream, target, claim.endpoint.address);
+        let reason = match self.alarm.guard(opening).await {
+            Ok(Ok(transport)) => {
+                let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
+                self.core.record(&Event::BackendConnect { upstream: slot, us });
+                let framing = ResponseFraming::default();
+                return Ok(Live { transport, claim: Some(claim), framing, slot, end_ns, since_ns: begun_ns });
+            }
+            Ok(Err(error)) if is_own_fault(&error) => {
+                self.core.record(&Event::BackendFault { upstream: slot, label: "own_resources" });
+                return Err(Reason::BackendUnreachable);
+            }
+            Ok(Err(_)) => Reason::BackendUnreachable,
+            Err(_) => Reason::BackendTimedOut,
         };
-        let connected = self.alarm.guard(connecting).await;
-        let transport =
-            connected.map_err(|_| Reason::BackendTimedOut)?.map_err(|_| Reason::BackendUnreachable)?;
-        let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
-        self.core.record(&Event::BackendConnect { upstream: slot, us });
-        let framing = ResponseFraming::default();
-        Ok(Live { transport, claim: Some(claim), framing, slot, end_ns, since_ns: begun_ns })
+        self.core.learn_fault(slot, &mut claim, reason.as_str());
+        Err(reason)
     }
 
     /// One request on one connection.
@@ -160,9 +168,9 @@ impl Caller<'_> {
         request: &mut Request,
         response: &mut Response,
     ) -> Result<Box<Live>, Failed> {
-        let Attempt { upstream, target, mut live, was_reused } = attempt;
+        let Attempt { slot, upstream, target, mut live, was_reused } = attempt;
         let Some(target) = upstream.targets.get(target) else {
-            return Err(Failed { reason: Reason::Internal, harmless: false });
+            return Err(Failed { instead: Err(Reason::Internal), again: Again::No });
         };
         let length = body_length(&request.body);
         request.authority.clone_from(&target.authority);
@@ -193,32 +201,47 @@ impl Caller<'_> {
                 self.alarm.guard(answered).await
             }
         };
+        let hinted = head.has_hinted();
         drop(head);
-        let failed = match answered {
+        let (reason, nothing_came) = match answered {
             Ok(Ok(framing)) => {
                 live.framing = framing;
+                self.core.learn_status(upstream, &mut live, response.status);
+                // Nothing of this answer has gone out, and another address may have a better one.
+                if upstream.balance.retries.statuses.contains(response.status)
+                    && does_no_harm_twice(request, self.upload.is_some())
+                    && !hinted
+                {
+                    return Err(Failed { instead: Ok(live), again: Again::Elsewhere { seen: true } });
+                }
                 return Ok(live);
             }
-            Ok(Err(NoHead { reason, nothing_came })) => {
-                // Only what is idempotent, was sent whole, and met a connection that ended before it said anything.
-                let may_repeat =
-                    was_reused && nothing_came && self.upload.is_none() && request.method.is_idempotent();
-                Failed { reason, harmless: may_repeat }
-            }
-            Err(_) => {
-                let reason = match self.unsent_body() {
-                    Some(upload) if !upload.is_stalled() => {
-                        upload.give_up();
-                        self.core.record(&Event::TimeOut { wait: "request_body" });
-                        Reason::BodyTimedOut
-                    }
-                    Some(_) | None => Reason::BackendTimedOut,
-                };
-                Failed { reason, harmless: false }
-            }
+            Ok(Err(NoHead { reason, nothing_came })) => (reason, nothing_came),
+            Err(_) => match self.unsent_body() {
+                Some(upload) if !upload.is_stalled() => {
+                    upload.give_up();
+                    self.core.record(&Event::TimeOut { wait: "request_body" });
+                    (Reason::BodyTimedOut, false)
+                }
+                Some(_) | None => (Reason::BackendTimedOut, false),
+            },
         };
         response.clear();
-        Err(failed)
+        // Only what is idempotent, was sent whole, and met a connection that ended before it said anything.
+        let again = match nothing_came && does_no_harm_twice(request, self.upload.is_some()) {
+            _ if is_clients(&reason) => Again::No,
+            true if was_reused => Again::Anew,
+            true => Again::Elsewhere { seen: true },
+            false => Again::No,
+        };
+        if again == Again::Anew {
+            self.core.record(&Event::BackendFault { upstream: slot, label: reason.as_str() });
+        } else if !is_clients(&reason)
+            && let Some(claim) = &mut live.claim
+        {
+            self.core.learn_fault(slot, claim, reason.as_str());
+        }
+        Err(Failed { instead: Err(reason), again })
     }
 
     /// The request's body, if it is not sent to its end.
@@ -275,6 +298,24 @@ impl Caller<'_> {
     }
 }
 
+/// A connection to an address, with its handshake. Bytes that come before the handshake fail it (bug 15).
+pub(crate) async fn open(
+    core: &Core,
+    slot: u32,
+    upstream: &Upstream,
+    target: &Target,
+    address: SocketAddr,
+) -> io::Result<Transport> {
+    let stream = core.handle.connect(address).await?;
+    let tls = core.pool(slot, |pool| pool.tls(upstream.tls.as_ref())).flatten();
+    let transport = match tls.filter(|_| target.tls) {
+        Some(tls) => Transport::client(&core.handle, stream, &tls, &target.server_name)?,
+        None => Transport::plain(&core.handle, stream),
+    };
+    transport.handshake().await?;
+    Ok(transport)
+}
+
 /// Whether the client failed and not the backend.
 pub(crate) fn is_clients(reason: &Reason) -> bool {
     matches!(
@@ -285,6 +326,7 @@ pub(crate) fn is_clients(reason: &Reason) -> bool {
 
 /// One try on one connection.
 struct Attempt<'a> {
+    slot: u32,
     upstream: &'a Upstream,
     /// Which of its targets.
     target: usize,

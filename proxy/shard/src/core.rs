@@ -21,7 +21,14 @@ use snapshot::Snapshot;
 use telemetry::{CoreSnapshot, Counters, Discarded, Event, log::LogSender};
 use wire::h1;
 
-use crate::{Endpoint, Message, backend::Live, ids::Ids, owner::Owner, pool::Pool, relay::Fault};
+use crate::{
+    Endpoint, Message,
+    backend::Live,
+    ids::Ids,
+    owner::Owner,
+    pool::{Claim, Pool},
+    relay::Fault,
+};
 
 /// Pairs of messages kept for reuse.
 const MESSAGES_KEPT_MAX: usize = 256;
@@ -140,7 +147,13 @@ impl Core {
         if pools.len() <= slot {
             pools.resize_with(slot + 1, Pool::default);
         }
-        pools[slot].set_endpoints(endpoints);
+        pools[slot].set_endpoints(endpoints, self.handle.now().mono_ns);
+    }
+
+    /// Takes what probes say of an address.
+    pub(crate) fn set_health(&self, slot: u32, endpoint: Endpoint, healthy: bool) {
+        let now_ns = self.handle.now().mono_ns;
+        self.pool(slot, |pool| pool.set_health(endpoint, healthy, now_ns));
     }
 
     /// Lends the connections to an upstream group; `None` for a slot that there is not.
@@ -151,6 +164,7 @@ impl Core {
     /// Takes a connection back after its response: kept if both sides allow it, else closed.
     pub(crate) fn release(&self, live: Box<Live>, snapshot: &Snapshot, request_sent: bool) {
         let slot = live.slot;
+        live.claim.iter().for_each(Claim::complete);
         let may_keep = live.framing.keep_alive && request_sent;
         let Some(upstream) = snapshot.upstream(slot).filter(|_| may_keep) else { return };
         let now_ns = self.handle.now().mono_ns;

@@ -4,6 +4,7 @@
 
 mod access;
 mod backend;
+mod care;
 mod connection;
 mod core;
 mod head;
@@ -11,6 +12,7 @@ mod ids;
 mod owner;
 mod pace;
 mod pool;
+mod probe;
 mod race;
 mod relay;
 mod reply;
@@ -95,6 +97,8 @@ pub enum Message {
     Publish(Arc<Snapshot>, mpsc::Sender<Discarded>),
     /// The addresses of these upstream groups, by slot, are now these.
     Endpoints(Addresses),
+    /// Probes of another core find an address of an upstream group well, or not.
+    Health(u32, Endpoint, bool),
     /// Tell what was counted.
     Collect(mpsc::Sender<Report>),
     /// Say that this core turns: its number comes back. Costs a core nothing but the letter.
@@ -121,6 +125,38 @@ pub struct Report {
     pub cache: policy::cache::Stats,
     /// Connections of clients.
     pub connections: usize,
+    /// Upstream groups about which there is something to decide.
+    pub upstreams: Vec<UpstreamReport>,
+}
+
+/// What a core thinks of an upstream group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamReport {
+    /// Its name.
+    pub name: String,
+    /// Its circuit breaker holds calls back.
+    pub suspended: bool,
+    /// So few addresses are left that all are asked.
+    pub panicking: bool,
+    /// Calls that may be repeated now.
+    pub retries_left: u32,
+    /// Its addresses.
+    pub targets: Vec<TargetReport>,
+}
+
+/// What a core thinks of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetReport {
+    /// Which.
+    pub address: SocketAddr,
+    /// Calls in flight.
+    pub in_flight: u32,
+    /// Whether probes find it well.
+    pub healthy: bool,
+    /// Whether it is left out because calls failed.
+    pub ejected: bool,
+    /// Its share of calls, in percent of that of others.
+    pub share_percent: u32,
 }
 
 /// A core that can be written to.
@@ -195,6 +231,7 @@ fn start(core: &Rc<Core>, listeners: &[Rc<Listener>]) {
         core.handle.spawn(accept(core.accepting(), listener.clone(), number));
     }
     core.handle.spawn(sweep(core.clone()));
+    core.handle.spawn(probe::probe(core.clone()));
 }
 
 /// Takes connections until the listener is closed.
@@ -233,6 +270,7 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
                 // There may be many more such letters; clients come first.
                 core.handle.yield_now().await;
             }
+            Message::Health(slot, endpoint, healthy) => core.set_health(slot, endpoint, healthy),
             Message::Collect(done) => {
                 let report = Report {
                     index: core.index,
@@ -241,6 +279,7 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
                     driver,
                     cache: core.owner.borrow().stats(),
                     connections: core.open_connections(),
+                    upstreams: core.upstreams(),
                 };
                 hand_back(&done, report);
             }

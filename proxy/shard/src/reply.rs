@@ -71,6 +71,11 @@ impl<'a> ReplyHead<'a> {
         }
     }
 
+    /// Whether interim replies have come, which belong to the answer that follows them.
+    pub(crate) fn has_hinted(&self) -> bool {
+        self.interim > 0
+    }
+
     /// That there will be none, for this reason.
     pub(crate) fn no_head(&self, reason: Reason) -> NoHead {
         NoHead { reason, nothing_came: self.nothing_came }

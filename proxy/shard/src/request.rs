@@ -18,6 +18,7 @@ use crate::{
     core::{Core, Messages},
     owner::Fill,
     pace::{self, Deadlines, Pace, Terms},
+    pool::Claim,
     race::{First, race},
     relay::{Fault, Relay},
     tunnel::{End, tunnel},
@@ -233,7 +234,7 @@ impl Way<'_> {
     async fn stream(
         &self,
         response: &Response,
-        live: Box<Live>,
+        mut live: Box<Live>,
         fill: Option<Fill>,
         fate: Option<Fate>,
         unasked_body: bool,
@@ -262,7 +263,8 @@ impl Way<'_> {
             Err(fault) => Err(fault),
         };
         let bytes = relay.bytes();
-        if passed.is_err() {
+        if let Err(fault) = passed {
+            self.core.learn_body_fault(&mut live, &fault);
             return (After::Cut, bytes);
         }
         relay.settle_tap();
@@ -303,8 +305,11 @@ impl Way<'_> {
             core.record(&Event::TimeOut { wait: "request_body" });
         } else if relay.is_stalled() {
             core.record(&Event::TimeOut { wait: "response" });
+        } else {
+            return Err(Fault::SenderGone);
         }
-        Err(Fault::SenderGone)
+        // The client was waited for.
+        Err(Fault::ReceiverGone)
     }
 
     /// `101`: from here on the bytes are the two sides' own affair.
@@ -313,6 +318,7 @@ impl Way<'_> {
         let protocol =
             live.framing.upgrade.as_deref().or(self.request.upgrade.as_deref()).unwrap_or_default();
         transport.write(|out| h1::encode_switching(response, protocol, out));
+        live.claim.iter().for_each(Claim::complete);
         let timeouts = &self.snapshot.timeouts;
         let ended = tunnel(transport, &live.transport, &self.core.handle, alarm, timeouts).await;
         if let End::TimedOut(wait) | End::Failed(Some(wait)) = ended {

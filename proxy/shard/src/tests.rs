@@ -1,4 +1,5 @@
 mod caching;
+mod care;
 mod cuts;
 mod deadlines;
 mod early;

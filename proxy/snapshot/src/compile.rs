@@ -1,6 +1,7 @@
 //! From model to snapshot: dull translation, one file a room, that reports every mistake and not the first.
 
 mod apis;
+mod balance;
 mod listeners;
 mod upstreams;
 

@@ -77,6 +77,25 @@ pub struct Upstream {
     pub keep_alive_ns: u64,
     /// Unused connections kept on a core.
     pub idle_connections_max: usize,
+    /// How calls are spread, and when none is made; bounds are the whole node's.
+    pub balance: balance::Settings,
+    /// How its addresses are probed, if they are.
+    pub health: Option<Health>,
+}
+
+/// A request made of each address of a group now and then, to see whether it is well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Path and query of the request, a GET.
+    pub path: String,
+    /// From one probe of an address to the next.
+    pub interval_ns: u64,
+    /// For the whole probe.
+    pub timeout_ns: u64,
+    /// Statuses that pass.
+    pub statuses: balance::Statuses,
+    /// How many in a row tell.
+    pub thresholds: balance::Thresholds,
 }
 
 /// One backend.

@@ -97,6 +97,10 @@ pub(crate) struct UpstreamCounters {
     pub(crate) reuses: u64,
     pub(crate) retries: u64,
     pub(crate) faults: Tally<&'static str, 16>,
+    pub(crate) held_back: Tally<&'static str, 4>,
+    pub(crate) ejections: u64,
+    /// Failed and passed.
+    pub(crate) probes: [u64; 2],
     pub(crate) connects: Option<Box<Latency>>,
 }
 
@@ -193,6 +197,11 @@ impl Counters {
             Event::BackendReuse { upstream } => self.upstream(upstream).reuses += 1,
             Event::BackendFault { upstream, label } => self.upstream(upstream).faults.add(label, 1),
             Event::BackendRetry { upstream } => self.upstream(upstream).retries += 1,
+            Event::BackendHoldBack { upstream, label } => self.upstream(upstream).held_back.add(label, 1),
+            Event::BackendEject { upstream } => self.upstream(upstream).ejections += 1,
+            Event::BackendProbe { upstream, passed } => {
+                self.upstream(upstream).probes[usize::from(passed)] += 1;
+            }
             Event::Panic => self.panics += 1,
             Event::Swap { us } => self.swaps.record(us),
         }
@@ -295,6 +304,9 @@ impl UpstreamCounters {
         self.reuses += more.reuses;
         self.retries += more.retries;
         self.faults.merge(&more.faults);
+        self.held_back.merge(&more.held_back);
+        self.ejections += more.ejections;
+        self.probes.iter_mut().zip(more.probes).for_each(|(sum, more)| *sum += more);
         merge_latency(&mut self.connects, more.connects.as_deref());
     }
 }

@@ -97,6 +97,25 @@ pub enum Event {
         /// Slot of the upstream group.
         upstream: u32,
     },
+    /// A call to a backend was not made, or not made again.
+    BackendHoldBack {
+        /// Slot of the upstream group.
+        upstream: u32,
+        /// By which bound, a name from a fixed list.
+        label: &'static str,
+    },
+    /// An address of a backend is left out for a while because calls to it failed.
+    BackendEject {
+        /// Slot of the upstream group.
+        upstream: u32,
+    },
+    /// An address of a backend was probed.
+    BackendProbe {
+        /// Slot of the upstream group.
+        upstream: u32,
+        /// Whether it answered as it should.
+        passed: bool,
+    },
     /// A connection's task panicked and was ended; the core goes on.
     Panic,
     /// The core took a changed configuration or changed addresses.

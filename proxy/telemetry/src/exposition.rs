@@ -3,6 +3,8 @@
 //! Row 163's Count, 4XXError, 5XXError are `floodgate_requests_total` by `code`; Latency and IntegrationLatency the two
 //! histograms; CacheHitCount and CacheMissCount the two cache counters; row 164's DataProcessed the two byte counters.
 
+mod upstreams;
+
 use std::collections::BTreeSet;
 
 use crate::{
@@ -11,6 +13,8 @@ use crate::{
     log, process,
     text::{Labels, Page, Seconds},
 };
+
+pub use upstreams::{TargetFacts, UpstreamFacts};
 
 /// What is known of the node besides its counters.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +41,8 @@ pub struct NodeFacts {
     pub generations_held: usize,
     /// Questions to name servers that got no usable answer.
     pub resolve_failures: u64,
+    /// Upstream groups about which there is something to decide.
+    pub upstreams: Vec<UpstreamFacts>,
     /// The access log.
     pub log: log::Stats,
     /// The process.
@@ -81,6 +87,7 @@ pub fn exposition(merged: &Merged, node: &NodeFacts) -> String {
     connection_metrics(&mut page, merged);
     route_metrics(&mut page, merged);
     upstream_metrics(&mut page, merged);
+    upstreams::metrics(&mut page, merged, &node.upstreams);
     cache_metrics(&mut page, node);
     core_metrics(&mut page, node);
     log_metrics(&mut page, &node.log);

@@ -283,6 +283,11 @@ fn defaults_are_what_leaving_out_means() {
 address = \"127.0.0.1:1\" #listener
 [upstream.a]
 targets = [\"http://a\"] #upstream
+[upstream.a.health]
+path = \"/\" #upstream.health
+[upstream.a.outlier] #upstream.outlier
+[upstream.a.breaker] #upstream.breaker
+[upstream.a.retries] #upstream.retries
 [cors]
 allow_origins = [\"https://a\"] #cors
 [[route]]

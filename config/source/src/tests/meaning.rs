@@ -214,3 +214,38 @@ fn node_and_listeners_are_lowered() {
     assert_eq!((upstream.server_name.as_deref(), upstream.host.as_deref()), (Some("s"), Some("h:1")));
     assert_eq!((upstream.targets[0].port, upstream.targets[1].port), (443, 1));
 }
+
+#[test]
+fn care_of_upstreams_is_lowered() {
+    let model = model(&format!(
+        "{LISTENER}[[route]]\nmatch = \"/\"\nupstream = \"u\"\n[upstream.u]\ntargets = [\"http://u\"]\nconnections_max = 7\nin_flight_max = 9\nslow_start = \"0s\"\npanic_threshold = 50\n\
+         health = {{ path = \"/h?x=1\", interval = \"1s\", timeout = \"1s\", healthy = 1, unhealthy = 4, status = \"200, 301-302\" }}\n\
+         outlier = {{ consecutive = 0, status = \"500-599\", ejection = \"1s\", ejection_max = \"2s\", ejected_max = 100 }}\n\
+         breaker = {{ failures = 10, calls_min = 5, open = \"1s\", trials = 1 }}\nretries = {{ max = 1, budget = 0, budget_min = 0, status = \"503\" }}\n"
+    ));
+    let upstream = &model.upstreams[0];
+    assert_eq!((upstream.connections_max, upstream.in_flight_max), (Some(7), Some(9)));
+    assert_eq!((upstream.slow_start, upstream.panic_threshold), (Duration::ZERO, 50));
+    let second = Duration::from_secs(1);
+    let health = model::Health {
+        path: "/h?x=1".into(),
+        interval: second,
+        timeout: second,
+        healthy: 1,
+        unhealthy: 4,
+        status: vec![200..=200, 301..=302],
+    };
+    assert_eq!(upstream.health, Some(health));
+    let outlier = model::Outlier {
+        consecutive: 0,
+        status: vec![500..=599],
+        ejection: second,
+        ejection_max: second * 2,
+        ejected_max: 100,
+    };
+    assert_eq!(upstream.outlier, outlier);
+    let breaker = model::Breaker { failures: 10, calls_min: 5, open: second, trials: 1 };
+    assert_eq!(upstream.breaker, Some(breaker));
+    let retries = model::Retries { max: 1, budget: 0, budget_min: 0, status: vec![503..=503] };
+    assert_eq!(upstream.retries, retries);
+}

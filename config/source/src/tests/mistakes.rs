@@ -328,6 +328,49 @@ fn addresses_and_names() {
 }
 
 #[test]
+fn care_of_upstreams() {
+    let unused = "1:11: no route uses the upstream `x`";
+    let check = |lines: &str, expected: &str| {
+        check(&format!("[upstream.x]\ntargets = [\"http://a\"]\n{lines}"), &[unused, expected])
+    };
+    check("in_flight_max = 0", "3:17: `0` is out of range | write something from `1` to `16777216`");
+    check("panic_threshold = 101", "3:19: `101` is out of range | write something from `0` to `100`");
+    check("health = {}", "3:10: `path` is missing | add `path = \"/healthz\"`: Path and query asked for.");
+    check("health.path = \"healthz\"", "3:15: `healthz` is no path | write `/healthz`");
+    check(
+        "health.path = \"/a b\"",
+        "3:15: `/a b` can't be sent in a request | write `%20` for that character",
+    );
+    check(
+        "health = { path = \"/\", timeout = \"6s\" }",
+        "3:34: a probe may take longer than from one to the next | make `timeout` at most `interval`",
+    );
+    check(
+        "health = { path = \"/\", interval = \"1s\" }",
+        "3:35: a probe may take longer than from one to the next | make `timeout` at most `interval`",
+    );
+    let codes = "write codes from 100 to 599: `200`, `200-399` or `200,204`";
+    for (text, part) in
+        [("2xx", "2xx"), ("200-", "200-"), ("399-200", "399-200"), ("200,,204", ""), ("99", "99")]
+    {
+        check(
+            &format!("outlier.status = \"{text}\""),
+            &format!("3:18: `{part}` is no status and no range of them | {codes}"),
+        );
+    }
+    check(
+        "outlier.ejection = \"6m\"",
+        "3:20: an address is left out longer at first than at most | make `ejection` at most `ejection_max`",
+    );
+    check(
+        "outlier.consecutive_5xx = 5",
+        "3:9: unknown key `consecutive_5xx` in `upstream.outlier` | did you mean `consecutive`?",
+    );
+    check("retries.budget = \"20%\"", "3:18: expected a whole number, found a string | write `budget = 1`");
+    check("breaker.failures = 0", "3:20: `0` is out of range | write something from `1` to `100`");
+}
+
+#[test]
 fn upstreams() {
     let unused = "1:11: no route uses the upstream `x`";
     let check = |lines: &str, expected: &str| check(&format!("[upstream.x]\n{lines}"), &[unused, expected]);

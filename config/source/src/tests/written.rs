@@ -167,6 +167,9 @@ fn a_dump_means_what_the_files_mean() {
     check_dump(&everything());
     check_dump("");
     check_dump(
+        "[upstream.a]\ntargets = [\"http://a\"]\nin_flight_max = 9\nhealth = { path = \"/h?x=1\", status = \"200, 301-302\" }\nbreaker = {}\nretries.budget = 0\n[[route]]\nmatch = \"/\"\nupstream = \"a\"\n",
+    );
+    check_dump(
         "[limits]\nheaders = \"9KiB\"\n[[route]]\nmatch = \"/\"\nurl = \"http://a\"\nlimits.body = \"1B\"\ncache = \"9s\"\nthrottle.rate = \"1/s\"\n",
     );
     check_dump(

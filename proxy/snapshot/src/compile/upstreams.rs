@@ -6,7 +6,7 @@ use message::Authority;
 use model::{Diagnostic, Model};
 use tls::{Client, ClientSettings};
 
-use super::Inputs;
+use super::{Inputs, balance};
 use crate::{Slots, Target, Upstream, nanoseconds};
 
 /// The groups, by slot, and the slot of each name.
@@ -85,6 +85,8 @@ fn build(
         total_timeout_ns: upstream.total_timeout.map(nanoseconds),
         keep_alive_ns: nanoseconds(upstream.keep_alive),
         idle_connections_max: upstream.idle_connections_max,
+        balance: balance::settings(upstream),
+        health: upstream.health.as_ref().map(balance::health),
     })
 }
 
