@@ -11,7 +11,7 @@ use crate::everything;
 
 mod answers;
 mod modes;
-mod nonces;
+pub(crate) mod nonces;
 mod paths;
 mod trust;
 

@@ -24,6 +24,15 @@ mod tls;
 mod upgrade;
 mod watch;
 
+/// Ends what goes on until it is over, also when a test fails: a thread that goes on would keep it from failing.
+struct EndsWith<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for EndsWith<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 /// A route for everything, to this backend.
 fn everything(url: &str) -> String {
     format!("[[route]]\nmatch = \"$default\"\nurl = \"{url}\"\n")

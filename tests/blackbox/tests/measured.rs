@@ -9,7 +9,7 @@ use std::{
 
 use harness::{Gateway, Nginx, wrk};
 
-use crate::everything;
+use crate::{everything, hostile::nonces::ask_all};
 
 /// Issue of the whole thing: ten thousand requests a second through a throttled route on one core, with room to spare.
 const REQUESTS_PER_S_MIN: f64 = 10_000.0;
@@ -52,6 +52,20 @@ fn wrk_over_tls() {
     let gateway = Gateway::with(&everything(&nginx.url())).tls().start();
     let run = wrk(&gateway.url("/small"), 32, 2);
     assert!(run.requests > 1000 && run.errors == 0 && run.refused == 0, "{run:?}");
+}
+
+/// Rule U6: a million requests of all kinds, each with a number that must come back, under faults and changes.
+#[test]
+fn a_million_answers_are_not_crossed() {
+    const REQUESTS: u64 = 1_000_000;
+    const TIME_MAX: Duration = Duration::from_secs(180);
+    let begun = Instant::now();
+    let asked = ask_all(REQUESTS, TIME_MAX);
+    let took = begun.elapsed();
+    println!("{} requests, {} answers, {} reloads, {took:?}", asked.sent, asked.answered, asked.reloads);
+    // What an optimised gateway does not manage in that time is a fault; an unoptimised one has asked enough.
+    assert!(asked.sent >= REQUESTS || !changes::is_optimised(), "{} requests in {took:?}", asked.sent);
+    assert!(asked.answered > asked.sent * 98 / 100 && asked.reloads > 10, "{}", asked.answered);
 }
 
 /// Open loop: requests are due at their times, whatever came of those before. What passes over all cores is

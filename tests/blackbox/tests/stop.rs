@@ -1,23 +1,31 @@
 //! The end: SIGTERM lets those finish who are being served, takes nobody new, and has a bound.
 
-use std::{net::TcpStream, time::Duration};
+use std::{
+    net::TcpStream,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
 
 use harness::{Act, Gate, Gateway, Origin};
 
 use crate::everything;
 
+/// Rule R5: a thousand in flight, none is cut, and the end comes within 6 s.
 #[test]
 fn requests_in_flight_are_finished() {
+    const IN_FLIGHT: usize = 1_000;
+    harness::raise_descriptor_limit();
     let gate = Gate::default();
     let waits = gate.clone();
     let origin = Origin::start(move |_| vec![Act::Wait(waits.clone()), Act::answer(200, &[], "to the end")]);
     let gateway = Gateway::with(&everything(&origin.url())).workers(2).start();
     let address = gateway.address();
-    let mut clients: Vec<_> = (0..50).map(|_| gateway.connect()).collect();
+    let mut clients: Vec<_> = (0..IN_FLIGHT).map(|_| gateway.connect()).collect();
     for client in &mut clients {
         client.ask("GET /");
     }
-    origin.received(50);
+    origin.received(IN_FLIGHT);
     gateway.ask_to_end();
     harness::eventually("nobody new is taken", || TcpStream::connect(address).is_err().then_some(()));
     gate.open();
@@ -28,6 +36,62 @@ fn requests_in_flight_are_finished() {
     }
     let ended = gateway.wait();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.took < Duration::from_secs(6), "after {:?}", ended.took);
+}
+
+/// Who asks all the time is told with an answer, and never by a request that is lost.
+#[test]
+fn kept_connections_are_told() {
+    const CLIENTS: usize = 16;
+    let origin = Origin::fixed("whole");
+    let gateway = Gateway::with(&everything(&origin.url())).workers(2).start();
+    let asked = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let mut client = gateway.connect();
+                scope.spawn({
+                    let asked = &asked;
+                    move || {
+                        loop {
+                            let answer = client.ask("GET /").response();
+                            assert_eq!((answer.status, answer.text().as_str()), (200, "whole"));
+                            asked.fetch_add(1, Ordering::Relaxed);
+                            if answer.field("connection") == Some("close") {
+                                return client.rest();
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        harness::eventually("they are at it", || {
+            (asked.load(Ordering::Relaxed) > 20 * CLIENTS).then_some(())
+        });
+        gateway.ask_to_end();
+        for client in clients {
+            assert_eq!(client.join().expect("a request was lost"), b"");
+        }
+    });
+    let ended = gateway.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+/// Who wants it now says so twice.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let origin = Origin::start(|_| vec![Act::Stall]);
+    let gateway = Gateway::start(&everything(&origin.url()));
+    let mut client = gateway.connect();
+    client.ask("GET /");
+    origin.received(1);
+    gateway.ask_to_end();
+    gateway.wait_for_line("draining");
+    gateway.ask_to_end();
+    let ended = gateway.wait();
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.took < Duration::from_secs(5), "after {:?}", ended.took);
+    assert_eq!(client.rest(), b"");
 }
 
 #[test]

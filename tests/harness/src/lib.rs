@@ -27,11 +27,11 @@ pub use judge::{Watch, judge_strictly};
 pub use metrics::Metrics;
 pub use oracle::{Judged, judge_requests, judge_responses, oracle_missing, python};
 pub use origin::{Act, Gate, Origin, Recorded};
-pub use process::{Ended, eventually, free_port, rss_bytes, skip};
+pub use process::{Ended, eventually, free_port, raise_descriptor_limit, rss_bytes, skip};
 pub use response::Response;
 pub use scenario::{Scenario, run_scenario};
 pub use servers::{Nginx, PythonServer};
-pub use tools::{Curl, Wrk, curl, openssl, program, s_client, wrk};
+pub use tools::{Curl, Wrk, curl, openssl, program, s_client, wrk, wrk_saying};
 pub use vectors::{conformance, latin1};
 
 /// How long anything may take that should take no time; a test that waits longer has failed.

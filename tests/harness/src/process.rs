@@ -139,6 +139,14 @@ pub fn free_port() -> u16 {
     listener.local_addr().map_or(0, |address| address.port())
 }
 
+/// As many descriptors as this process may have: a test with a thousand peers needs more than is usual.
+pub fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).unwrap_or_else(|error| panic!("descriptors: {error}"));
+}
+
 /// Memory of a process that is really there, in bytes.
 pub fn rss_bytes(pid: u32) -> u64 {
     let path = format!("/proc/{pid}/status");

@@ -93,9 +93,16 @@ pub fn s_client(address: std::net::SocketAddr, arguments: &[&str], input: &[u8])
 /// Runs wrk with one thread for so many seconds.
 #[track_caller]
 pub fn wrk(url: &str, connections: u32, seconds: u32) -> Wrk {
+    wrk_saying(url, connections, seconds, &[])
+}
+
+/// The same with more fields in each request, `name: value`.
+#[track_caller]
+pub fn wrk_saying(url: &str, connections: u32, seconds: u32, fields: &[&str]) -> Wrk {
     let (connections, duration) = (connections.to_string(), format!("{seconds}s"));
     let mut command = Command::new(program("wrk"));
-    command.args(["-t", "1", "-c", &connections, "-d", &duration, url]);
+    command.args(["-t", "1", "-c", &connections, "-d", &duration]);
+    command.args(fields.iter().flat_map(|field| ["-H", field])).arg(url);
     let output = run(&mut command, b"");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "wrk: {text}{}", String::from_utf8_lossy(&output.stderr));

@@ -3,17 +3,21 @@
 
 use std::{
     io::Write,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use harness::{Act, Broken, Connection, Gateway, Origin, Recorded};
 
-/// Over all clients.
-const REQUESTS: u64 = 200_000;
+/// Beside other tests, over all clients; `measured` asks a million.
+const REQUESTS: u64 = 100_000;
 
 /// A machine too busy for all of them in this time has asked enough with those that it did.
 const TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Between two changes of configuration.
+const RELOAD_EVERY: Duration = Duration::from_millis(250);
 
 const CLIENTS: u64 = 4;
 
@@ -108,35 +112,70 @@ fn answer(request: &Recorded) -> Vec<Act> {
 
 #[test]
 fn answers_are_not_crossed() {
+    let Asked { sent, answered, .. } = ask_all(REQUESTS, TIME_MAX);
+    assert!(sent > REQUESTS / 20 && answered > sent * 9 / 10, "{answered} answers to {sent} requests");
+}
+
+/// What came of many requests, none of which was answered with another's answer.
+pub(crate) struct Asked {
+    pub(crate) sent: u64,
+    /// Without those that waited behind an answer that broke off.
+    pub(crate) answered: u64,
+    pub(crate) reloads: u64,
+}
+
+/// Asks so many over all clients, or as many as can be in that time, while the configuration changes again and again.
+pub(crate) fn ask_all(requests: u64, time_max: Duration) -> Asked {
     let origin = Origin::forgetful(answer);
     let url = origin.url();
-    let gateway = Gateway::with(&format!(
-        "[[route]]\nmatch = \"/plain/{{n}}\"\nurl = \"{url}\"\n[[route]]\nmatch = \"/chunked/{{n}}\"\nurl = \"{url}\"\n\
-         [[route]]\nmatch = \"/broken/{{n}}\"\nurl = \"{url}\"\n\
-         [[route]]\nmatch = \"/cached/{{n}}\"\nurl = \"{url}\"\ncache = \"1s\"\n\
-         [[route]]\nmatch = \"/limited/{{n}}\"\nurl = \"{url}\"\nthrottle = {{ rate = \"50/s\" }}\n"
-    ))
-    .workers(2)
-    .start();
-    let address = gateway.address();
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|client| {
-            thread::spawn(move || {
-                let (share, end) = (REQUESTS / CLIENTS, Instant::now() + TIME_MAX);
-                let mut connection = Connection::open(address);
-                let mut answered = 0;
-                for first in (client * share..(client + 1) * share).step_by(PIPELINED as usize) {
-                    answered += ask(&mut connection, first, &mut || Connection::open(address));
-                    if Instant::now() > end {
-                        break;
+    let routes = |number: u64| {
+        format!(
+            "[[route]]\nmatch = \"/plain/{{n}}\"\nurl = \"{url}\"\n[[route]]\nmatch = \"/chunked/{{n}}\"\nurl = \"{url}\"\n\
+             [[route]]\nmatch = \"/broken/{{n}}\"\nurl = \"{url}\"\n\
+             [[route]]\nmatch = \"/cached/{{n}}\"\nurl = \"{url}\"\ncache = \"1s\"\n\
+             [[route]]\nmatch = \"/limited/{{n}}\"\nurl = \"{url}\"\nthrottle = {{ rate = \"50/s\" }}\n\
+             [[route]]\nmatch = \"/of/{number}\"\nmock = {{ status = 200 }}\n"
+        )
+    };
+    let gateway = Gateway::with(&routes(0)).workers(2).start();
+    let (address, over) = (gateway.address(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let reloading = scope.spawn(|| {
+            let mut reloads = 0;
+            while !over.load(Ordering::Relaxed) {
+                reloads += 1;
+                gateway.configure(&routes(reloads));
+                assert!(gateway.reload().status.success());
+                // The pace of the changes, not a wait for anything.
+                thread::park_timeout(RELOAD_EVERY);
+            }
+            reloads
+        });
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                scope.spawn(move || {
+                    let (share, end) = (requests / CLIENTS, Instant::now() + time_max);
+                    let mut connection = Connection::open(address);
+                    let (mut sent, mut answered) = (0, 0);
+                    for first in (client * share..(client + 1) * share).step_by(PIPELINED as usize) {
+                        answered += ask(&mut connection, first, &mut || Connection::open(address));
+                        sent += PIPELINED;
+                        if Instant::now() > end {
+                            break;
+                        }
                     }
-                }
-                answered
+                    (sent, answered)
+                })
             })
-        })
-        .collect();
-    let answered: u64 = clients.into_iter().map(|client| client.join().unwrap()).sum();
-    assert!(answered > REQUESTS / 20, "only {answered} answers");
+            .collect();
+        let ends = crate::EndsWith(&over);
+        let asked: Vec<(u64, u64)> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+        drop(ends);
+        reloading.thread().unpark();
+        let reloads = reloading.join().unwrap();
+        let (sent, answered) = asked.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        Asked { sent, answered, reloads }
+    })
 }
 
 /// Sends some requests at once and reads their answers; says how many were answered.
