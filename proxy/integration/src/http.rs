@@ -111,7 +111,7 @@ fn forward_plainly(request: &mut Request, cx: &Context<'_>) {
     let Request { headers, authority, scheme, version, .. } = request;
     let before = if cx.trusted { joined(headers, "x-forwarded-for") } else { String::new() };
     headers.retain(|field| keeps_forwarding(field.name, field.text, cx.trusted));
-    headers.push_with("X-Forwarded-For", |out| {
+    headers.push_known_with(Name::XForwardedFor, "X-Forwarded-For", |out| {
         if !before.is_empty() {
             out.extend_from_slice(before.as_bytes());
             out.extend_from_slice(b", ");
@@ -119,19 +119,20 @@ fn forward_plainly(request: &mut Request, cx: &Context<'_>) {
         put_address(out, cx.peer);
     });
     if headers.get(Name::XForwardedProto).is_none() {
-        headers.push("X-Forwarded-Proto", scheme.as_str().as_bytes());
+        headers.push_known(Name::XForwardedProto, "X-Forwarded-Proto", scheme.as_str().as_bytes());
     }
     if headers.get(Name::XForwardedHost).is_none() && !authority.as_str().is_empty() {
-        headers.push("X-Forwarded-Host", authority.as_str().as_bytes());
+        headers.push_known(Name::XForwardedHost, "X-Forwarded-Host", authority.as_str().as_bytes());
     }
     if headers.get(Name::XForwardedPort).is_none() {
-        headers.push("X-Forwarded-Port", itoa::Buffer::new().format(cx.port).as_bytes());
+        let mut digits = itoa::Buffer::new();
+        headers.push_known(Name::XForwardedPort, "X-Forwarded-Port", digits.format(cx.port).as_bytes());
     }
     let via: &[u8] = match version {
         Version::Http10 => b"1.0 floodgate",
         Version::Http11 => b"1.1 floodgate",
     };
-    headers.push("Via", via);
+    headers.push_known(Name::Via, "Via", via);
 }
 
 /// The formatting machinery costs more than the digits of an IPv4 address.
@@ -188,7 +189,7 @@ fn forward_as_rest_api(request: &mut Request, cx: &Context<'_>, api: &str) {
     let headers = &mut request.headers;
     headers.retain(|field| {
         keeps_forwarding(field.name, field.text, false)
-            && !DROPPED.iter().any(|name| field.text.eq_ignore_ascii_case(name))
+            && !DROPPED.iter().any(|name| field.text.eq_ignore_ascii_case(name.as_bytes()))
             && !(field.name == Name::Authorization && field.value.starts_with(b"AWS4-"))
     });
     if headers.get(Name::UserAgent).is_none() {
@@ -205,16 +206,15 @@ fn forward_as_rest_api(request: &mut Request, cx: &Context<'_>, api: &str) {
 
 /// Whether a field stays before ours are set: other spellings of ours never do (bug 20), and of those by which a
 /// proxy speaks only a trusted one's.
-fn keeps_forwarding(name: Name, text: &str, trusted: bool) -> bool {
+fn keeps_forwarding(name: Name, text: &[u8], trusted: bool) -> bool {
     match name {
         Name::XForwardedFor | Name::Forwarded => false,
         Name::XForwardedHost | Name::XForwardedPort | Name::XForwardedProto => trusted,
         Name::Other => {
-            let ours = ["x-forwarded-", "x-real-ip"];
-            let is_ours = ours
-                .iter()
-                .any(|ours| text.len() >= ours.len() && text[..ours.len()].eq_ignore_ascii_case(ours));
-            trusted || !is_ours
+            let ours = [&b"x-forwarded-"[..], b"x-real-ip"];
+            let is_ours =
+                |ours: &[u8]| text.get(..ours.len()).is_some_and(|start| start.eq_ignore_ascii_case(ours));
+            trusted || !ours.into_iter().any(is_ours)
         }
         _ => true,
     }
@@ -356,8 +356,8 @@ mod tests {
         let mut request = request("/", client);
         let cx = Context { params: &[], peer: PEER, client: PEER, trusted, port: 443 };
         http(None, None, dialect).prepare(&mut request, &cx);
-        let seen: Vec<_> =
-            request.headers.iter().map(|f| (f.text, std::str::from_utf8(f.value).unwrap())).collect();
+        let str = |text| std::str::from_utf8(text).unwrap();
+        let seen: Vec<_> = request.headers.iter().map(|f| (str(f.text), str(f.value))).collect();
         assert_eq!(seen, expected);
     }
 

@@ -1,93 +1,24 @@
-//! Header fields in two arenas: the names and the values of a message lie in two buffers that are kept from request to
-//! request, so that neither reading, changing nor forgetting them allocates in steady state.
+//! Header fields in one arena, as the lines in which they came or will leave: received lines are copied once and as a
+//! block, added ones are written behind them, and what is sent on is copied out in runs. The memory is kept from request
+//! to request, so that neither reading, changing nor forgetting fields allocates in steady state.
+//!
+//! A field in here is sound: its name is a token, its value has no control characters. Fields that are added are looked at
+//! as they are added; for received ones the codec answers, which has read every byte of them.
 
-/// The fields that the gateway itself looks at; all others are [`Name::Other`].
-/// Knowing them by number makes a look-up a scan over bytes of one cache line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Name {
-    /// Any field that has no variant of its own.
-    Other,
-    /// `accept`
-    Accept,
-    /// `accept-encoding`
-    AcceptEncoding,
-    /// `access-control-request-headers`
-    AccessControlRequestHeaders,
-    /// `access-control-request-method`
-    AccessControlRequestMethod,
-    /// `age`
-    Age,
-    /// `authorization`
-    Authorization,
-    /// `cache-control`
-    CacheControl,
-    /// `connection`
-    Connection,
-    /// `content-encoding`
-    ContentEncoding,
-    /// `content-length`
-    ContentLength,
-    /// `content-type`
-    ContentType,
-    /// `cookie`
-    Cookie,
-    /// `date`
-    Date,
-    /// `expect`
-    Expect,
-    /// `forwarded`
-    Forwarded,
-    /// `host`
-    Host,
-    /// `if-modified-since`
-    IfModifiedSince,
-    /// `if-none-match`
-    IfNoneMatch,
-    /// `keep-alive`
-    KeepAlive,
-    /// `origin`
-    Origin,
-    /// `proxy-connection`
-    ProxyConnection,
-    /// `range`
-    Range,
-    /// `server`
-    Server,
-    /// `set-cookie`
-    SetCookie,
-    /// `te`
-    Te,
-    /// `trailer`
-    Trailer,
-    /// `transfer-encoding`
-    TransferEncoding,
-    /// `upgrade`
-    Upgrade,
-    /// `user-agent`
-    UserAgent,
-    /// `vary`
-    Vary,
-    /// `via`
-    Via,
-    /// `x-api-key`
-    XApiKey,
-    /// `x-forwarded-for`
-    XForwardedFor,
-    /// `x-forwarded-host`
-    XForwardedHost,
-    /// `x-forwarded-port`
-    XForwardedPort,
-    /// `x-forwarded-proto`
-    XForwardedProto,
-}
+use crate::{Name, Names, octets};
 
-/// Where one field lies in the arenas.
+/// What stands between a name and its value, and at the end of a line.
+const COLON: &[u8] = b": ";
+const END: &[u8] = b"\r\n";
+
+/// Where one field lies in the arena.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     name: Name,
+    /// Whether it lies there as a line with [`COLON`] and [`END`] and nothing else around name and value.
+    plain: bool,
     name_bytes: u16,
-    name_at: u32,
+    at: u32,
     value_at: u32,
     value_bytes: u32,
 }
@@ -97,26 +28,48 @@ struct Span {
 pub struct Field<'a> {
     /// Which known field it is.
     pub name: Name,
-    /// The name as it was written; compare it without regard to case.
-    pub text: &'a str,
+    /// The name as it was written, a token; compare it without regard to case.
+    pub text: &'a [u8],
     /// The value.
     pub value: &'a [u8],
 }
 
 /// The fields of a message in their order.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Headers {
-    names: String,
-    values: Vec<u8>,
+    lines: Vec<u8>,
     spans: Vec<Span>,
+    /// Names that may be among the fields: all that were added since the last [`Headers::clear`].
+    seen: Names,
 }
+
+/// A line of a block of received lines, by byte positions in the block.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// Which known field it is.
+    pub name: Name,
+    /// Where it begins with its name.
+    pub at: u32,
+    /// Bytes of the name. A colon follows.
+    pub name_bytes: u16,
+    /// Where the value begins.
+    pub value_at: u32,
+    /// Bytes of the value, without white space around it.
+    pub value_bytes: u32,
+    /// Whether there is one blank before the value and CRLF right behind it.
+    pub plain: bool,
+}
+
+/// Lines on their way into [`Headers`]. Dropped before [`Lines::finish`] it leaves no fields.
+#[derive(Debug)]
+pub struct Lines<'a>(&'a mut Headers);
 
 impl Headers {
     /// Forgets all fields, keeps the memory.
     pub fn clear(&mut self) {
-        self.names.clear();
-        self.values.clear();
+        self.lines.clear();
         self.spans.clear();
+        self.seen = Names::default();
     }
 
     /// How many fields there are.
@@ -134,43 +87,61 @@ impl Headers {
         self.spans.iter().map(|span| usize::from(span.name_bytes) + span.value_bytes as usize).sum()
     }
 
-    /// Adds a field at the end. The caller answers for it that the name is a token and the value has no control
-    /// characters: the codec checks what comes from outside, `compile` what comes from a configuration.
+    /// Takes received lines in place of all fields. What a codec reads of a block of lines it adds one by one, then gives
+    /// the block itself.
+    #[inline]
+    pub fn receive(&mut self) -> Lines<'_> {
+        self.clear();
+        Lines(self)
+    }
+
+    /// Adds a field at the end. One that is no field, for its name is no token or its value has control characters, is
+    /// left out: the codec refuses what comes from outside, `compile` what comes from a configuration, so it would be
+    /// our own mistake, and this is the last fence before a split message.
     pub fn push(&mut self, text: &str, value: &[u8]) {
-        self.push_known(Name::of(text), text, value);
+        self.push_known(Name::of(text.as_bytes()), text, value);
     }
 
     /// The same for a field whose number is known already.
+    #[inline]
     pub fn push_known(&mut self, name: Name, text: &str, value: &[u8]) {
-        let value_at = self.values.len();
-        self.values.extend_from_slice(value);
-        self.note(name, text, value_at);
+        self.push_known_with(name, text, |lines| lines.extend_from_slice(value));
     }
 
     /// The same with a value that `write` appends in its place, without a buffer of its own.
     pub fn push_with(&mut self, text: &str, write: impl FnOnce(&mut Vec<u8>)) {
-        let value_at = self.values.len();
-        write(&mut self.values);
-        self.note(Name::of(text), text, value_at);
+        self.push_known_with(Name::of(text.as_bytes()), text, write);
     }
 
-    /// Notes a field whose value has just been appended.
-    fn note(&mut self, name: Name, text: &str, value_at: usize) {
-        let name_at = self.names.len();
-        let value_bytes = self.values.len().saturating_sub(value_at);
+    /// Both together.
+    #[inline]
+    pub fn push_known_with(&mut self, name: Name, text: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        let at = self.lines.len();
+        self.lines.extend_from_slice(text.as_bytes());
+        self.lines.extend_from_slice(COLON);
+        write(&mut self.lines);
+        self.note(name, at, text.len());
+    }
+
+    /// Notes a field that has just been appended but for its end.
+    fn note(&mut self, name: Name, at: usize, name_bytes: usize) {
+        let value_at = at + name_bytes + COLON.len();
+        let (text, value) = (&self.lines[at..at + name_bytes], &self.lines[value_at..]);
+        debug_assert_eq!(name, Name::of(text));
+        // A name that is known is a token.
+        let is_sound = octets::is_value(value) && (name != Name::Other || octets::is_token(text));
+        debug_assert!(is_sound, "field {} was pushed unchecked", self.lines[at..].escape_ascii());
         // Heads are bounded far below these widths by the codec's limits; what is added is our own.
-        let (Ok(name_bytes), Ok(value_bytes), Ok(_), Ok(_)) = (
-            u16::try_from(text.len()),
-            u32::try_from(value_bytes),
-            u32::try_from(self.values.len()),
-            u32::try_from(name_at),
-        ) else {
-            self.values.truncate(value_at);
+        let widths = (u32::try_from(self.lines.len()), u16::try_from(name_bytes));
+        let ((Ok(_), Ok(name_bytes)), true) = (widths, is_sound) else {
+            self.lines.truncate(at);
             return;
         };
-        self.names.push_str(text);
-        let span = Span { name, name_bytes, name_at: name_at as u32, value_at: value_at as u32, value_bytes };
-        self.spans.push(span);
+        let value_bytes = value.len() as u32;
+        self.lines.extend_from_slice(END);
+        self.seen = self.seen.with(name);
+        let (at, value_at) = (at as u32, value_at as u32);
+        self.spans.push(Span { name, plain: true, name_bytes, at, value_at, value_bytes });
     }
 
     /// Removes every field of that name and adds one.
@@ -181,37 +152,134 @@ impl Headers {
 
     /// Removes every field of that name; says whether there was one.
     pub fn remove(&mut self, text: &str) -> bool {
-        let before = self.spans.len();
-        let names = &self.names;
-        self.spans.retain(|span| !span.text(names).eq_ignore_ascii_case(text));
+        let name = Name::of(text.as_bytes());
+        if !self.seen.has(name) {
+            return false;
+        }
+        let (before, lines) = (self.spans.len(), &self.lines);
+        self.spans.retain(|span| !span.field(lines).is(name, text.as_bytes()));
         before != self.spans.len()
     }
 
     /// Keeps the fields for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
-        let (names, values) = (&self.names, &self.values);
-        self.spans.retain(|span| keep(span.field(names, values)));
+        let lines = &self.lines;
+        self.spans.retain(|span| keep(span.field(lines)));
+    }
+
+    /// Names that may be among the fields. One that is not in this set is not among them.
+    pub fn seen(&self) -> Names {
+        self.seen
     }
 
     /// The first field of a known name. For [`Name::Other`] use [`Headers::find`].
+    #[inline]
     pub fn get(&self, name: Name) -> Option<&[u8]> {
         debug_assert!(name != Name::Other);
-        self.spans.iter().find(|span| span.name == name).map(|span| span.value(&self.values))
+        if !self.seen.has(name) {
+            return None;
+        }
+        self.spans.iter().find(|span| span.name == name).map(|span| span.field(&self.lines).value)
     }
 
     /// The first field of that name, in any case.
     pub fn find(&self, text: &str) -> Option<&[u8]> {
-        self.iter().find(|field| field.text.eq_ignore_ascii_case(text)).map(|field| field.value)
+        let name = Name::of(text.as_bytes());
+        self.iter().find(|field| field.is(name, text.as_bytes())).map(|field| field.value)
     }
 
     /// All values of that name, in any case, in their order.
     pub fn find_all<'a>(&'a self, text: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |field| field.text.eq_ignore_ascii_case(text)).map(|field| field.value)
+        let name = Name::of(text.as_bytes());
+        self.iter().filter(move |field| field.is(name, text.as_bytes())).map(|field| field.value)
     }
 
     /// All fields in their order.
     pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
-        self.spans.iter().map(|span| span.field(&self.names, &self.values))
+        self.spans.iter().map(|span| span.field(&self.lines))
+    }
+
+    /// Appends the fields as lines, without those in `left_out`. Neighbours are copied together.
+    pub fn write(&self, left_out: Names, out: &mut Vec<u8>) {
+        let mut run = 0..0;
+        for span in self.spans.iter().filter(|span| !left_out.has(span.name)) {
+            let at = span.at as usize;
+            let value_end = (span.value_at + span.value_bytes) as usize;
+            if !span.plain {
+                out.extend_from_slice(&self.lines[run]);
+                run = 0..0;
+                let field = span.field(&self.lines);
+                for part in [field.text, COLON, field.value, END] {
+                    out.extend_from_slice(part);
+                }
+                continue;
+            }
+            if at != run.end {
+                out.extend_from_slice(&self.lines[run]);
+                run = at..at;
+            }
+            run.end = value_end + END.len();
+        }
+        out.extend_from_slice(&self.lines[run]);
+    }
+}
+
+impl Lines<'_> {
+    /// Adds the field of a line. Its name must be a token, its value have no control characters.
+    #[inline]
+    pub fn add(&mut self, line: Line) {
+        let Line { name, at, name_bytes, value_at, value_bytes, plain } = line;
+        self.0.seen = self.0.seen.with(name);
+        self.0.spans.push(Span { name, plain, name_bytes, at, value_at, value_bytes });
+    }
+
+    /// Takes the lines' bytes. Should a field not lie within them, there are none at all.
+    pub fn finish(self, block: &[u8]) {
+        let spans = &self.0.spans;
+        let lies_within = |span: &Span| {
+            let value_end = span.value_at as usize + span.value_bytes as usize;
+            let name_end = span.at as usize + usize::from(span.name_bytes);
+            name_end < span.value_at as usize && value_end + END.len() <= block.len()
+        };
+        // They come in their order, so that the last one is the farthest.
+        if spans.last().is_none_or(lies_within) {
+            self.0.lines.extend_from_slice(block);
+            debug_assert!(self.0.spans.iter().all(|span| span.is_sound(&self.0.lines)), "{:?}", self.0);
+        }
+    }
+}
+
+impl Drop for Lines<'_> {
+    fn drop(&mut self) {
+        if self.0.lines.is_empty() {
+            self.0.clear();
+        }
+    }
+}
+
+/// A copy has the fields and nothing else that lay around them.
+impl Clone for Headers {
+    fn clone(&self) -> Self {
+        let bytes = self.bytes() + self.len() * (COLON.len() + END.len());
+        let mut copy = Self {
+            lines: Vec::with_capacity(bytes),
+            spans: Vec::with_capacity(self.len()),
+            seen: Names::default(),
+        };
+        copy.clone_from(self);
+        copy
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        self.clear();
+        other.write(Names::default(), &mut self.lines);
+        let mut at = 0;
+        for span in &other.spans {
+            let value_at = at + u32::from(span.name_bytes) + COLON.len() as u32;
+            self.spans.push(Span { plain: true, at, value_at, ..*span });
+            self.seen = self.seen.with(span.name);
+            at = value_at + span.value_bytes + END.len() as u32;
+        }
     }
 }
 
@@ -232,158 +300,140 @@ impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers {
 }
 
 impl Span {
-    fn text<'a>(&self, names: &'a str) -> &'a str {
-        let at = self.name_at as usize;
-        // Pushed at these bounds.
-        &names[at..at + usize::from(self.name_bytes)]
+    #[inline]
+    fn field<'a>(&self, lines: &'a [u8]) -> Field<'a> {
+        let (at, value_at) = (self.at as usize, self.value_at as usize);
+        let text = &lines[at..at + usize::from(self.name_bytes)];
+        Field { name: self.name, text, value: &lines[value_at..value_at + self.value_bytes as usize] }
     }
 
-    fn value<'a>(&self, values: &'a [u8]) -> &'a [u8] {
-        let at = self.value_at as usize;
-        &values[at..at + self.value_bytes as usize]
-    }
-
-    fn field<'a>(&self, names: &'a str, values: &'a [u8]) -> Field<'a> {
-        Field { name: self.name, text: self.text(names), value: self.value(values) }
-    }
-}
-
-impl Name {
-    /// The number of a name in any case. Asked for every field of every head: few names have the same length and
-    /// begin and end alike, and those that do not are told apart by one comparison.
-    pub fn of(text: &str) -> Self {
-        let same_length = BY_LENGTH.get(text.len()).copied().unwrap_or_default();
-        if same_length.is_empty() {
-            return Self::Other;
-        }
-        let ends = ends(text.as_bytes());
-        let known = same_length.iter().find(|known| known.ends == ends);
-        known.filter(|known| known.text.eq_ignore_ascii_case(text)).map_or(Self::Other, |known| known.name)
-    }
-
-    /// The name in lower case; empty for [`Name::Other`].
-    pub fn as_str(self) -> &'static str {
-        let known = || BY_LENGTH.iter().copied().flatten();
-        known().find(|known| known.name == self).map_or("", |known| known.text)
+    /// Whether it is what it says.
+    fn is_sound(&self, lines: &[u8]) -> bool {
+        let Field { name, text, value } = self.field(lines);
+        let line = &lines[self.at as usize..];
+        let is_plain = || {
+            let parts = [text, COLON, value, END];
+            parts.iter().try_fold(line, |rest, part| rest.strip_prefix(*part)).is_some()
+        };
+        octets::is_token(text)
+            && octets::is_value(value)
+            && name == Name::of(text)
+            && (!self.plain || is_plain())
     }
 }
 
-/// A known name, and what tells it from those of the same length.
-struct Known {
-    name: Name,
-    text: &'static str,
-    ends: u64,
-}
-
-const fn known(name: Name, text: &'static str) -> Known {
-    Known { name, text, ends: ends(text.as_bytes()) }
-}
-
-/// The first and the last four bytes as one number, letters in lower case. Other bytes fall together too: that two
-/// numbers are equal is a hint, that they differ is certain.
-const fn ends(text: &[u8]) -> u64 {
-    match text {
-        [a, b, c, d, ..] => {
-            let [.., w, x, y, z] = text else { return 0 };
-            u64::from_le_bytes([*a, *b, *c, *d, *w, *x, *y, *z]) | 0x2020_2020_2020_2020
-        }
-        [first, .., last] => ((*first as u64) << 8 | *last as u64) | 0x2020,
-        _ => 0,
+impl Field<'_> {
+    fn is(&self, name: Name, text: &[u8]) -> bool {
+        self.name == name && (name != Name::Other || self.text.eq_ignore_ascii_case(text))
     }
 }
-
-/// The names by their length.
-const BY_LENGTH: [&[Known]; 31] = [
-    &[],
-    &[],
-    &[known(Name::Te, "te")],
-    &[known(Name::Age, "age"), known(Name::Via, "via")],
-    &[known(Name::Date, "date"), known(Name::Host, "host"), known(Name::Vary, "vary")],
-    &[known(Name::Range, "range")],
-    &[
-        known(Name::Accept, "accept"),
-        known(Name::Cookie, "cookie"),
-        known(Name::Expect, "expect"),
-        known(Name::Origin, "origin"),
-        known(Name::Server, "server"),
-    ],
-    &[known(Name::Trailer, "trailer"), known(Name::Upgrade, "upgrade")],
-    &[],
-    &[known(Name::Forwarded, "forwarded"), known(Name::XApiKey, "x-api-key")],
-    &[
-        known(Name::Connection, "connection"),
-        known(Name::KeepAlive, "keep-alive"),
-        known(Name::SetCookie, "set-cookie"),
-        known(Name::UserAgent, "user-agent"),
-    ],
-    &[],
-    &[known(Name::ContentType, "content-type")],
-    &[
-        known(Name::Authorization, "authorization"),
-        known(Name::CacheControl, "cache-control"),
-        known(Name::IfNoneMatch, "if-none-match"),
-    ],
-    &[known(Name::ContentLength, "content-length")],
-    &[known(Name::AcceptEncoding, "accept-encoding"), known(Name::XForwardedFor, "x-forwarded-for")],
-    &[
-        known(Name::ContentEncoding, "content-encoding"),
-        known(Name::ProxyConnection, "proxy-connection"),
-        known(Name::XForwardedHost, "x-forwarded-host"),
-        known(Name::XForwardedPort, "x-forwarded-port"),
-    ],
-    &[
-        known(Name::IfModifiedSince, "if-modified-since"),
-        known(Name::TransferEncoding, "transfer-encoding"),
-        known(Name::XForwardedProto, "x-forwarded-proto"),
-    ],
-    &[],
-    &[],
-    &[],
-    &[],
-    &[],
-    &[],
-    &[],
-    &[],
-    &[],
-    &[],
-    &[],
-    &[known(Name::AccessControlRequestMethod, "access-control-request-method")],
-    &[known(Name::AccessControlRequestHeaders, "access-control-request-headers")],
-];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn names_are_known_in_any_case() {
-        for (length, names) in BY_LENGTH.iter().enumerate() {
-            for Known { name, text, ends } in *names {
-                assert_eq!(text.len(), length);
-                assert_eq!(Name::of(text), *name);
-                assert_eq!(Name::of(&text.to_ascii_uppercase()), *name);
-                assert_eq!(name.as_str(), *text);
-                assert_eq!(names.iter().filter(|other| other.ends == *ends).count(), 1, "{text}");
-            }
-        }
-        assert_eq!(BY_LENGTH.iter().map(|names| names.len()).sum::<usize>(), 36);
-        assert_eq!(Name::of("x-own"), Name::Other);
+    fn headers(fields: &[(&str, &str)]) -> Headers {
+        fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect()
+    }
+
+    #[track_caller]
+    fn check_written(headers: &Headers, left_out: Names, expected: &str) {
+        let mut out = b"before|".to_vec();
+        headers.write(left_out, &mut out);
+        assert_eq!(out.escape_ascii().to_string(), format!("before|{}", expected.escape_default()));
     }
 
     #[test]
     fn fields_are_set_removed_and_kept_in_order() {
-        let mut headers: Headers =
-            [("A", &b"1"[..]), ("b", b"2"), ("a", b"3"), ("Host", b"h")].into_iter().collect();
+        let mut headers = headers(&[("A", "1"), ("b", "2"), ("a", "3"), ("Host", "h")]);
         assert_eq!(headers.find_all("a").collect::<Vec<_>>(), [b"1", b"3"]);
         assert_eq!(headers.get(Name::Host), Some(&b"h"[..]));
+        assert_eq!(headers.get(Name::Via), None);
         assert_eq!(headers.bytes(), 11);
         headers.set("a", b"4");
-        assert_eq!(headers.iter().map(|field| field.text).collect::<Vec<_>>(), ["b", "Host", "a"]);
+        assert_eq!(headers.iter().map(|field| field.text).collect::<Vec<_>>(), [&b"b"[..], b"Host", b"a"]);
         assert!(headers.remove("B"));
-        assert!(!headers.remove("B"));
+        assert!(!headers.remove("B") && !headers.remove("Via"));
         headers.retain(|field| field.name != Name::Host);
-        assert_eq!(headers, [("a", &b"4"[..])].into_iter().collect());
+        assert_eq!(headers.get(Name::Host), None);
+        assert_eq!(headers, self::headers(&[("a", "4")]));
         headers.clear();
         assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn fields_are_written_in_runs_without_those_that_stay() {
+        let mut headers = headers(&[("A", "1"), ("Host", "h"), ("b", ""), ("Via", "v")]);
+        check_written(&headers, Names::default(), "A: 1\r\nHost: h\r\nb: \r\nVia: v\r\n");
+        check_written(&headers, Names::of(&[Name::Host]), "A: 1\r\nb: \r\nVia: v\r\n");
+        headers.remove("b");
+        check_written(&headers, Names::of(&[Name::Via]), "A: 1\r\nHost: h\r\n");
+        check_written(&Headers::default(), Names::default(), "");
+    }
+
+    #[test]
+    fn received_lines_are_taken_as_they_are() {
+        let block = b"A: 1\r\nHop: x\r\nVia:  v\t\r\nb: 2\r\n";
+        let mut headers = headers(&[("before", "1")]);
+        let mut lines = headers.receive();
+        let line = |name, at, name_bytes, value_at, plain| Line {
+            name,
+            at,
+            name_bytes,
+            value_at,
+            value_bytes: 1,
+            plain,
+        };
+        for line in [
+            line(Name::Other, 0, 1, 3, true),
+            line(Name::Via, 14, 3, 20, false),
+            line(Name::Other, 24, 1, 27, true),
+        ] {
+            lines.add(line);
+        }
+        lines.finish(block);
+        assert_eq!(headers, self::headers(&[("A", "1"), ("Via", "v"), ("b", "2")]));
+        headers.push("C", b"3");
+        check_written(&headers, Names::default(), "A: 1\r\nVia: v\r\nb: 2\r\nC: 3\r\n");
+        check_written(&headers, Names::of(&[Name::Via]), "A: 1\r\nb: 2\r\nC: 3\r\n");
+        let copy = headers.clone();
+        assert_eq!((&copy, copy.lines.len(), copy.lines.capacity()), (&headers, 26, 26));
+        check_written(&copy, Names::default(), "A: 1\r\nVia: v\r\nb: 2\r\nC: 3\r\n");
+    }
+
+    #[test]
+    fn lines_that_are_not_finished_are_no_fields() {
+        let line = Line { name: Name::Other, at: 0, name_bytes: 1, value_at: 3, value_bytes: 9, plain: true };
+        let mut headers = headers(&[("before", "1")]);
+        headers.receive().add(line);
+        assert!(headers.is_empty());
+        let mut lines = headers.receive();
+        lines.add(line);
+        lines.finish(b"A: 1\r\n");
+        assert!(headers.is_empty(), "a field beyond the block");
+    }
+
+    /// What would split a message is left out where mistakes do not panic, and panics where they do.
+    #[test]
+    fn what_is_no_field_is_not_taken() {
+        for (name, value) in [
+            ("A", "1\r\nB: 2"),
+            ("A", "\0"),
+            ("A", "\n"),
+            ("A\r\n", "1"),
+            ("A b", "1"),
+            ("A:", "1"),
+            ("", "1"),
+        ] {
+            let pushed = std::panic::catch_unwind(|| {
+                let mut headers = headers(&[("Via", "v")]);
+                headers.push(name, value.as_bytes());
+                headers
+            });
+            match pushed {
+                Ok(headers) => assert_eq!(headers, self::headers(&[("Via", "v")]), "{name:?} {value:?}"),
+                Err(_) => assert!(cfg!(debug_assertions), "{name:?} {value:?}"),
+            }
+        }
     }
 }

@@ -28,18 +28,18 @@ pub enum Method {
 
 impl Method {
     /// The method that a token names. The caller has checked that it is a token.
-    pub fn from_token(token: &str) -> Self {
-        match token {
-            "GET" => Self::Get,
-            "HEAD" => Self::Head,
-            "POST" => Self::Post,
-            "PUT" => Self::Put,
-            "DELETE" => Self::Delete,
-            "CONNECT" => Self::Connect,
-            "OPTIONS" => Self::Options,
-            "TRACE" => Self::Trace,
-            "PATCH" => Self::Patch,
-            other => Self::Other(other.into()),
+    pub fn from_token(token: impl AsRef<[u8]>) -> Self {
+        match token.as_ref() {
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"POST" => Self::Post,
+            b"PUT" => Self::Put,
+            b"DELETE" => Self::Delete,
+            b"CONNECT" => Self::Connect,
+            b"OPTIONS" => Self::Options,
+            b"TRACE" => Self::Trace,
+            b"PATCH" => Self::Patch,
+            other => Self::Other(String::from_utf8_lossy(other).into()),
         }
     }
 

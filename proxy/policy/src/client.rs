@@ -90,6 +90,7 @@ fn canonical(net: IpNet) -> IpNet {
 
 #[cfg(test)]
 mod tests {
+    use message::octets;
     use proptest::prelude::*;
 
     use super::*;
@@ -175,7 +176,8 @@ mod tests {
     proptest! {
         /// What a client writes itself never decides: only what the trusted proxy has added behind it.
         #[test]
-        fn a_client_cannot_name_itself(said in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn a_client_cannot_name_itself(mut said in proptest::collection::vec(any::<u8>(), 0..64)) {
+            said.retain(|byte| octets::is_value_byte(*byte));
             let mut headers = Headers::default();
             headers.push("x-forwarded-for", &said);
             headers.push("x-forwarded-for", b"1.1.1.1");

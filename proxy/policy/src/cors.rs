@@ -156,7 +156,7 @@ impl Cors {
     pub fn decorate(&self, origin: Option<&[u8]>, response: &mut Response) {
         let headers = &mut response.headers;
         headers.retain(|field| {
-            let begin = field.text.as_bytes().get(..PREFIX.len());
+            let begin = field.text.get(..PREFIX.len());
             !begin.is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX.as_bytes()))
         });
         if let (true, Some(exposed)) =
@@ -257,7 +257,7 @@ mod tests {
     fn shown(headers: &Headers) -> Vec<String> {
         headers
             .iter()
-            .map(|field| format!("{}: {}", field.text, String::from_utf8_lossy(field.value)))
+            .map(|field| format!("{}: {}", field.text.escape_ascii(), String::from_utf8_lossy(field.value)))
             .collect()
     }
 

@@ -4,7 +4,7 @@
 /// bytes of a name in 16 bits; this keeps every name below that.
 pub const HEAD_BYTES_CAP: usize = 64 * 1024;
 
-/// Most fields of a head whatever [`Limits`] say: the size of the table that a head is read into.
+/// Most fields of a head whatever [`Limits`] say.
 pub const HEADERS_CAP: usize = 128;
 
 /// Most hexadecimal digits of a chunk's size: 64 bits.

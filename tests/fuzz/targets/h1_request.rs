@@ -1,4 +1,11 @@
 //! What a client may send.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| wire::h1::properties::any_request(bytes));
+#[path = "../../../proxy/wire/tests/oracle/property.rs"]
+#[allow(dead_code, reason = "each target uses its half")]
+mod oracle;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    wire::h1::properties::any_request(bytes);
+    oracle::request(bytes);
+});

@@ -103,7 +103,7 @@ impl Recipe {
             Some(parts) => parts
                 .iter()
                 .any(|part| matches!(part, KeyPart::Header(own) if own.eq_ignore_ascii_case(name))),
-            None => self.dialect != Dialect::Rest && IMPLIED_HEADERS.contains(&Name::of(name)),
+            None => self.dialect != Dialect::Rest && IMPLIED_HEADERS.contains(&Name::of(name.as_bytes())),
         }
     }
 

@@ -161,7 +161,7 @@ impl Cache {
     fn is_personal_or_partial(&self, request: &Request) -> bool {
         request.body.length() != Some(0)
             || request.headers.iter().any(|field| match field.name {
-                Name::Authorization => !self.recipe.has_header(field.text),
+                Name::Authorization => !self.recipe.has_header("authorization"),
                 // Whoever declares a key has said that these do not matter, or that they do.
                 Name::Cookie | Name::XApiKey => !self.recipe.is_declared(),
                 Name::Range => true,
@@ -280,8 +280,8 @@ const PASSING_HEADERS: [&str; 9] = [
     "x-rewrite-url",
 ];
 
-fn is_one_of(list: &[&str], text: &str) -> bool {
-    list.iter().any(|own| own.eq_ignore_ascii_case(text))
+fn is_one_of(list: &[&str], text: &[u8]) -> bool {
+    list.iter().any(|own| own.as_bytes().eq_ignore_ascii_case(text))
 }
 
 fn is_never_cached(method: &Method) -> bool {

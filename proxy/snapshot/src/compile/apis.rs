@@ -236,7 +236,7 @@ impl Place<'_> {
             identity: identity(&[&self.api.name, &self.stage.name, key]) + "\u{1f}",
             ttl: cache.ttl,
             key: key_parts,
-            methods: cache.methods.iter().map(|method| Method::from_token(method)).collect(),
+            methods: cache.methods.iter().map(Method::from_token).collect(),
             client_invalidation: cache.client_invalidation,
             body_bytes_max: cache.body_bytes_max,
         });

@@ -1,7 +1,9 @@
 //! Bodies of requests and responses as they come (RFC 9112 §6.3, §7.1): tells data from framing, byte by byte strict,
 //! and holds nothing but a few counters.
 
-use super::{BodyLength, head};
+use message::octets;
+
+use super::BodyLength;
 use crate::Error;
 use crate::limits::{
     CHUNK_DIGITS_MAX, CHUNK_OVERHEAD_FREE_BYTES, CHUNK_OVERHEAD_RATIO_MAX, TRAILER_BYTES_MAX,
@@ -154,12 +156,12 @@ impl BodyDecoder {
         match (state, byte) {
             (State::TrailerLine, b'\r') => Ok(State::EndLf),
             (State::EndLf, b'\n') => Ok(State::Done),
-            (State::TrailerLine | State::TrailerName, _) if head::is_token_byte(byte) => {
+            (State::TrailerLine | State::TrailerName, _) if octets::is_token_byte(byte) => {
                 Ok(State::TrailerName)
             }
             (State::TrailerName, b':') => Ok(State::TrailerValue),
             (State::TrailerValue, b'\r') => Ok(State::TrailerLf),
-            (State::TrailerValue, _) if head::is_value_byte(byte) => Ok(State::TrailerValue),
+            (State::TrailerValue, _) if octets::is_value_byte(byte) => Ok(State::TrailerValue),
             (State::TrailerLf, b'\n') => Ok(State::TrailerLine),
             _ => Err(Error::BadTrailer),
         }

@@ -1,9 +1,10 @@
 //! Messages to bytes. Every head is written from the typed form, with exactly one framing field, which is ours; fields
-//! of the hop that a message should carry all the same are left out.
+//! of the hop that a message should carry all the same are left out. That the others are sound is what `Headers` stands
+//! for, so they are copied as they are.
 
-use message::{Headers, Method, Name, Request, Response, Version, reason_phrase};
+use message::{Headers, Method, Name, Names, Request, Response, Version, reason_phrase};
 
-use super::{BodyLength, head};
+use super::BodyLength;
 
 /// How a body is told from the next response, as far as the head says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub fn encode_request(request: &Request, length: BodyLength, out: &mut Vec<u8>) 
         put(out, &[b"?", query.as_bytes()]);
     }
     put(out, &[b" HTTP/1.1\r\nHost: ", request.authority.as_str().as_bytes(), b"\r\n"]);
-    put_fields(&request.headers, |name| matches!(name, Name::Host | Name::Expect), out);
+    request.headers.write(OF_THE_HOP_OF_REQUESTS, out);
     match length {
         BodyLength::Known(bytes) => put_length(bytes, out),
         BodyLength::Chunked | BodyLength::UntilClose => put(out, &[CHUNKED]),
@@ -87,7 +88,7 @@ pub fn encode_request(request: &Request, length: BodyLength, out: &mut Vec<u8>) 
 pub fn encode_response(response: &Response, options: &ResponseOptions<'_>, out: &mut Vec<u8>) {
     debug_assert!(options.body != ResponseBody::Chunked || options.version == Version::Http11);
     put_status(response.status, out);
-    put_fields(&response.headers, |_| false, out);
+    response.headers.write(OF_THE_HOP, out);
     if response.headers.get(Name::Date).is_none() {
         put(out, &[b"Date: ", options.date, b"\r\n"]);
     }
@@ -108,14 +109,14 @@ pub fn encode_response(response: &Response, options: &ResponseOptions<'_>, out: 
 pub fn encode_interim(status: u16, headers: &Headers, out: &mut Vec<u8>) {
     debug_assert!((100..=199).contains(&status) && status != 101);
     put_status(status, out);
-    put_fields(headers, |_| false, out);
+    headers.write(OF_THE_HOP, out);
     put(out, &[b"\r\n"]);
 }
 
 /// Appends the 101 after which the connection speaks `protocol`.
 pub fn encode_switching(response: &Response, protocol: &str, out: &mut Vec<u8>) {
     put_status(101, out);
-    put_fields(&response.headers, |_| false, out);
+    response.headers.write(OF_THE_HOP, out);
     put_upgrade(protocol, out);
     put(out, &[b"\r\n"]);
 }
@@ -174,31 +175,17 @@ fn put_upgrade(protocol: &str, out: &mut Vec<u8>) {
     put(out, &[b"Connection: upgrade\r\nUpgrade: ", protocol.as_bytes(), b"\r\n"]);
 }
 
-fn put_fields(headers: &Headers, left_out: impl Fn(Name) -> bool, out: &mut Vec<u8>) {
-    for field in headers.iter().filter(|field| !is_of_the_hop(field.name) && !left_out(field.name)) {
-        // Folded, not searched: that way it is done with vector instructions.
-        let bad_value = field.value.iter().fold(false, |bad, &byte| bad | !head::is_value_byte(byte));
-        // A name that is known is a token.
-        let sound = !bad_value && (field.name != Name::Other || head::is_token(field.text.as_bytes()));
-        // The last fence before a split message: who pushes a field answers for it, and here it shows if he did not.
-        debug_assert!(sound, "field {:?} was pushed unchecked", field.text);
-        if sound {
-            put(out, &[field.text.as_bytes(), b": ", field.value, b"\r\n"]);
-        }
-    }
-}
-
 /// Fields that only this file may write.
-fn is_of_the_hop(name: Name) -> bool {
-    matches!(
-        name,
-        Name::Connection
-            | Name::ContentLength
-            | Name::KeepAlive
-            | Name::ProxyConnection
-            | Name::Te
-            | Name::Trailer
-            | Name::TransferEncoding
-            | Name::Upgrade
-    )
-}
+const OF_THE_HOP: Names = Names::of(&[
+    Name::Connection,
+    Name::ContentLength,
+    Name::KeepAlive,
+    Name::ProxyConnection,
+    Name::Te,
+    Name::Trailer,
+    Name::TransferEncoding,
+    Name::Upgrade,
+]);
+
+/// The same in requests, whose `Host` comes from their authority.
+const OF_THE_HOP_OF_REQUESTS: Names = OF_THE_HOP.with(Name::Host).with(Name::Expect);

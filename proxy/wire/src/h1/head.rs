@@ -1,16 +1,15 @@
 //! What heads of requests and responses have in common: where they end, which bytes they may have, and which of their
 //! fields concern the hop only. Does not know start lines.
+//!
+//! A head is read line by line and each byte once ([`read_line`]). Only what does not read like a whole and sound head is
+//! looked at again, to tell what is not there yet from what is wrong ([`judge`]).
 
-use httparse::{EMPTY_HEADER, Header};
 use memchr::{memchr, memchr_iter};
-use message::{Headers, Name};
+use message::{Headers, Line, Name, octets};
 
 use super::BodyLength;
 use crate::limits::{HEAD_BYTES_CAP, HEADERS_CAP};
 use crate::{Error, Limits, Underscores};
-
-/// Fields that heads usually have at most; a small table is cheaper to lay out.
-const USUAL_HEADERS: usize = 32;
 
 /// Which way a head travels: a few fields have a meaning in one direction only.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,15 +18,17 @@ pub(super) enum Side {
     Upstream,
 }
 
-/// Where the fields of a whole head lie.
-#[derive(Clone, Copy)]
-pub(super) struct Extent {
-    /// Where the first field's line begins.
-    from: usize,
-    /// How many lines there are before the empty one.
-    lines: usize,
-    /// Where the head ends, its empty line included.
-    pub(super) end: usize,
+/// One line of a head.
+struct RawLine<'a> {
+    name: &'a [u8],
+    /// Without the white space around it.
+    value: &'a [u8],
+    /// Where the value begins in the line.
+    value_at: usize,
+    /// Whether there is one blank before the value and CRLF right behind it.
+    plain: bool,
+    /// What follows the line.
+    rest: &'a [u8],
 }
 
 /// What the fields of the hop said.
@@ -47,6 +48,8 @@ pub(super) struct Hop<'a> {
     names: usize,
     /// Some of them are fields to remove.
     names_fields: bool,
+    /// `Transfer-Encoding` was there.
+    coded: bool,
 }
 
 #[derive(Default)]
@@ -66,9 +69,115 @@ pub(super) fn bound<'a>(input: &'a [u8], limits: &Limits) -> (&'a [u8], Result<(
     }
 }
 
+/// Reads the fields from `from` on: end-to-end ones go into `headers`, those of the hop into `hop`. Returns where the head
+/// ends, its empty line included; `None` while it is not whole.
+#[inline]
+pub(super) fn read_fields<'a>(
+    input: &'a [u8],
+    from: usize,
+    side: Side,
+    limits: &Limits,
+    headers: &mut Headers,
+    hop: &mut Hop<'a>,
+) -> Result<Option<usize>, Error> {
+    match scan(&input[from..], side, limits, headers, hop) {
+        Ok(bytes) => Ok(Some(from + bytes)),
+        Err(meaning) => judge(input, from, limits, meaning),
+    }
+}
+
+/// The same for a head that is whole and sound. An error without a value says that it is not, one with a value that a
+/// sound line means something that it may not.
+fn scan<'a>(
+    block: &'a [u8],
+    side: Side,
+    limits: &Limits,
+    headers: &mut Headers,
+    hop: &mut Hop<'a>,
+) -> Result<usize, Option<Error>> {
+    let mut lines = headers.receive();
+    let mut lines_left = limits.headers_max.min(HEADERS_CAP);
+    let mut rest = block;
+    loop {
+        let at = block.len() - rest.len();
+        if let [b'\r', b'\n', ..] = rest {
+            let block = &block[..at];
+            lines.finish(block);
+            if hop.names_fields {
+                remove_named(block, headers);
+            }
+            return Ok(at + 2);
+        }
+        if lines_left == 0 {
+            return Err(None);
+        }
+        lines_left -= 1;
+        let Some(line) = read_line(rest) else { return Err(None) };
+        let name = Name::of(line.name);
+        // A name that is known is a token.
+        if name == Name::Other && !octets::is_token(line.name) {
+            return Err(None);
+        }
+        if hop.passes(name, &line, side, limits)? {
+            // `bound` has seen to it that a head is no longer than 64 KiB.
+            lines.add(Line {
+                name,
+                at: at as u32,
+                name_bytes: line.name.len() as u16,
+                value_at: (at + line.value_at) as u32,
+                value_bytes: line.value.len() as u32,
+                plain: line.plain,
+            });
+        }
+        rest = line.rest;
+    }
+}
+
+/// Reads the line that `input` begins with, if all of it is there and its value is sound; of its name it is only known
+/// that it is there and has no control characters.
+#[inline(always)]
+fn read_line(input: &[u8]) -> Option<RawLine<'_>> {
+    let (name, colon) = input.split_at_checked(octets::find_colon(input))?;
+    let (mut value, mut plain) = match colon {
+        [b':', b' ', value @ ..] => (value, true),
+        [b':', value @ ..] => (value, false),
+        _ => return None,
+    };
+    while let [b' ' | b'\t', rest @ ..] = value {
+        (value, plain) = (rest, false);
+    }
+    let value_at = input.len() - value.len();
+    let (mut value, end) = value.split_at_checked(find_value_end(value))?;
+    let [b'\r', b'\n', rest @ ..] = end else { return None };
+    while let [start @ .., b' ' | b'\t'] = value {
+        (value, plain) = (start, false);
+    }
+    (!name.is_empty()).then_some(RawLine { name, value, value_at, plain, rest })
+}
+
+/// Where the first byte stands that no value has.
+#[inline(always)]
+fn find_value_end(text: &[u8]) -> usize {
+    let mut end = octets::find_control(text);
+    while let Some(b'\t') = text.get(end) {
+        end += 1 + octets::find_control(&text[end + 1..]);
+    }
+    end
+}
+
+/// What becomes of a head that is not whole or not right. `meaning` is what a sound line meant; whatever is wrong with
+/// the lines themselves comes first.
+#[cold]
+fn judge(input: &[u8], from: usize, limits: &Limits, meaning: Option<Error>) -> Result<Option<usize>, Error> {
+    match find_end(input, from, limits)? {
+        None => Ok(None),
+        Some(end) => Err(diagnose(&input[from..end]).or(meaning).unwrap_or(Error::BadFieldName)),
+    }
+}
+
 /// Finds where a head ends whose fields begin at `from`. Sees to it that every line of it ends in CRLF and that it has
 /// no more lines than allowed; does so for as much of it as is there.
-pub(super) fn find_end(input: &[u8], from: usize, limits: &Limits) -> Result<Option<Extent>, Error> {
+pub(super) fn find_end(input: &[u8], from: usize, limits: &Limits) -> Result<Option<usize>, Error> {
     let max = limits.headers_max.min(HEADERS_CAP);
     let mut lines = 0;
     let mut line_at = from;
@@ -77,7 +186,7 @@ pub(super) fn find_end(input: &[u8], from: usize, limits: &Limits) -> Result<Opt
             return Err(Error::BareLf);
         }
         if lf == line_at + 1 {
-            return Ok(Some(Extent { from, lines, end: lf + 1 }));
+            return Ok(Some(lf + 1));
         }
         lines += 1;
         if lines > max {
@@ -88,35 +197,7 @@ pub(super) fn find_end(input: &[u8], from: usize, limits: &Limits) -> Result<Opt
     Ok(None)
 }
 
-/// Reads the fields at `extent`: end-to-end ones go into `headers`, those of the hop into what is returned.
-pub(super) fn read_fields<'a>(
-    input: &'a [u8],
-    extent: Extent,
-    side: Side,
-    limits: &Limits,
-    headers: &mut Headers,
-) -> Result<Hop<'a>, Error> {
-    let block = &input[extent.from..extent.end];
-    if extent.lines <= USUAL_HEADERS {
-        sort(parse(block, &mut [EMPTY_HEADER; USUAL_HEADERS])?, side, limits, headers)
-    } else {
-        sort(parse(block, &mut [EMPTY_HEADER; HEADERS_CAP])?, side, limits, headers)
-    }
-}
-
-fn parse<'a, 'h>(block: &'a [u8], table: &'h mut [Header<'a>]) -> Result<&'h [Header<'a>], Error> {
-    match httparse::parse_headers(block, table) {
-        // Both find the first empty line; should they ever differ, a field would hide behind it.
-        Ok(httparse::Status::Complete((read, fields))) if read == block.len() => Ok(fields),
-        Ok(_) => Err(Error::BadFieldName),
-        Err(error) => Err(diagnose(block).unwrap_or(match error {
-            httparse::Error::HeaderValue => Error::BadFieldValue,
-            _ => Error::BadFieldName,
-        })),
-    }
-}
-
-/// Says what httparse disliked. Every line is known to end in CRLF.
+/// Says what is wrong with the lines of a head, if anything is. Every line is known to end in CRLF.
 fn diagnose(block: &[u8]) -> Option<Error> {
     block.split_inclusive(|&byte| byte == b'\n').find_map(|line| {
         let line = line.strip_suffix(b"\r\n").unwrap_or(line);
@@ -127,72 +208,41 @@ fn diagnose(block: &[u8]) -> Option<Error> {
             _ if memchr(b'\r', line).is_some() => Some(Error::BareCr),
             ([b' ' | b'\t', ..], _) => Some(Error::ObsFold),
             (_, []) => Some(Error::EmptyFieldName),
-            (_, [token @ .., b' ' | b'\t']) if colon.is_some() && is_token(token.trim_ascii_end()) => {
+            (_, [token @ .., b' ' | b'\t'])
+                if colon.is_some() && octets::is_token(token.trim_ascii_end()) =>
+            {
                 Some(Error::SpaceBeforeColon)
             }
-            _ if colon.is_none() || !is_token(name) => Some(Error::BadFieldName),
-            _ => value.iter().any(|&byte| !is_value_byte(byte)).then_some(Error::BadFieldValue),
+            _ if colon.is_none() || !octets::is_token(name) => Some(Error::BadFieldName),
+            _ => value.iter().any(|&byte| !octets::is_value_byte(byte)).then_some(Error::BadFieldValue),
         }
     })
 }
 
-fn sort<'a>(
-    fields: &[Header<'a>],
-    side: Side,
-    limits: &Limits,
-    headers: &mut Headers,
-) -> Result<Hop<'a>, Error> {
-    let mut hop = Hop::default();
-    let mut coded = false;
-    for field in fields {
-        if limits.underscores != Underscores::Keep && memchr(b'_', field.name.as_bytes()).is_some() {
-            match limits.underscores {
-                Underscores::Refuse => return Err(Error::UnderscoreInName),
-                Underscores::Drop | Underscores::Keep => continue,
-            }
-        }
-        let name = Name::of(field.name);
-        match name {
-            Name::ContentLength if hop.content_length.is_some() => return Err(Error::RepeatedContentLength),
-            Name::ContentLength => hop.content_length = Some((content_length(field.value)?, field.value)),
-            Name::TransferEncoding if coded => return Err(Error::BadTransferEncoding),
-            Name::TransferEncoding => {
-                coded = true;
-                hop.chunked = is_chunked(field.value)?;
-            }
-            Name::Connection => hop.read_connection(field.value, limits)?,
-            Name::Upgrade => {
-                hop.upgrade_to = match hop.upgrade_to {
-                    Upgrade::Absent => Upgrade::Once(field.value),
-                    Upgrade::Once(_) | Upgrade::Repeated => Upgrade::Repeated,
-                }
-            }
-            Name::KeepAlive | Name::ProxyConnection | Name::Te | Name::Trailer => {}
-            Name::Host if side == Side::Client && hop.host.is_some() => return Err(Error::RepeatedHost),
-            Name::Host if side == Side::Client => hop.host = Some(field.value),
-            Name::Expect if side == Side::Client => {
-                if !field.value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Error::UnknownExpectation);
-                }
-                hop.expect_continue = true;
-            }
-            // CGI would make it `HTTP_PROXY`, which programs take for their own setting (httpoxy, CVE-2016-5385).
-            Name::Other if side == Side::Client && field.name.eq_ignore_ascii_case("proxy") => {}
-            _ => headers.push_known(name, field.name, field.value),
-        }
+/// Whether a field that has no number goes on.
+fn passes_unknown(name: &[u8], side: Side, limits: &Limits) -> Result<bool, Error> {
+    if limits.underscores != Underscores::Keep && octets::has(name, b'_') {
+        return match limits.underscores {
+            Underscores::Refuse => Err(Error::UnderscoreInName),
+            Underscores::Drop | Underscores::Keep => Ok(false),
+        };
     }
-    if hop.names_fields {
-        remove_named(fields, headers);
-    }
-    Ok(hop)
+    // CGI would make it `HTTP_PROXY`, which programs take for their own setting (httpoxy, CVE-2016-5385).
+    Ok(side == Side::Upstream || !name.eq_ignore_ascii_case(b"proxy"))
 }
 
 /// Removes what `Connection` names. Bounded by `connection_names_max` times `headers_max`.
-fn remove_named(fields: &[Header<'_>], headers: &mut Headers) {
-    let connection = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
-    for name in connection.flat_map(|field| elements(field.value)) {
-        // A token, and so ASCII: `read_connection` has seen it.
-        headers.remove(std::str::from_utf8(name).unwrap_or_default());
+#[cold]
+fn remove_named(block: &[u8], headers: &mut Headers) {
+    let mut rest = block;
+    while let Some(line) = read_line(rest) {
+        if Name::of(line.name) == Name::Connection {
+            for name in elements(line.value) {
+                // A token, and so ASCII: `read_connection` has seen it.
+                headers.remove(std::str::from_utf8(name).unwrap_or_default());
+            }
+        }
+        rest = line.rest;
     }
 }
 
@@ -218,7 +268,7 @@ fn is_chunked(value: &[u8]) -> Result<bool, Error> {
     }
     let codings = || value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
     let chunked_before_end = codings().rev().skip(1).any(|coding| coding.eq_ignore_ascii_case(b"chunked"));
-    if codings().all(is_token) && !chunked_before_end {
+    if codings().all(octets::is_token) && !chunked_before_end {
         Err(Error::UnknownTransferCoding)
     } else {
         Err(Error::BadTransferEncoding)
@@ -226,6 +276,42 @@ fn is_chunked(value: &[u8]) -> Result<bool, Error> {
 }
 
 impl<'a> Hop<'a> {
+    /// Takes note of a field of the hop; whether it is one that goes on.
+    #[inline]
+    fn passes(&mut self, name: Name, line: &RawLine<'a>, side: Side, limits: &Limits) -> Result<bool, Error> {
+        let value = line.value;
+        match name {
+            Name::Other => return passes_unknown(line.name, side, limits),
+            Name::ContentLength if self.content_length.is_some() => {
+                return Err(Error::RepeatedContentLength);
+            }
+            Name::ContentLength => self.content_length = Some((content_length(value)?, value)),
+            Name::TransferEncoding if self.coded => return Err(Error::BadTransferEncoding),
+            Name::TransferEncoding => {
+                self.coded = true;
+                self.chunked = is_chunked(value)?;
+            }
+            Name::Connection => self.read_connection(value, limits)?,
+            Name::Upgrade => {
+                self.upgrade_to = match self.upgrade_to {
+                    Upgrade::Absent => Upgrade::Once(value),
+                    Upgrade::Once(_) | Upgrade::Repeated => Upgrade::Repeated,
+                }
+            }
+            Name::KeepAlive | Name::ProxyConnection | Name::Te | Name::Trailer => {}
+            Name::Host if side == Side::Client && self.host.is_some() => return Err(Error::RepeatedHost),
+            Name::Host if side == Side::Client => self.host = Some(value),
+            Name::Expect if side == Side::Client => {
+                if !value.eq_ignore_ascii_case(b"100-continue") {
+                    return Err(Error::UnknownExpectation);
+                }
+                self.expect_continue = true;
+            }
+            _ => return Ok(true),
+        }
+        Ok(false)
+    }
+
     fn read_connection(&mut self, value: &[u8], limits: &Limits) -> Result<(), Error> {
         let max = limits.connection_names_max;
         for name in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
@@ -237,7 +323,7 @@ impl<'a> Hop<'a> {
             if name.is_empty() {
                 continue;
             }
-            if !is_token(name) {
+            if !octets::is_token(name) {
                 return Err(Error::BadConnection);
             }
             if is_protected(name) {
@@ -279,7 +365,7 @@ impl<'a> Hop<'a> {
         let mut parts = protocol.splitn(2, |&byte| byte == b'/');
         let name = parts.next().unwrap_or_default();
         let ours = [&b"h2c"[..], b"h2", b"h3", b"http", b"tls"];
-        let plain = is_token(name) && parts.next().is_none_or(is_token);
+        let plain = octets::is_token(name) && parts.next().is_none_or(octets::is_token);
         if !self.upgrade || !plain || ours.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             return None;
         }
@@ -302,33 +388,3 @@ fn is_protected(name: &[u8]) -> bool {
             .iter()
             .any(|own| name.get(..own.len()).is_some_and(|start| start.eq_ignore_ascii_case(own)))
 }
-
-/// RFC 9110 §5.6.2.
-pub(super) fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
-}
-
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    TOKEN_BYTES[usize::from(byte)]
-}
-
-/// RFC 9110 §5.5: visible characters, blanks and what is left of Latin-1; no controls.
-pub(super) fn is_value_byte(byte: u8) -> bool {
-    matches!(byte, b'\t' | b' '..=0x7e | 0x80..)
-}
-
-const TOKEN_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0u8;
-    while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let marks = b"!#$%&'*+-.^_`|~";
-    let mut at = 0;
-    while at < marks.len() {
-        table[marks[at] as usize] = true;
-        at += 1;
-    }
-    table
-};

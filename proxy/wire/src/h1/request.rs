@@ -1,10 +1,10 @@
 //! Heads of requests (RFC 9112 §3). Does not know what an API allows.
 
 use memchr::memchr3;
-use message::{Method, PathRules, Request, Version};
+use message::{Method, PathRules, Request, Version, octets};
 
 use super::BodyLength;
-use super::head::{self, Side};
+use super::head::{self, Hop, Side};
 use crate::{Error, Limits};
 
 /// How a request stands on its connection.
@@ -50,15 +50,17 @@ fn decode(
     into: &mut Request,
 ) -> Result<Option<(usize, RequestFraming)>, Error> {
     let Some(line) = RequestLine::read(input, limits)? else { return Ok(None) };
-    let Some(extent) = head::find_end(input, line.end, limits)? else { return Ok(None) };
-    if line.method == "CONNECT" {
-        return Err(Error::Connect);
-    }
     into.method = Method::from_token(line.method);
+    if into.method == Method::Connect {
+        let end = head::find_end(input, line.end, limits)?;
+        return end.map_or(Ok(None), |_| Err(Error::Connect));
+    }
     into.version = line.version;
     let http11 = line.version == Version::Http11;
 
-    let hop = head::read_fields(input, extent, Side::Client, limits, &mut into.headers)?;
+    let mut hop = Hop::default();
+    let read = head::read_fields(input, line.end, Side::Client, limits, &mut into.headers, &mut hop)?;
+    let Some(end) = read else { return Ok(None) };
     if let Some(host) = hop.host {
         into.authority.read(host).map_err(Error::BadHost)?;
     } else if http11 {
@@ -77,11 +79,11 @@ fn decode(
         keep_alive: hop.keeps_alive(http11),
         expect_continue: hop.expect_continue && http11 && has_body,
     };
-    Ok(Some((extent.end, framing)))
+    Ok(Some((end, framing)))
 }
 
 struct RequestLine<'a> {
-    method: &'a str,
+    method: &'a [u8],
     target: &'a [u8],
     version: Version,
     /// Where the line after it begins.
@@ -123,17 +125,14 @@ impl<'a> RequestLine<'a> {
 }
 
 /// The method at `at` and where the target begins.
-fn read_method(input: &[u8], at: usize, max: usize) -> Result<Option<(&str, usize)>, Error> {
+fn read_method(input: &[u8], at: usize, max: usize) -> Result<Option<(&[u8], usize)>, Error> {
     let rest = &input[at..];
     let bytes =
-        rest.iter().take(max.saturating_add(1)).take_while(|&&byte| head::is_token_byte(byte)).count();
+        rest.iter().take(max.saturating_add(1)).take_while(|&&byte| octets::is_token_byte(byte)).count();
     match rest.get(bytes) {
         _ if bytes > max => Err(Error::MethodTooLong { max }),
         None => Ok(None),
-        Some(b' ') if bytes > 0 => {
-            let method = std::str::from_utf8(&rest[..bytes]).map_err(|_| Error::BadMethod)?;
-            Ok(Some((method, at + bytes + 1)))
-        }
+        Some(b' ') if bytes > 0 => Ok(Some((&rest[..bytes], at + bytes + 1))),
         Some(_) => Err(Error::BadMethod),
     }
 }
@@ -141,6 +140,10 @@ fn read_method(input: &[u8], at: usize, max: usize) -> Result<Option<(&str, usiz
 /// The target that `rest` begins with; a blank follows it.
 fn read_target_bytes(rest: &[u8], max: usize) -> Result<Option<&[u8]>, Error> {
     let window = &rest[..rest.len().min(max.saturating_add(1))];
+    let blank = octets::find_blank(window);
+    if blank > 0 && window.get(blank) == Some(&b' ') {
+        return Ok(Some(&rest[..blank]));
+    }
     match memchr3(b' ', b'\r', b'\n', window) {
         Some(bytes) if bytes > 0 && rest[bytes] == b' ' => Ok(Some(&rest[..bytes])),
         Some(_) => Err(Error::BadRequestLine),
@@ -150,6 +153,9 @@ fn read_target_bytes(rest: &[u8], max: usize) -> Result<Option<&[u8]>, Error> {
 }
 
 fn read_target(target: &[u8], has_host: bool, rules: PathRules, into: &mut Request) -> Result<(), Error> {
+    if target.first() == Some(&b'/') {
+        return into.target.read(target, rules).map_err(Error::BadTarget);
+    }
     let path = match split_absolute(target) {
         _ if target == b"*" => return Err(Error::AsteriskForm),
         None => target,

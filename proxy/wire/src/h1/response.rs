@@ -2,7 +2,7 @@
 //! 502, not somebody else's answer.
 
 use memchr::memchr;
-use message::{Method, Name, Response};
+use message::{Method, Name, Response, octets};
 
 use super::BodyLength;
 use super::head::{self, Hop, Side};
@@ -65,9 +65,10 @@ fn decode(
     into: &mut Response,
 ) -> Result<Option<(usize, ResponseFraming)>, Error> {
     let Some(line) = read_status_line(input)? else { return Ok(None) };
-    let Some(extent) = head::find_end(input, line.end, limits)? else { return Ok(None) };
     into.status = line.status;
-    let hop = head::read_fields(input, extent, Side::Upstream, limits, &mut into.headers)?;
+    let mut hop = Hop::default();
+    let read = head::read_fields(input, line.end, Side::Upstream, limits, &mut into.headers, &mut hop)?;
+    let Some(end) = read else { return Ok(None) };
     let framing = frame(&line, &hop, request_method)?;
     let may_announce = framing.kind == ResponseKind::Final && line.status != 204;
     let announces = may_announce && (*request_method == Method::Head || line.status == 304);
@@ -75,7 +76,7 @@ fn decode(
         into.headers.push_known(Name::ContentLength, "Content-Length", text);
     }
     into.body = framing.body.to_body();
-    Ok(Some((extent.end, framing)))
+    Ok(Some((end, framing)))
 }
 
 /// RFC 9112 §6.3, the part about responses.
@@ -136,10 +137,16 @@ fn read_status_line(input: &[u8]) -> Result<Option<StatusLine>, Error> {
     if !(100..=599).contains(&status) {
         return Err(Error::BadStatus);
     }
-    let Some(lf) = memchr(b'\n', &input[START_BYTES..]) else { return Ok(None) };
-    match &input[START_BYTES..START_BYTES + lf] {
+    let rest = &input[START_BYTES..];
+    // The usual one, at one look; whatever it is not is told apart below.
+    let reason_end = octets::find_control(rest);
+    if let ([b' ', ..], Some([b'\r', b'\n', ..])) = (rest, rest.get(reason_end..)) {
+        return Ok(Some(StatusLine { http11, status, end: START_BYTES + reason_end + 2 }));
+    }
+    let Some(lf) = memchr(b'\n', rest) else { return Ok(None) };
+    match &rest[..lf] {
         [b'\r'] => {}
-        [b' ', reason @ .., b'\r'] if reason.iter().all(|&byte| head::is_value_byte(byte)) => {}
+        [b' ', reason @ .., b'\r'] if reason.iter().all(|&byte| octets::is_value_byte(byte)) => {}
         [.., b'\r'] => return Err(Error::BadStatusLine),
         _ => return Err(Error::BareLf),
     }

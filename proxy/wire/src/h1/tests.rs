@@ -39,6 +39,8 @@ fn response_of(bytes: &[u8], method: &Method, limits: &Limits) -> Result<(Respon
 
 /// `Name: value` for each field, joined by `|`, in their order.
 fn fields_of(headers: &message::Headers) -> String {
-    let field = |field: message::Field<'_>| format!("{}: {}", field.text, field.value.escape_ascii());
+    let field = |field: message::Field<'_>| {
+        format!("{}: {}", String::from_utf8_lossy(field.text), field.value.escape_ascii())
+    };
     headers.iter().map(field).collect::<Vec<_>>().join("|")
 }
