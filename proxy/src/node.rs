@@ -161,7 +161,8 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     node.keep(&read);
     node.watch(&read);
     say::out("floodgate: ready");
-    node.manager.ready(&node.serving());
+    let why = if read.is_last_good { "; the file was refused, this is what was in force last" } else { "" };
+    node.manager.ready(&format!("{}{why}", node.serving()));
     give_way();
     let ended = cores.join(|| node.chores());
     control.stop();

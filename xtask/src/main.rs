@@ -3,6 +3,7 @@
 
 mod bench;
 mod conformance;
+mod dist;
 mod fuzz;
 mod setup;
 mod shell;
@@ -36,6 +37,8 @@ enum Verb {
     Conformance,
     /// Look for bytes that break a property of a parser (needs cargo-fuzz)
     Fuzz(fuzz::Options),
+    /// Make what operators install: a tar ball and a Debian package in target/dist
+    Dist(dist::Options),
     /// Compare the gateway with nginx and HAProxy on this machine by CPU time a request
     Bench(bench::Options),
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Verb::Tidy => tidy::run(),
         Verb::Conformance => conformance::run(),
         Verb::Fuzz(options) => fuzz::run(&options),
+        Verb::Dist(options) => dist::run(&options),
         Verb::Bench(options) => bench::run(&options),
     };
     match done {

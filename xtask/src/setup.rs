@@ -19,6 +19,8 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("wrk", "wrk", "the load generator of the smoke test and of `bench`"),
     ("python3", "python3", "http.server as a second backend, and the h11 parser as a judge of our bytes"),
     ("taskset", "util-linux", "pins each side of `bench` to a core"),
+    ("xz", "xz-utils", "packs the Debian package of `dist`"),
+    ("strip", "binutils", "takes symbols off what is shipped, and objdump reads what it needs"),
     ("git", "git", "lists the project's files for `tidy`"),
 ];
 

@@ -80,6 +80,22 @@ pub(crate) fn read(command: &mut Command) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// What a program that must succeed makes of its input.
+pub(crate) fn filter(command: &mut Command, input: &[u8]) -> anyhow::Result<Vec<u8>> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+    let stdin = child.stdin.take();
+    let output = thread::scope(|scope| {
+        // Beside reading: it may write before it has read all.
+        let writer = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(input)));
+        let output = child.wait_with_output();
+        drop(writer.join());
+        output
+    })?;
+    anyhow::ensure!(output.status.success(), "{command:?}: {}", output.status);
+    Ok(output.stdout)
+}
+
 /// The files under version control, and new ones that are not ignored.
 pub(crate) fn tracked_files() -> anyhow::Result<Vec<String>> {
     let list = read(Command::new("git").current_dir(root()).args([

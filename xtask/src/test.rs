@@ -9,7 +9,8 @@ use crate::{bench, conformance, setup, shell, tally::Tally, tidy};
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these steps, in CI's order: setup, fmt, clippy, tidy, conformance, unit, build, micro, uring, epoll, load, bench
+    /// Only these steps, in CI's order: setup, fmt, clippy, tidy, conformance, unit, build, micro, package, uring, epoll,
+    /// load, bench
     steps: Vec<String>,
     /// Leave out the second driver and everything that needs the machine for itself
     #[arg(long)]
@@ -47,6 +48,12 @@ const STEPS: &[Step] = &[
         quick: true,
         about: "no parser and no table costs more instructions than it may",
         work: bench::micro::test,
+    },
+    Step {
+        name: "package",
+        quick: false,
+        about: "the packages, and a Debian that they live in",
+        work: package,
     },
     Step {
         name: "uring",
@@ -150,7 +157,16 @@ fn clippy() -> anyhow::Result<Tally> {
 }
 
 fn unit() -> anyhow::Result<Tally> {
-    cargo_test(&["test", "--quiet", "--workspace", "--exclude", "blackbox", "--no-fail-fast"], &[])
+    let rooms =
+        ["test", "--quiet", "--workspace", "--exclude", "blackbox", "--exclude", "xtask", "--no-fail-fast"];
+    let mut tally = cargo_test(&rooms, &[])?;
+    tally += cargo_test(&["test", "--quiet", "--package", "xtask", "--bins"], &[])?;
+    Ok(tally)
+}
+
+/// Not among the unit tests, since they pack the binary that is built after those.
+fn package() -> anyhow::Result<Tally> {
+    cargo_test(&["test", "--quiet", "--package", "xtask", "--test", "package"], &[])
 }
 
 fn build() -> anyhow::Result<Tally> {
