@@ -46,6 +46,8 @@ impl Doors for Door {
             cores: cores.collect(),
             cache: Some(cache),
             limit_evictions: node.cores.get().map_or(0, |cores| cores.limits.evictions()),
+            connections_max: node.cores.get().map_or(0, |cores| cores.gate.max() as u64),
+            connections_untracked: node.cores.get().map_or(0, |cores| cores.gate.untracked()),
             reloads: node.reloads.load(Ordering::Relaxed),
             generations_held: node.generations_held.load(Ordering::Relaxed),
             reloads_refused: node.reloads_refused.load(Ordering::Relaxed),

@@ -11,14 +11,17 @@ use std::{
 use anyhow::{Context, Result, bail};
 use policy::throttle::Table;
 use runtime::{DriverChoice, DriverKind, Post};
-use shard::{Endpoint, Message, Ready, Seat};
+use shard::{Endpoint, Gate, Message, Ready, Seat};
 use snapshot::Snapshot;
 use telemetry::log::LogSender;
 
-use crate::say;
+use crate::{descriptors::Shares, say};
 
 /// Buckets that the machine's table of limits holds.
 const LIMIT_SLOTS: usize = 65_536;
+
+/// Sockets that one reactor can hold.
+const SOCKETS_MAX: usize = 1 << 24;
 
 /// How often the thread that waits for the cores looks after things.
 const CHORES: Duration = Duration::from_secs(1);
@@ -29,7 +32,8 @@ pub(crate) struct Plan {
     pub(crate) driver: DriverChoice,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) cache_bytes_max: u64,
-    pub(crate) connections_max: usize,
+    pub(crate) shares: Shares,
+    pub(crate) listeners: usize,
     pub(crate) endpoints: Vec<(u32, Arc<[Endpoint]>)>,
 }
 
@@ -40,6 +44,8 @@ pub(crate) struct Cores {
     /// Why the best driver does not run, if it does not.
     pub(crate) fell_back: Option<String>,
     pub(crate) limits: Arc<Table>,
+    /// How many connections there are.
+    pub(crate) gate: Arc<Gate>,
     ended: mpsc::Receiver<Ended>,
 }
 
@@ -74,6 +80,7 @@ impl Ended {
 /// Starts all cores and waits until each takes connections. `listeners` holds for each core its sockets.
 pub(crate) fn start(plan: &Plan, listeners: Vec<Vec<TcpListener>>, logs: Vec<LogSender>) -> Result<Cores> {
     let limits = Arc::new(Table::new(LIMIT_SLOTS));
+    let gate = Arc::new(Gate::new(plan.shares.clients, plan.listeners));
     let (met, meeting) = mpsc::channel();
     let (accepting, accepted) = mpsc::channel();
     let (ending, ended) = mpsc::channel();
@@ -81,7 +88,7 @@ pub(crate) fn start(plan: &Plan, listeners: Vec<Vec<TcpListener>>, logs: Vec<Log
     for (index, (listeners, log)) in listeners.into_iter().zip(logs).enumerate() {
         let (tell, told) = mpsc::channel::<Vec<Post<Message>>>();
         tells.push(tell);
-        let seat = seat(plan, index, listeners, log, &limits);
+        let seat = seat(plan, index, listeners, log, (&limits, &gate));
         let (met, accepting, tell) = (met.clone(), accepting.clone(), Some(ending.clone()));
         let body = move || {
             let mut ended = Ended { index, how: Ok(()), whole: false, tell };
@@ -113,22 +120,37 @@ pub(crate) fn start(plan: &Plan, listeners: Vec<Vec<TcpListener>>, logs: Vec<Log
     }
     let drivers = ready.iter().map(|ready| ready.driver).collect();
     let fell_back = ready.into_iter().find_map(|ready| ready.fell_back);
-    Ok(Cores { posts, drivers, fell_back, limits, ended })
+    Ok(Cores { posts, drivers, fell_back, limits, gate, ended })
 }
 
-fn seat(plan: &Plan, index: usize, listeners: Vec<TcpListener>, log: LogSender, limits: &Arc<Table>) -> Seat {
+fn seat(
+    plan: &Plan,
+    index: usize,
+    listeners: Vec<TcpListener>,
+    log: LogSender,
+    (limits, gate): (&Arc<Table>, &Arc<Gate>),
+) -> Seat {
     let cpus = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     // With more cores than CPUs, or fewer, the kernel places them better than we do.
     let cpu = (plan.workers == cpus).then(|| nth_cpu(index)).flatten();
+    let workers = plan.workers.max(1);
+    // What is refused beyond the shares is accepted first.
+    let sockets_max = plan.shares.clients + plan.shares.backends + plan.shares.backlog as usize;
     Seat {
         index,
         cores: plan.workers,
-        runtime: runtime::Options { driver: plan.driver, cpu, ..runtime::Options::default() },
+        runtime: runtime::Options {
+            driver: plan.driver,
+            cpu,
+            sockets_max: sockets_max.clamp(1, SOCKETS_MAX),
+            ..runtime::Options::default()
+        },
         listeners,
         snapshot: plan.snapshot.clone(),
         limits: limits.clone(),
-        cache_bytes_max: plan.cache_bytes_max / plan.workers.max(1) as u64,
-        connections_max: (plan.connections_max / plan.workers.max(1)).max(1),
+        cache_bytes_max: plan.cache_bytes_max / workers as u64,
+        gate: gate.clone(),
+        backends_max: (plan.shares.backends / workers).max(1),
         log,
         endpoints: plan.endpoints.clone(),
     }

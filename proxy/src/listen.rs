@@ -5,9 +5,6 @@ use std::net::{SocketAddr, TcpListener};
 use anyhow::{Context, Result};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Connections that the kernel holds until a core takes them.
-const BACKLOG: i32 = 4_096;
-
 /// The sockets of one listener.
 pub(crate) struct Bound {
     /// Where it really listens: port 0 was replaced.
@@ -16,14 +13,14 @@ pub(crate) struct Bound {
     pub(crate) sockets: Vec<TcpListener>,
 }
 
-/// Binds a listener once for each core. All is bound before anything starts.
-pub(crate) fn bind(name: &str, asked: SocketAddr, cores: usize) -> Result<Bound> {
+/// Binds a listener once for each core, for each of which the kernel holds up to `backlog` connections. All is bound before anything starts.
+pub(crate) fn bind(name: &str, asked: SocketAddr, cores: usize, backlog: i32) -> Result<Bound> {
     let failed = || format!("cannot listen on {asked} (listener `{name}`){}", advice(asked));
     probe(asked).with_context(failed)?;
     let mut address = asked;
     let mut sockets = Vec::with_capacity(cores);
     for _ in 0..cores.max(1) {
-        let socket = socket(address).with_context(failed)?;
+        let socket = socket(address, backlog).with_context(failed)?;
         address = socket.local_addr().with_context(failed)?;
         sockets.push(socket);
     }
@@ -38,7 +35,7 @@ fn probe(address: SocketAddr) -> std::io::Result<()> {
     socket.bind(&address.into())
 }
 
-fn socket(address: SocketAddr) -> std::io::Result<TcpListener> {
+fn socket(address: SocketAddr, backlog: i32) -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -49,7 +46,7 @@ fn socket(address: SocketAddr) -> std::io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog)?;
     Ok(socket.into())
 }
 
@@ -67,7 +64,7 @@ mod tests {
 
     #[test]
     fn every_core_gets_a_socket_on_the_same_port() {
-        let bound = bind("a", "127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let bound = bind("a", "127.0.0.1:0".parse().unwrap(), 3, 16).unwrap();
         let ports: Vec<_> = bound.sockets.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
         assert_eq!(ports, [bound.address.port(); 3]);
         assert_ne!(bound.address.port(), 0);
@@ -75,8 +72,8 @@ mod tests {
 
     #[test]
     fn an_occupied_port_is_an_error_that_names_the_listener() {
-        let first = bind("a", "127.0.0.1:0".parse().unwrap(), 1).unwrap();
-        let error = format!("{:#}", bind("b", first.address, 1).map(|_| ()).unwrap_err());
+        let first = bind("a", "127.0.0.1:0".parse().unwrap(), 1, 16).unwrap();
+        let error = format!("{:#}", bind("b", first.address, 1, 16).map(|_| ()).unwrap_err());
         assert!(error.starts_with(&format!("cannot listen on {} (listener `b`)", first.address)), "{error}");
     }
 }

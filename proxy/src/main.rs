@@ -4,6 +4,7 @@ mod admin;
 mod cli;
 mod commands;
 mod cores;
+mod descriptors;
 mod heartbeat;
 mod last_good;
 mod listen;

@@ -25,6 +25,7 @@ use telemetry::log;
 use crate::{
     admin::Door,
     cores::{self, Cores, Plan},
+    descriptors::{self, Shares},
     heartbeat::{self, Heartbeats},
     last_good::LastGood,
     listen::{Bound, bind},
@@ -43,9 +44,6 @@ const REPORT_MAX: Duration = Duration::from_secs(1);
 
 /// How long the log thread may take to write what is left at the end.
 const LOG_END_MAX: Duration = Duration::from_secs(5);
-
-/// Descriptors that are no client's and no backend's: listeners, logs, the admin socket.
-const DESCRIPTORS_RESERVED: u64 = 256;
 
 /// By how much the threads that publish give way to those that serve: beside a busy core they still get a quarter of
 /// its processor, so that a change of 10,000 routes does not take for ever.
@@ -86,6 +84,7 @@ type Group = (u32, Arc<[Endpoint]>);
 pub(crate) struct Running {
     pub(crate) posts: Vec<runtime::Post<Message>>,
     pub(crate) limits: Arc<policy::throttle::Table>,
+    pub(crate) gate: Arc<shard::Gate>,
 }
 
 /// What the command line says beside the configuration.
@@ -98,7 +97,6 @@ pub(crate) struct Overrides {
 
 /// Runs a node until it is told to end.
 pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Arc<Manager>) -> Result<()> {
-    raise_descriptor_limit();
     read.warn();
     let mut model = read.model.clone();
     overrides.apply(&mut model);
@@ -108,7 +106,8 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     let snapshot = publisher.compile(&read).map_err(|rendered| read.refused(rendered))?;
     publisher.put_in_force(&snapshot);
     let workers = workers(&model);
-    let mut bound = listeners(&model, workers)?;
+    let shares = descriptors::shares(model.node.connections_max, model.listeners.len(), workers)?;
+    let mut bound = listeners(&model, workers, shares.backlog)?;
     let authority = publisher.authority_path();
     let (writer, logs) = log::start(log_target(&model), workers, Box::new(say::warning))?;
     let node = Arc::new(Node {
@@ -149,7 +148,7 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     )?;
     node.resolver.get_or_init(|| control.resolver());
     node.resolve(&snapshot);
-    let cores = node.start(&model, workers, snapshot, &mut bound, logs)?;
+    let cores = node.start(&model, workers, snapshot, &mut bound, shares, logs)?;
     announce(&model, &bound, &control, &cores, &socket);
     if created && model.certificates.is_empty() && model.listeners.iter().any(|listener| !listener.plain) {
         say::note(&format!(
@@ -182,6 +181,7 @@ impl Node {
         workers: usize,
         snapshot: Arc<Snapshot>,
         bound: &mut [Bound],
+        shares: Shares,
         logs: Vec<log::LogSender>,
     ) -> Result<Cores> {
         let known: Vec<_> = held(&self.endpoints).iter().map(|(slot, list)| (*slot, list.clone())).collect();
@@ -194,11 +194,16 @@ impl Node {
             },
             snapshot,
             cache_bytes_max: model.node.cache.size_bytes,
-            connections_max: model.node.connections_max.unwrap_or_else(connections_max),
+            shares,
+            listeners: model.listeners.len(),
             endpoints: known,
         };
         let cores = cores::start(&plan, by_core(bound, workers), logs)?;
-        self.cores.get_or_init(|| Running { posts: cores.posts.clone(), limits: cores.limits.clone() });
+        self.cores.get_or_init(|| Running {
+            posts: cores.posts.clone(),
+            limits: cores.limits.clone(),
+            gate: cores.gate.clone(),
+        });
         // What came while they were starting.
         let endpoints = held(&self.endpoints);
         let all = endpoints.iter().map(|(slot, list)| (*slot, list.clone())).collect();
@@ -456,8 +461,9 @@ fn workers(model: &Model) -> usize {
     model.node.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
 }
 
-fn listeners(model: &Model, workers: usize) -> Result<Vec<Bound>> {
-    model.listeners.iter().map(|listener| bind(&listener.name, listener.address, workers)).collect()
+fn listeners(model: &Model, workers: usize, backlog: i32) -> Result<Vec<Bound>> {
+    let bind = |listener: &model::Listener| bind(&listener.name, listener.address, workers, backlog);
+    model.listeners.iter().map(bind).collect()
 }
 
 /// The sockets of each core, in the order of the listeners. They are moved: a copy here would keep a port open that
@@ -478,23 +484,6 @@ fn log_target(model: &Model) -> log::Target {
         Some(model::LogTarget::Stdout) => log::Target::Stdout,
         Some(model::LogTarget::File(path)) => log::Target::File(path.clone()),
     }
-}
-
-/// As many descriptors as we may have: the soft limit is for programs that use `select`.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if setrlimit(Resource::Nofile, limit).is_err() {
-        say::warning("the limit of open files could not be raised");
-    }
-}
-
-/// A connection of a client may need one to a backend.
-fn connections_max() -> usize {
-    use rustix::process::{Resource, getrlimit};
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
-    usize::try_from(descriptors.saturating_sub(DESCRIPTORS_RESERVED) / 2).unwrap_or(usize::MAX).max(1)
 }
 
 /// What scripts read: where everything listens, and how the kernel is asked.

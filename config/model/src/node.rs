@@ -83,10 +83,16 @@ pub enum LogTarget {
 }
 
 /// Who the client is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Connections of one client at once, trusted proxies left out; `None`: no limit.
+    pub connections_max: Option<u32>,
+    /// Bits of an IPv4 address that tell clients apart, at most 32.
+    pub ipv4_prefix: u8,
+    /// Bits of an IPv6 address that tell clients apart, at most 128.
+    pub ipv6_prefix: u8,
 }
 
 /// What of a path is normalised beyond what RFC 3986 §6.2.2 makes the same, for backends that do so too.
@@ -139,6 +145,8 @@ pub struct Listener {
     pub name: String,
     /// Address and port.
     pub address: SocketAddr,
+    /// Connections at once; `None`: the node's limit alone.
+    pub connections_max: Option<usize>,
     /// TLS, unless it was asked for plain.
     pub plain: bool,
     /// AWS's name of a security policy (row 13); checked by the compiler. `None`: `TLS_1_2`.
@@ -192,6 +200,13 @@ impl Default for Node {
             throttle: None,
             demo: None,
         }
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        // The least that one subscriber has.
+        Self { trusted_proxies: Vec::new(), connections_max: None, ipv4_prefix: 32, ipv6_prefix: 64 }
     }
 }
 

@@ -26,6 +26,11 @@ pub(crate) static LISTENER: Section = Section {
         ),
         Key::new("address", Form::Address, "Address and port; `0.0.0.0` and `[::]` are all addresses.")
             .required(),
+        Key::new(
+            "connections_max",
+            Form::Count(1, 10_000_000),
+            "Connections at once; more are reset. Left out: as many as the node takes.",
+        ),
         Key::new("plain", Form::Boolean, "Without TLS.").or("false"),
         Key::new("security_policy", Form::Text(r#""TLS_1_2""#), "AWS's name of what TLS may negotiate.")
             .or(r#""TLS_1_2""#),
@@ -98,6 +103,7 @@ pub(crate) fn default() -> Listener {
     Listener {
         name: "default".into(),
         address: ADDRESS,
+        connections_max: None,
         plain: false,
         security_policy: None,
         names: vec!["localhost".into()],
@@ -112,6 +118,7 @@ pub(crate) fn certificates(document: &Document<'_>) -> Vec<Certificate> {
 
 fn listener(table: &Table<'_>) -> Option<Listener> {
     let address = table.opt("address", Value::address);
+    let connections_max = table.opt("connections_max", Value::count);
     let name = table.opt("name", |value| value.parse(names::label));
     let plain = table.or("plain", Value::boolean, false);
     let security_policy = table.opt("security_policy", Value::text);
@@ -129,6 +136,7 @@ fn listener(table: &Table<'_>) -> Option<Listener> {
     Some(Listener {
         name: name.unwrap_or_else(|| address.to_string()),
         address,
+        connections_max,
         plain,
         security_policy,
         names: hosts.unwrap_or_else(|| vec!["localhost".into()]),

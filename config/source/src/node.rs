@@ -49,7 +49,7 @@ pub(crate) static NODE: Section = Section {
         Key::new(
             "connections_max",
             Form::Count(1, 10_000_000),
-            "Connections at once. Left out: what the limit of descriptors allows.",
+            "Connections at once, on all listeners; more are reset. Left out: what the limit of descriptors allows.",
         ),
         Key::new(
             "drain",
@@ -120,13 +120,24 @@ pub(crate) static PATH: Section = Section {
 
 pub(crate) static CLIENT: Section = Section {
     name: "client",
-    doc: "Who the client is when others stand between it and us.",
-    keys: &[Key::new(
-        "trusted_proxies",
-        Form::Texts(r#"["10.0.0.0/8"]"#),
-        "Peers whose `X-Forwarded-For` is believed: addresses and networks.",
-    )
-    .or("[]")],
+    doc: "Who the client is when others stand between it and us, and how many connections it may have.",
+    keys: &[
+        Key::new(
+            "trusted_proxies",
+            Form::Texts(r#"["10.0.0.0/8"]"#),
+            "Peers whose `X-Forwarded-For` is believed: addresses and networks.",
+        )
+        .or("[]"),
+        Key::new(
+            "connections_max",
+            Form::Count(1, 10_000_000),
+            "Connections of one client at once, trusted proxies left out; more are reset. Left out: no limit.",
+        ),
+        Key::new("ipv4_prefix", Form::Count(0, 32), "Bits of an IPv4 address that tell clients apart.")
+            .or("32"),
+        Key::new("ipv6_prefix", Form::Count(0, 128), "Bits of an IPv6 address that tell clients apart.")
+            .or("64"),
+    ],
 };
 
 pub(crate) static CACHE: Section = Section {
@@ -227,7 +238,12 @@ pub(crate) fn read(document: &Document<'_>) -> Node {
     }
     if let Some(table) = document.single("client") {
         let trusted_proxies = table.or("trusted_proxies", |value| value.list(names::network), Vec::new());
-        node.client = Client { trusted_proxies };
+        node.client = Client {
+            trusted_proxies,
+            connections_max: table.opt("connections_max", Value::count),
+            ipv4_prefix: table.or("ipv4_prefix", Value::count, node.client.ipv4_prefix),
+            ipv6_prefix: table.or("ipv6_prefix", Value::count, node.client.ipv6_prefix),
+        };
     }
     if let Some(table) = document.single("cache") {
         node.cache = NodeCache { size_bytes: table.or("size", Value::size, node.cache.size_bytes) };

@@ -19,7 +19,7 @@ use wire::h1::{self, BodyLength, ResponseFraming};
 
 use crate::{
     care::{does_no_harm_twice, is_own_fault},
-    core::Core,
+    core::{Connected, Core},
     pace::{Deadlines, Pace, Terms, Way},
     pool::Claim,
     race::{First, race},
@@ -41,6 +41,7 @@ pub(crate) struct Live {
     pub(crate) slot: u32,
     /// When the whole call must be over, in `mono_ns`.
     pub(crate) end_ns: u64,
+    pub(crate) _connected: Connected,
     /// Since when no call is on it, in `mono_ns`.
     pub(crate) since_ns: u64,
 }
@@ -142,13 +143,25 @@ impl Caller<'_> {
         let begun_ns = handle.now().mono_ns;
         self.alarm.set(begun_ns.saturating_add(upstream.connect_timeout_ns).min(end_ns));
         let target = upstream.targets.get(claim.endpoint.target).ok_or(Reason::Internal)?;
+        let Some(place) = self.core.connects() else {
+            self.core.record(&Event::BackendFault { upstream: slot, label: "own_resources" });
+            return Err(Reason::BackendUnreachable);
+        };
         let opening = open(self.core, slot, upstream, target, claim.endpoint.address);
         let reason = match self.alarm.guard(opening).await {
             Ok(Ok(transport)) => {
                 let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
                 self.core.record(&Event::BackendConnect { upstream: slot, us });
                 let framing = ResponseFraming::default();
-                return Ok(Live { transport, claim: Some(claim), framing, slot, end_ns, since_ns: begun_ns });
+                return Ok(Live {
+                    transport,
+                    claim: Some(claim),
+                    framing,
+                    slot,
+                    end_ns,
+                    since_ns: begun_ns,
+                    _connected: place,
+                });
             }
             Ok(Err(error)) if is_own_fault(&error) => {
                 self.core.record(&Event::BackendFault { upstream: slot, label: "own_resources" });

@@ -8,6 +8,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
     task::{Context, Waker},
@@ -23,6 +24,7 @@ use wire::h1;
 
 use crate::{
     Endpoint, Message,
+    admission::{Full, Gate, Permit},
     backend::Live,
     ids::Ids,
     owner::Owner,
@@ -51,7 +53,10 @@ pub(crate) struct Core {
     /// What the codec allows a backend.
     pub(crate) codec_limits: wire::Limits,
     pub(crate) log: RefCell<LogSender>,
-    pub(crate) connections_max: usize,
+    pub(crate) gate: Arc<Gate>,
+    /// Connections to backends at once.
+    backends_max: usize,
+    backends: Rc<Cell<usize>>,
     /// The outer `Arc` is touched by a swap only; a request clones the `Rc`.
     snapshot: RefCell<Rc<Arc<Snapshot>>>,
     spendings: RefCell<Spendings>,
@@ -83,12 +88,13 @@ pub(crate) struct Parts {
     pub(crate) log: LogSender,
     pub(crate) spendings: Spendings,
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) connections_max: usize,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) backends_max: usize,
 }
 
 impl Core {
     pub(crate) fn new(parts: Parts) -> Rc<Self> {
-        let Parts { handle, index, posts, owner, log, spendings, snapshot, connections_max } = parts;
+        let Parts { handle, index, posts, owner, log, spendings, snapshot, gate, backends_max } = parts;
         let core = Self {
             handle,
             index,
@@ -96,7 +102,9 @@ impl Core {
             owner: RefCell::new(owner),
             codec_limits: wire::Limits::UPSTREAM,
             log: RefCell::new(log),
-            connections_max,
+            gate,
+            backends_max,
+            backends: Rc::default(),
             counters: RefCell::new(Counters::new(snapshot.labels.clone())),
             snapshot: RefCell::new(Rc::new(snapshot.clone())),
             spendings: RefCell::new(spendings),
@@ -296,11 +304,26 @@ impl Core {
         self.open.get()
     }
 
-    /// Counts a connection for as long as the guard lives.
-    pub(crate) fn open(self: &Rc<Self>, listener: usize) -> Open {
+    /// Counts a connection for as long as the guard lives, or says which limit forbids it.
+    pub(crate) fn open(self: &Rc<Self>, listener: usize, peer: IpAddr) -> Result<Open, Full> {
+        let permit = self.gate.enter(&self.snapshot(), listener, peer)?;
         self.open.set(self.open.get() + 1);
         self.record(&Event::Accept { listener: u32::try_from(listener).unwrap_or(u32::MAX) });
-        Open(self.clone())
+        Ok(Open { core: self.clone(), permit })
+    }
+
+    /// Counts a connection to a backend for as long as the guard lives; `None` where there are as many as there may be.
+    /// Those that nobody uses make room.
+    pub(crate) fn connects(&self) -> Option<Connected> {
+        if self.backends.get() >= self.backends_max {
+            self.pools.borrow_mut().iter_mut().for_each(Pool::let_go);
+        }
+        if self.backends.get() >= self.backends_max {
+            self.record(&Event::Reject { label: "backends" });
+            return None;
+        }
+        self.backends.set(self.backends.get() + 1);
+        Some(Connected(self.backends.clone()))
     }
 
     /// Counts a listener for as long as the guard lives.
@@ -337,14 +360,27 @@ fn wire_bound(bytes: u64, slack: u64, cap: usize) -> usize {
     usize::try_from(bytes.saturating_mul(slack)).unwrap_or(cap).min(cap)
 }
 
+/// A connection to a backend, from the call that makes it to its close.
+pub(crate) struct Connected(Rc<Cell<usize>>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 /// An open connection.
-pub(crate) struct Open(Rc<Core>);
+pub(crate) struct Open {
+    core: Rc<Core>,
+    permit: Permit,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.set(self.0.open.get() - 1);
-        self.0.record(&Event::Close);
-        self.0.wake_if_empty();
+        self.core.gate.leave(self.permit);
+        self.core.open.set(self.core.open.get() - 1);
+        self.core.record(&Event::Close);
+        self.core.wake_if_empty();
     }
 }
 

@@ -3,6 +3,7 @@
 //! a request is `exchange`'s. It knows no file, no name service and no other shard but by letters.
 
 mod access;
+mod admission;
 mod backend;
 mod care;
 mod connection;
@@ -38,7 +39,7 @@ use runtime::{DriverKind, Listener, Mailbox, Post, Runtime};
 use snapshot::Snapshot;
 use telemetry::{CoreSnapshot, Discarded, Event, log::LogSender};
 
-pub use crate::owner::Letter;
+pub use crate::{admission::Gate, owner::Letter};
 use crate::{
     connection::connection,
     core::{Accepting, Core, Parts},
@@ -67,8 +68,10 @@ pub struct Seat {
     pub limits: Arc<Table>,
     /// This core's part of the cache.
     pub cache_bytes_max: u64,
-    /// Connections of clients at once.
-    pub connections_max: usize,
+    /// The node's counts of connections.
+    pub gate: Arc<Gate>,
+    /// Connections to backends at once, on this core.
+    pub backends_max: usize,
     /// Lines of the access log.
     pub log: LogSender,
     /// The addresses of upstream groups, so far as they are known.
@@ -201,7 +204,7 @@ pub fn run(
     accepting: impl FnOnce(),
 ) -> Result<(), Error> {
     let Seat { index, cores, runtime, listeners, snapshot, limits, .. } = seat;
-    let Seat { cache_bytes_max, connections_max, log, endpoints, .. } = seat;
+    let Seat { cache_bytes_max, gate, backends_max, log, endpoints, .. } = seat;
     let mut runtime = Runtime::start(&runtime).map_err(|source| Error::Runtime { index, source })?;
     let handle = runtime.handle();
     let driver = runtime.driver();
@@ -210,7 +213,7 @@ pub fn run(
     let Some(posts) = meet(Ready { index, post, driver, fell_back }) else { return Ok(()) };
     let spendings = Spendings::new(limits, cores);
     let owner = Owner::new(cache_bytes_max);
-    let core = Core::new(Parts { handle, index, posts, owner, log, spendings, snapshot, connections_max });
+    let core = Core::new(Parts { handle, index, posts, owner, log, spendings, snapshot, gate, backends_max });
     for (slot, endpoints) in endpoints {
         core.set_endpoints(slot, &endpoints);
     }
@@ -238,11 +241,14 @@ fn start(core: &Rc<Core>, listeners: &[Rc<Listener>]) {
 async fn accept(accepting: Accepting, listener: Rc<Listener>, number: usize) {
     let core = accepting.core();
     while let Ok((stream, peer)) = listener.accept().await {
-        if core.open_connections() >= core.connections_max {
-            core.record(&Event::Reject { label: "connections_max" });
-            continue;
-        }
-        let open = core.open(number);
+        let open = match core.open(number, peer.ip()) {
+            Ok(open) => open,
+            Err(full) => {
+                core.record(&Event::Reject { label: full.as_str() });
+                stream.abort();
+                continue;
+            }
+        };
         let port = listener.local_addr().port();
         core.handle.spawn(connection(core.clone(), open, stream, peer, number, port));
     }

@@ -12,7 +12,7 @@ use model::{Diagnostic, Model, Severity};
 use policy::client::ClientRules;
 use telemetry::{Labels, Renamed, access::Template};
 
-use crate::{HeadLimits, Rate, Slots, Snapshot, Timeouts, nanoseconds};
+use crate::{ClientConnections, HeadLimits, Rate, Slots, Snapshot, Timeouts, nanoseconds};
 
 /// What a compilation needs beside the model.
 pub struct Inputs<'a> {
@@ -61,6 +61,11 @@ pub fn compile(model: &Model, inputs: &mut Inputs<'_>) -> (Option<Snapshot>, Vec
         apis,
         mappings,
         client: ClientRules::new(model.node.client.trusted_proxies.clone()),
+        client_connections: ClientConnections {
+            max: model.node.client.connections_max,
+            ipv4_prefix: model.node.client.ipv4_prefix,
+            ipv6_prefix: model.node.client.ipv6_prefix,
+        },
         path_rules: PathRules {
             merge_slashes: model.node.path.merge_slashes,
             encoded_slashes: model.node.path.encoded_slashes,

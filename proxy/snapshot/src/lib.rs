@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub mappings: Mappings<Mapped>,
     /// Who is believed about the client.
     pub client: ClientRules,
+    /// How many connections one client may have.
+    pub client_connections: ClientConnections,
     /// How paths are normalised.
     pub path_rules: PathRules,
     /// Names for the metrics, by slot.
@@ -54,6 +56,19 @@ pub struct Listener {
     pub address: SocketAddr,
     /// `None`: plain.
     pub tls: Option<Arc<tls::Server>>,
+    /// Connections at once, on all cores; `None`: the node's limit alone.
+    pub connections_max: Option<usize>,
+}
+
+/// How many connections one client may have, and what one client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientConnections {
+    /// Connections at once, on all cores; `None`: no limit.
+    pub max: Option<u32>,
+    /// Bits of an IPv4 address that tell clients apart.
+    pub ipv4_prefix: u8,
+    /// Bits of an IPv6 address that tell clients apart.
+    pub ipv6_prefix: u8,
 }
 
 /// A group of backends.

@@ -33,6 +33,10 @@ pub struct NodeFacts {
     pub cache: Option<CacheFacts>,
     /// Buckets of limits dropped because their table was full, over all cores.
     pub limit_evictions: u64,
+    /// Connections that clients may have at once.
+    pub connections_max: u64,
+    /// Connections whose prefix could not be counted.
+    pub connections_untracked: u64,
     /// Changes that were taken.
     pub reloads: u64,
     /// Changes that were refused.
@@ -123,6 +127,13 @@ fn node_metrics(page: &mut Page, node: &NodeFacts) {
         "Buckets of limits dropped because their table was full.",
     )
     .put(&[], node.limit_evictions);
+    page.gauge("floodgate_connections_max", "Connections that clients may have at once.")
+        .put(&[], node.connections_max);
+    page.counter(
+        "floodgate_connections_untracked_total",
+        "Connections let in without a count for their client, since the table of clients was full.",
+    )
+    .put(&[], node.connections_untracked);
 }
 
 fn connection_metrics(page: &mut Page, merged: &Merged) {

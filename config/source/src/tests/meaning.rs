@@ -182,11 +182,11 @@ fn node_and_listeners_are_lowered() {
         "[node]\nworkers = 2\ndriver = \"epoll\"\nstate = \"s\"\nconnections_max = 9\ndrain = \"1s\"\nwatch = true
 [admin]\nsocket = \"a.sock\"\nlisten = \"[::1]:1\"
 [access_log]\nformat = \"$context.requestId\"
-[client]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]
+[client]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\nconnections_max = 5\nipv4_prefix = 24\nipv6_prefix = 0
 [cache]\nsize = \"1GiB\"
 [timeouts]\nhandshake = \"1s\"\nhead = \"2s\"\nbody_idle = \"3s\"\nkeep_alive = \"4s\"\nfirst_byte = \"5s\"\ntunnel_idle = \"6s\"\ntunnel_max = \"7s\"\nlinger = \"8s\"\nrequest_rate_min = \"1KiB\"\nresponse_rate_min = \"0B\"\nrate_grace = \"9s\"
 [[listener]]\naddress = \"0.0.0.0:443\"\nsecurity_policy = \"TLS_1_0\"
-[[listener]]\nname = \"p\"\naddress = \"[::]:80\"\nplain = true
+[[listener]]\nconnections_max = 7\nname = \"p\"\naddress = \"[::]:80\"\nplain = true
 [[certificate]]\nchain = \"c\"\nkey = \"/k\"\nhosts = [\"*.A\"]
 [upstream.u]\ntargets = [\"https://u\", \"https://10.0.0.1:1\"]\nca = \"ca\"\nserver_name = \"S\"\nhost = \"H:1\"\ntotal_timeout = \"1m\"\nidle_connections_max = 0
 [[route]]\nmatch = \"/\"\nupstream = \"u\"",
@@ -199,6 +199,9 @@ fn node_and_listeners_are_lowered() {
         ["10.0.0.0/8", "::1/128"]
     );
     assert_eq!(node.cache.size_bytes, 1 << 30);
+    let client = &node.client;
+    assert_eq!((client.connections_max, client.ipv4_prefix, client.ipv6_prefix), (Some(5), 24, 0));
+    assert_eq!(model.listeners.iter().map(|it| it.connections_max).collect::<Vec<_>>(), [None, Some(7)]);
     let timeouts = &node.timeouts;
     let seconds =
         [timeouts.handshake, timeouts.head, timeouts.body_idle, timeouts.keep_alive, timeouts.first_byte];

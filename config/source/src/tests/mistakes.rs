@@ -300,6 +300,7 @@ fn addresses_and_names() {
         "[[listener]]\naddress = \"127.0.0.1:2\"\nname = \"a b\"",
         &["3:8: `a b` can't be a name | 1 to 128 letters, digits, `-`, `_` and `.`"],
     );
+    check("[client]\nipv4_prefix = 33", &["2:15: `33` is out of range | write something from `0` to `32`"]);
     check(
         "[client]\ntrusted_proxies = [\"10.1.0.0/8\"]",
         &["2:20: `10.1.0.0/8` has bits behind its prefix | write `10.0.0.0/8`"],

@@ -201,6 +201,8 @@ encoded_slashes = false # default
 
 [client] # default
 trusted_proxies = [] # default
+ipv4_prefix = 32 # default
+ipv6_prefix = 64 # default
 
 [cache] # f.toml:1
 size = \"2MiB\" # f.toml:2

@@ -30,7 +30,7 @@ pub(super) use self::{
     talk::bytes,
 };
 use crate::{
-    Endpoint, LETTERS_MAX, Message,
+    Endpoint, Gate, LETTERS_MAX, Message,
     core::{Core, Parts},
     obey,
     owner::Owner,
@@ -64,6 +64,8 @@ const DRAIN: Duration = Duration::from_secs(120);
 pub(super) struct Setup {
     pub(super) cores: usize,
     pub(super) connections_max: usize,
+    /// Connections to backends on a core.
+    pub(super) backends_max: usize,
     pub(super) model: Model,
     /// Letters that wait for one core.
     pub(super) letters_max: usize,
@@ -80,6 +82,7 @@ impl Default for Setup {
         Self {
             cores: 1,
             connections_max: 1_000,
+            backends_max: usize::MAX,
             model: standard(),
             letters_max: LETTERS_MAX,
             log: log::Target::Discard,
@@ -171,12 +174,14 @@ impl Backend {
 
 impl Lab {
     fn new(handle: Handle, setup: Setup, caller: &'static Location<'static>) -> Self {
-        let Setup { cores: count, connections_max, model, letters_max, log, pki, faults: _ } = setup;
+        let Setup { cores: count, connections_max, backends_max, model, letters_max, log, pki, faults: _ } =
+            setup;
         let mut publisher = Publisher::default();
         let snapshot = publisher.compile(&model);
         let (log, senders) = log::start(log, count, Box::new(|_| {})).unwrap();
         let (posts, mailboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| handle.mailbox(letters_max)).unzip();
         let limits = Arc::new(Table::new(1_024));
+        let gate = Arc::new(Gate::new(connections_max, model.listeners.len()));
         let ended = Rc::new(Cell::new(0));
         let mut cores = Vec::new();
         for (index, (log, mailbox)) in senders.into_iter().zip(mailboxes).enumerate() {
@@ -188,7 +193,8 @@ impl Lab {
                 log,
                 spendings: Spendings::new(limits.clone(), count),
                 snapshot: snapshot.clone(),
-                connections_max,
+                gate: gate.clone(),
+                backends_max,
             });
             for (slot, endpoints) in endpoints(&snapshot) {
                 core.set_endpoints(slot, &endpoints);

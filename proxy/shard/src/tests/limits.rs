@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::harness::{Setup, check, check_on, run};
+use telemetry::{NodeFacts, exposition, merge};
+
+use super::harness::{Lab, Setup, check, check_on, run, standard};
 
 /// The bucket of `/once` holds one token.
 const SPENT: &str = "c> GET /once HTTP/1.1|Host: h||
@@ -79,7 +81,7 @@ fn no_more_connections_are_taken_than_allowed() {
          c< 200 mocked
          d< 200 mocked
          e connects
-         e sees fin
+         e sees reset
          took 0s
          c leaves
          f> GET /mock HTTP/1.1|Host: h||
@@ -95,6 +97,86 @@ fn no_more_connections_are_taken_than_allowed() {
         assert_eq!(lab.cores[0].open_connections(), 2);
         drop(clients);
     });
+}
+
+/// By listener and by client, over all cores; each limit by its own name.
+#[test]
+fn each_limit_of_connections_is_kept_and_counted() {
+    #[track_caller]
+    fn check(setup: Setup, limit: &str) {
+        run(setup, async |lab| {
+            lab.talk(
+                "c> GET /mock HTTP/1.1|Host: h||
+                 d connects 1
+                 d> GET /mock HTTP/1.1|Host: h||
+                 c< 200 mocked
+                 d< 200 mocked
+                 e connects
+                 e sees reset
+                 f connects 1
+                 f sees reset
+                 c leaves
+                 g connects 1
+                 g> GET /mock HTTP/1.1|Host: h||
+                 g< 200 mocked",
+            )
+            .await;
+            let page = page(lab);
+            let counted = page.lines().filter(|line| line.starts_with("floodgate_connections_rejected"));
+            let expected = format!("floodgate_connections_rejected_total{{limit=\"{limit}\"}} 2");
+            assert_eq!(counted.collect::<Vec<_>>(), [expected]);
+        });
+    }
+    let with = |change: fn(&mut Setup)| {
+        let mut setup = Setup { cores: 2, ..Setup::default() };
+        change(&mut setup);
+        setup
+    };
+    check(with(|setup| setup.connections_max = 2), "connections_max");
+    check(with(|setup| setup.model.listeners[0].connections_max = Some(2)), "listener");
+    check(with(|setup| setup.model.node.client.connections_max = Some(2)), "client");
+}
+
+/// Who speaks for others is not counted as one client.
+#[test]
+fn a_trusted_proxy_has_as_many_connections_as_it_makes() {
+    let mut model = standard();
+    model.node.client.connections_max = Some(1);
+    model.node.client.trusted_proxies = vec!["0.0.0.0/0".parse().unwrap()];
+    check_on(
+        Setup { model, ..Setup::default() },
+        "c> GET /mock HTTP/1.1|Host: h||
+         d> GET /mock HTTP/1.1|Host: h||
+         c< 200 mocked
+         d< 200 mocked",
+    );
+}
+
+/// Beyond its share of descriptors a core makes no connection to a backend; those that nobody uses make room.
+#[test]
+fn connections_to_backends_are_bounded() {
+    check_on(
+        Setup { backends_max: 2, ..Setup::default() },
+        "c> GET /bounded HTTP/1.1|Host: h||
+         C1< GET /bounded
+         d> GET / HTTP/1.1|Host: h||
+         1< GET /
+         1> HTTP/1.1 204 No Content||
+         d< 204
+         d> GET / HTTP/1.1|Host: h||
+         1< GET /
+         e> GET / HTTP/1.1|Host: h||
+         e< 502 Bad Gateway
+         1> HTTP/1.1 204 No Content||
+         d< 204
+         e> GET /bounded HTTP/1.1|Host: h||
+         1 sees fin
+         C2< GET /bounded
+         C2> HTTP/1.1 204 No Content||
+         e< 204
+         C1> HTTP/1.1 204 No Content||
+         c< 204",
+    );
 }
 
 #[test]
@@ -133,4 +215,9 @@ fn answers_that_nobody_reads_do_not_pile_up() {
             assert_eq!(client.message(false).await, "200 mocked", "{number}");
         }
     });
+}
+
+/// What a scraper reads of all cores.
+fn page(lab: &Lab) -> String {
+    exposition(&merge(lab.cores.iter().map(|core| core.counters()).collect()), &NodeFacts::default())
 }

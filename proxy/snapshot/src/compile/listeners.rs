@@ -13,7 +13,12 @@ pub(super) fn compile(model: &Model, inputs: &Inputs<'_>, found: &mut Vec<Diagno
     let mut listeners = Vec::with_capacity(model.listeners.len());
     for listener in &model.listeners {
         let tls = if listener.plain { None } else { server(listener, &certificates, inputs, found) };
-        listeners.push(Listener { name: listener.name.clone(), address: listener.address, tls });
+        listeners.push(Listener {
+            name: listener.name.clone(),
+            address: listener.address,
+            tls,
+            connections_max: listener.connections_max,
+        });
     }
     listeners
 }

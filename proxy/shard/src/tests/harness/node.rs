@@ -85,6 +85,7 @@ pub(in crate::tests) fn standard() -> Model {
     let listener = model::Listener {
         name: "front".into(),
         address: front(0),
+        connections_max: None,
         plain: true,
         security_policy: None,
         names: Vec::new(),
