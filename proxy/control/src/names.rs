@@ -35,6 +35,9 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 const ADDRESSES_MAX: usize = 64;
 /// Questions at once.
 const LOOKUPS_MAX: usize = 32;
+/// How long a name server may take to answer, and how often it is asked before the lookup has failed.
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+const ATTEMPTS: usize = 2;
 
 /// A backend as it was written: a name or an address, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -328,13 +331,13 @@ impl Keeper {
 
 /// Asks for one name, over and over, until its set is replaced.
 async fn ask(host: String, lookup: TokioResolver, places: Arc<Semaphore>, answers: mpsc::Sender<Answer>) {
-    let mut retry = RETRY_MIN;
+    let mut cadence = Cadence::default();
     loop {
         let found = match places.acquire().await {
             Ok(_place) => lookup.lookup_ip(host.as_str()).await,
             Err(_) => return,
         };
-        let (found, pause) = match found {
+        let (found, left) = match found {
             Ok(found) => {
                 let mut addresses: Vec<IpAddr> = found.iter().collect();
                 // Name servers rotate their answers; that is no change.
@@ -343,17 +346,47 @@ async fn ask(host: String, lookup: TokioResolver, places: Arc<Semaphore>, answer
                 addresses.truncate(ADDRESSES_MAX);
                 (Ok(addresses), found.valid_until().saturating_duration_since(Instant::now()))
             }
-            Err(error) => (Err(plain(&error)), retry),
+            Err(error) => (Err(plain(&error)), Duration::ZERO),
         };
         let found = found.and_then(|addresses: Vec<IpAddr>| match addresses.is_empty() {
             true => Err(NO_ADDRESS.to_owned()),
             false => Ok(addresses),
         });
-        retry = if found.is_ok() { RETRY_MIN } else { (retry * 2).min(RETRY_MAX) };
+        let pause = cadence.pause(found.is_ok().then_some(left));
         if answers.send(Answer { host: host.clone(), found }).await.is_err() {
             return;
         }
-        tokio::time::sleep(pause.clamp(TTL_MIN, TTL_MAX)).await;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// When a name is asked for again.
+struct Cadence {
+    /// After the next failure in a row.
+    retry: Duration,
+}
+
+impl Default for Cadence {
+    fn default() -> Self {
+        Self { retry: RETRY_MIN }
+    }
+}
+
+impl Cadence {
+    /// After an answer that holds so long yet, or `None`: a failure. How long a failure holds is decided here, by how many
+    /// there were, and not by the zone (RFC 2308): a backend that is deployed late shall not be missed for hours.
+    fn pause(&mut self, left: Option<Duration>) -> Duration {
+        match left {
+            Some(left) => {
+                self.retry = RETRY_MIN;
+                left.clamp(TTL_MIN, TTL_MAX)
+            }
+            None => {
+                let pause = self.retry;
+                self.retry = (pause * 2).min(RETRY_MAX);
+                pause
+            }
+        }
     }
 }
 
@@ -403,6 +436,8 @@ fn options(options: &mut ResolverOpts) {
     options.positive_max_ttl = Some(TTL_MAX);
     // When to ask again after a failure is decided here, not by the library's memory of it.
     options.negative_max_ttl = Some(Duration::ZERO);
+    options.timeout = ANSWER_MAX;
+    options.attempts = ATTEMPTS;
 }
 
 #[cfg(test)]
