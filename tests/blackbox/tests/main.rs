@@ -6,6 +6,7 @@
 mod admin;
 mod backends;
 mod cache;
+mod care;
 mod errors;
 mod files;
 mod framing;
