@@ -27,7 +27,7 @@ impl Job {
     }
 }
 
-const PROXY: Job = Job {
+pub(super) const PROXY: Job = Job {
     name: "proxy",
     title: "proxy 1 KiB",
     path: "/p/1k",
@@ -57,6 +57,9 @@ pub(super) const JOBS: &[Job] = &[
     },
     Job { name: "tls", title: "proxy 1 KiB, TLS kept alive", tls: true, ..PROXY },
 ];
+
+/// Those that the mini proxy of `benches/runtimes` can do: it forwards and nothing else.
+pub(super) const FORWARDING: &[&str] = &["proxy", "proxy-256", "proxy-64k"];
 
 /// The jobs of these names, in the order of the table; all if there are none.
 pub(super) fn chosen(names: &[String]) -> anyhow::Result<Vec<&'static Job>> {

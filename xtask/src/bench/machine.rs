@@ -13,6 +13,7 @@ use super::{cores::Cores, load::Tool};
 use crate::shell;
 
 /// Ports, files and cores of one comparison.
+#[derive(Clone)]
 pub(super) struct Site {
     pub(super) folder: PathBuf,
     pub(super) cores: Cores,
@@ -48,6 +49,13 @@ impl Site {
         let [port, tls, backend] = free_ports()?;
         let folder = folder.to_path_buf();
         Ok(Self { folder, cores, port, tls, backend, certificate, key, pair, upload })
+    }
+
+    /// The same for the next gateway, on ports that none had: the kernel may hold a listener a while longer than the
+    /// process whose ring accepted on it.
+    pub(super) fn with_fresh_ports(&self) -> anyhow::Result<Self> {
+        let [port, tls, _] = free_ports()?;
+        Ok(Self { port, tls, ..self.clone() })
     }
 }
 

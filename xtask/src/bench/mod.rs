@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// With --micro: make what was counted the limits
     #[arg(long, requires = "micro")]
     accept: bool,
+    /// Instead: one mini proxy on our reactor, on monoio and on tokio-uring (jobs proxy, proxy-256, proxy-64k)
+    #[arg(long, conflicts_with_all = ["micro", "drivers"])]
+    runtimes: bool,
 }
 
 /// Measures and prints the table; whether there was no error.
@@ -51,8 +54,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     if options.micro {
         return Ok(micro::run(options.accept)?.failed == 0);
     }
-    let jobs = jobs::chosen(&options.jobs)?;
-    let gateways = gateways(&options.drivers, gateway()?);
+    let (jobs, gateways) = if options.runtimes {
+        (forwarding(&options.jobs)?, minis()?)
+    } else {
+        (jobs::chosen(&options.jobs)?, gateways(&options.drivers, gateway()?))
+    };
     let lengths = Lengths {
         rounds: options.rounds,
         time: Duration::from_secs(options.secs),
@@ -70,9 +76,12 @@ pub(crate) fn test() -> anyhow::Result<Tally> {
         return Ok(Tally::skipped("bench: one core for the gateway and one for the load are needed"));
     }
     let gateways = gateways(&["uring".to_owned(), "epoll".to_owned()], gateway()?);
-    let expected = jobs::JOBS.len() * gateways.len();
+    let minis = minis()?;
+    let once = [jobs::PROXY.name.to_owned()];
+    let expected = jobs::JOBS.len() * gateways.len() + minis.len();
     let lengths = Lengths { rounds: 1, time: Duration::from_secs(1), warm_up: None, repeats: 0 };
-    let runs = compare(jobs::JOBS.iter().collect(), gateways, &lengths, load::Tool::Wrk)?;
+    let mut runs = compare(jobs::JOBS.iter().collect(), gateways, &lengths, load::Tool::Wrk)?;
+    runs.extend(compare(forwarding(&once)?, minis, &lengths, load::Tool::Wrk)?);
     let good = |run: &&rounds::Run| {
         let of = &run.measured;
         of.errors == 0 && of.cpu_us > 0.0 && of.busy > 0.0 && of.busy < 1.2 && of.p99_us >= of.p50_us
@@ -112,17 +121,17 @@ fn compare(
     let &Lengths { rounds, time, warm_up, repeats } = lengths;
     let plan = Plan { jobs, gateways, rounds, time, warm_up, repeats, tool, site: &site, backend: &backend };
     let (runs, again) = rounds::run(&plan)?;
+    let is_mini = plan.gateways.iter().all(|kind| matches!(kind, Kind::Mini { .. }));
+    let (others, name): (&[&str], _) =
+        if is_mini { (&[], "runtimes") } else { (&["nginx", "haproxy"], "table") };
     let titles: Vec<String> = plan.gateways.iter().map(|kind| kind.title().to_owned()).collect();
-    let text = format!(
-        "{}\n\n{}",
-        machine::about(cores, tool, &["nginx", "haproxy"])?,
-        table::markdown(&titles, &runs, again)
-    );
+    let text =
+        format!("{}\n\n{}", machine::about(cores, tool, others)?, table::markdown(&titles, &runs, again));
     println!("\n{text}");
     let out = shell::root().join("benches/load/out");
     fs::create_dir_all(&out)?;
-    fs::write(out.join("table.md"), &text)?;
-    fs::write(out.join("runs.tsv"), table::raw(&titles, &runs))?;
+    fs::write(out.join(format!("{name}.md")), &text)?;
+    fs::write(out.join(format!("{name}.tsv")), table::raw(&titles, &runs))?;
     Ok(runs)
 }
 
@@ -132,14 +141,30 @@ fn gateways(drivers: &[String], binary: PathBuf) -> Vec<Kind> {
     [Kind::Nginx, Kind::Haproxy].into_iter().chain(ours).collect()
 }
 
+/// The mini proxy on each runtime; monoio, the best that is to be had, is what the others are compared with.
+fn minis() -> anyhow::Result<Vec<Kind>> {
+    let binary = build("runtimes", "runtimes")?;
+    let mini = |runtime| Kind::Mini { binary: binary.clone(), runtime };
+    Ok(["monoio", "tokio-uring", "uring", "epoll"].map(mini).into())
+}
+
+/// The jobs of these names, or all, that the mini proxy can do.
+fn forwarding(names: &[String]) -> anyhow::Result<Vec<&'static jobs::Job>> {
+    let mut chosen = jobs::chosen(names)?;
+    chosen.retain(|job| jobs::FORWARDING.contains(&job.name));
+    ensure!(!chosen.is_empty(), "the mini proxy does only {}", jobs::FORWARDING.join(", "));
+    Ok(chosen)
+}
+
 /// The binary to measure: `FLOODGATE_BIN`, else this tree's, built now.
 fn gateway() -> anyhow::Result<PathBuf> {
-    if let Some(binary) = std::env::var_os("FLOODGATE_BIN") {
-        return Ok(binary.into());
-    }
-    println!("bench: building the gateway");
+    std::env::var_os("FLOODGATE_BIN").map_or_else(|| build("proxy", "floodgate"), |binary| Ok(binary.into()))
+}
+
+fn build(package: &str, binary: &str) -> anyhow::Result<PathBuf> {
+    println!("bench: building {binary}");
     let mut build = shell::cargo();
-    build.args(["build", "--quiet", "--release", "--package", "proxy"]);
+    build.args(["build", "--quiet", "--release", "--package", package]);
     ensure!(shell::run(&mut build)?, "the build failed");
-    Ok(shell::target_dir().join("release/floodgate"))
+    Ok(shell::target_dir().join("release").join(binary))
 }

@@ -33,7 +33,7 @@ pub(super) struct Plan<'a> {
 /// One run of one gateway.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Measured {
-    /// CPU time of the gateway a request.
+    /// CPU time of the gateway a request; no number where there was none.
     pub(super) cpu_us: f64,
     pub(super) requests_per_s: f64,
     /// How much of its core the gateway used.
@@ -103,8 +103,8 @@ pub(super) fn run(plan: &Plan<'_>) -> anyhow::Result<(Vec<Run>, u32)> {
 const IDLE_BACKEND_US_MAX: f64 = 0.5;
 
 fn one(plan: &Plan<'_>, kind: &Kind, job: &Job) -> anyhow::Result<Measured> {
-    let site = plan.site;
-    let gateway = target::start(kind, site, job.tls)?;
+    let site = plan.site.with_fresh_ports()?;
+    let gateway = target::start(kind, &site, job.tls)?;
     let (scheme, port) = if job.tls { ("https", site.tls) } else { ("http", site.port) };
     let url = format!("{scheme}://localhost:{port}{}", job.path);
     load::check(&site.certificate, &site.upload, &url, job)?;
@@ -123,7 +123,7 @@ fn one(plan: &Plan<'_>, kind: &Kind, job: &Job) -> anyhow::Result<Measured> {
     let [gateway_s, backend_s, load_s] = [0, 1, 2].map(|part| after[part] - before[part]);
     let ours = [(site.cores.gateway, gateway_s), (site.cores.backend, backend_s), (site.cores.load, load_s)];
     let requests = loaded.requests as f64;
-    let backend_us = backend_s * 1e6 / requests;
+    let backend_us = if loaded.requests > 0 { backend_s * 1e6 / requests } else { 0.0 };
     // A job of one short second has too few ticks to be judged by them.
     ensure!(
         job.backend || backend_us <= IDLE_BACKEND_US_MAX.max(3e4 / requests),

@@ -129,6 +129,7 @@ fn values(runs: &[Run], job: &Job, gateway: usize, what: fn(&Measured) -> f64) -
         runs.iter()
             .filter(|run| run.job == job && run.gateway == gateway && (!clean || run.measured.clean()))
             .map(|run| what(&run.measured))
+            .filter(|value| value.is_finite())
             .collect()
     };
     match of(true) {
@@ -213,6 +214,14 @@ mod tests {
             &[(0, 0, 20.0, 0.0), (1, 0, 10.0, 0.2)],
             &["| proxy 1 KiB | 20.0 | 10.0 (!) | – | 1 of 2 |", "(!): not one run was clean"],
         );
+    }
+
+    #[test]
+    fn a_gateway_that_stood_still_has_no_figure() {
+        let mut still = runs(&[(0, 0, 20.0, 0.0), (1, 0, f64::NAN, 0.0)]);
+        still[1].measured.errors = 1;
+        let text = markdown(&["a".to_owned(), "b".to_owned()], &still, 0);
+        assert!(text.contains("| proxy 1 KiB | 20.0 | – | – | 1 of 2 |"), "{text}");
     }
 
     #[test]

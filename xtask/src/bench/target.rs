@@ -24,6 +24,11 @@ pub(super) enum Kind {
         binary: PathBuf,
         driver: String,
     },
+    /// The mini proxy on this runtime.
+    Mini {
+        binary: PathBuf,
+        runtime: &'static str,
+    },
 }
 
 impl Kind {
@@ -34,6 +39,9 @@ impl Kind {
             Self::Haproxy => "HAProxy",
             Self::Floodgate { driver, .. } if driver == "uring" => "io_uring",
             Self::Floodgate { driver, .. } => driver,
+            Self::Mini { runtime: "uring", .. } => "ours, io_uring",
+            Self::Mini { runtime: "epoll", .. } => "ours, epoll",
+            Self::Mini { runtime, .. } => runtime,
         }
     }
 }
@@ -44,6 +52,7 @@ impl fmt::Display for Kind {
             Self::Nginx => f.write_str("nginx"),
             Self::Haproxy => f.write_str("haproxy"),
             Self::Floodgate { driver, .. } => write!(f, "floodgate {driver}"),
+            Self::Mini { runtime, .. } => write!(f, "mini {runtime}"),
         }
     }
 }
@@ -99,6 +108,11 @@ pub(super) fn start(kind: &Kind, site: &Site, tls: bool) -> anyhow::Result<Runni
             spawn(&mut command, &site.folder.join("haproxy.said"))?
         }
         Kind::Floodgate { binary, driver } => start_floodgate(site, binary, driver)?,
+        Kind::Mini { binary, runtime } => {
+            let mut command = pinned(site.cores.gateway);
+            command.arg(binary).arg(runtime).args([site.port, site.backend].map(|port| port.to_string()));
+            spawn(&mut command, &site.folder.join(format!("mini-{runtime}.said")))?
+        }
     };
     let running = wait_for(running, site.port)?;
     if tls { wait_for(running, site.tls) } else { Ok(running) }

@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context;
 use toml::{Table, Value};
 
-use super::{Finding, Member};
+use super::{
+    Finding, Member,
+    rules::{BENCH_ONLY, NOT_IN_THE_GATEWAY},
+};
 
 const FILE: &str = "deny.toml";
 
@@ -111,6 +114,21 @@ pub(super) fn packages(packages: &[Package], policy: &Policy) -> Vec<Finding> {
     findings
 }
 
+/// Judges what the gateway itself is built from: nothing that is only there to be measured, directly or through others.
+pub(super) fn gateway(packages: &[Package], policy: &Policy) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for Package { name, version, .. } in packages {
+        let measured = NOT_IN_THE_GATEWAY.iter().find(|(package, _)| package == name).map(|(_, why)| *why);
+        let skipped = policy.skipped.get(&format!("{name}@{version}"));
+        let second = skipped.map(String::as_str).filter(|reason| reason.starts_with(BENCH_ONLY));
+        if let Some(reason) = measured.or(second) {
+            let message = format!("the gateway is built with {name}@{version}: {reason}");
+            findings.push(Finding::new("proxy/Cargo.toml", 0, message));
+        }
+    }
+    findings
+}
+
 /// Whether an SPDX expression can be met with the allowed licences: one side of an OR, all of an AND.
 fn allowed(expression: &str, licenses: &BTreeSet<String>) -> bool {
     let expression = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
@@ -158,7 +176,7 @@ fn one(tokens: &[&str], at: &mut usize, licenses: &BTreeSet<String>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Package, Policy, packages, packages_of};
+    use super::{Package, Policy, gateway, packages, packages_of};
 
     const DENY: &str = r#"
         [licenses]
@@ -204,6 +222,32 @@ mod tests {
     fn second_versions_need_a_reason() {
         check(&[("x@1.0.0", "MIT"), ("x@2.0.0", "MIT")], &["x is there in 2 versions: 1.0.0, 2.0.0"]);
         check(&[("old@3.0.0", "MIT")], &["old is there in 2 versions: 2.0.0, 3.0.0"]);
+    }
+
+    #[track_caller]
+    fn check_gateway(id: &str, expected: &[&str]) {
+        let deny = DENY
+            .replace("skip = [", "skip = [{ crate = \"x@1.0.0\", reason = \"benches/runtimes: monoio\" }, ");
+        let found = gateway(&[package(id, "MIT")], &Policy::read(&deny).unwrap());
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_measured_is_not_built_in() {
+        check_gateway("x@2.0.0", &[]);
+        check_gateway("old@1.0.0", &[]);
+        check_gateway(
+            "x@1.0.0",
+            &["proxy/Cargo.toml: the gateway is built with x@1.0.0: benches/runtimes: monoio"],
+        );
+        check_gateway(
+            "tokio-uring@0.5.0",
+            &[
+                "proxy/Cargo.toml: the gateway is built with tokio-uring@0.5.0: benches/runtimes measures it: nobody \
+               maintains it",
+            ],
+        );
     }
 
     #[test]

@@ -79,7 +79,13 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     let mut findings = direction::edges(&members);
     findings.extend(direction::fences(&members));
     findings.extend(source::lints(&members));
-    findings.extend(bans::packages(&bans::packages_of(&graph()?, &members), &policy));
+    let everything = graph(&["--workspace", "--edges", "normal,build,dev"])?;
+    findings.extend(bans::packages(&bans::packages_of(&everything, &members), &policy));
+    // On any platform: what the gateway lacks it shall lack everywhere.
+    let gateway = graph(&["--package", "proxy", "--edges", "normal,build", "--target", "all"])?;
+    let gateway = bans::packages_of(&gateway, &members);
+    anyhow::ensure!(gateway.len() > 10, "cargo tree of the gateway has only {} packages", gateway.len());
+    findings.extend(bans::gateway(&gateway, &policy));
     let mut contents = BTreeMap::new();
     for file in &files {
         contents.insert(file.as_str(), fs::read(shell::root().join(file)).with_context(|| file.clone())?);
@@ -104,20 +110,11 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     Ok(findings.is_empty())
 }
 
-/// Every package that building and testing the workspace needs on this platform.
-fn graph() -> anyhow::Result<String> {
-    let arguments = [
-        "tree",
-        "--workspace",
-        "--edges",
-        "normal,build,dev",
-        "--prefix",
-        "none",
-        "--no-dedupe",
-        "--format",
-        "{p}|{l}",
-    ];
-    shell::read(shell::cargo().args(arguments))
+/// Every package that building a part of the workspace needs.
+fn graph(part: &[&str]) -> anyhow::Result<String> {
+    let mut tree = shell::cargo();
+    tree.arg("tree").args(part).args(["--prefix", "none", "--no-dedupe", "--format", "{p}|{l}"]);
+    shell::read(&mut tree)
 }
 
 fn members(metadata: &Metadata) -> anyhow::Result<Vec<Member>> {

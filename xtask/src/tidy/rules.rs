@@ -31,6 +31,7 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     ("harness", &[]),
     ("blackbox", &["harness"]),
     ("micro", &["wire", "router", "policy", "message"]),
+    ("runtimes", &["runtime"]),
     ("xtask", &[]),
 ];
 
@@ -45,19 +46,32 @@ pub(super) const FENCES: &[(&str, &[&str])] = &[
     ("toml_edit", &["source"]),
     ("serde", &["source"]),
     ("annotate-snippets", &["source"]),
-    ("io-uring", &["runtime"]),
+    ("io-uring", &["runtime", "runtimes"]),
     ("libc", &["runtime"]),
     ("socket2", &["runtime", "proxy"]),
     ("tokio", &["control"]),
     ("hyper", &["control"]),
     ("hyper-util", &["control"]),
     ("hickory-resolver", &["control"]),
-    ("httparse", &["wire"]),
+    ("httparse", &["wire", "runtimes"]),
     ("hdrhistogram", &["telemetry"]),
     ("clap", &["proxy", "xtask"]),
-    ("anyhow", &["proxy", "xtask"]),
+    ("anyhow", &["proxy", "xtask", "runtimes"]),
     ("cargo_metadata", &["xtask"]),
+    ("monoio", &["runtimes"]),
+    ("tokio-uring", &["runtimes"]),
 ];
+
+/// Packages that the gateway is measured with or against, and never built with, however deep.
+pub(super) const NOT_IN_THE_GATEWAY: &[(&str, &str)] = &[
+    ("monoio", "benches/runtimes measures it: no release since 2024, a read that is dropped loses bytes"),
+    ("tokio-uring", "benches/runtimes measures it: nobody maintains it"),
+    ("gungraun", "benches/micro counts with it"),
+    ("criterion", "benches/micro measures with it"),
+];
+
+/// How the reason of a second version begins that only a bench needs.
+pub(super) const BENCH_ONLY: &str = "benches/";
 
 /// Rooms that may contain `unsafe`, with lints of their own instead of the workspace's.
 pub(super) const UNSAFE_ROOMS: &[(&str, &str)] =
