@@ -86,7 +86,7 @@ pub(crate) struct Run {
     /// Requests that each client may make at once [default: as many as RATE has a second]
     #[arg(long, value_name = "N", help_heading = "In front of one backend")]
     pub(crate) burst: Option<u32>,
-    /// Keep responses to GET for so long, such as 60s
+    /// Keep responses to GET for so long, such as 60s, or as the backend says: respect-origin
     #[arg(long, value_name = "TTL", help_heading = "In front of one backend")]
     pub(crate) cache: Option<String>,
     /// Loopback address for metrics and health beside the Unix socket, such as 127.0.0.1:9901

@@ -147,6 +147,8 @@ pub enum ThrottlePer {
 /// Response caching (rows 82–89).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cache {
+    /// Who says what is kept, and for how long.
+    pub mode: CacheMode,
     /// 0 s (no caching) to 3,600 s; AWS's default is 300 s.
     pub ttl: Duration,
     /// What beside the route tells two entries apart. In dialect `proxy` host, path and query are in the key unless
@@ -160,6 +162,16 @@ pub struct Cache {
     pub body_bytes_max: u64,
     /// Where it was written.
     pub origin: Option<Origin>,
+}
+
+/// Who says what a cache keeps, and for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CacheMode {
+    /// The operator: `ttl`, `key`, `methods`.
+    #[default]
+    Fixed,
+    /// The backend, of each response: a shared cache of RFC 9111. `ttl`, `key` and `methods` do not count.
+    RespectOrigin,
 }
 
 /// A part of a cache key: `querystring.x`, `header.x`, `path.x`.

@@ -8,8 +8,8 @@ mod node;
 mod upstream;
 
 pub use api::{
-    Api, Cache, CacheKey, Cors, Integration, Kind, Limits, Mapping, Mock, Route, RouteKey, Stage, Throttle,
-    ThrottlePer,
+    Api, Cache, CacheKey, CacheMode, Cors, Integration, Kind, Limits, Mapping, Mock, Route, RouteKey, Stage,
+    Throttle, ThrottlePer,
 };
 pub use diagnostic::{Diagnostic, Origin, Severity};
 pub use node::{

@@ -101,7 +101,7 @@ static ROUTE: Section = Section {
         route::THROTTLES,
         Key::new(
             "cache",
-            Form::DurationOrTable(&policy::ROUTE_CACHE),
+            Form::DurationOrTable(&policy::ROUTE_CACHE, &[policy::RESPECT_ORIGIN]),
             "Keeps responses; `\"60s\"` or a table. Left out: the stage's for GET.",
         ),
         route::LIMITS,

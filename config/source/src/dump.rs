@@ -44,7 +44,7 @@ struct Dump<'d, 'a> {
 enum Said<'s, 'a> {
     Nothing,
     Table(&'s Table<'a>),
-    /// The section's first key alone, in short.
+    /// In short: the section's first key alone, or the one that is a choice of that word.
     First(&'s Value<'a>),
 }
 
@@ -54,7 +54,9 @@ impl<'a> Said<'_, 'a> {
             Said::Nothing => None,
             Said::Table(table) => table.get(name),
             Said::First(value) => {
-                section.keys.first().filter(|key| key.name == name).map(|_| (*value).clone())
+                let is_word = |key: &&Key| matches!(key.form, Form::Choice(words) if value.is_one_of(words));
+                let key = section.keys.iter().find(is_word).or(section.keys.first());
+                key.filter(|key| key.name == name).map(|_| (*value).clone())
             }
         }
     }
@@ -134,7 +136,7 @@ impl<'a> Dump<'_, 'a> {
                     self.section(&path, section, &Said::Table(&named.table));
                 }
             }
-            Form::DurationOrTable(section) if !value.is_table() => {
+            Form::DurationOrTable(section, _) if !value.is_table() => {
                 self.header(path, false, Some(&value.origin()));
                 self.section(path, section, &Said::First(value));
             }
@@ -211,6 +213,11 @@ impl<'a> Dump<'_, 'a> {
 
 /// Whether a default means anything beside what was said: there it would be a mistake to write it.
 fn applies(section: &'static Section, key: &Key, said: &Said<'_, '_>) -> bool {
+    if section.name == policy::ROUTE_CACHE.name {
+        let is_respecting =
+            said.get(section, "mode").is_some_and(|mode| mode.is_one_of(&[policy::RESPECT_ORIGIN]));
+        return !is_respecting || !policy::FIXED_ALONE.contains(&key.name);
+    }
     let Said::Table(table) = said else { return true };
     match (section.name, key.name) {
         ("listener", "names" | "security_policy") => !table.or("plain", Value::boolean, false),

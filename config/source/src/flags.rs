@@ -29,7 +29,7 @@ pub struct Flags {
     pub rate: Option<String>,
     /// Requests of a client at once.
     pub burst: Option<u32>,
-    /// How long responses to GET are kept: `60s`.
+    /// How long responses to GET are kept: `60s`; or `respect-origin`.
     pub cache: Option<String>,
     /// Cores that serve.
     pub workers: Option<usize>,
@@ -66,13 +66,15 @@ fn model(flags: &Flags, line: &Line, cx: &Context<'_>) -> Option<Model> {
     }
     let throttle =
         |rate| Throttle { rate, burst: flags.burst, per: ThrottlePer::Client, origin: read.origin("--rate") };
-    let ttl = |text: &str| units::duration(text).and_then(policy::check_ttl);
-    let ttl = read.flag("--cache", flags.cache.as_ref(), ttl);
-    let cache = ttl.map(|ttl| model::Cache {
-        ttl,
-        origin: read.origin("--cache"),
-        ..policy::default_cache(Kind::Proxy)
-    });
+    let cache = |text: &str| match text {
+        policy::RESPECT_ORIGIN => Ok(policy::respecting(Kind::Proxy)),
+        _ => {
+            let ttl = units::duration(text).and_then(policy::check_ttl)?;
+            Ok(model::Cache { ttl, ..policy::default_cache(Kind::Proxy) })
+        }
+    };
+    let cache = read.flag("--cache", flags.cache.as_ref(), cache);
+    let cache = cache.map(|cache| model::Cache { origin: read.origin("--cache"), ..cache });
     let mut node = Node { workers: flags.workers, state: flags.state.clone(), ..Node::default() };
     if flags.workers == Some(0) {
         read.value(

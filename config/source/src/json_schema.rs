@@ -91,9 +91,9 @@ fn form(form: &Form) -> Value {
         Form::Table(section) => reference(section),
         Form::Tables(section) => json!({ "type": "array", "items": reference(section) }),
         Form::Named(section) => json!({ "type": "object", "additionalProperties": reference(section) }),
-        Form::DurationOrTable(section) => {
+        Form::DurationOrTable(section, words) => {
             let duration = section.keys.first().map(|key| self::form(&key.form));
-            json!({ "anyOf": [duration, reference(section)] })
+            json!({ "anyOf": [duration, { "enum": words }, reference(section)] })
         }
         Form::TableOrTables(section) => {
             let tables = json!({ "type": "array", "items": reference(section) });

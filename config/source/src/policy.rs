@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Cache, CacheKey, Kind, Limits, RouteKey, Throttle, ThrottlePer};
+use model::{Cache, CacheKey, CacheMode, Kind, Limits, RouteKey, Throttle, ThrottlePer};
 
 use crate::{
     Form, Key, Section,
@@ -18,6 +18,12 @@ const TTL_MAX: Duration = Duration::from_secs(3_600);
 /// Row 87.
 const CACHED_BODY_BYTES: u64 = 1 << 20;
 const BURST_MAX: u64 = 1_000_000_000;
+
+/// The cache on the backend's terms, as it is written.
+pub(crate) const RESPECT_ORIGIN: &str = "respect-origin";
+
+/// What does not go with it.
+pub(crate) const FIXED_ALONE: [&str; 3] = ["ttl", "key", "methods"];
 
 const RATE: Key =
     Key::new("rate", Form::Rate, "Requests by time, on average; any decimal, `0/s` refuses all.").required();
@@ -37,7 +43,8 @@ const CACHE_BODY_MAX: Key =
 const CLIENT_INVALIDATION: Key = Key::new(
     "client_invalidation",
     Form::Boolean,
-    "Whether `Cache-Control: max-age=0` of a client refetches. Left out: `true` in a REST API, else `false`.",
+    "Whether `Cache-Control: max-age=0` of a client refetches; with `respect-origin`, whether a client's `Cache-Control` \
+     counts. Left out: `true` in a REST API and with `respect-origin`, else `false`.",
 );
 
 pub(crate) static THROTTLE: Section = Section {
@@ -63,9 +70,17 @@ pub(crate) static ROUTE_THROTTLE: Section = Section {
 
 pub(crate) static ROUTE_CACHE: Section = Section {
     name: "route.cache",
-    doc: "Keeps responses of 200; `cache = \"60s\"` is `cache = { ttl = \"60s\" }`.",
+    doc: "Keeps responses of 200; `cache = \"60s\"` is `cache = { ttl = \"60s\" }`, `cache = \"respect-origin\"` is \
+          `cache = { mode = \"respect-origin\" }`.",
     keys: &[
         CACHE_TTL,
+        Key::new(
+            "mode",
+            Form::Choice(&["fixed", RESPECT_ORIGIN]),
+            "Who says what is kept: `fixed`, the keys here; `respect-origin`, the backend by `Cache-Control`, `Vary` \
+             and the like (RFC 9111), and `ttl`, `key` and `methods` do not go with it.",
+        )
+        .or(r#""fixed""#),
         Key::new(
             "key",
             Form::Texts(r#"["querystring.page", "header.accept"]"#),
@@ -139,12 +154,20 @@ pub(crate) struct CacheScope<'a> {
 /// A route's cache: a duration or a table.
 pub(crate) fn route_cache(value: &Value<'_>, scope: &CacheScope<'_>) -> Option<Cache> {
     if !value.is_table() {
+        if value.string() == Some(RESPECT_ORIGIN) {
+            let cache = Cache { origin: Some(value.origin()), ..respecting(scope.kind) };
+            refuse_rest(value, scope);
+            return Some(cache);
+        }
         let ttl = value.duration()?;
         let cache = Cache { ttl, origin: Some(value.origin()), ..default_cache(scope.kind) };
         warn_of_useless(value, &cache, scope);
         return Some(cache);
     }
     let table = value.table()?;
+    if table.opt("mode", Value::choice) == Some(RESPECT_ORIGIN) {
+        return Some(respecting_table(&table, scope));
+    }
     let is_aws = scope.kind != Kind::Proxy;
     let cache = Cache {
         key: table.opt("key", |value| value.list(|text| cache_key(text, scope))),
@@ -157,6 +180,38 @@ pub(crate) fn route_cache(value: &Value<'_>, scope: &CacheScope<'_>) -> Option<C
     };
     warn_of_useless(value, &cache, scope);
     Some(cache)
+}
+
+/// A route's cache on the backend's terms, as a table.
+fn respecting_table(table: &Table<'_>, scope: &CacheScope<'_>) -> Cache {
+    for key in FIXED_ALONE {
+        if let Some(value) = table.get(key) {
+            let mistake = Mistake::new(format!("`{key}` does not go with `mode = \"{RESPECT_ORIGIN}\"`"));
+            value.mistake(mistake.help(format!("leave `{key}` out: the backend says it of each response")));
+        }
+    }
+    table.get("mode").into_iter().for_each(|value| refuse_rest(&value, scope));
+    let default = respecting(scope.kind);
+    Cache {
+        mode: default.mode,
+        client_invalidation: table.or("client_invalidation", Value::boolean, default.client_invalidation),
+        ..stage_cache(table, scope)
+    }
+}
+
+/// On AWS what the backend says of caching does not count (row 83).
+fn refuse_rest(value: &Value<'_>, scope: &CacheScope<'_>) {
+    if scope.kind == Kind::Rest {
+        let mistake = Mistake::new("a REST API's cache does not heed the backend");
+        value.mistake(
+            mistake.help("write a `ttl`, or make it a `[[route]]` or an API with `kind = \"http\"`"),
+        );
+    }
+}
+
+/// The cache on the backend's terms that says nothing else.
+pub(crate) fn respecting(kind: Kind) -> Cache {
+    Cache { mode: CacheMode::RespectOrigin, client_invalidation: true, ..default_cache(kind) }
 }
 
 /// A stage's cache, and what a route's has in common with it.
@@ -180,6 +235,7 @@ pub(crate) fn stage_cache(table: &Table<'_>, scope: &CacheScope<'_>) -> Cache {
 /// The cache of a kind of API that says nothing else.
 pub(crate) fn default_cache(kind: Kind) -> Cache {
     Cache {
+        mode: CacheMode::Fixed,
         ttl: TTL,
         key: None,
         methods: vec!["GET".into()],

@@ -157,7 +157,7 @@ impl<'a> Value<'a> {
     /// A duration in the key's range; where a table may stand instead, the range is that of its first key.
     pub(crate) fn duration(&self) -> Option<Duration> {
         let range = match &self.key.form {
-            Form::DurationOrTable(section) => section.keys.first().map(|key| &key.form),
+            Form::DurationOrTable(section, _) => section.keys.first().map(|key| &key.form),
             form => Some(form),
         };
         let Some(Form::Duration(min, max)) = range else { return self.typed(None) };
@@ -328,6 +328,11 @@ impl<'a> Value<'a> {
         self.item.get_ref().as_str()
     }
 
+    /// Whether it is one of these words, as it was written.
+    pub(crate) fn is_one_of(&self, words: &[&str]) -> bool {
+        self.string().is_some_and(|text| words.contains(&text))
+    }
+
     /// Its text in the file.
     pub(crate) fn source(&self) -> &'a str {
         self.file.text.get(self.item.span()).unwrap_or_default()
@@ -376,7 +381,9 @@ impl<'a> Value<'a> {
         let expected = if in_array { "a string" } else { self.key.form.expected() };
         let number = item.as_integer().map(ToString::to_string).or(item.as_float().map(ToString::to_string));
         let help = match (&self.key.form, number) {
-            (Form::Duration(..) | Form::DurationOrTable(_), Some(number)) => format!("write `\"{number}s\"`"),
+            (Form::Duration(..) | Form::DurationOrTable(..), Some(number)) => {
+                format!("write `\"{number}s\"`")
+            }
             (Form::Size(..), Some(number)) => format!("write `\"{number}B\"`"),
             (Form::Rate, Some(number)) => format!("write `\"{number}/s\"`"),
             _ if in_array => "write it in quotes".to_owned(),

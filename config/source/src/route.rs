@@ -66,8 +66,8 @@ pub(crate) static ROUTE: Section = Section {
         THROTTLES,
         Key::new(
             "cache",
-            Form::DurationOrTable(&policy::ROUTE_CACHE),
-            "Keeps responses; `\"60s\"` or a table. Left out: no cache.",
+            Form::DurationOrTable(&policy::ROUTE_CACHE, &[policy::RESPECT_ORIGIN]),
+            "Keeps responses; `\"60s\"`, `\"respect-origin\"` or a table. Left out: no cache.",
         ),
         LIMITS,
     ],

@@ -60,8 +60,8 @@ pub enum Form {
     Tables(&'static Section),
     /// Tables under free names.
     Named(&'static Section),
-    /// A duration, or a table that holds more.
-    DurationOrTable(&'static Section),
+    /// A duration, one of these strings, or a table that holds more.
+    DurationOrTable(&'static Section, &'static [&'static str]),
     /// A table or an array of such.
     TableOrTables(&'static Section),
 }
@@ -139,7 +139,7 @@ impl Key {
             Form::Table(section)
             | Form::Tables(section)
             | Form::Named(section)
-            | Form::DurationOrTable(section)
+            | Form::DurationOrTable(section, _)
             | Form::TableOrTables(section) => Some(section),
             _ => None,
         }
@@ -164,7 +164,7 @@ impl Form {
             Self::Table(_) => "a table",
             Self::Tables(_) => "an array of tables",
             Self::Named(_) => "tables with names",
-            Self::DurationOrTable(_) => "a duration with a unit, or a table",
+            Self::DurationOrTable(..) => "a duration with a unit, or a table",
             Self::TableOrTables(_) => "a table or an array of tables",
         }
     }
@@ -175,7 +175,7 @@ impl Form {
             Self::Text(example) | Self::Texts(example) => (*example).to_owned(),
             Self::Boolean => "true".into(),
             Self::Count(min, _) => (*min).max(1).to_string(),
-            Self::Duration(..) | Self::DurationOrTable(_) => r#""30s""#.into(),
+            Self::Duration(..) | Self::DurationOrTable(..) => r#""30s""#.into(),
             Self::Size(..) => r#""64KiB""#.into(),
             Self::Rate => r#""100/s""#.into(),
             Self::Address => r#""127.0.0.1:8443""#.into(),

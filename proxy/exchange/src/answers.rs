@@ -92,6 +92,7 @@ fn rest(reason: &Reason) -> Row {
             Row(400, "BadRequestException", message!("Bad Request"))
         }
         Reason::Misdirected => Row(421, "BadRequestException", message!("Misdirected Request")),
+        Reason::NotCached => Row(504, "InternalServerErrorException", message!("Not in the cache")),
         Reason::Internal => Row(500, "InternalServerErrorException", message!("Internal server error")),
     }
 }
@@ -114,6 +115,7 @@ fn http(reason: &Reason) -> Row {
         Reason::BodyTimedOut => Row(408, "", message!("Request Timeout")),
         Reason::BodyMalformed | Reason::ClientGone => Row(400, "", message!("Bad Request")),
         Reason::Misdirected => Row(421, "", message!("Misdirected Request")),
+        Reason::NotCached => Row(504, "", message!("Not in the cache")),
         Reason::Internal => Row(500, "", message!("Internal Server Error")),
     }
 }
@@ -135,6 +137,7 @@ fn proxy(reason: &Reason) -> Row {
         Reason::BodyTimedOut => Row(408, "", message!("Request Timeout")),
         Reason::BodyMalformed | Reason::ClientGone => Row(400, "", message!("Bad Request")),
         Reason::Misdirected => Row(421, "", message!("Misdirected Request")),
+        Reason::NotCached => Row(504, "", message!("Gateway Timeout")),
         Reason::Internal => Row(500, "", message!("Internal Server Error")),
     }
 }

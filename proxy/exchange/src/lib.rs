@@ -123,8 +123,15 @@ async fn serve<'a, C: Core>(
         Err(reason) => return served.refuse(reason.clone(), dialect, facts, response),
     };
     served.route = Some(route);
-    let mut way =
-        Way { facts, params, core, policies: &route.policies, slots: SmallVec::new(), stopped: false };
+    let mut way = Way {
+        facts,
+        params,
+        core,
+        policies: &route.policies,
+        slots: SmallVec::new(),
+        stopped: false,
+        questions: 0,
+    };
     let mut verdict = way.admit(request);
     let ended = loop {
         match verdict {
@@ -137,11 +144,18 @@ async fn serve<'a, C: Core>(
             Verdict::Refuse(reason) => break Err(reason),
         }
     };
+    let mut unanswered = false;
     if let Err(reason) = ended {
+        unanswered = is_backends(&reason);
         served.refuse(reason, dialect, facts, response);
     }
-    way.leave(response);
+    way.leave(response, unanswered);
     served.fate = way.slots.iter_mut().find_map(fate);
+    if let Some(cache::Fate::Stale { .. }) = served.fate {
+        // The client has an answer after all.
+        served.reason = None;
+        served.cached = Some(CacheResult::Hit);
+    }
 }
 
 /// An API with CORS answers preflights by itself, except where a route takes OPTIONS by name (row 137).
@@ -154,9 +168,24 @@ fn preflight(found: &Found<'_>, request: &Request) -> Option<Response> {
 fn fate(slot: &mut Slot) -> Option<cache::Fate> {
     match std::mem::take(slot) {
         Slot::Cache(fate) => Some(fate),
-        Slot::Empty => None,
+        Slot::Empty | Slot::Respect(_) => None,
     }
 }
+
+/// Whether no backend has answered, so that what is kept may stand in for it.
+fn is_backends(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::BackendUnreachable
+            | Reason::BackendFailed
+            | Reason::BackendMalformed
+            | Reason::BackendTimedOut
+    )
+}
+
+/// Questions about one request: the cache may have to be asked for a variant, and once more if what tells variants apart
+/// has changed meanwhile.
+const QUESTIONS_MAX: usize = 4;
 
 /// One request's way through the policies of its route.
 struct Way<'a, C> {
@@ -168,6 +197,8 @@ struct Way<'a, C> {
     slots: SmallVec<[Slot; 4]>,
     /// The last one asked had the request stop.
     stopped: bool,
+    /// Questions so far.
+    questions: usize,
 }
 
 impl<C: Core> Way<'_, C> {
@@ -187,19 +218,21 @@ impl<C: Core> Way<'_, C> {
         Verdict::Continue
     }
 
-    /// Carries the reply to the question of the policy asked last in, and goes on from there. At most one question a
-    /// policy and request.
+    /// Carries the reply to the question of the policy asked last in, and goes on from there.
     fn answered(&mut self, request: &mut Request, answer: Answer, served: &mut Served<'_>) -> Verdict {
         served.cached = match &answer {
             Answer::Cache(cache::Found::Hit(_)) => Some(CacheResult::Hit),
             Answer::Cache(_) => Some(CacheResult::Miss),
         };
+        self.questions += 1;
+        let may_ask = self.questions < QUESTIONS_MAX;
         let Self { facts, params, core, policies, slots, .. } = self;
         let asked = slots.len().checked_sub(1).and_then(|last| policies.get(last).zip(slots.last_mut()));
         let Some((policy, slot)) = asked else { return Verdict::Continue };
         let verdict =
             core.decide(|lent| policy.on_answer(request, answer, &mut context(facts, params, lent, slot)));
         match verdict {
+            Verdict::Ask(question) if may_ask => Verdict::Ask(question),
             Verdict::Continue | Verdict::Ask(_) => {
                 self.stopped = false;
                 self.admit(request)
@@ -209,11 +242,14 @@ impl<C: Core> Way<'_, C> {
     }
 
     /// Lets the policies that the request has passed look at the response, last one first.
-    fn leave(&mut self, response: &mut Response) {
-        let Self { facts, params, core, policies, slots, stopped } = self;
+    fn leave(&mut self, response: &mut Response, unanswered: bool) {
+        let Self { facts, params, core, policies, slots, stopped, .. } = self;
         let passed = slots.len() - usize::from(*stopped && !slots.is_empty());
         for (policy, slot) in policies.iter().zip(&mut slots[..passed]).rev() {
-            core.decide(|lent| policy.on_response(response, &mut context(facts, params, lent, slot)));
+            core.decide(|lent| {
+                let mut cx = Context { unanswered, ..context(facts, params, lent, slot) };
+                policy.on_response(response, &mut cx);
+            });
         }
     }
 }
@@ -224,7 +260,8 @@ fn context<'a>(
     lent: &'a mut Lent<'_>,
     slot: &'a mut Slot,
 ) -> Context<'a> {
-    Context { now: lent.now, client: facts.client, params, spendings: lent.spendings, slot }
+    let Lent { now, spendings } = lent;
+    Context { now: *now, client: facts.client, params, spendings, slot, unanswered: false }
 }
 
 /// Lets the integration answer or prepare, and calls the backend.

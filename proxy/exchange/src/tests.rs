@@ -11,7 +11,7 @@ use bytes::Bytes;
 use message::{Body, Dialect, Now, PathRules, Reason, Request, RequestId, Response, Target};
 use policy::{
     Answer, Question,
-    cache::{Fate, Found, Outcome, Store},
+    cache::{Fate, Found, Store},
     throttle::{Spendings, Table},
 };
 use snapshot::{Inputs, Route, Slots, Snapshot, compile};
@@ -34,11 +34,8 @@ impl Core for Fake {
 
     async fn ask(&self, question: Question) -> Answer {
         let Question::Cache(lookup) = question;
-        Answer::Cache(match self.store.borrow_mut().lookup(lookup, || (), self.now.get()) {
-            Outcome::Hit(stored) => Found::Hit(stored),
-            Outcome::Fill(ticket) => Found::Fill(ticket),
-            Outcome::Wait | Outcome::Pass => Found::Pass,
-        })
+        let outcome = self.store.borrow_mut().lookup(lookup, || (), self.now.get());
+        Answer::Cache(outcome.into_found().unwrap_or(Found::Pass))
     }
 
     async fn call(
@@ -171,6 +168,7 @@ fn a_throttled_request_never_reaches_the_backend() {
 fn what_was_fetched_once_is_answered_from_the_cache() {
     let mut pets = route("GET /pets");
     pets.cache = Some(model::Cache {
+        mode: model::CacheMode::Fixed,
         ttl: std::time::Duration::from_secs(60),
         key: None,
         methods: vec!["GET".into()],

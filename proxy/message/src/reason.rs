@@ -64,6 +64,8 @@ pub enum Reason {
     ClientGone,
     /// The client's TLS name (SNI) belongs to another virtual server than the host it asks for.
     Misdirected,
+    /// The client wants what is in the cache or nothing, and it is not there (RFC 9111 §5.2.1.7).
+    NotCached,
     /// A fault of the gateway's own.
     Internal,
 }
@@ -89,6 +91,7 @@ impl Reason {
             Self::BodyMalformed => "body_malformed",
             Self::ClientGone => "client_gone",
             Self::Misdirected => "misdirected",
+            Self::NotCached => "not_cached",
             Self::Internal => "internal",
         }
     }

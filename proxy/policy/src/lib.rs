@@ -36,6 +36,8 @@ pub struct Context<'a> {
     pub spendings: &'a mut throttle::Spendings,
     /// What this policy remembers of this request.
     pub slot: &'a mut Slot,
+    /// No backend answered: the response, if there is one, is the gateway's own word about that.
+    pub unanswered: bool,
 }
 
 /// How to go on.
@@ -73,4 +75,6 @@ pub enum Slot {
     Empty,
     /// The cache: what to do with the response.
     Cache(cache::Fate),
+    /// The cache on the backend's terms: what the response is to be judged by.
+    Respect(Box<cache::Journey>),
 }

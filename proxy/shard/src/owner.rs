@@ -12,7 +12,7 @@ use std::{
 };
 
 use message::Now;
-use policy::cache::{Fate, Found, LeaseId, Lookup, Outcome, Stats, Store, Stored, Ticket};
+use policy::cache::{Changed, Fate, Found, Key, LeaseId, Lookup, Replies, Stats, Store, Stored, Ticket};
 use runtime::Alarm;
 use slab::Slab;
 
@@ -55,6 +55,8 @@ pub enum Letter {
     Reply(Waiter, Found),
     /// To a key's owner: what became of a fetch.
     Settle(Settled),
+    /// To a key's owner: what is kept under it holds no more; the reply says that it is gone.
+    Invalidate(Key, Waiter),
     /// To all: this core has ended, and answers nobody any more.
     Gone(usize),
 }
@@ -67,6 +69,8 @@ pub enum Settled {
     Decline(Ticket, bool),
     /// Nothing came.
     Abandon(Ticket),
+    /// The backend failed, and this was answered in its place.
+    StandIn(Ticket, Arc<Stored>),
 }
 
 impl Owner {
@@ -89,7 +93,7 @@ impl Owner {
     }
 
     /// Drops what is too old; gives back who is to fetch in place of leaders that are overdue.
-    fn sweep(&mut self, now: Now) -> Vec<(Waiter, Ticket)> {
+    fn sweep(&mut self, now: Now) -> Replies<Waiter> {
         self.store.sweep(now)
     }
 
@@ -119,11 +123,8 @@ impl Core {
         let place = Place { core: self, waiter };
         if owner == self.index {
             let outcome = self.owner.borrow_mut().store.lookup(lookup, || waiter, self.now());
-            match outcome {
-                Outcome::Hit(stored) => return (Found::Hit(stored), None),
-                Outcome::Fill(ticket) => return self.found(Found::Fill(ticket)),
-                Outcome::Pass => return (Found::Pass, None),
-                Outcome::Wait => {}
+            if let Some(found) = outcome.into_found() {
+                return self.found(found);
             }
         } else if self.owner.borrow().gone.contains(&owner)
             || self.posts[owner].send(Message::Cache(Letter::LookUp(lookup, waiter))).is_err()
@@ -136,11 +137,29 @@ impl Core {
     }
 
     fn found(self: &Rc<Self>, found: Found) -> (Found, Option<Fill>) {
-        let fill = match &found {
-            Found::Fill(ticket) => Some(Fill { core: self.clone(), ticket: Some(copy(ticket)) }),
-            Found::Hit(_) | Found::Pass => None,
-        };
+        let fill = found.ticket().map(|ticket| Fill { core: self.clone(), ticket: Some(copy(ticket)) });
         (found, fill)
+    }
+
+    /// Makes all owners forget what is kept of these resources; done when they have. An owner that can't be reached, or
+    /// says nothing, is not waited for longer than for an entry.
+    pub(crate) async fn invalidate(self: &Rc<Self>, changed: Changed, alarm: &Alarm) {
+        for key in changed {
+            let owner = self.owner_of(&key);
+            if owner == self.index {
+                self.owner.borrow_mut().store.invalidate(&key);
+                continue;
+            }
+            let waiter = self.owner.borrow_mut().wait(self.index, owner);
+            let place = Place { core: self, waiter };
+            if self.owner.borrow().gone.contains(&owner)
+                || self.posts[owner].send(Message::Cache(Letter::Invalidate(key, waiter))).is_err()
+            {
+                continue;
+            }
+            alarm.set(self.handle.now().mono_ns.saturating_add(WAIT_NS));
+            let _told = alarm.guard(place.reply()).await;
+        }
     }
 
     /// Reads a letter from another core.
@@ -148,12 +167,13 @@ impl Core {
         match letter {
             Letter::LookUp(lookup, waiter) => {
                 let outcome = self.owner.borrow_mut().store.lookup(lookup, || waiter, self.now());
-                match outcome {
-                    Outcome::Hit(stored) => self.reply(waiter, Found::Hit(stored)),
-                    Outcome::Fill(ticket) => self.reply(waiter, Found::Fill(ticket)),
-                    Outcome::Pass => self.reply(waiter, Found::Pass),
-                    Outcome::Wait => {}
+                if let Some(found) = outcome.into_found() {
+                    self.reply(waiter, found);
                 }
+            }
+            Letter::Invalidate(key, waiter) => {
+                self.owner.borrow_mut().store.invalidate(&key);
+                self.reply(waiter, Found::Absent);
             }
             Letter::Reply(waiter, found) => self.deliver(waiter, found),
             Letter::Settle(settled) => self.settle_own(settled),
@@ -170,9 +190,11 @@ impl Core {
     /// Drops what is too old, and lets the next one fetch where a leader is overdue.
     pub(crate) fn sweep_cache(&self) {
         let relieved = self.owner.borrow_mut().sweep(self.now());
-        for (waiter, ticket) in relieved {
-            self.reply(waiter, Found::Fill(ticket));
-        }
+        self.reply_all(relieved);
+    }
+
+    fn reply_all(&self, replies: Replies<Waiter>) {
+        replies.into_iter().for_each(|(waiter, found)| self.reply(waiter, found));
     }
 
     fn owner_of(&self, key: &policy::cache::Key) -> usize {
@@ -192,22 +214,15 @@ impl Core {
 
     fn settle_own(&self, settled: Settled) {
         let now = self.now();
-        match settled {
-            Settled::Fill(ticket, stored) => {
-                let (stored, waiters) = self.owner.borrow_mut().store.fill(ticket, *stored, now);
-                waiters.into_iter().for_each(|waiter| self.reply(waiter, Found::Hit(Arc::clone(&stored))));
-            }
-            Settled::Decline(ticket, lasting) => {
-                let waiters = self.owner.borrow_mut().store.decline(ticket, lasting, now);
-                waiters.into_iter().for_each(|waiter| self.reply(waiter, Found::Pass));
-            }
-            Settled::Abandon(ticket) => {
-                let promoted = self.owner.borrow_mut().store.abandon(ticket, now);
-                if let Some((waiter, ticket)) = promoted {
-                    self.reply(waiter, Found::Fill(ticket));
-                }
-            }
-        }
+        let mut owner = self.owner.borrow_mut();
+        let replies = match settled {
+            Settled::Fill(ticket, stored) => owner.store.fill(ticket, *stored, now),
+            Settled::Decline(ticket, lasting) => owner.store.decline(ticket, lasting, now),
+            Settled::Abandon(ticket) => owner.store.abandon(ticket, now).into_iter().collect(),
+            Settled::StandIn(ticket, stored) => owner.store.stand_in(&ticket, &stored),
+        };
+        drop(owner);
+        self.reply_all(replies);
     }
 
     /// An answer to a request of this or another core.
@@ -215,8 +230,9 @@ impl Core {
         if waiter.core == self.index {
             self.deliver(waiter, found);
         } else if let Some(post) = self.posts.get(waiter.core)
-            && let Err(Message::Cache(Letter::Reply(_, Found::Fill(ticket)))) =
+            && let Err(Message::Cache(Letter::Reply(_, unread))) =
                 post.send(Message::Cache(Letter::Reply(waiter, found)))
+            && let Some(ticket) = unread.into_ticket()
         {
             self.settle_own(Settled::Abandon(ticket));
         }
@@ -237,7 +253,7 @@ impl Core {
                 None => Some(found),
             }
         };
-        if let Some(Found::Fill(ticket)) = unclaimed {
+        if let Some(ticket) = unclaimed.and_then(Found::into_ticket) {
             self.settle(Settled::Abandon(ticket));
         }
     }
@@ -246,7 +262,10 @@ impl Core {
 impl Settled {
     fn key(&self) -> &policy::cache::Key {
         match self {
-            Self::Fill(ticket, _) | Self::Decline(ticket, _) | Self::Abandon(ticket) => &ticket.key,
+            Self::Fill(ticket, _)
+            | Self::Decline(ticket, _)
+            | Self::Abandon(ticket)
+            | Self::StandIn(ticket, _) => &ticket.key,
         }
     }
 }
@@ -282,7 +301,7 @@ impl Drop for Place<'_> {
             let mut waiting = owner.waiting.borrow_mut();
             waiting.try_remove(self.waiter.key).and_then(|waiting| waiting.reply)
         };
-        if let Some(Found::Fill(ticket)) = unread {
+        if let Some(ticket) = unread.and_then(Found::into_ticket) {
             self.core.settle(Settled::Abandon(ticket));
         }
     }
@@ -304,7 +323,8 @@ impl Fill {
             },
             Some(Fate::Decline { ticket, lasting }) => Settled::Decline(ticket, lasting),
             Some(Fate::Fill(ticket)) => Settled::Abandon(ticket),
-            None => return,
+            Some(Fate::Stale { ticket: Some(ticket), stored }) => Settled::StandIn(ticket, stored),
+            Some(Fate::Stale { ticket: None, .. } | Fate::Invalidate(_)) | None => return,
         };
         self.ticket = None;
         self.core.settle(settled);

@@ -117,6 +117,12 @@ async fn answer(
         exchange(snapshot, request, response, &facts, &call).await
     };
     let (live, fill) = (call.live.take(), call.fill.take());
+    if matches!(served.fate, Some(Fate::Invalidate(_)))
+        && let Some(Fate::Invalidate(changed)) = served.fate.take()
+    {
+        // Who hears that something has changed must not find it unchanged in the cache.
+        core.invalidate(changed, &connection.alarm).await;
+    }
     let way =
         Way { core, snapshot, connection, request, upload: upload.as_ref(), keep_alive: framing.keep_alive };
     let (after, sent_bytes) = match live {
@@ -240,8 +246,16 @@ impl Way<'_> {
         unasked_body: bool,
     ) -> (After, u64) {
         let body = match &response.body {
-            // A policy put another body in its place: the backend's is not wanted.
-            Body::Whole(_) => return self.whole(response, unasked_body).await,
+            // A policy put another body in its place: the backend's is not wanted. After a 304 there is none.
+            Body::Whole(_) => {
+                if let Some(fill) = fill {
+                    fill.settle(fate);
+                }
+                if live.framing.body == BodyLength::None {
+                    self.core.release(live, self.snapshot, self.upload.is_none_or(Relay::is_done));
+                }
+                return self.whole(response, unasked_body).await;
+            }
             Body::Empty | Body::Stream(_) => live.framing.body,
         };
         let Request { method, version, .. } = self.request;

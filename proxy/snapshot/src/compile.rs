@@ -66,16 +66,18 @@ pub fn compile(model: &Model, inputs: &mut Inputs<'_>) -> (Option<Snapshot>, Vec
             ipv4_prefix: model.node.client.ipv4_prefix,
             ipv6_prefix: model.node.client.ipv6_prefix,
         },
-        path_rules: PathRules {
-            merge_slashes: model.node.path.merge_slashes,
-            encoded_slashes: model.node.path.encoded_slashes,
-        },
+        path_rules: path_rules(model),
         labels: Arc::new(labels),
         timeouts: timeouts(model),
         head: head_limits(model),
         access_log,
     };
     (Some(snapshot), found)
+}
+
+fn path_rules(model: &Model) -> PathRules {
+    let model::PathRules { merge_slashes, encoded_slashes } = model.node.path;
+    PathRules { merge_slashes, encoded_slashes }
 }
 
 /// Names for the metrics as they are found.

@@ -1,6 +1,6 @@
 //! A gateway from flags.
 
-use model::{Driver, Integration, Model, ThrottlePer};
+use model::{CacheMode, Driver, Integration, Model, ThrottlePer};
 
 use super::line;
 use crate::{Flags, from_flags, render};
@@ -66,6 +66,13 @@ fn every_flag_has_its_meaning() {
         self::model(&Flags { listen, ..flags("http://b") }).listeners[0].address.to_string(),
         "[::1]:1"
     );
+}
+
+#[test]
+fn the_cache_may_be_the_backends_affair() {
+    let model = model(&Flags { cache: Some("respect-origin".into()), ..flags("http://b") });
+    let cache = model.apis[0].routes[0].cache.as_ref().unwrap();
+    assert_eq!((cache.mode, cache.client_invalidation), (CacheMode::RespectOrigin, true));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{CacheKey, Integration, Kind, Limits, Mapping, RouteKey, ThrottlePer};
+use model::{CacheKey, CacheMode, Integration, Kind, Limits, Mapping, RouteKey, ThrottlePer};
 
 use super::model;
 
@@ -120,6 +120,20 @@ fn routes_of_the_same_hosts_are_one_api() {
 }
 
 #[test]
+fn a_cache_may_be_the_backends_affair() {
+    for cache in [
+        "\"respect-origin\"",
+        "{ mode = \"respect-origin\" }",
+        "{ mode = \"respect-origin\", client_invalidation = true }",
+    ] {
+        let model =
+            model(&format!("{LISTENER}[[route]]\nmatch = \"/\"\nurl = \"http://b\"\ncache = {cache}"));
+        let cache = model.apis[0].routes[0].cache.as_ref().unwrap();
+        assert_eq!((cache.mode, cache.client_invalidation), (CacheMode::RespectOrigin, true));
+    }
+}
+
+#[test]
 fn policies_are_lowered() {
     let model = model(&format!(
         "{LISTENER}[limits]\nheader_count = 7\n[throttle]\nrate = \"30/m\"
@@ -138,6 +152,7 @@ limits = {{ body = \"1KiB\" }}"
     assert_eq!(cache.key.as_deref(), Some(&key[..]));
     assert_eq!((cache.ttl.as_secs(), cache.client_invalidation, cache.body_bytes_max), (60, false, 1 << 20));
     assert_eq!(cache.methods, ["GET", "HEAD"]);
+    assert_eq!(cache.mode, CacheMode::Fixed);
     let node = Limits { headers_max: 7, ..Limits::default() };
     assert_eq!(route.limits, Some(Limits { body_bytes_max: 1_024, ..node }));
 }

@@ -492,6 +492,18 @@ fn policies() {
     );
     check("cache.methods = [\"GTE\"]", "6:18: `GTE` is no method | did you mean `GET`?");
     check(
+        "cache = \"respect-origins\"",
+        "6:9: `respect-origins` is not a duration | write a number and a unit: `250ms`, `30s`, `5m` or `1h`",
+    );
+    check(
+        "cache.mode = \"respect\"",
+        "6:14: `respect` is not known here | write `fixed` or `respect-origin`",
+    );
+    check(
+        "cache = { mode = \"respect-origin\", ttl = \"9s\" }",
+        "6:42: `ttl` does not go with `mode = \"respect-origin\"` | leave `ttl` out: the backend says it of each response",
+    );
+    check(
         "cache.body_max = \"1GiB\"",
         "6:18: a body may be longer than the node's whole cache of `64MiB` | write at most `64MiB`, or raise `size` of `[cache]`",
     );

@@ -175,6 +175,9 @@ fn a_dump_means_what_the_files_mean() {
     check_dump(
         "[[listener]]\naddress = \"127.0.0.1:1\"\nplain = true\n[upstream.\"a.b\"]\ntargets = [\"http://a\"]\n[[route]]\nmatch = \"/\"\nupstream = \"a.b\"\n[[route]]\nmatch = \"/b\"\nmock.headers.a = 'b\"'\n",
     );
+    for cache in ["\"respect-origin\"", "{ mode = \"respect-origin\", body_max = \"2MiB\" }"] {
+        check_dump(&format!("[[route]]\nmatch = \"/\"\nurl = \"http://a\"\ncache = {cache}\n"));
+    }
     for file in ["two-apis", "static-site", "own-certificate"] {
         let text = std::fs::read_to_string(config().join(format!("examples/{file}.toml"))).unwrap();
         check_dump(&text);
@@ -238,6 +241,7 @@ url = \"http://a\" # f.toml:9
 
 [route.cache] # f.toml:10
 ttl = \"9s\" # f.toml:10
+mode = \"fixed\" # default
 methods = [\"GET\"] # default
 body_max = \"1MiB\" # default
 

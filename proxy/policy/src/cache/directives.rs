@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use message::{Headers, Name};
 
+use super::targeted;
+
 /// Whether a client asks for a fresh answer: `Cache-Control: max-age=0` (row 86).
 pub(super) fn asks_for_refresh(headers: &Headers) -> bool {
     directives(headers).any(|(name, value)| name.eq_ignore_ascii_case(b"max-age") && value == Some(b"0"))
@@ -37,6 +39,129 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
 }
 
+/// The longest time that is counted, in seconds: more is as good as for ever (RFC 9111 §1.2.2).
+pub(super) const SECONDS_MAX: u64 = 1 << 31;
+
+/// What a response says to a shared cache. Times in seconds; one that can't be read is 0, of two the shorter one counts
+/// (§4.2.1): what is doubtful makes an answer stale, never fresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) no_store: bool,
+    /// With or without field names (§5.2.2.4, §5.2.2.7): what is limited to some fields is read as without a limit.
+    pub(super) no_cache: bool,
+    pub(super) private: bool,
+    pub(super) public: bool,
+    pub(super) must_revalidate: bool,
+    pub(super) proxy_revalidate: bool,
+    pub(super) must_understand: bool,
+    pub(super) s_maxage_s: Option<u64>,
+    pub(super) max_age_s: Option<u64>,
+    /// RFC 5861 §3, §4.
+    pub(super) stale_while_revalidate_s: u64,
+    pub(super) stale_if_error_s: u64,
+}
+
+/// What a request says to a cache (§5.2.1). Times in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) no_store: bool,
+    pub(super) no_cache: bool,
+    pub(super) only_if_cached: bool,
+    pub(super) max_age_s: Option<u64>,
+    pub(super) min_fresh_s: u64,
+    /// `Some` with or without a number; without one any staleness will do.
+    pub(super) max_stale_s: Option<u64>,
+}
+
+impl Said {
+    /// Reads `Cache-Control`, or in its place a `CDN-Cache-Control` that is well-formed (RFC 9213 §2.1); says whether it
+    /// was the latter, which puts `Expires` out of force too.
+    pub(super) fn read(headers: &Headers) -> (Self, bool) {
+        match targeted::read(headers) {
+            Some(said) => (said, true),
+            None => {
+                let mut said = Self::default();
+                directives(headers).for_each(|(name, value)| said.take(name, value));
+                (said, false)
+            }
+        }
+    }
+
+    fn take(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let time = || value.and_then(seconds).unwrap_or(0).min(SECONDS_MAX);
+        let shorter = |before: Option<u64>| Some(before.map_or(time(), |before| before.min(time())));
+        match &*name.to_ascii_lowercase() {
+            b"no-store" => self.no_store = true,
+            b"no-cache" => self.no_cache = true,
+            b"private" => self.private = true,
+            b"public" => self.public = true,
+            b"must-revalidate" => self.must_revalidate = true,
+            b"proxy-revalidate" => self.proxy_revalidate = true,
+            b"must-understand" => self.must_understand = true,
+            b"s-maxage" => self.s_maxage_s = shorter(self.s_maxage_s),
+            b"max-age" => self.max_age_s = shorter(self.max_age_s),
+            b"stale-while-revalidate" => self.stale_while_revalidate_s = time(),
+            b"stale-if-error" => self.stale_if_error_s = time(),
+            _ => {}
+        }
+    }
+}
+
+impl Asked {
+    pub(super) fn read(headers: &Headers) -> Self {
+        let mut asked = Self::default();
+        for (name, value) in directives(headers) {
+            let time = value.and_then(seconds).map(|time| time.min(SECONDS_MAX));
+            match &*name.to_ascii_lowercase() {
+                b"no-store" => asked.no_store = true,
+                b"no-cache" => asked.no_cache = true,
+                b"only-if-cached" => asked.only_if_cached = true,
+                // What can't be read asks for the freshest.
+                b"max-age" => {
+                    asked.max_age_s = Some(asked.max_age_s.unwrap_or(u64::MAX).min(time.unwrap_or(0)))
+                }
+                b"min-fresh" => asked.min_fresh_s = asked.min_fresh_s.max(time.unwrap_or(SECONDS_MAX)),
+                b"max-stale" => {
+                    let most = if value.is_none() { SECONDS_MAX } else { time.unwrap_or(0) };
+                    asked.max_stale_s = Some(asked.max_stale_s.unwrap_or(u64::MAX).min(most));
+                }
+                _ => {}
+            }
+        }
+        asked
+    }
+}
+
+/// The age in seconds that caches before us have written on an answer, `u64::MAX` for one that can't be read or is there
+/// twice: nobody can tell how old that answer is (§5.1).
+pub(super) fn strict_age_s(headers: &Headers) -> u64 {
+    let mut fields = headers.iter().filter(|field| field.name == Name::Age);
+    match (fields.next(), fields.next()) {
+        (None, _) => 0,
+        (Some(age), None) => seconds(age.value).map_or(u64::MAX, |age| age.min(SECONDS_MAX)),
+        (Some(_), Some(_)) => u64::MAX,
+    }
+}
+
+/// A field that holds a date, in seconds since 1970; `None` without one that can be read.
+pub(super) fn unix_s(value: Option<&[u8]>) -> Option<u64> {
+    date(value?)?.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
+/// The parts of a value that commas outside of quotes part, without the white space around them.
+pub(super) fn quoted_list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = value;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (item, tail) = rest.split_at(directive_length(rest));
+        rest = tail.get(1..).unwrap_or_default();
+        Some(item.trim_ascii())
+    })
+    .filter(|item| !item.is_empty())
+}
+
 fn shortest(headers: &Headers, own: &[u8]) -> Option<Duration> {
     let named = directives(headers).filter(|(name, _)| name.eq_ignore_ascii_case(own));
     named.map(|(_, value)| Duration::from_secs(value.and_then(seconds).unwrap_or(0))).min()
@@ -54,7 +179,7 @@ fn date(value: &[u8]) -> Option<SystemTime> {
 }
 
 /// delta-seconds (RFC 9111 §1.2.2): more than fits is as good as for ever.
-fn seconds(value: &[u8]) -> Option<u64> {
+pub(super) fn seconds(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }

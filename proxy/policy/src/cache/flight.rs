@@ -19,6 +19,9 @@ pub const FLIGHTS_MAX: usize = 65_536;
 /// then the next who asks fetches, so that no leader that was lost closes a key for ever.
 pub const LEASE_NS: u64 = 60_000_000_000;
 
+/// Requests that are let go to the backend at once when what they waited for is not for them.
+pub const RELEASED_MAX: usize = 64;
+
 /// One right to fill one key; no two of a store are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseId(u64);
@@ -45,11 +48,12 @@ pub(super) enum Turn {
     Pass,
 }
 
-/// What was in the air when a leader came back.
-pub(super) struct Landed<W> {
-    pub(super) waiters: VecDeque<W>,
-    /// Whether the key was invalidated since the leader set out.
-    pub(super) is_outdated: bool,
+/// Who goes when a leader came back in vain.
+pub(super) struct Released<W> {
+    /// The next to report.
+    pub(super) leader: Option<(W, Ticket)>,
+    /// They go for themselves.
+    pub(super) others: VecDeque<W>,
 }
 
 /// All flights of one store.
@@ -63,6 +67,8 @@ struct Flight<W> {
     lease: LeaseId,
     deadline_ns: u64,
     is_outdated: bool,
+    /// How many were let go when the last leader came back in vain.
+    released: usize,
     waiters: VecDeque<W>,
 }
 
@@ -93,6 +99,7 @@ impl<W> Flights<W> {
                     lease: LeaseId(0),
                     deadline_ns: 0,
                     is_outdated: false,
+                    released: 1,
                     waiters: VecDeque::new(),
                 };
                 Turn::Lead(entry.insert(flight).into_mut().hand_over(&mut self.leases, now))
@@ -100,10 +107,23 @@ impl<W> Flights<W> {
         }
     }
 
+    /// Whether the key was invalidated since the leader set out; `None` when the lease was handed to another.
+    pub(super) fn is_outdated(&self, ticket: &Ticket) -> Option<bool> {
+        let flight = self.table.find(ticket.key.hash(), |flight| flight.is(ticket))?;
+        Some(flight.is_outdated)
+    }
+
+    /// The same as [`Flights::outdate`] for one key.
+    pub(super) fn outdate_one(&mut self, key: &Key) {
+        if let Some(flight) = self.table.find_mut(key.hash(), |flight| flight.key == *key) {
+            flight.is_outdated = true;
+        }
+    }
+
     /// Ends a flight; `None` when the lease was handed to another.
-    pub(super) fn land(&mut self, ticket: &Ticket) -> Option<Landed<W>> {
+    pub(super) fn land(&mut self, ticket: &Ticket) -> Option<VecDeque<W>> {
         let (flight, _) = self.table.find_entry(ticket.key.hash(), |flight| flight.is(ticket)).ok()?.remove();
-        Some(Landed { waiters: flight.waiters, is_outdated: flight.is_outdated })
+        Some(flight.waiters)
     }
 
     /// Gives the flight of a leader that died to the one that waits longest, or ends it.
@@ -115,6 +135,37 @@ impl<W> Flights<W> {
             return None;
         };
         Some((next, flight.hand_over(&mut self.leases, now)))
+    }
+
+    /// A leader came back in vain: some of those who wait go, the first of them as the next leader, the others for
+    /// themselves; the rest wait for what becomes of it. Twice as many as the time before, so that a backend that fails
+    /// meets one, two, four requests and not a thousand, and nobody waits for more than a few of its answers; eight times
+    /// as many where waiting is in vain (`lasting`), and then without a leader if all can go; at most [`RELEASED_MAX`] at
+    /// once.
+    pub(super) fn release(&mut self, ticket: &Ticket, lasting: bool, now: Now) -> Released<W> {
+        let none = Released { leader: None, others: VecDeque::new() };
+        let Ok(mut entry) = self.table.find_entry(ticket.key.hash(), |flight| flight.is(ticket)) else {
+            return none;
+        };
+        let flight = entry.get_mut();
+        flight.released = (flight.released * if lasting { 8 } else { 2 }).min(RELEASED_MAX);
+        if lasting && flight.waiters.len() <= flight.released {
+            let (flight, _) = entry.remove();
+            return Released { others: flight.waiters, ..none };
+        }
+        let Some(next) = flight.waiters.pop_front() else {
+            entry.remove();
+            return none;
+        };
+        let others = flight.waiters.len().min(flight.released - 1);
+        let others = flight.waiters.drain(..others).collect();
+        Released { leader: Some((next, flight.hand_over(&mut self.leases, now))), others }
+    }
+
+    /// Whether somebody is fetching for a key in good time.
+    pub(super) fn holds(&self, key: &Key, now: Now) -> bool {
+        let flight = self.table.find(key.hash(), |flight| flight.key == *key);
+        flight.is_some_and(|flight| !flight.is_outdated && now.mono_ns < flight.deadline_ns)
     }
 
     /// What is in the air for these keys was fetched too early: it is handed to those who wait for it already, and is

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
-use message::{Dialect, Method, Name, Request};
+use message::{Dialect, Headers, Method, Name, Request};
 use smallvec::SmallVec;
 
 /// A declared part of a key (row 85).
@@ -29,13 +29,15 @@ pub enum KeyPart {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     hash: u64,
+    /// The hash that names the owner: a variant lives where its primary key does.
+    home: u64,
     bytes: Arc<[u8]>,
 }
 
 impl Key {
     /// Which of `cores` owns the entry. Taken from the middle of the hash: the owner's table uses both ends.
     pub fn owner(&self, cores: NonZeroUsize) -> usize {
-        let middle = u128::from((self.hash >> 16) as u32);
+        let middle = u128::from((self.home >> 16) as u32);
         ((middle * cores.get() as u128) >> 32) as usize
     }
 
@@ -54,11 +56,22 @@ impl Key {
         &rest[..length]
     }
 
+    /// The key of one variant under this one (RFC 9111 §4.1): the `generation` of the rule by which its variants are told
+    /// apart, and what the request says to that rule. No other key is written alike, since no key begins with another.
+    pub(super) fn variant(&self, generation: u64, selected: &[u8]) -> Self {
+        let mut draft = Draft::default();
+        draft.bytes.extend_from_slice(&self.bytes);
+        draft.bytes.extend_from_slice(&generation.to_le_bytes());
+        draft.bytes.extend_from_slice(selected);
+        Self { home: self.home, ..Self::new(&draft.bytes) }
+    }
+
     fn new(bytes: &[u8]) -> Self {
         let (seed, shared) = seeds();
         let mut hasher = FoldHasher::with_seed(*seed, shared);
         hasher.write(bytes);
-        Self { hash: hasher.finish(), bytes: bytes.into() }
+        let hash = hasher.finish();
+        Self { hash, home: hash, bytes: bytes.into() }
     }
 }
 
@@ -66,7 +79,7 @@ impl Key {
 impl Key {
     /// The same key, as if it had the hash of the other.
     pub(super) fn colliding_with(self, other: &Self) -> Self {
-        Self { hash: other.hash, ..self }
+        Self { hash: other.hash, home: other.home, ..self }
     }
 }
 
@@ -127,9 +140,34 @@ impl Recipe {
         match &self.parts {
             Some(parts) => parts.iter().try_for_each(|part| draft.part(part, request, params))?,
             None if self.dialect == Dialect::Rest => {}
-            None => draft.implied(request),
+            None => {
+                let Request { target, headers, .. } = request;
+                let is_implied = |name| IMPLIED_HEADERS.contains(&name);
+                draft.implied(target.path(), target.query(), headers, is_implied);
+            }
         }
         Some(Key::new(&draft.bytes))
+    }
+
+    /// The key under which a `GET` of a resource is kept, for a recipe without declared parts. `headers` are those of the
+    /// request that is answered: what trusted proxies say of the outside tells entries apart here too.
+    pub(super) fn resource_key(
+        &self,
+        scheme: &str,
+        authority: &str,
+        path: &str,
+        query: Option<&str>,
+        headers: &Headers,
+    ) -> Key {
+        let mut draft = Draft::default();
+        draft.bytes.extend_from_slice(&self.prefix);
+        draft.value(Method::Get.as_str().as_bytes());
+        draft.value(scheme.as_bytes());
+        draft.value(authority.as_bytes());
+        draft.implied(path, query, headers, |name| {
+            name != Name::AcceptEncoding && IMPLIED_HEADERS.contains(&name)
+        });
+        Key::new(&draft.bytes)
     }
 }
 
@@ -189,9 +227,14 @@ impl Draft {
     }
 
     /// What is in a key when nothing is declared.
-    fn implied(&mut self, request: &Request) {
-        self.value(request.target.path().as_bytes());
-        let query = request.target.query();
+    fn implied(
+        &mut self,
+        path: &str,
+        query: Option<&str>,
+        headers: &Headers,
+        is_implied: impl Fn(Name) -> bool,
+    ) {
+        self.value(path.as_bytes());
         let mut pairs: SmallVec<[&str; 16]> = query.into_iter().flat_map(|query| query.split('&')).collect();
         if query.is_some_and(order_is_free) {
             // Stable: the order of the values of one name is part of what is asked.
@@ -204,7 +247,7 @@ impl Draft {
             });
         }
         self.list(pairs, |draft, pair| draft.value(pair.as_bytes()));
-        let implied = request.headers.iter().filter(|field| IMPLIED_HEADERS.contains(&field.name));
+        let implied = headers.iter().filter(|field| is_implied(field.name));
         self.list(implied, |draft, field| draft.tagged(field.name as u8, field.value));
     }
 }

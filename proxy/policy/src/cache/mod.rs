@@ -9,14 +9,19 @@
 //! as private, varying beyond the key, or setting cookies is not kept. (AWS's HTTP APIs have no cache; ours follows the
 //! RFC there.)
 
+mod conditional;
 mod directives;
 mod flight;
 mod key;
+mod respect;
 mod s3_fifo;
 mod store;
 mod stored;
+mod targeted;
 #[cfg(test)]
 mod tests;
+mod validity;
+mod vary;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +30,13 @@ use message::{Body, Dialect, Field, Headers, Method, Name, Request, Response};
 
 use crate::{Answer, Context, Policy, Question, Slot, Verdict};
 
-pub use flight::{FLIGHTS_MAX, LEASE_NS, LeaseId, Ticket, WAITERS_PER_KEY_MAX};
+pub use flight::{FLIGHTS_MAX, LEASE_NS, LeaseId, RELEASED_MAX, Ticket, WAITERS_PER_KEY_MAX};
 pub use key::{Key, KeyPart};
-pub use store::{Lookup, Mode, Outcome, Stats, Store};
+pub use respect::{Changed, Journey, Respect, RespectSettings};
+pub use store::{Lookup, Mode, Outcome, Replies, Stats, Store};
 pub use stored::{Keep, Stored};
+pub use validity::Terms;
+pub use vary::{Rule, VARY_NAMES_MAX, Variant};
 
 /// The longest TTL (row 83).
 pub const TTL_MAX: Duration = Duration::from_secs(3_600);
@@ -75,6 +83,9 @@ pub enum Error {
     /// A declared key part has no name.
     #[error("a part of the cache key has no name")]
     NamelessPart,
+    /// On AWS what the backend says of caching does not count (row 83).
+    #[error("a REST API's cache does not heed the backend")]
+    RestHasNoTerms,
 }
 
 /// The reply to a look-up.
@@ -86,6 +97,30 @@ pub enum Found {
     Fill(Ticket),
     /// Go yourself; what comes back is not for the cache.
     Pass,
+    /// There are variants: ask again for the one that the rule selects.
+    Varies(Arc<Rule>),
+    /// There is an entry that the backend has to confirm; with the right to say what comes of it, if nobody else has it.
+    Validate(Arc<Stored>, Option<Ticket>),
+    /// There is none, and the client wants nothing else.
+    Absent,
+}
+
+impl Found {
+    /// The right that comes with it.
+    pub fn ticket(&self) -> Option<&Ticket> {
+        match self {
+            Self::Fill(ticket) | Self::Validate(_, Some(ticket)) => Some(ticket),
+            Self::Hit(_) | Self::Pass | Self::Varies(_) | Self::Validate(_, None) | Self::Absent => None,
+        }
+    }
+
+    /// The same, to give it back.
+    pub fn into_ticket(self) -> Option<Ticket> {
+        match self {
+            Self::Fill(ticket) | Self::Validate(_, Some(ticket)) => Some(ticket),
+            Self::Hit(_) | Self::Pass | Self::Varies(_) | Self::Validate(_, None) | Self::Absent => None,
+        }
+    }
 }
 
 /// What is to become of the response. It is found in the policy's [`Slot`] after `on_response`, and whoever runs the
@@ -103,6 +138,15 @@ pub enum Fate {
         /// Whether the next one is likely not to be kept either: the backend forbids it, and is not just failing.
         lasting: bool,
     },
+    /// The backend failed, and what is kept was answered in its place: `stand_in`.
+    Stale {
+        /// The right to give back, if this request had it.
+        ticket: Option<Ticket>,
+        /// For those who wait.
+        stored: Arc<Stored>,
+    },
+    /// These resources have changed: the response goes out when all owners know (`invalidate`).
+    Invalidate(Changed),
 }
 
 /// The cache of one route.
@@ -245,7 +289,8 @@ impl Policy for Cache {
                 *cx.slot = Slot::Cache(Fate::Fill(ticket));
                 Verdict::Continue
             }
-            Found::Pass => Verdict::Continue,
+            // The others are said to those who ask on the backend's terms.
+            Found::Pass | Found::Varies(_) | Found::Validate(..) | Found::Absent => Verdict::Continue,
         }
     }
 

@@ -101,6 +101,10 @@ impl<T> S3Fifo<T> {
         self.nodes.get(slot as usize)?.value.as_ref()
     }
 
+    pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut T> {
+        self.nodes.get_mut(slot as usize)?.value.as_mut()
+    }
+
     /// Counts a use.
     pub(super) fn touch(&mut self, slot: Slot) {
         if let Some(node) = self.nodes.get_mut(slot as usize) {

@@ -8,10 +8,13 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use message::Now;
 
-use super::flight::{Flights, Ticket, Turn};
+use super::Found;
+use super::flight::{Flights, Released, Ticket, Turn};
 use super::key::Key;
 use super::s3_fifo::{S3Fifo, Slot};
 use super::stored::Stored;
+use super::validity::{Terms, Use};
+use super::vary::{Rule, Variant};
 
 /// A question to the owner of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub enum Mode {
     Refresh,
     /// Takes an entry; if there is none, does not fetch one: what comes back to a `HEAD` is not an entry.
     Peek,
+    /// Takes an entry on the backend's terms and these.
+    Respect(Terms),
 }
 
 /// What a look-up has come to.
@@ -44,7 +49,31 @@ pub enum Outcome {
     Wait,
     /// Fetch for yourself; nothing is stored.
     Pass,
+    /// There are variants: ask again for the one that the rule selects.
+    Varies(Arc<Rule>),
+    /// Ask the backend whether this still holds, and report if there is a ticket.
+    Validate(Arc<Stored>, Option<Ticket>),
+    /// There is none, and nothing else is wanted.
+    Absent,
 }
+
+impl Outcome {
+    /// What the one who asks is told at once; nothing if he waits.
+    pub fn into_found(self) -> Option<Found> {
+        Some(match self {
+            Self::Hit(stored) => Found::Hit(stored),
+            Self::Fill(ticket) => Found::Fill(ticket),
+            Self::Pass => Found::Pass,
+            Self::Varies(rule) => Found::Varies(rule),
+            Self::Validate(stored, ticket) => Found::Validate(stored, ticket),
+            Self::Absent => Found::Absent,
+            Self::Wait => return None,
+        })
+    }
+}
+
+/// Those who waited, and what each is told.
+pub type Replies<W> = Vec<(W, Found)>;
 
 /// What a store has done since it was made, and what it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +114,8 @@ pub struct Store<W> {
     entries: S3Fifo<Entry>,
     flights: Flights<W>,
     refusals: Refusals,
+    /// Rules of variants so far: no two have the same number.
+    generations: u64,
     /// The next slot that the sweep looks at.
     hand: Slot,
     stats: Stats,
@@ -92,12 +123,22 @@ pub struct Store<W> {
 
 struct Entry {
     key: Key,
-    stored: Arc<Stored>,
+    kind: Kind,
+}
+
+enum Kind {
+    /// A response.
+    Stored(Arc<Stored>),
+    /// By what the responses under this key differ, and the keys of the variants there are, oldest first.
+    Variants(Arc<Rule>, VecDeque<Key>),
 }
 
 /// Bytes of an entry beside its key, its fields and its body: node, places in the tables at their lowest load, ghost,
 /// the counts and slack of four allocations.
 const ENTRY_BYTES: u64 = 384;
+
+/// Variants of one key; with one more the oldest goes.
+const VARIANTS_MAX: usize = 64;
 
 /// Slots that one sweep looks at.
 const SWEEP_SLOTS: usize = 1_024;
@@ -110,6 +151,7 @@ impl<W> Store<W> {
             entries: S3Fifo::new(capacity_bytes),
             flights: Flights::new(),
             refusals: Refusals::default(),
+            generations: 0,
             hand: 0,
             stats: Stats::default(),
         }
@@ -118,6 +160,9 @@ impl<W> Store<W> {
     /// Answers a look-up. `waiter` is called only if the outcome is [`Outcome::Wait`].
     pub fn lookup(&mut self, lookup: Lookup, waiter: impl FnOnce() -> W, now: Now) -> Outcome {
         let Lookup { key, mode } = lookup;
+        if let Mode::Respect(terms) = mode {
+            return self.lookup_on_terms(key, &terms, waiter, now);
+        }
         if mode != Mode::Refresh
             && let Some(stored) = self.fresh(&key, now)
         {
@@ -128,7 +173,7 @@ impl<W> Store<W> {
         let passes = match mode {
             Mode::Use => self.refusals.holds(key.hash(), now),
             Mode::Refresh => false,
-            Mode::Peek => true,
+            Mode::Peek | Mode::Respect(_) => true,
         };
         let turn = if passes { Turn::Pass } else { self.flights.join(key, waiter, now) };
         match turn {
@@ -144,35 +189,247 @@ impl<W> Store<W> {
         }
     }
 
-    /// Takes in what a leader fetched, in place of what is there, and gives it back with those who are to be answered
-    /// with it. It is not kept if it is larger than the store, if its time is over, or if the key was invalidated or the
-    /// lease handed on since the leader set out; in the last case nobody waits for this one.
-    pub fn fill(&mut self, ticket: Ticket, stored: Stored, now: Now) -> (Arc<Stored>, VecDeque<W>) {
-        let stored = Arc::new(stored);
-        let Some(landed) = self.flights.land(&ticket) else {
-            return (stored, VecDeque::new());
+    /// The same on the backend's terms (RFC 9111 §4).
+    fn lookup_on_terms(&mut self, key: Key, terms: &Terms, waiter: impl FnOnce() -> W, now: Now) -> Outcome {
+        let found = self.find(&key);
+        let stored = match found.and_then(|slot| self.entries.get(slot)).map(|entry| &entry.kind) {
+            Some(Kind::Variants(rule, _)) => {
+                let rule = Arc::clone(rule);
+                found.into_iter().for_each(|slot| self.entries.touch(slot));
+                return Outcome::Varies(rule);
+            }
+            Some(Kind::Stored(stored)) => Some(Arc::clone(stored)),
+            None => None,
         };
-        if !landed.is_outdated && stored.is_fresh(now) {
-            self.insert(ticket.key, Arc::clone(&stored));
+        let is_led = self.flights.holds(&key, now);
+        if let (Some(slot), Some(stored)) = (found, &stored) {
+            let answers = match stored.judge(terms, now) {
+                Use::Answer => true,
+                Use::AnswerMeanwhile => is_led,
+                Use::Validate => false,
+                Use::Pass => return self.pass(),
+            };
+            if answers {
+                self.entries.touch(slot);
+                self.stats.hits += 1;
+                return Outcome::Hit(Arc::clone(stored));
+            }
         }
-        (stored, landed.waiters)
+        if terms.only_if_cached {
+            self.stats.misses += 1;
+            return Outcome::Absent;
+        }
+        if !terms.fetches || (stored.is_none() && self.refusals.holds(key.hash(), now)) {
+            return self.pass();
+        }
+        // Who may not be answered with what another brings home does not wait for it.
+        let is_for_oneself =
+            terms.has_credentials || stored.as_ref().is_some_and(|stored| stored.is_never_fresh());
+        if is_led && is_for_oneself {
+            return match stored {
+                Some(stored) => {
+                    self.stats.misses += 1;
+                    Outcome::Validate(stored, None)
+                }
+                None => self.pass(),
+            };
+        }
+        self.stats.misses += 1;
+        match (self.flights.join(key, waiter, now), stored) {
+            (Turn::Lead(ticket), Some(stored)) => Outcome::Validate(stored, Some(ticket)),
+            (Turn::Lead(ticket), None) => Outcome::Fill(ticket),
+            (Turn::Wait, _) => {
+                self.stats.waits += 1;
+                Outcome::Wait
+            }
+            (Turn::Pass, _) => {
+                self.stats.passes += 1;
+                Outcome::Pass
+            }
+        }
     }
 
-    /// A leader's response is not to be stored: gives back those who are to fetch for themselves. When that is `lasting`
-    /// (the backend forbids it, and is not just failing), look-ups of the next second are not made to wait in vain.
-    pub fn decline(&mut self, ticket: Ticket, lasting: bool, now: Now) -> VecDeque<W> {
-        self.stats.declines += 1;
-        if lasting {
-            self.refusals.add(ticket.key.hash(), now);
+    fn pass(&mut self) -> Outcome {
+        self.stats.misses += 1;
+        self.stats.passes += 1;
+        Outcome::Pass
+    }
+
+    /// Takes in what a leader fetched, in place of what is there; gives back those who waited, and what they are told. It
+    /// is not kept if it is larger than the store, if its time is over, or if the key was invalidated or the lease handed
+    /// on since the leader set out; in the last case nobody waits for this one.
+    pub fn fill(&mut self, ticket: Ticket, mut stored: Stored, now: Now) -> Replies<W> {
+        let variant = stored.take_variant();
+        let stored = Arc::new(stored);
+        let Some(is_outdated) = self.flights.is_outdated(&ticket) else { return Replies::new() };
+        let is_kept = !is_outdated && !stored.is_over(now);
+        let told = match variant {
+            Some(variant) => self.place(&ticket.key, *variant, &stored, is_kept),
+            None => {
+                if is_kept {
+                    self.insert(ticket.key.clone(), Kind::Stored(Arc::clone(&stored)), stored.bytes());
+                }
+                None
+            }
+        };
+        if told.is_none() && stored.is_never_fresh() {
+            // Each of them has to ask the backend; not all at once.
+            return self.release(&ticket, false, Some(&stored), now);
         }
-        self.flights.land(&ticket).map(|landed| landed.waiters).unwrap_or_default()
+        let found = || match &told {
+            Some(rule) => Found::Varies(Arc::clone(rule)),
+            None => Found::Hit(Arc::clone(&stored)),
+        };
+        let waiters = self.flights.land(&ticket).unwrap_or_default();
+        waiters.into_iter().map(|waiter| (waiter, found())).collect()
+    }
+
+    /// Finds the place of a response on the backend's terms. Gives back the rule that those who waited have to ask again
+    /// by, if it varies otherwise than they knew.
+    fn place(
+        &mut self,
+        fetched_as: &Key,
+        variant: Variant,
+        stored: &Arc<Stored>,
+        is_kept: bool,
+    ) -> Option<Arc<Rule>> {
+        let Variant { primary, names, request } = variant;
+        let known =
+            self.find(&primary).and_then(|slot| self.entries.get(slot)).and_then(|entry| match &entry.kind {
+                Kind::Variants(rule, _) => Some(Arc::clone(rule)),
+                Kind::Stored(_) => None,
+            });
+        // Asked for by a rule that is no more: what it was fetched for was invalidated meanwhile.
+        let is_current = *fetched_as == primary
+            || known.as_ref().is_some_and(|rule| rule.key(&primary, &request) == *fetched_as);
+        let is_kept = is_kept && is_current;
+        if names.is_empty() {
+            if is_kept {
+                self.drop_variants(&primary);
+                self.insert(primary, Kind::Stored(Arc::clone(stored)), stored.bytes());
+            }
+            return None;
+        }
+        self.generations += 1;
+        let rule = match known {
+            Some(rule) if rule.covers(&names) => rule,
+            Some(rule) => rule.joined(&names, self.generations)?,
+            None => Rule::new(names, self.generations)?,
+        };
+        let key = rule.key(&primary, &request);
+        if is_kept && self.list_variant(&primary, &rule, &key) {
+            self.insert(key.clone(), Kind::Stored(Arc::clone(stored)), stored.bytes());
+        }
+        (key != *fetched_as).then_some(rule)
+    }
+
+    /// Notes a variant under its resource; `false` when the store is too small for that.
+    fn list_variant(&mut self, primary: &Key, rule: &Arc<Rule>, key: &Key) -> bool {
+        let is_there = self.variants(primary).is_some_and(|(own, _)| own == rule);
+        if !is_there {
+            self.drop_variants(primary);
+            let names: usize = rule.names.iter().map(|name| name.len() + size_of::<Box<str>>()).sum();
+            let bytes = (names + VARIANTS_MAX * size_of::<Key>()) as u64;
+            let keys = VecDeque::with_capacity(VARIANTS_MAX + 1);
+            self.insert(primary.clone(), Kind::Variants(Arc::clone(rule), keys), bytes);
+        }
+        let Some((_, keys)) = self.variants(primary) else { return false };
+        let oldest = if keys.contains(key) {
+            None
+        } else {
+            keys.push_back(key.clone());
+            if keys.len() > VARIANTS_MAX { keys.pop_front() } else { None }
+        };
+        if let Some(slot) = oldest.and_then(|oldest| self.find(&oldest)) {
+            self.drop_if(slot, |_| true);
+        }
+        true
+    }
+
+    fn variants(&mut self, primary: &Key) -> Option<(&Arc<Rule>, &mut VecDeque<Key>)> {
+        let slot = self.find(primary)?;
+        match &mut self.entries.get_mut(slot)?.kind {
+            Kind::Variants(rule, keys) => Some((rule, keys)),
+            Kind::Stored(_) => None,
+        }
+    }
+
+    fn drop_variants(&mut self, primary: &Key) {
+        let keys = self.variants(primary).map(|(_, keys)| std::mem::take(keys)).unwrap_or_default();
+        for key in keys {
+            if let Some(slot) = self.find(&key) {
+                self.drop_if(slot, |_| true);
+            }
+        }
+    }
+
+    /// A leader's response is not to be stored: gives back those who go to the backend in their turn, the first of them
+    /// in the leader's place; the others wait on. When that is `lasting` (the backend forbids it, and is not just
+    /// failing), look-ups of the next second are not made to wait in vain, and what was kept on the backend's terms goes.
+    pub fn decline(&mut self, ticket: Ticket, lasting: bool, now: Now) -> Replies<W> {
+        self.stats.declines += 1;
+        if lasting && self.flights.is_outdated(&ticket).is_some() {
+            self.refusals.add(ticket.key.hash(), now);
+            if let Some(slot) = self.find(&ticket.key) {
+                self.drop_if(slot, |entry| entry.on_terms().is_some());
+            }
+        }
+        let stored = self.on_terms(&ticket.key);
+        self.release(&ticket, lasting, stored.as_ref(), now)
+    }
+
+    /// The backend failed, and what is kept was answered in its place: those who wait get the same.
+    pub fn stand_in(&mut self, ticket: &Ticket, stored: &Arc<Stored>) -> Replies<W> {
+        self.stats.declines += 1;
+        let waiters = self.flights.land(ticket).unwrap_or_default();
+        waiters.into_iter().map(|waiter| (waiter, Found::Hit(Arc::clone(stored)))).collect()
     }
 
     /// A leader died: gives back the one that waits longest, and its own right to fetch. If that one's client has left
     /// too, abandon its ticket in turn.
-    pub fn abandon(&mut self, ticket: Ticket, now: Now) -> Option<(W, Ticket)> {
+    pub fn abandon(&mut self, ticket: Ticket, now: Now) -> Option<(W, Found)> {
         self.stats.abandons += 1;
-        self.flights.promote(&ticket, now)
+        let (waiter, ticket) = self.flights.promote(&ticket, now)?;
+        Some((waiter, self.lead(ticket)))
+    }
+
+    /// Drops what is kept of a resource, with all its variants; what is being fetched for it is not stored. Says whether
+    /// there was anything.
+    pub fn invalidate(&mut self, key: &Key) -> bool {
+        self.flights.outdate_one(key);
+        self.drop_variants(key);
+        let dropped = self.find(key).is_some_and(|slot| self.drop_if(slot, |_| true));
+        self.stats.flushes += u64::from(dropped);
+        dropped
+    }
+
+    fn release(
+        &mut self,
+        ticket: &Ticket,
+        lasting: bool,
+        stored: Option<&Arc<Stored>>,
+        now: Now,
+    ) -> Replies<W> {
+        let Released { leader, others } = self.flights.release(ticket, lasting, now);
+        let first = leader.map(|(waiter, ticket)| match stored {
+            Some(stored) => (waiter, Found::Validate(Arc::clone(stored), Some(ticket))),
+            None => (waiter, Found::Fill(ticket)),
+        });
+        let other = || stored.map_or(Found::Pass, |stored| Found::Validate(Arc::clone(stored), None));
+        first.into_iter().chain(others.into_iter().map(|waiter| (waiter, other()))).collect()
+    }
+
+    /// What the next leader is told.
+    fn lead(&self, ticket: Ticket) -> Found {
+        match self.on_terms(&ticket.key) {
+            Some(stored) => Found::Validate(stored, Some(ticket)),
+            None => Found::Fill(ticket),
+        }
+    }
+
+    /// What is kept under a key on the backend's terms.
+    fn on_terms(&self, key: &Key) -> Option<Arc<Stored>> {
+        self.entries.get(self.find(key)?)?.on_terms().cloned()
     }
 
     /// Drops the entries of all routes whose identity begins so, all entries for an empty prefix, and says how many. What
@@ -189,15 +446,16 @@ impl<W> Store<W> {
 
     /// To be called now and then: drops some of the entries whose time is over, and gives back who is to fetch in place
     /// of leaders that are overdue.
-    pub fn sweep(&mut self, now: Now) -> Vec<(W, Ticket)> {
+    pub fn sweep(&mut self, now: Now) -> Replies<W> {
         let slots = self.entries.slots();
         for _ in 0..slots.min(SWEEP_SLOTS) {
             self.hand = if (self.hand as usize) + 1 < slots { self.hand + 1 } else { 0 };
-            if self.drop_if(self.hand, |entry| !entry.stored.is_fresh(now)) {
+            if self.drop_if(self.hand, |entry| entry.stored().is_some_and(|stored| stored.is_over(now))) {
                 self.stats.expirations += 1;
             }
         }
-        self.flights.relieve(now)
+        let relieved = self.flights.relieve(now);
+        relieved.into_iter().map(|(waiter, ticket)| (waiter, self.lead(ticket))).collect()
     }
 
     /// What was done and is held.
@@ -213,9 +471,9 @@ impl<W> Store<W> {
 
     fn fresh(&mut self, key: &Key, now: Now) -> Option<Arc<Stored>> {
         let slot = self.find(key)?;
-        let entry = self.entries.get(slot)?;
-        if entry.stored.is_fresh(now) {
-            let stored = Arc::clone(&entry.stored);
+        let stored = self.entries.get(slot)?.stored()?;
+        if stored.is_fresh(now) {
+            let stored = Arc::clone(stored);
             self.entries.touch(slot);
             return Some(stored);
         }
@@ -224,8 +482,9 @@ impl<W> Store<W> {
         None
     }
 
-    fn insert(&mut self, key: Key, stored: Arc<Stored>) {
-        let bytes = ENTRY_BYTES + key.len() as u64 + stored.bytes();
+    /// `bytes` beside the key and the entry itself.
+    fn insert(&mut self, key: Key, kind: Kind, bytes: u64) {
+        let bytes = ENTRY_BYTES + key.len() as u64 + bytes;
         let old = self.find(&key).and_then(|slot| {
             unlist(&mut self.table, key.hash(), slot);
             self.entries.remove(slot)
@@ -238,7 +497,7 @@ impl<W> Store<W> {
         let hash = key.hash();
         let standing = old.map(|old| old.standing);
         let (table, evictions) = (&mut self.table, &mut self.stats.evictions);
-        let slot = self.entries.insert(hash, bytes, Entry { key, stored }, standing, |removed| {
+        let slot = self.entries.insert(hash, bytes, Entry { key, kind }, standing, |removed| {
             unlist(table, removed.hash, removed.slot);
             *evictions += 1;
         });
@@ -255,6 +514,20 @@ impl<W> Store<W> {
         let Some(entry) = self.entries.get(slot).filter(|entry| is_dropped(entry)) else { return false };
         unlist(&mut self.table, entry.key.hash(), slot);
         self.entries.remove(slot).is_some()
+    }
+}
+
+impl Entry {
+    fn stored(&self) -> Option<&Arc<Stored>> {
+        match &self.kind {
+            Kind::Stored(stored) => Some(stored),
+            Kind::Variants(..) => None,
+        }
+    }
+
+    /// What is kept on the backend's terms.
+    fn on_terms(&self) -> Option<&Arc<Stored>> {
+        self.stored().filter(|stored| stored.has_terms())
     }
 }
 

@@ -6,6 +6,8 @@ use message::{Body, Headers, Now, Response};
 
 use super::directives;
 use super::flight::Ticket;
+use super::validity::{Terms, Use, Validity};
+use super::vary::Variant;
 
 /// A whole response that others may be answered with.
 #[derive(Debug)]
@@ -17,6 +19,10 @@ pub struct Stored {
     expires_ns: u64,
     /// How old it was on arrival, by the caches before us.
     age_s: u64,
+    /// What its backend lets be done with it, where that counts.
+    validity: Option<Box<Validity>>,
+    /// For a response that varies, until its owner has found its place.
+    variant: Option<Box<Variant>>,
 }
 
 /// Bytes of a field beside its name and value.
@@ -51,6 +57,69 @@ impl Stored {
     pub(super) fn headers(&self) -> &Headers {
         &self.headers
     }
+
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(super) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    pub(super) fn take_variant(&mut self) -> Option<Box<Variant>> {
+        self.variant.take()
+    }
+
+    /// Whether every request has to ask the backend before it is answered with this.
+    pub(super) fn is_never_fresh(&self) -> bool {
+        self.validity.as_ref().is_some_and(|validity| validity.is_never_fresh())
+    }
+
+    /// Whether it is kept on the backend's terms.
+    pub(super) fn has_terms(&self) -> bool {
+        self.validity.is_some()
+    }
+
+    /// Whether it is of use to nobody any more.
+    pub(super) fn is_over(&self, now: Now) -> bool {
+        let stale_ns = self.validity.as_ref().map_or(0, |validity| validity.stale_ns());
+        now.mono_ns >= self.expires_ns.saturating_add(stale_ns)
+    }
+
+    /// What a request may do with it.
+    pub(super) fn judge(&self, terms: &Terms, now: Now) -> Use {
+        let (left_ns, stale_ns) =
+            (self.expires_ns.saturating_sub(now.mono_ns), now.mono_ns.saturating_sub(self.expires_ns));
+        match &self.validity {
+            Some(validity) => {
+                let resident_ns = now.mono_ns.saturating_sub(self.received_ns);
+                let age_ns = validity.initial_age_ns.saturating_add(resident_ns);
+                validity.judge(terms, age_ns, left_ns, stale_ns)
+            }
+            None if left_ns > 0 => Use::Answer,
+            None => Use::Validate,
+        }
+    }
+
+    /// Whether it may stand in for a backend that answers with an error, or does not answer.
+    pub(super) fn stands_in(&self, answered: bool, now: Now) -> bool {
+        let stale_ns = now.mono_ns.saturating_sub(self.expires_ns);
+        self.validity.as_ref().is_some_and(|validity| validity.stands_in(answered, stale_ns))
+    }
+
+    /// The same response with these fields and this validity from now on.
+    pub(super) fn renewed(&self, headers: Headers, validity: Validity, now: Now) -> Self {
+        Self {
+            status: self.status,
+            headers,
+            body: self.body.clone(),
+            received_ns: now.mono_ns,
+            expires_ns: now.mono_ns.saturating_add(validity.fresh_ns()),
+            age_s: validity.initial_age_ns / NANOSECONDS_PER_SECOND,
+            validity: Some(Box::new(validity)),
+            variant: None,
+        }
+    }
 }
 
 /// What an allocator takes for so many bytes: it has four sizes to a doubling.
@@ -67,6 +136,8 @@ pub struct Keep {
     body_bytes: Option<u64>,
     body_bytes_max: u64,
     outgrew: bool,
+    /// Nothing is to be gathered: the body is there.
+    is_whole: bool,
 }
 
 impl Keep {
@@ -92,8 +163,36 @@ impl Keep {
             received_ns: now.mono_ns,
             expires_ns: now.mono_ns.saturating_add(freshness_ns),
             age_s: directives::age_s(&response.headers),
+            validity: None,
+            variant: None,
         };
-        Self { ticket, stored, body, body_bytes: response.body.length(), body_bytes_max, outgrew: false }
+        let body_bytes = response.body.length();
+        Self { ticket, stored, body, body_bytes, body_bytes_max, outgrew: false, is_whole: false }
+    }
+
+    /// The same on the backend's terms, with the fields that are to be kept.
+    pub(super) fn on_terms(
+        ticket: Ticket,
+        response: &Response,
+        headers: Headers,
+        validity: Validity,
+        variant: Option<Box<Variant>>,
+        body_bytes_max: u64,
+        now: Now,
+    ) -> Self {
+        let mut keep = Self::new(ticket, response, validity.fresh_ns(), body_bytes_max, now);
+        keep.stored.headers = headers;
+        keep.stored.age_s = validity.initial_age_ns / NANOSECONDS_PER_SECOND;
+        keep.stored.validity = Some(Box::new(validity));
+        keep.stored.variant = variant;
+        keep
+    }
+
+    /// A response that is whole already.
+    pub(super) fn whole(ticket: Ticket, stored: Stored, variant: Option<Box<Variant>>) -> Self {
+        let stored = Stored { variant, ..stored };
+        let (body, body_bytes) = (Vec::new(), None);
+        Self { ticket, stored, body, body_bytes, body_bytes_max: 0, outgrew: false, is_whole: true }
     }
 
     /// The longest body that is kept, in bytes.
@@ -118,6 +217,9 @@ impl Keep {
     /// The body has ended as it should: what to give to `fill`. When it outgrew its bound, or fewer or more
     /// bytes came than were announced, the ticket comes back and is to be declined.
     pub fn finish(mut self) -> Result<(Ticket, Stored), Ticket> {
+        if self.is_whole {
+            return Ok((self.ticket, self.stored));
+        }
         let is_other_length = self.body_bytes.is_some_and(|announced| announced != self.body.len() as u64);
         if self.outgrew || is_other_length {
             return Err(self.ticket);

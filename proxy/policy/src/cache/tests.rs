@@ -3,6 +3,7 @@
 mod fifo;
 mod keys;
 mod policy;
+mod rfc9111;
 mod sharing;
 mod store;
 mod twin;
@@ -103,7 +104,7 @@ fn decide<T>(
 ) -> T {
     let mut spendings = Spendings::new(Arc::new(Table::new(1)), 1);
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    decide(&mut Context { now, client, params, spendings: &mut spendings, slot })
+    decide(&mut Context { now, client, params, spendings: &mut spendings, slot, unanswered: false })
 }
 
 /// What a gateway of one core does with one request after the other.
@@ -140,7 +141,7 @@ impl Gateway {
             Outcome::Hit(stored) => Found::Hit(stored),
             Outcome::Fill(ticket) => Found::Fill(ticket),
             Outcome::Pass => Found::Pass,
-            Outcome::Wait => panic!("nobody fetches"),
+            other => panic!("{other:?}"),
         };
         match decide(now, &[], slot, |cx| cache.on_answer(&mut request, Answer::Cache(found), cx)) {
             Verdict::Answer(response) => return Served::Cached(response),
@@ -151,7 +152,7 @@ impl Gateway {
         match std::mem::take(slot) {
             Slot::Cache(Fate::Keep(keep)) => {
                 let (ticket, stored) = keep.finish().unwrap();
-                assert!(self.store.fill(ticket, stored, now).1.is_empty());
+                assert!(self.store.fill(ticket, stored, now).is_empty());
                 Served::Kept
             }
             Slot::Cache(Fate::Decline { ticket, lasting }) => {

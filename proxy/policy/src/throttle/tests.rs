@@ -460,6 +460,7 @@ fn check_policy(levels: &[LevelSettings], requests: &[(&str, u64, Option<u64>)])
             params: &[],
             spendings: &mut spendings,
             slot: &mut slot,
+            unanswered: false,
         };
         let waited = match throttle.on_request(&mut Request::default(), &mut cx) {
             Verdict::Continue => None,

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use integration::{Integration, http::Http, mock::Mock};
 use message::{Dialect, Headers, Method};
-use model::{Diagnostic, Kind, Model, RouteKey, ThrottlePer};
+use model::{CacheMode, Diagnostic, Kind, Model, RouteKey, ThrottlePer};
 use policy::{
     Policy,
-    cache::{Cache, KeyPart},
+    cache::{Cache, KeyPart, Respect, RespectSettings},
     cors::Cors,
     limits::Limits,
     throttle::{LevelSettings, Throttle},
@@ -14,7 +14,7 @@ use policy::{
 use router::{Key, Mapping, Mappings, Precedence, Router};
 use telemetry::RouteLabels;
 
-use super::{Names, upstreams::Upstreams};
+use super::{Names, path_rules, upstreams::Upstreams};
 use crate::{Api, Mapped, Route, Slots, Stage};
 
 /// What compiling one route needs to know of where it stands.
@@ -163,7 +163,7 @@ impl Place<'_> {
             Err(error) => refuse("throttle", error.to_string()),
         }
         match self.cache(route, &key, &variables).transpose() {
-            Ok(Some(cache)) => policies.push(Box::new(cache)),
+            Ok(Some(cache)) => policies.push(cache),
             Ok(None) => {}
             Err(message) => refuse("cache", message),
         }
@@ -215,9 +215,18 @@ impl Place<'_> {
     }
 
     /// The route's own cache, else the stage's for GET (row 84).
-    fn cache(&self, route: &model::Route, key: &str, variables: &[String]) -> Option<Result<Cache, String>> {
+    fn cache(
+        &self,
+        route: &model::Route,
+        key: &str,
+        variables: &[String],
+    ) -> Option<Result<Box<dyn Policy>, String>> {
         let is_get = matches!(&route.key, RouteKey::Path { method: Some(method), .. } if method == "GET");
-        let cache = route.cache.as_ref().or(self.stage.cache.as_ref().filter(|_| is_get))?;
+        let own = route.cache.as_ref().or(self.stage.cache.as_ref().filter(|_| is_get));
+        let Some(cache) = own else { return self.invalidation(route) };
+        if cache.mode == CacheMode::RespectOrigin {
+            return Some(self.respect(cache, true));
+        }
         let parts = cache.key.as_ref().map(|parts| {
             let part = |part: &model::CacheKey| match part {
                 model::CacheKey::Query(name) => Ok(KeyPart::Query(name.clone())),
@@ -240,7 +249,35 @@ impl Place<'_> {
             client_invalidation: cache.client_invalidation,
             body_bytes_max: cache.body_bytes_max,
         });
-        Some(settings.and_then(|settings| Cache::new(&settings).map_err(|error| error.to_string())))
+        let cache = settings.and_then(|settings| Cache::new(&settings).map_err(|error| error.to_string()));
+        Some(cache.map(|cache| Box::new(cache) as _))
+    }
+
+    /// What a route changes, others of its API may keep on the backend's terms (RFC 9111 §4.4).
+    fn invalidation(&self, route: &model::Route) -> Option<Result<Box<dyn Policy>, String>> {
+        let is_safe = |method: &str| matches!(method, "GET" | "HEAD" | "OPTIONS");
+        if matches!(&route.key, RouteKey::Path { method: Some(method), .. } if is_safe(method)) {
+            return None;
+        }
+        let caches = self.api.routes.iter().filter_map(|route| route.cache.as_ref());
+        let cache = caches.into_iter().find(|cache| cache.mode == CacheMode::RespectOrigin)?;
+        Some(self.respect(cache, false))
+    }
+
+    /// The cache on the backend's terms. Its keys name the API and not the route.
+    fn respect(&self, cache: &model::Cache, keeps: bool) -> Result<Box<dyn Policy>, String> {
+        let settings = RespectSettings {
+            dialect: self.dialect,
+            identity: identity(&[&self.api.name, &self.stage.name, "respect-origin"]) + "\u{1f}",
+            client_invalidation: cache.client_invalidation,
+            body_bytes_max: cache.body_bytes_max,
+            path_rules: path_rules(self.model),
+            keeps,
+        };
+        match Respect::new(&settings) {
+            Ok(respect) => Ok(Box::new(respect)),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     fn integration(

@@ -51,28 +51,25 @@ impl Play {
             ["flush", prefix] => self.store.flush(prefix).to_string(),
             ["sweep"] => {
                 let promoted = self.store.sweep(now);
-                promoted
-                    .into_iter()
-                    .map(|(who, ticket)| self.promote(who, ticket))
-                    .collect::<Vec<_>>()
-                    .join(" ")
+                self.told(promoted)
             }
             [who, "fill", text] => {
                 let (ticket, stored) = fetched(self.tickets.remove(who).unwrap(), text, 10, now);
-                let (stored, waiters) = self.store.fill(ticket, stored, now);
-                assert_eq!(body(&stored), text);
-                Vec::from(waiters).join(" ")
+                let told = self.store.fill(ticket, stored, now);
+                for (_, found) in &told {
+                    assert!(matches!(found, Found::Hit(stored) if body(stored) == text));
+                }
+                self.told(told)
             }
             [who, "decline" | "refuse"] => {
                 let ticket = self.tickets.remove(who).unwrap();
-                Vec::from(self.store.decline(ticket, words[1] == "refuse", now)).join(" ")
+                let told = self.store.decline(ticket, words[1] == "refuse", now);
+                self.told(told)
             }
             [who, "die"] => {
                 let ticket = self.tickets.remove(who).unwrap();
-                self.store
-                    .abandon(ticket, now)
-                    .map(|(who, ticket)| self.promote(who, ticket))
-                    .unwrap_or_default()
+                let told = self.store.abandon(ticket, now).into_iter().collect();
+                self.told(told)
             }
             [who, asks, path] => {
                 let mode = match asks {
@@ -89,10 +86,20 @@ impl Play {
                     }
                     Outcome::Wait => "wait".into(),
                     Outcome::Pass => "pass".into(),
+                    other => panic!("{other:?}"),
                 }
             }
             _ => panic!("{step}"),
         }
+    }
+
+    /// Who is told something, an asterisk behind those who are to fetch and report.
+    fn told(&mut self, replies: Replies<&'static str>) -> String {
+        let told = replies.into_iter().map(|(who, found)| match found.into_ticket() {
+            Some(ticket) => self.promote(who, ticket) + "*",
+            None => who.into(),
+        });
+        told.collect::<Vec<_>>().join(" ")
     }
 
     fn promote(&mut self, who: &'static str, ticket: Ticket) -> String {
@@ -125,8 +132,28 @@ fn one_fetches_and_the_others_wait() {
 }
 
 #[test]
-fn what_is_declined_everybody_fetches() {
-    check(&["a get k -> fill", "b get k -> wait", "c get k -> wait", "a decline -> b c", "d get k -> fill"]);
+fn what_is_declined_is_fetched_by_twice_as_many() {
+    check(&["a get k -> fill", "a decline", "b get k -> fill"]);
+    check(&[
+        "a get k -> fill",
+        "b get k -> wait",
+        "c get k -> wait",
+        "d get k -> wait",
+        "e get k -> wait",
+        "a decline -> b* c",
+        "f get k -> wait",
+        "b decline -> d* e f",
+        "d fill x",
+        "g get k -> hit x",
+    ]);
+    check(&[
+        "a get k -> fill",
+        "b get k -> wait",
+        "c get k -> wait",
+        "d get k -> wait",
+        "a decline -> b* c",
+        "b fill x -> d",
+    ]);
 }
 
 #[test]
@@ -152,9 +179,9 @@ fn a_leader_that_dies_is_followed_by_the_next() {
         "a get k -> fill",
         "b get k -> wait",
         "c get k -> wait",
-        "a die -> b",
+        "a die -> b*",
         "d get k -> wait",
-        "b die -> c",
+        "b die -> c*",
         "c fill x -> d",
         "e get k -> hit x",
     ]);
@@ -182,7 +209,7 @@ fn a_leader_that_is_lost_is_taken_over() {
         "b get k -> fill",
         "a die",
         "c get k -> wait",
-        "b die -> c",
+        "b die -> c*",
         "c die",
     ]);
 }
@@ -197,7 +224,7 @@ fn sweeping_relieves_leaders_that_are_overdue() {
         "at 60",
         "sweep",
         "at 61",
-        "sweep -> b",
+        "sweep -> b*",
         "a fill old",
         "b fill x -> c",
         "e get l -> fill",
@@ -293,12 +320,12 @@ fn what_was_done_is_counted() {
 
 /// Fetches one key with a body of so many bytes.
 #[track_caller]
-fn fetch(store: &mut Store<()>, key: Key, mode: Mode, bytes: usize) -> Arc<Stored> {
+fn fetch(store: &mut Store<()>, key: Key, mode: Mode, bytes: usize) {
     let now = seconds(1);
     match store.lookup(Lookup { key, mode }, || (), now) {
         Outcome::Fill(ticket) => {
             let (ticket, stored) = fetched(ticket, &"x".repeat(bytes), 10, now);
-            store.fill(ticket, stored, now).0
+            assert!(store.fill(ticket, stored, now).is_empty());
         }
         other => panic!("{other:?}"),
     }
@@ -308,8 +335,7 @@ fn fetch(store: &mut Store<()>, key: Key, mode: Mode, bytes: usize) -> Arc<Store
 #[track_caller]
 fn check_size(capacity_bytes: u64, body_bytes: usize, expected: u64) {
     let mut store = Store::new(capacity_bytes);
-    let stored = fetch(&mut store, key("k"), Mode::Use, body_bytes);
-    assert_eq!(body(&stored).len(), body_bytes, "those who wait are answered in any case");
+    fetch(&mut store, key("k"), Mode::Use, body_bytes);
     let stats = store.stats();
     assert_eq!((stats.entries, stats.fills, stats.declines), (expected, expected, 1 - expected));
     assert!(stats.bytes <= capacity_bytes);
@@ -402,8 +428,9 @@ fn what_is_over_on_arrival_is_given_to_those_who_wait_and_not_kept() {
     let Outcome::Fill(ticket) = store.lookup(lookup(), || 1, now) else { panic!("the store is empty") };
     assert!(matches!(store.lookup(lookup(), || 2, now), Outcome::Wait));
     let (ticket, stored) = fetched(ticket, "x", 1, now);
-    let (stored, waiters) = store.fill(ticket, stored, seconds(2));
-    assert_eq!((&*body(&stored), Vec::from(waiters)), ("x", vec![2]));
+    let told = store.fill(ticket, stored, seconds(2));
+    let [(2, Found::Hit(stored))] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(body(stored), "x");
     assert_eq!(store.stats().entries, 0);
 }
 
@@ -417,7 +444,18 @@ fn waiters_and_flights_are_bounded() {
         assert!(matches!(lookup(&shared), Outcome::Wait));
     }
     assert!(matches!(lookup(&shared), Outcome::Pass));
-    assert_eq!(store.decline(ticket, false, now).len(), WAITERS_PER_KEY_MAX);
+    let (mut leader, mut told, mut rounds) = (Some(ticket), 0, 0);
+    while let Some(ticket) = leader.take() {
+        let replies = store.decline(ticket, false, now);
+        assert!(replies.len() <= RELEASED_MAX);
+        (told, rounds) = (told + replies.len(), rounds + 1);
+        leader = replies.into_iter().find_map(|(_, found)| found.into_ticket());
+    }
+    assert_eq!(
+        (told, rounds),
+        (WAITERS_PER_KEY_MAX, 22),
+        "2, 4, 8, 16, 32, then 64 at a time, and one to see the end"
+    );
 
     let recipe = Recipe::new("r", Dialect::Rest, Some(vec![KeyPart::Path(0)]));
     let mut tickets = Vec::new();

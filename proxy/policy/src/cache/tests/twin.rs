@@ -54,10 +54,13 @@ impl Model {
     }
 
     /// Each waiter is answered at most once, and none that does not wait.
-    fn answered(&mut self, waiters: impl IntoIterator<Item = (usize, u64)>, key: usize) {
-        for (own, who) in waiters {
+    fn told(&mut self, replies: Replies<(usize, u64)>, key: usize) {
+        for ((own, who), found) in replies {
             assert_eq!(own, key);
             assert!(self.waiting.remove(&who));
+            if let Some(ticket) = found.into_ticket() {
+                self.lead(key, ticket);
+            }
         }
     }
 
@@ -74,6 +77,7 @@ impl Model {
                     Outcome::Fill(ticket) => self.lead(key, ticket),
                     Outcome::Wait => assert!(self.leases.contains_key(&key) && self.waiting.insert(who.1)),
                     Outcome::Pass => {}
+                    other => panic!("{other:?}"),
                 }
             }
             Step::Fill { ticket, bytes, fresh_s } if !self.tickets.is_empty() => {
@@ -82,7 +86,7 @@ impl Model {
                 let text = format!("{key} {}{}", self.filled, "x".repeat(bytes));
                 let lease = self.leases.get(&key).copied().filter(|(lease, _)| *lease == ticket.lease);
                 let (ticket, stored) = fetched(ticket, &text, fresh_s, *now);
-                let waiters = store.fill(ticket, stored, *now).1;
+                let told = store.fill(ticket, stored, *now);
                 match lease {
                     Some((_, counts)) => {
                         self.leases.remove(&key);
@@ -90,23 +94,21 @@ impl Model {
                             self.bodies.insert(key, (text, now.mono_ns + fresh_s * 1_000_000_000));
                         }
                     }
-                    None => assert!(waiters.is_empty()),
+                    None => assert!(told.is_empty()),
                 }
-                self.answered(waiters, key);
+                self.told(told, key);
             }
             Step::Decline { ticket, lasting } if !self.tickets.is_empty() => {
                 let (key, ticket) = self.tickets.swap_remove(ticket % self.tickets.len());
                 self.end(key, &ticket);
-                let waiters = store.decline(ticket, lasting, *now);
-                self.answered(waiters, key);
+                let told = store.decline(ticket, lasting, *now);
+                self.told(told, key);
             }
             Step::Abandon { ticket } if !self.tickets.is_empty() => {
                 let (key, ticket) = self.tickets.swap_remove(ticket % self.tickets.len());
                 self.end(key, &ticket);
-                if let Some((who, ticket)) = store.abandon(ticket, *now) {
-                    self.answered([who], key);
-                    self.lead(key, ticket);
-                }
+                let told = store.abandon(ticket, *now).into_iter().collect();
+                self.told(told, key);
             }
             Step::Flush { identity } => {
                 let is_meant = |key: &usize| IDENTITIES[identity].is_empty() || key % 2 == identity;
@@ -118,10 +120,9 @@ impl Model {
                 }
             }
             Step::Sweep => {
-                for (who, ticket) in store.sweep(*now) {
+                for (who, found) in store.sweep(*now) {
                     let key = who.0;
-                    self.answered([who], key);
-                    self.lead(key, ticket);
+                    self.told(vec![(who, found)], key);
                 }
             }
             Step::Pass { s } => now.mono_ns += s * 1_000_000_000,

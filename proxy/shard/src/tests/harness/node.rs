@@ -48,6 +48,7 @@ pub(in crate::tests) fn route(key: &str, upstream: &str) -> model::Route {
 /// Everything goes to `A`, but for a few paths.
 pub(in crate::tests) fn standard() -> Model {
     let cached = model::Cache {
+        mode: model::CacheMode::Fixed,
         ttl: Duration::from_secs(60),
         key: None,
         methods: vec!["GET".into()],
