@@ -56,6 +56,9 @@ struct Release {
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let progress = Progress(Instant::now());
     let release = Release::new(options)?;
+    if !committed()? {
+        progress.say("some files are not as they are committed: nobody else can make these packages again");
+    }
     let folder = options.to.clone().unwrap_or_else(|| shell::target_dir().join("dist"));
     fs::create_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
 
@@ -138,6 +141,15 @@ fn epoch_s() -> anyhow::Result<u64> {
     text.trim()
         .parse()
         .with_context(|| format!("SOURCE_DATE_EPOCH: `{}` is no number of seconds", text.trim()))
+}
+
+/// Whether what is packed is what the last commit holds. A tree without git says so by SOURCE_DATE_EPOCH.
+fn committed() -> anyhow::Result<bool> {
+    if !shell::root().join(".git").exists() {
+        return Ok(true);
+    }
+    let mut git = Command::new("git");
+    Ok(shell::read(git.current_dir(shell::root()).args(["status", "--porcelain"]))?.is_empty())
 }
 
 /// Builds apart from everyday's target folder, since what is shipped names no folder of this machine, and other flags

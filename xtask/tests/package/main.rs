@@ -29,6 +29,8 @@ impl Made {
         let folder = tempfile::tempdir().unwrap();
         let mut dist = Command::new(env!("CARGO_BIN_EXE_xtask"));
         dist.args(["dist", "--version", version, "--binary"]).arg(gateway_binary());
+        // As a tree without git would say it; 2026-01-01.
+        dist.env("SOURCE_DATE_EPOCH", "1767225600");
         let output = dist.arg("--to").arg(folder.path()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
@@ -150,10 +152,10 @@ fn check_dpkg_deb(package: &Path) {
     assert_eq!((field("Package"), field("Version")), ("floodgate".to_owned(), "1.0.0-1".to_owned()));
     let depends = field("Depends");
     assert!(depends.contains("libc6 (>= 2.") && depends.contains("adduser"), "{depends}");
-    let listing = read(Command::new("dpkg-deb").arg("--contents").arg(package));
+    let listing = read(Command::new("dpkg-deb").env("TZ", "UTC").arg("--contents").arg(package));
     let lines: Vec<&str> = listing.lines().collect();
     for line in &lines {
-        assert!(line.contains("root/root"), "{line}");
+        assert!(line.contains("root/root") && line.contains("2026-01-01"), "{line}");
     }
     for (mode, path) in [
         ("-rwxr-xr-x", "./usr/bin/floodgate"),
