@@ -75,6 +75,12 @@ impl Stream {
         }
     }
 
+    /// Whether nothing has come that was not taken: neither bytes nor an end, nor word of any. A look at what is known
+    /// already, which asks nobody.
+    pub fn is_quiet(&self) -> bool {
+        self.with(|socket| socket.queued == 0 && socket.end.is_none() && !socket.readable)
+    }
+
     /// Waits until a receive would not wait.
     pub async fn readable(&self) -> io::Result<()> {
         poll_fn(|cx| self.poll_readable(cx)).await

@@ -52,19 +52,18 @@ impl<'a> ReplyHead<'a> {
     /// The head of the final reply. Interim ones but `100 Continue` are passed on.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseFraming, NoHead>> {
         loop {
-            let ended = match self.receive() {
-                Ok(Some(Received::Bytes(Ok(None)))) => continue,
-                Ok(Some(Received::Bytes(Ok(Some(framing))))) => match self.take_up(framing) {
-                    Ok(None) => continue,
-                    Ok(Some(framing)) => Ok(framing),
-                    Err(reason) => Err(reason),
-                },
-                Ok(Some(Received::Bytes(Err(_)))) => Err(Reason::BackendMalformed),
-                Ok(Some(Received::End)) | Err(_) => Err(Reason::BackendFailed),
-                Ok(None) => match self.from.poll_readable(cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(())) => continue,
-                    Poll::Ready(Err(_)) => Err(Reason::BackendFailed),
+            let ended = match self.from.poll_readable(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => Err(Reason::BackendFailed),
+                Poll::Ready(Ok(())) => match self.receive() {
+                    Ok(None | Some(Received::Bytes(Ok(None)))) => continue,
+                    Ok(Some(Received::Bytes(Ok(Some(framing))))) => match self.take_up(framing) {
+                        Ok(None) => continue,
+                        Ok(Some(framing)) => Ok(framing),
+                        Err(reason) => Err(reason),
+                    },
+                    Ok(Some(Received::Bytes(Err(_)))) => Err(Reason::BackendMalformed),
+                    Ok(Some(Received::End)) | Err(_) => Err(Reason::BackendFailed),
                 },
             };
             return Poll::Ready(ended.map_err(|reason| self.no_head(reason)));

@@ -88,6 +88,11 @@ impl Transport {
         }
     }
 
+    /// Whether it is known that nothing has come; false where that is not known.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.session.is_none() && self.stream.is_quiet()
+    }
+
     /// Ready when bytes, the end or an error may be there.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let opened = self.session().is_some_and(|session| {
