@@ -58,6 +58,123 @@ fn a_bad_file_changes_nothing_and_says_why() {
     assert_eq!(gateway.ask("GET /").text(), "two");
 }
 
+/// Whatever is wrong with a file: nothing changes, what is wrong is said, and SIGHUP says as much as the command.
+#[test]
+fn every_kind_of_bad_file_changes_nothing() {
+    let gateway = Gateway::start(&mock("one"));
+    let kept = std::fs::read(gateway.state("last-good")).unwrap();
+    let long = format!("# {}\n", "x".repeat(10 << 20));
+    let bad: &[(&str, &[&str])] = &[
+        ("[[route\n", &["floodgate.toml:"]),
+        ("[[route]]\nmatch = \"GET /\"\n", &["nothing answers this route"]),
+        ("[[route]]\nmatch = \"GET /{a}/{a}\"\nmock = { status = 200 }\n", &["floodgate.toml:", "{a}"]),
+        ("[[route]]\nmatch = \"GET /\"\nmock = { status = 99 }\nx = 1\n", &["99", "unknown key `x`"]),
+        (
+            "[[route]]\nmatch = \"GET /{a}\"\nmock = { status = 200 }\n[[route]]\nmatch = \"GET /{b}\"\nmock = { status = 200 }\n",
+            &["GET /{b}"],
+        ),
+        ("[[route]]\nmatch = \"GET /\"\nurl = \"http://${NOT_SET_HERE}\"\n", &["NOT_SET_HERE"]),
+        ("[[route]]\nmatch = \"GET /\"\nurl = \"${file:not-there}\"\n", &["not-there"]),
+        ("[[certificate]]\nchain = \"a.pem\"\nkey = \"b.pem\"\n", &["a.pem", "b.pem"]),
+        ("[[listener]]\naddress = \"127.0.0.1:0\"\nplain = true\n", &["`listener` can't be changed"]),
+        (&long, &["longer than 10485760 bytes"]),
+    ];
+    for (number, (text, parts)) in bad.iter().enumerate() {
+        gateway.configure(text);
+        let output = gateway.reload();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{text:.200}");
+        for part in *parts {
+            assert!(said.contains(part), "no {part:?} in:\n{said}");
+        }
+        assert_eq!(gateway.ask("GET /").text(), "one");
+        let metrics = gateway.metrics();
+        assert_eq!(metrics.sum("floodgate_generation", &[]), 1.0);
+        assert_eq!(
+            metrics.sum("floodgate_reloads_total", &[("result", "refused")]),
+            number as f64 + 1.0,
+            "{text:.200}"
+        );
+    }
+    std::fs::write(gateway.config_file(), b"[node]\n# \xff\n").unwrap();
+    assert!(!gateway.reload().status.success());
+    std::fs::remove_file(gateway.config_file()).unwrap();
+    assert!(!gateway.reload().status.success());
+    gateway.configure(bad[3].0);
+    gateway.hang_up();
+    for part in ["not reloaded, nothing has changed", "unknown key `x`", "99"] {
+        gateway.wait_for_line(part);
+    }
+    assert_eq!(gateway.ask("GET /").text(), "one");
+    assert_eq!(std::fs::read(gateway.state("last-good")).unwrap(), kept);
+}
+
+/// Rule R6: a file damaged at random is taken or refused, never half of it; the seed is said by a failure.
+#[test]
+fn damaged_files_are_taken_or_refused() {
+    const FILES: u64 = 250;
+    let whole = "[limits]\nbody = \"1MiB\"\nheaders = \"4KiB\"\n[cors]\nallow_origins = [\"https://a.example\"]\n\
+                 [[route]]\nmatch = \"GET /\"\nmock = { status = 200, body = \"plain\" }\n\
+                 [[route]]\nmatch = \"/pets/{id}\"\nmock = { status = 201 }\ncache = \"1m\"\n\
+                 throttle = { rate = \"10/s\", burst = 5, per = \"client\" }\n\
+                 [[api]]\nname = \"shop\"\nkind = \"http\"\nhosts = [\"shop.example\"]\n\
+                 [[api.route]]\nkey = \"GET /orders/{proxy+}\"\nintegration = { type = \"mock\", body = \"pong\" }\n";
+    let gateway = Gateway::start(whole);
+    let (mut taken, mut refused) = (0, 0);
+    for seed in 0..FILES {
+        let before = gateway.ask("GET /");
+        gateway.configure(&damaged(whole, seed));
+        let output = gateway.reload();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let after = gateway.ask("GET /");
+        if output.status.success() {
+            taken += 1;
+        } else {
+            refused += 1;
+            assert_eq!((after.status, after.text()), (before.status, before.text()), "seed {seed}");
+            assert!(
+                said.contains("floodgate.toml:") || said.contains("can't be changed"),
+                "seed {seed}: no place in {said}"
+            );
+        }
+    }
+    let metrics = gateway.metrics();
+    assert_eq!(metrics.sum("floodgate_generation", &[]), f64::from(taken + 1));
+    assert_eq!(metrics.sum("floodgate_reloads_total", &[("result", "refused")]), f64::from(refused));
+    assert!(taken > 3 && refused > 100, "{taken} taken, {refused} refused");
+    assert!(!gateway.said().contains("panicked"), "{}", gateway.said());
+}
+
+/// One to four things done to a text: bytes changed, taken out or put in, lines doubled.
+fn damaged(whole: &str, seed: u64) -> String {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut below = |limit: usize| {
+        // xorshift64 (Marsaglia 2003).
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % limit.max(1) as u64) as usize
+    };
+    let mut text: Vec<char> = whole.chars().collect();
+    for _ in 0..=below(4) {
+        let at = below(text.len());
+        match below(5) {
+            0 => drop(text.remove(at)),
+            1 => text[at] = ['"', '[', ']', '=', '\n', '\0', 'x', '9', '{', 'é'][below(10)],
+            2 => text.insert(at, ['"', ' ', '\n', '#', '.', '-', '0', 'a'][below(8)]),
+            3 => drop(text.splice(at..(at + below(30)).min(text.len()), [])),
+            _ => {
+                let text_now: String = text.iter().collect();
+                let lines: Vec<&str> = text_now.lines().collect();
+                let line: Vec<char> = format!("{}\n", lines[below(lines.len())]).chars().collect();
+                let start = text[..at].iter().rposition(|char| *char == '\n').map_or(0, |at| at + 1);
+                drop(text.splice(start..start, line));
+            }
+        }
+    }
+    text.into_iter().collect()
+}
+
 #[test]
 fn what_needs_a_restart_is_refused_by_name() {
     let gateway = Gateway::start(&mock("one"));
