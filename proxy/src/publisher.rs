@@ -151,6 +151,12 @@ impl Publisher {
     /// Compiles; every mistake, rendered, if there is any. Warnings are shown.
     pub(crate) fn compile(&mut self, read: &Read) -> Result<Arc<Snapshot>, String> {
         let unix_s = unix_s();
+        self.free();
+        // A slot is used for as long as a request may count under it.
+        let live: Vec<_> = self.current.iter().chain(&self.retired).map(|live| live.labels.clone()).collect();
+        self.slots.reclaim_routes(|slot| {
+            live.iter().any(|labels| labels.routes.get(slot as usize).is_some_and(Option::is_some))
+        });
         let authority = &self.authority;
         let mut inputs = Inputs {
             read: &|path| std::fs::read(path),

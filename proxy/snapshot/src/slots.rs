@@ -6,36 +6,68 @@ use std::collections::HashMap;
 /// Numbers that have been given out. The publisher keeps it from publication to publication.
 #[derive(Clone, Debug, Default)]
 pub struct Slots {
-    routes: HashMap<String, u32>,
-    upstreams: HashMap<String, u32>,
+    routes: Numbers,
+    upstreams: Numbers,
+}
+
+/// Numbers of one kind of thing.
+#[derive(Clone, Debug, Default)]
+struct Numbers {
+    names: HashMap<String, u32>,
+    /// Given out once, of nothing now.
+    free: Vec<u32>,
+    /// How many there are.
+    len: u32,
 }
 
 impl Slots {
     /// The slot of a route, named by API, stage and key.
     pub fn route(&mut self, api: &str, stage: &str, key: &str) -> u32 {
-        slot(&mut self.routes, format!("{api}\u{1f}{stage}\u{1f}{key}"))
+        self.routes.give(format!("{api}\u{1f}{stage}\u{1f}{key}"))
     }
 
     /// The slot of an upstream group. Its targets are part of the name: a group that changed is another group, whose
-    /// connections lead elsewhere.
+    /// connections lead elsewhere. It is never another's: what is connected must not be taken for what it was.
     pub fn upstream(&mut self, identity: String) -> u32 {
-        slot(&mut self.upstreams, identity)
+        self.upstreams.give(identity)
+    }
+
+    /// Takes back the slots of routes that nobody uses any more, so that a configuration whose routes are always others
+    /// needs no more slots than it has routes at once.
+    pub fn reclaim_routes(&mut self, is_used: impl Fn(u32) -> bool) {
+        let Numbers { names, free, .. } = &mut self.routes;
+        names.retain(|_, slot| {
+            is_used(*slot) || {
+                free.push(*slot);
+                false
+            }
+        });
+        // The lowest is given out first: lists by slot stay short.
+        free.sort_unstable_by(|a, b| b.cmp(a));
     }
 
     /// How many route slots there are.
     pub fn routes(&self) -> usize {
-        self.routes.len()
+        self.routes.len as usize
     }
 
     /// How many upstream slots there are.
     pub fn upstreams(&self) -> usize {
-        self.upstreams.len()
+        self.upstreams.len as usize
     }
 }
 
-fn slot(slots: &mut HashMap<String, u32>, name: String) -> u32 {
-    let next = u32::try_from(slots.len()).unwrap_or(u32::MAX);
-    *slots.entry(name).or_insert(next)
+impl Numbers {
+    fn give(&mut self, name: String) -> u32 {
+        let Self { names, free, len } = self;
+        *names.entry(name).or_insert_with(|| {
+            free.pop().unwrap_or_else(|| {
+                let next = *len;
+                *len = len.saturating_add(1);
+                next
+            })
+        })
+    }
 }
 
 #[cfg(test)]
@@ -50,5 +82,18 @@ mod tests {
         assert_eq!(slots.route("a", "s", "GET /"), 0);
         assert_eq!(slots.upstream("u".into()), 0);
         assert_eq!((slots.routes(), slots.upstreams()), (2, 1));
+    }
+
+    #[test]
+    fn the_slots_of_routes_that_are_gone_are_given_out_again() {
+        let mut slots = Slots::default();
+        for key in ["a", "b", "c", "d"] {
+            slots.route("", "", key);
+        }
+        slots.reclaim_routes(|slot| slot == 1);
+        assert_eq!(slots.route("", "", "b"), 1, "what is used keeps its own");
+        assert_eq!(["e", "f", "g", "h"].map(|key| slots.route("", "", key)), [0, 2, 3, 4]);
+        assert_eq!(slots.route("", "", "a"), 5, "what was gone is another");
+        assert_eq!(slots.routes(), 6);
     }
 }
