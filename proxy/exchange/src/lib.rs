@@ -141,6 +141,10 @@ async fn serve<'a, C: Core>(
                 *response = answer;
                 break Ok(());
             }
+            Verdict::Replay(replay) => {
+                replay.write(response);
+                break Ok(());
+            }
             Verdict::Refuse(reason) => break Err(reason),
         }
     };

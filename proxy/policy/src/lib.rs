@@ -47,6 +47,8 @@ pub enum Verdict {
     Continue,
     /// With this response, in place of the integration's.
     Answer(Response),
+    /// With a response that is kept, as it is: written where the answer stays, without a copy of its own.
+    Replay(cache::Replay),
     /// Not at all, and why.
     Refuse(Reason),
     /// After the outside has said something; it goes to `on_answer`.

@@ -98,9 +98,19 @@ impl Owner {
     }
 
     fn wait(&mut self, core: usize, owner: usize) -> Waiter {
-        self.turn += 1;
-        let waiting = Waiting { turn: self.turn, owner, reply: None, waker: None };
-        Waiter { core, key: self.waiting.get_mut().insert(waiting), turn: self.turn }
+        seat(&mut self.turn, self.waiting.get_mut(), core, owner)
+    }
+
+    /// Looks up one of this core's own keys for a request of this core, which takes a place only if it has to wait.
+    fn look_up(&mut self, core: usize, lookup: Lookup, now: Now) -> Result<Found, Waiter> {
+        let Self { store, waiting, turn, .. } = self;
+        let mut seated = None;
+        let outcome = store.lookup(lookup, || *seated.insert(seat(turn, waiting.get_mut(), core, core)), now);
+        match (outcome.into_found(), seated) {
+            (Some(found), _) => Ok(found),
+            (None, Some(waiter)) => Err(waiter),
+            (None, None) => Ok(Found::Pass),
+        }
     }
 
     /// A core has ended: who waits for its answer goes without.
@@ -115,22 +125,32 @@ impl Owner {
     }
 }
 
+fn seat(turn: &mut u64, waiting: &mut Slab<Waiting>, core: usize, owner: usize) -> Waiter {
+    *turn += 1;
+    let place = Waiting { turn: *turn, owner, reply: None, waker: None };
+    Waiter { core, key: waiting.insert(place), turn: *turn }
+}
+
 impl Core {
     /// Asks the owner of a key. With [`Found::Fill`] comes the duty to say what came of it.
     pub(crate) async fn look_up(self: &Rc<Self>, lookup: Lookup, alarm: &Alarm) -> (Found, Option<Fill>) {
         let owner = self.owner_of(&lookup.key);
-        let waiter = self.owner.borrow_mut().wait(self.index, owner);
-        let place = Place { core: self, waiter };
-        if owner == self.index {
-            let outcome = self.owner.borrow_mut().store.lookup(lookup, || waiter, self.now());
-            if let Some(found) = outcome.into_found() {
-                return self.found(found);
+        let place = if owner == self.index {
+            let told = self.owner.borrow_mut().look_up(self.index, lookup, self.now());
+            match told {
+                Ok(found) => return self.found(found),
+                Err(waiter) => Place { core: self, waiter },
             }
-        } else if self.owner.borrow().gone.contains(&owner)
-            || self.posts[owner].send(Message::Cache(Letter::LookUp(lookup, waiter))).is_err()
-        {
-            return (Found::Pass, None);
-        }
+        } else {
+            let waiter = self.owner.borrow_mut().wait(self.index, owner);
+            let place = Place { core: self, waiter };
+            if self.owner.borrow().gone.contains(&owner)
+                || self.posts[owner].send(Message::Cache(Letter::LookUp(lookup, waiter))).is_err()
+            {
+                return (Found::Pass, None);
+            }
+            place
+        };
         alarm.set(self.handle.now().mono_ns.saturating_add(WAIT_NS));
         let found = alarm.guard(place.reply()).await.unwrap_or(Found::Pass);
         self.found(found)

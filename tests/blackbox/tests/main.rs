@@ -18,6 +18,7 @@ mod memory;
 mod proxying;
 mod reload;
 mod scenarios;
+mod shared_cache;
 mod shipped;
 mod start;
 mod stop;

@@ -143,7 +143,7 @@ fn is_same(request: &Headers, stored: &Headers) -> bool {
 }
 
 /// One range of bytes (RFC 9110 §14.1.2). Several ranges are answered with the whole, which is always right.
-fn part(range: &[u8], length: u64) -> Selected {
+pub(super) fn part(range: &[u8], length: u64) -> Selected {
     let Some(range) = range.strip_prefix(b"bytes=").map(<[u8]>::trim_ascii) else { return Selected::Whole };
     let Some(dash) = range.iter().position(|byte| *byte == b'-') else { return Selected::Whole };
     let (first, last) = (&range[..dash], &range[dash + 1..]);

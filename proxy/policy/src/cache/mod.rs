@@ -13,6 +13,7 @@ mod conditional;
 mod directives;
 mod flight;
 mod key;
+pub mod properties;
 mod respect;
 mod s3_fifo;
 mod store;
@@ -34,7 +35,7 @@ pub use flight::{FLIGHTS_MAX, LEASE_NS, LeaseId, RELEASED_MAX, Ticket, WAITERS_P
 pub use key::{Key, KeyPart};
 pub use respect::{Changed, Journey, Respect, RespectSettings};
 pub use store::{Lookup, Mode, Outcome, Replies, Stats, Store};
-pub use stored::{Keep, Stored};
+pub use stored::{Keep, Replay, Stored};
 pub use validity::Terms;
 pub use vary::{Rule, VARY_NAMES_MAX, Variant};
 
@@ -245,18 +246,19 @@ impl Cache {
     }
 
     /// The answer from an entry.
-    fn answer(&self, request: &Request, stored: &Stored, cx: &Context<'_>) -> Response {
-        let mut response = stored.response();
+    fn answer(&self, request: &Request, stored: Arc<Stored>, cx: &Context<'_>) -> Verdict {
         if self.dialect == Dialect::Rest {
-            return response;
+            return Verdict::Replay(Replay::new(stored, None));
         }
-        if response.status == 200 && is_not_modified(&request.headers, stored.headers()) {
-            response.status = 304;
-            response.body = Body::Empty;
-            response.headers.retain(|field| belongs_to_not_modified(&field));
+        if stored.status() != 200 || !is_not_modified(&request.headers, stored.headers()) {
+            return Verdict::Replay(Replay::new(stored, Some(cx.now)));
         }
+        let mut response = stored.response();
+        response.status = 304;
+        response.body = Body::Empty;
+        response.headers.retain(|field| belongs_to_not_modified(&field));
         response.headers.set("Age", stored.age_s(cx.now).to_string().as_bytes());
-        response
+        Verdict::Answer(response)
     }
 }
 
@@ -282,7 +284,7 @@ impl Policy for Cache {
     fn on_answer(&self, request: &mut Request, answer: Answer, cx: &mut Context<'_>) -> Verdict {
         let Answer::Cache(found) = answer;
         match found {
-            Found::Hit(stored) => Verdict::Answer(self.answer(request, &stored, cx)),
+            Found::Hit(stored) => self.answer(request, stored, cx),
             Found::Fill(ticket) => {
                 // What is kept must be whole, whatever this client has already.
                 request.headers.retain(|field| !asks_for_less(&field));

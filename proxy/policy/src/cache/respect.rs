@@ -22,7 +22,7 @@ use super::directives::Asked;
 use super::flight::Ticket;
 use super::key::{Key, Recipe};
 use super::store::{Lookup, Mode};
-use super::stored::{Keep, Stored};
+use super::stored::{Keep, Replay, Stored};
 use super::validity::{Exchange, Terms, Validity};
 use super::vary::{self, Variant};
 use super::{Error, Fate, Found, is_one_of};
@@ -337,7 +337,10 @@ impl Policy for Respect {
         match found {
             Found::Hit(stored) => {
                 let is_get = request.method == Method::Get;
-                Verdict::Answer(self::answer(&stored, &request.headers, is_get, cx.now))
+                match conditional::select(&request.headers, is_get, &stored) {
+                    Selected::Whole => Verdict::Replay(Replay::new(stored, Some(cx.now))),
+                    _ => Verdict::Answer(self::answer(&stored, &request.headers, is_get, cx.now)),
+                }
             }
             Found::Varies(rule) => match self.terms(request) {
                 Some(terms) => self.ask(rule.key(&self.key(request), &request.headers), terms),

@@ -1,8 +1,11 @@
 //! What is kept of a response, and how it comes to be: the head is taken when it passes, the body is gathered piece by
 //! piece on its way to the client. This module does not know where entries live.
 
+use std::io::Write as _;
+use std::sync::Arc;
+
 use bytes::Bytes;
-use message::{Body, Headers, Now, Response};
+use message::{Body, Headers, Name, Now, Response};
 
 use super::directives;
 use super::flight::Ticket;
@@ -119,6 +122,37 @@ impl Stored {
             validity: Some(Box::new(validity)),
             variant: None,
         }
+    }
+}
+
+/// A kept response on its way to a client.
+#[derive(Debug)]
+pub struct Replay {
+    stored: Arc<Stored>,
+    age_s: Option<u64>,
+}
+
+impl Replay {
+    /// With its age at a time, or as it came.
+    pub(super) fn new(stored: Arc<Stored>, now: Option<Now>) -> Self {
+        let age_s = now.map(|now| stored.age_s(now));
+        Self { stored, age_s }
+    }
+
+    /// Writes it in place of a response, whose memory it takes; the body shares the stored bytes.
+    pub fn write(&self, response: &mut Response) {
+        let Stored { status, headers, body, .. } = &*self.stored;
+        response.status = *status;
+        response.headers.clone_from(headers);
+        response.body = if body.is_empty() { Body::Empty } else { Body::Whole(body.clone()) };
+        let Some(age_s) = self.age_s else { return };
+        if headers.get(Name::Age).is_some() {
+            response.headers.remove("Age");
+        }
+        response.headers.push_known_with(Name::Age, "Age", |out| {
+            // A vector takes every write.
+            let _ = write!(out, "{age_s}");
+        });
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the tests of the cache share: requests and responses written as text, and a gateway of one route in small.
 
+mod fields;
 mod fifo;
 mod keys;
 mod policy;
@@ -107,6 +108,13 @@ fn decide<T>(
     decide(&mut Context { now, client, params, spendings: &mut spendings, slot, unanswered: false })
 }
 
+fn written(replay: &Replay) -> Response {
+    // Memory of another response: nothing of it may show.
+    let mut response = response("201\nage: 7\nx-before: 1\nbody: before");
+    replay.write(&mut response);
+    response
+}
+
 /// What a gateway of one core does with one request after the other.
 struct Gateway {
     store: Store<()>,
@@ -145,6 +153,7 @@ impl Gateway {
         };
         match decide(now, &[], slot, |cx| cache.on_answer(&mut request, Answer::Cache(found), cx)) {
             Verdict::Answer(response) => return Served::Cached(response),
+            Verdict::Replay(replay) => return Served::Cached(written(&replay)),
             Verdict::Continue => {}
             other => panic!("{other:?}"),
         }

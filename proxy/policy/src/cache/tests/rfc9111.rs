@@ -51,6 +51,7 @@ impl Shared {
         }
         match verdict {
             Verdict::Answer(response) => return Got { response, asked: None },
+            Verdict::Replay(replay) => return Got { response: written(&replay), asked: None },
             Verdict::Refuse(reason) => {
                 assert_eq!(reason, Reason::NotCached);
                 return Got { response: Response::new(504), asked: None };
