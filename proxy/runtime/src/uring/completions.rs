@@ -1,4 +1,4 @@
-//! What a completion means: the other half of each operation that `mod.rs` starts.
+//! What a completion means: the other half of each operation that is begun here.
 
 use super::user_data::{Op, UserData};
 use super::{BULK_BUFFERS, Uring};

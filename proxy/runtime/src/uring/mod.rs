@@ -16,6 +16,7 @@
 //! A multishot is capped at a few buffers, after which it ends by itself (Linux 6.17). Older kernels know no cap: there
 //! it is cancelled, but one enter may bring all buffers of the ring before that takes effect.
 
+mod arming;
 mod buffers;
 mod completions;
 mod flights;
@@ -38,15 +39,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
-use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 use user_data::{Op, UserData};
 
 /// Full buffers in one turn after which a socket is received from in bulk.
 const BULK_BUFFERS: usize = 2;
-/// Buffers that one multishot fills at most, where the kernel can cap it.
-const CAP_BUFFERS: usize = 8;
 /// Waits for the last completions when stopping.
 const STOP_TURNS_MAX: u32 = 1000;
 
@@ -156,93 +154,6 @@ impl Uring {
         unsafe { self.push(entry) };
     }
 
-    fn arm_bell(&mut self) {
-        if !self.bell_armed {
-            self.bell_armed = true;
-            let entry = opcode::PollAdd::new(Fd(self.bell.as_raw_fd()), libc::POLLIN as u32).build();
-            // SAFETY: the entry points to no memory.
-            unsafe { self.start_op(entry, UserData::BELL) };
-        }
-    }
-
-    fn arm_receive(&mut self, table: &mut Table, slot: u32) {
-        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
-        let Some(os) = &socket.os else { return };
-        if socket.ops.receive || !socket.connected || socket.closing || socket.end.is_some() {
-            return;
-        }
-        socket.ops.receive = true;
-        let mut entry = opcode::RecvMulti::new(Fd(os.as_raw_fd()), buffers::GROUP).build();
-        if self.caps {
-            let bytes = (CAP_BUFFERS * self.buffers.bytes()).min(table.receive_high_bytes);
-            set_cap(&mut entry, u32::try_from(bytes).unwrap_or(u32::MAX));
-        }
-        let user_data = UserData::new(Op::Receive, socket.generation, slot);
-        // SAFETY: the entry points to no memory; the kernel takes it from the provided buffers.
-        unsafe { self.start_op(entry, user_data) };
-    }
-
-    /// Has the kernel tell when there is something to receive in bulk.
-    fn arm_poll(&mut self, table: &mut Table, slot: u32) {
-        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
-        let Some(os) = &socket.os else { return };
-        if socket.ops.poll || socket.closing || socket.end.is_some() {
-            return;
-        }
-        socket.ops.poll = true;
-        let events = (libc::POLLIN | libc::POLLRDHUP) as u32;
-        let entry = opcode::PollAdd::new(Fd(os.as_raw_fd()), events).build();
-        let user_data = UserData::new(Op::Poll, socket.generation, slot);
-        // SAFETY: the entry points to no memory.
-        unsafe { self.start_op(entry, user_data) };
-    }
-
-    fn arm_accept(&mut self, table: &mut Table, slot: u32) {
-        let Some(listening) = table.listeners.get_mut(slot as usize) else { return };
-        let Some(os) = &listening.os else { return };
-        if listening.armed || listening.state != ListenState::Open || listening.failed.is_some() {
-            return;
-        }
-        listening.armed = true;
-        listening.cancelled = false;
-        let entry = opcode::AcceptMulti::new(Fd(os.as_raw_fd())).flags(libc::SOCK_CLOEXEC).build();
-        let user_data = UserData::new(Op::Accept, listening.generation, slot);
-        // SAFETY: the entry points to no memory: a multishot accept reports no addresses.
-        unsafe { self.start_op(entry, user_data) };
-    }
-
-    fn cancel_accept(&mut self, table: &mut Table, slot: u32) {
-        if let Some(listening) = table.listeners.get_mut(slot as usize)
-            && listening.armed
-            && !std::mem::replace(&mut listening.cancelled, true)
-        {
-            self.cancel(UserData::new(Op::Accept, listening.generation, slot));
-        }
-    }
-
-    /// Has the ring send what the socket's queue holds.
-    fn start_send(&mut self, table: &mut Table, slot: u32) {
-        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
-        if socket.send.is_empty() || socket.os.is_none() {
-            return;
-        }
-        socket.in_flight = socket.send.len();
-        socket.flight = self.flights.load(&mut socket.send);
-        socket.ops.send = true;
-        self.continue_send(table, slot);
-    }
-
-    /// Has the ring send what is left of the socket's flight.
-    fn continue_send(&mut self, table: &mut Table, slot: u32) {
-        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
-        let Some(os) = &socket.os else { return };
-        let entry = self.flights.send_entry(socket.flight, Fd(os.as_raw_fd()));
-        let user_data = UserData::new(Op::Send, socket.generation, slot);
-        // SAFETY: the entry points to the flight, which is owned by `flights`, and which is neither changed nor given
-        // back before `on_sent` has seen the completion.
-        unsafe { self.start_op(entry, user_data) };
-    }
-
     /// Frees a closing socket once the kernel is done with it.
     fn free_when_done(&mut self, table: &mut Table, slot: u32) {
         if table.sockets.get(slot as usize).is_some_and(|socket| socket.closing && !socket.ops.any()) {
@@ -317,15 +228,6 @@ impl Uring {
             }
         }
     }
-}
-
-/// Has a multishot receive end by itself after `bytes`: the field `optlen`, for which `io_uring` has no setter.
-fn set_cap(entry: &mut squeue::Entry, bytes: u32) {
-    const OPTLEN_OFFSET: usize = 44;
-    const { assert!(size_of::<squeue::Entry>() == 64) };
-    // SAFETY: an entry is the 64 bytes of the kernel's `io_uring_sqe`, all of them integers, so that four bytes at an offset
-    // of 44 lie within it, are aligned, and may have any value.
-    unsafe { ptr::from_mut(entry).cast::<u8>().add(OPTLEN_OFFSET).cast::<u32>().write(bytes) };
 }
 
 impl Driver for Uring {
