@@ -105,7 +105,13 @@ impl Core {
 /// One decision of the policy.
 fn with<T>(core: &mut Core, decide: impl FnOnce(&Cache, &mut Request, &mut Context<'_>) -> T) -> T {
     let client = IpAddr::from([192, 0, 2, 7]);
-    let mut cx =
-        Context { now: core.now, client, params: &[], spendings: &mut core.spendings, slot: &mut core.slot };
+    let mut cx = Context {
+        now: core.now,
+        client,
+        params: &[],
+        spendings: &mut core.spendings,
+        slot: &mut core.slot,
+        unanswered: false,
+    };
     decide(&core.policy, &mut core.request, &mut cx)
 }

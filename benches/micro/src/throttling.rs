@@ -41,7 +41,14 @@ fn decide(name: &'static str, client_rate: f64, right: fn(&Verdict) -> bool) -> 
     let mut now = Now::default();
     Case::new(name, move || {
         now.mono_ns += STEP_NS;
-        let mut cx = Context { now, client, params: &[], spendings: &mut spendings, slot: &mut slot };
+        let mut cx = Context {
+            now,
+            client,
+            params: &[],
+            spendings: &mut spendings,
+            slot: &mut slot,
+            unanswered: false,
+        };
         right(&policy.on_request(&mut request, &mut cx))
     })
 }
