@@ -20,6 +20,7 @@ mod reload;
 mod scenarios;
 mod shared_cache;
 mod shipped;
+mod slow;
 mod start;
 mod stop;
 mod tls;

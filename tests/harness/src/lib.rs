@@ -27,7 +27,7 @@ pub use judge::{Watch, judge_strictly};
 pub use metrics::Metrics;
 pub use oracle::{Judged, judge_requests, judge_responses, oracle_missing, python};
 pub use origin::{Act, Gate, Origin, Recorded};
-pub use process::{Ended, eventually, free_port, raise_descriptor_limit, rss_bytes, skip};
+pub use process::{Ended, descriptors_max, eventually, free_port, raise_descriptor_limit, rss_bytes, skip};
 pub use response::Response;
 pub use scenario::{Scenario, run_scenario};
 pub use servers::{Nginx, PythonServer};

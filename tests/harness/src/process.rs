@@ -155,6 +155,12 @@ pub fn rss_bytes(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap_or(0) << 10
 }
 
+/// Descriptors that this process may have.
+pub fn descriptors_max() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    usize::try_from(limit.current.unwrap_or(1 << 20)).unwrap_or(usize::MAX)
+}
+
 /// Asks again and again until it is so. Only for what no line, byte or signal tells (a foreign program's port, a
 /// counter that is scraped).
 #[track_caller]
