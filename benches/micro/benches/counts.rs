@@ -30,6 +30,8 @@ fn warm(name: &str) -> Case {
 #[bench::throttle_refused("throttle_refused")]
 #[bench::cache_key("cache_key")]
 #[bench::cache_hit("cache_hit")]
+#[bench::balance_one("balance_one")]
+#[bench::balance_ten("balance_ten")]
 fn calls(mut case: Case) -> Case {
     case.calls();
     case

@@ -1,7 +1,8 @@
-//! What a request costs in the rooms that are asked for every one of them: codec, router, buckets, cache, normalising.
+//! What a request costs in the rooms that are asked for every one of them: codec, router, buckets, cache, balancing, normalising.
 //! Each case is one call through a room's public door with all that it needs made before, as it is on a core that has
 //! been serving for a while. This crate does not know who counts: `counts` counts instructions, `times` nanoseconds.
 
+mod balancing;
 mod caching;
 mod codec;
 mod routing;
@@ -61,6 +62,8 @@ pub const CASES: &[(&str, Make)] = &[
     ("find_among_10000", routing::find_among_10_000),
     ("throttle", throttling::throttle),
     ("throttle_refused", throttling::throttle_refused),
+    ("balance_one", balancing::balance_one),
+    ("balance_ten", balancing::balance_ten),
     ("cache_key", caching::cache_key),
     ("cache_hit", caching::cache_hit),
 ];

@@ -30,7 +30,7 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     // How we know: outside the house.
     ("harness", &[]),
     ("blackbox", &["harness"]),
-    ("micro", &["wire", "router", "policy", "message"]),
+    ("micro", &["wire", "router", "policy", "balance", "message"]),
     ("runtimes", &["runtime"]),
     ("xtask", &[]),
 ];
