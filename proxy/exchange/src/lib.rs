@@ -184,6 +184,9 @@ fn is_backends(reason: &Reason) -> bool {
             | Reason::BackendFailed
             | Reason::BackendMalformed
             | Reason::BackendTimedOut
+            // It was not asked because it would not answer in time, or at all.
+            | Reason::BackendBusy
+            | Reason::BackendSuspended { .. }
     )
 }
 
