@@ -1,7 +1,7 @@
 //! Host and port of a request (RFC 3986 §3.2), checked and lower-cased once.
 
 /// Where a request is addressed: a reg-name, an IPv4 or a bracketed IPv6 address, and maybe a port.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub struct Authority {
     text: String,
     host_bytes: usize,
@@ -69,6 +69,20 @@ impl Authority {
     }
 }
 
+/// A copy into a value that is there keeps its memory: a request is addressed anew on its way.
+impl Clone for Authority {
+    fn clone(&self) -> Self {
+        let Self { text, host_bytes, port } = self;
+        Self { text: text.clone(), host_bytes: *host_bytes, port: *port }
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        self.text.clone_from(&other.text);
+        self.host_bytes = other.host_bytes;
+        self.port = other.port;
+    }
+}
+
 fn host_length(input: &[u8]) -> Result<usize, AuthorityError> {
     if let [b'[', rest @ ..] = input {
         let inner = rest.iter().position(|&byte| byte == b']').ok_or(AuthorityError::BadAddress)?;
@@ -76,18 +90,24 @@ fn host_length(input: &[u8]) -> Result<usize, AuthorityError> {
         text.parse::<std::net::Ipv6Addr>().map_err(|_| AuthorityError::BadAddress)?;
         return Ok(inner + 2);
     }
-    let bytes = input.iter().position(|&byte| byte == b':').unwrap_or(input.len());
-    match bytes {
-        0 => Err(AuthorityError::Empty),
-        _ if input[..bytes].iter().all(|&byte| is_host_byte(byte)) => Ok(bytes),
-        _ => Err(AuthorityError::BadByte),
+    let bytes = input.iter().position(|&byte| !HOST_BYTES[usize::from(byte)]).unwrap_or(input.len());
+    match (bytes, input.get(bytes)) {
+        (_, Some(&byte)) if byte != b':' => Err(AuthorityError::BadByte),
+        (0, _) => Err(AuthorityError::Empty),
+        _ => Ok(bytes),
     }
 }
 
 /// Unreserved bytes only: names with sub-delims (`a,b`, `a;b`) have split our peers' opinions before.
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
+const HOST_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 fn port(digits: &[u8]) -> Result<u16, AuthorityError> {
     if digits.is_empty() || digits.len() > 5 || !digits.iter().all(u8::is_ascii_digit) {

@@ -276,9 +276,9 @@ mod tests {
 
     #[test]
     fn sets_hold_what_is_put_into_them() {
-        const SET: Names = Names::of(&[Name::Host, Name::XForwardedProto]);
-        assert!(SET.has(Name::Host) && SET.has(Name::XForwardedProto) && !SET.has(Name::Other));
-        assert!(SET.meets(Names::of(&[Name::Via, Name::Host])) && !SET.meets(Names::of(&[Name::Via])));
-        assert!(SET.with(Name::Other).has(Name::Other) && !Names::default().meets(SET));
+        let set = Names::of(&[Name::Host, Name::XForwardedProto]);
+        assert!(set.has(Name::Host) && set.has(Name::XForwardedProto) && !set.has(Name::Other));
+        assert!(set.meets(Names::of(&[Name::Via, Name::Host])) && !set.meets(Names::of(&[Name::Via])));
+        assert!(set.with(Name::Other).has(Name::Other) && !Names::default().meets(set));
     }
 }

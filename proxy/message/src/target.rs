@@ -3,12 +3,17 @@
 //! What is unambiguous is normalised (RFC 3986 §6.2.2: unreserved bytes decoded, escapes in upper case, dot segments
 //! resolved); what two programs could read in two ways is refused, never repaired.
 
+use std::ops::Range;
+
 /// A target in origin form.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Target {
     raw: String,
-    path: String,
     query_at: Option<usize>,
+    /// The path where it is a part of `raw`, as most are.
+    path: Range<usize>,
+    /// The path where it is not; else empty.
+    rewritten: String,
 }
 
 /// What an operator may relax.
@@ -56,8 +61,9 @@ impl Target {
     /// Forgets the content, keeps the memory.
     pub fn clear(&mut self) {
         self.raw.clear();
-        self.path.clear();
         self.query_at = None;
+        self.path = 0..0;
+        self.rewritten.clear();
     }
 
     /// The target as the client wrote it. Read by signatures, events and logs only.
@@ -67,7 +73,7 @@ impl Target {
 
     /// The normalised path: begins with a slash, has no dot segments, no needless escapes.
     pub fn path(&self) -> &str {
-        &self.path
+        if self.rewritten.is_empty() { &self.raw[self.path.clone()] } else { &self.rewritten }
     }
 
     /// What follows the first `?`, as it was written.
@@ -86,9 +92,17 @@ impl Target {
     /// Takes the first bytes off the path: a base path or a stage, which end where a segment ends.
     /// What is left begins with a slash.
     pub fn strip(&mut self, bytes: usize) {
-        self.path.drain(..bytes.min(self.path.len()));
-        if !self.path.starts_with('/') {
-            self.path.insert(0, '/');
+        let bytes = bytes.min(self.path().len());
+        if self.path()[bytes..].starts_with('/') && self.rewritten.is_empty() {
+            self.path.start += bytes;
+            return;
+        }
+        if self.rewritten.is_empty() {
+            self.rewritten.push_str(&self.raw[self.path.clone()]);
+        }
+        self.rewritten.drain(..bytes);
+        if !self.rewritten.starts_with('/') {
+            self.rewritten.insert(0, '/');
         }
     }
 
@@ -99,7 +113,8 @@ impl Target {
             return Err(TargetError::BadByte);
         }
         let rewritten = Self::parse(path.as_bytes(), rules)?;
-        self.path = rewritten.path;
+        self.rewritten.clear();
+        self.rewritten.push_str(rewritten.path());
         Ok(())
     }
 
@@ -107,36 +122,88 @@ impl Target {
         if raw.first() != Some(&b'/') {
             return Err(TargetError::NotOriginForm);
         }
+        let kinds_of = |text: &[u8]| text.iter().fold(0, |kinds, &byte| kinds | KINDS[usize::from(byte)]);
         let path_bytes = raw.iter().position(|&byte| byte == b'?').unwrap_or(raw.len());
         let (path, query) = raw.split_at(path_bytes);
-        if !path.iter().all(|&byte| is_path_byte(byte)) || !query.iter().all(|&byte| is_query_byte(byte)) {
+        let (in_path, in_query) = (kinds_of(path), kinds_of(query));
+        if in_path & NOT_IN_PATH != 0 || in_query & NOT_IN_QUERY != 0 {
             return Err(TargetError::BadByte);
         }
-        check_escapes(query)?;
+        if in_query & ESCAPE != 0 {
+            check_escapes(query)?;
+        }
         // All bytes are ASCII by now.
         self.raw.push_str(std::str::from_utf8(raw).map_err(|_| TargetError::BadByte)?);
         self.query_at = (!query.is_empty()).then_some(path_bytes + 1);
-        if path.contains(&b'%') {
-            self.path.reserve(path_bytes);
-            decode_path(path, rules, &mut self.path)?;
+        self.path = 0..path_bytes;
+        let may_have_dots = in_path & (DOT | ESCAPE) != 0;
+        if !may_have_dots && !rules.merge_slashes {
+            return Ok(());
+        }
+        if in_path & ESCAPE != 0 {
+            self.rewritten.reserve(path_bytes);
+            decode_path(path, rules, &mut self.rewritten)?;
+        } else if self.raw[..path_bytes].contains("/.")
+            || (rules.merge_slashes && self.raw[..path_bytes].contains("//"))
+        {
+            self.rewritten.push_str(&self.raw[..path_bytes]);
         } else {
-            self.path.push_str(&self.raw[..path_bytes]);
+            return Ok(());
         }
         if rules.merge_slashes {
-            merge_slashes(&mut self.path);
+            merge_slashes(&mut self.rewritten);
         }
-        remove_dot_segments(&mut self.path)
+        remove_dot_segments(&mut self.rewritten)
     }
 }
 
+/// Two are the same when they read the same, wherever the path lies.
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.raw, self.path(), self.query_at) == (&other.raw, other.path(), other.query_at)
+    }
+}
+
+impl Eq for Target {}
+
+/// What a byte of a target may mean: bits of [`KINDS`].
+const NOT_IN_PATH: u8 = 1;
+const NOT_IN_QUERY: u8 = 2;
+const ESCAPE: u8 = 4;
+const DOT: u8 = 8;
+
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0u8;
+    loop {
+        if !is_path_byte(byte) {
+            kinds[byte as usize] |= NOT_IN_PATH;
+        }
+        if !is_query_byte(byte) {
+            kinds[byte as usize] |= NOT_IN_QUERY;
+        }
+        if byte == b'%' {
+            kinds[byte as usize] |= ESCAPE;
+        }
+        if byte == b'.' {
+            kinds[byte as usize] |= DOT;
+        }
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    kinds
+};
+
 /// RFC 3986's pchar and `/`, with `%` and the brackets that browsers send.
-fn is_path_byte(byte: u8) -> bool {
+const fn is_path_byte(byte: u8) -> bool {
     matches!(byte, 0x21..=0x7e)
         && !matches!(byte, b'#' | b'\\' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}')
 }
 
 /// Printable ASCII without `#`: browsers leave `|`, `{` and `"` as they are in queries.
-fn is_query_byte(byte: u8) -> bool {
+const fn is_query_byte(byte: u8) -> bool {
     matches!(byte, 0x21..=0x7e) && byte != b'#'
 }
 

@@ -133,8 +133,8 @@ fn scan<'a>(
     }
 }
 
-/// Reads the line that `input` begins with, if all of it is there and its value is sound; of its name it is only known
-/// that it is there and has no control characters.
+/// Reads the line that `input` begins with, if all of it is there and its value is sound. What it has for a name is
+/// everything before the first colon: a token or not, a caller that knows neither as one has to look.
 #[inline(always)]
 fn read_line(input: &[u8]) -> Option<RawLine<'_>> {
     let (name, colon) = input.split_at_checked(octets::find_colon(input))?;
@@ -248,17 +248,12 @@ fn remove_named(block: &[u8], headers: &mut Headers) {
 
 /// `0|[1-9][0-9]*` below 2^63 (RFC 9110 §8.6, without its leniency for lists and leading zeros).
 fn content_length(value: &[u8]) -> Result<u64, Error> {
-    let plain = match value {
-        [] => false,
-        [b'0', rest @ ..] => rest.is_empty(),
-        digits => digits.len() <= 19 && digits.iter().all(u8::is_ascii_digit),
-    };
-    if !plain {
-        return Err(Error::BadContentLength);
-    }
+    let is_short = !value.is_empty() && value.len() <= 19 && (value[0] != b'0' || value.len() == 1);
     // Nineteen digits stay below 10^19 and fit 64 bits.
-    let number = value.iter().fold(0u64, |number, digit| number * 10 + u64::from(digit - b'0'));
-    if number <= i64::MAX as u64 { Ok(number) } else { Err(Error::BadContentLength) }
+    let number = value.iter().filter(|_| is_short).try_fold(0u64, |number, &digit| {
+        digit.is_ascii_digit().then(|| number.wrapping_mul(10).wrapping_add(u64::from(digit & 15)))
+    });
+    number.filter(|&number| is_short && number <= i64::MAX as u64).ok_or(Error::BadContentLength)
 }
 
 /// Only `chunked`, in any case, is a coding we know; others are refused by kind (RFC 9112 §6.1).
