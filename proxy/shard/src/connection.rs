@@ -7,11 +7,12 @@ use runtime::{Alarm, Stream};
 use telemetry::Event;
 
 use crate::{
-    core::{Core, Idle, Open},
+    core::{Core, Open},
     pace::{Credit, Terms},
+    relay::UNSENT_BYTES_HIGH,
     request::{After, refuse, serve},
     transport::Transport,
-    waiting::{Unasked, read_head, try_head, wait},
+    waiting::{Asked, Head, Unasked, Wait, read_head, try_head},
 };
 
 /// What a closing connection may still send before it is cut: enough for what was under way, so that closing does
@@ -27,86 +28,115 @@ pub(crate) struct Connection {
     pub(crate) port: u16,
     /// What listens there, for `sni` and the like; as it was when the connection was made.
     pub(crate) tls: Option<std::sync::Arc<tls::Server>>,
-    pub(crate) idle: Idle,
+    pub(crate) open: Open,
 }
 
 /// Serves a connection from accept to close; it is open for as long.
-pub(crate) async fn connection(
+///
+/// No `async fn`, in whose future the arguments lie twice: this future is what an idle connection costs. What is seldom
+/// waited for (a handshake, a client that reads slowly, the end) waits in memory from the pool.
+pub(crate) fn connection(
     core: Rc<Core>,
-    _open: Open,
+    open: Open,
     stream: Stream,
     peer: SocketAddr,
     listener: usize,
     port: u16,
-) {
-    let Some(connection) = establish(&core, stream, peer, listener, port).await else { return };
-    let mut first = true;
-    loop {
-        if !wait(&core, &connection, std::mem::take(&mut first)).await {
-            return close(&core, &connection).await;
+) -> impl Future<Output = ()> {
+    let mut made = Connection::new(&core, open, stream, peer, listener, port);
+    async move {
+        let Some(connection) = &made else { return };
+        if connection.tls.is_some() && !core.handle.pooled(|| establish(&core, connection)).await {
+            return;
         }
-        let begun = core.now();
-        let mut part = Vec::new();
-        let head = match try_head(&core, &connection, &mut part) {
-            Some(head) => head,
-            None => core.handle.pooled(|| read_head(&core, &connection, part)).await,
-        };
-        let asked = match head {
-            Ok(asked) => asked,
-            Err(unasked) => {
-                if let Unasked::Refused { status, label, messages } = unasked {
-                    refuse(&core, &connection, status, label, messages);
-                }
-                return close(&core, &connection).await;
+        let mut first = true;
+        loop {
+            if connection.transport.unsent() >= UNSENT_BYTES_HIGH
+                && !core.handle.pooled(|| connection.unsent_below(&core, UNSENT_BYTES_HIGH)).await
+            {
+                break;
             }
-        };
-        match core.handle.pooled(|| serve(&core, &connection, asked, begun)).await {
-            After::Next => {}
-            After::Close => return close(&core, &connection).await,
-            After::Cut => return connection.transport.abort(),
+            if !Wait::new(&core, connection, std::mem::take(&mut first)).await {
+                break;
+            }
+            let begun = core.now();
+            let head = 'head: {
+                let part = match try_head(&core, connection) {
+                    Ok(head) => break 'head head,
+                    Err(part) => part,
+                };
+                core.handle.pooled(|| read_head(&core, connection, part)).await
+            };
+            let Some(asked) = asked(&core, connection, head) else { break };
+            match core.handle.pooled(|| serve(&core, connection, asked, begun)).await {
+                After::Next => {}
+                After::Close => break,
+                After::Cut => {
+                    if let Some(connection) = made.take() {
+                        connection.transport.abort();
+                    }
+                    return;
+                }
+            }
+        }
+        core.handle.pooled(|| close(&core, connection)).await;
+    }
+}
+
+/// The request, or `None` after saying why there is none.
+fn asked(core: &Core, connection: &Connection, head: Head) -> Option<Asked> {
+    match head {
+        Ok(asked) => Some(asked),
+        Err(Unasked::Ended) => None,
+        Err(Unasked::Refused { status, label, messages }) => {
+            refuse(core, connection, status, label, messages);
+            None
         }
     }
 }
 
-/// TLS, if the listener has it.
-async fn establish(
-    core: &Rc<Core>,
-    stream: Stream,
-    peer: SocketAddr,
-    listener: usize,
-    port: u16,
-) -> Option<Connection> {
-    let snapshot = core.snapshot();
-    let settings = snapshot.listeners.get(listener)?;
-    let alarm = core.handle.alarm();
-    let (handle, tls) = (&core.handle, settings.tls.clone());
-    let transport = match &tls {
-        None => Transport::plain(handle, stream),
-        Some(server) => Transport::server(handle, stream, server),
+/// Carries the handshake to its end; false when it failed, and the client was told why.
+async fn establish(core: &Rc<Core>, connection: &Connection) -> bool {
+    let Connection { transport, alarm, .. } = connection;
+    let begun_ns = core.handle.now().mono_ns;
+    alarm.set(begun_ns.saturating_add(core.snapshot().timeouts.handshake_ns));
+    let label = match alarm.guard(transport.handshake()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Some("client_gone"),
+        Ok(Err(_)) => Some("refused"),
+        Err(_) => Some("timed_out"),
     };
-    if tls.is_some() {
-        let begun_ns = handle.now().mono_ns;
-        alarm.set(begun_ns.saturating_add(snapshot.timeouts.handshake_ns));
-        let label = match alarm.guard(transport.handshake()).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => Some("client_gone"),
-            Ok(Err(_)) => Some("refused"),
-            Err(_) => Some("timed_out"),
-        };
-        if let Some(label) = label {
-            core.record(&Event::HandshakeFail { label });
-            // The alert that says why is still to be sent.
-            let _sent = alarm.guard(transport.sent_below(1)).await;
-            return None;
-        }
-        let resumed = transport.session().is_some_and(|session| session.borrow().is_resumed());
-        let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
-        core.record(&Event::Handshake { resumed, us });
+    if let Some(label) = label {
+        core.record(&Event::HandshakeFail { label });
+        // The alert that says why is still to be sent.
+        let _sent = alarm.guard(transport.sent_below(1)).await;
+        return false;
     }
-    Some(Connection { transport, alarm, peer, port, tls, idle: core.idle() })
+    let resumed = transport.session().is_some_and(|session| session.borrow().is_resumed());
+    let us = core.handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
+    core.record(&Event::Handshake { resumed, us });
+    true
 }
 
 impl Connection {
+    /// `None` when its listener is gone from the snapshot.
+    fn new(
+        core: &Rc<Core>,
+        open: Open,
+        stream: Stream,
+        peer: SocketAddr,
+        listener: usize,
+        port: u16,
+    ) -> Option<Self> {
+        let tls = core.snapshot().listeners.get(listener)?.tls.clone();
+        let handle = &core.handle;
+        let transport = match &tls {
+            None => Transport::plain(handle, stream),
+            Some(server) => Transport::server(handle, stream, server),
+        };
+        Some(Self { transport, alarm: handle.alarm(), peer, port, tls, open })
+    }
+
     /// Waits until fewer than so many bytes are unsent, for as long as the client takes enough of them.
     pub(crate) async fn unsent_below(&self, core: &Rc<Core>, bytes: usize) -> bool {
         let Self { transport, alarm, .. } = self;
@@ -142,5 +172,23 @@ async fn close(core: &Rc<Core>, connection: &Connection) {
     alarm.set(core.handle.now().mono_ns.saturating_add(linger_ns));
     if alarm.guard(transport.discard(LINGER_BYTES_MAX)).await.is_err() {
         core.record(&Event::TimeOut { wait: "linger" });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of what `make` would make.
+    fn future_bytes<F>(_make: impl FnOnce(Rc<Core>, Open, Stream, SocketAddr, usize, u16) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// An idle connection costs this, its socket's state and its deadline: whatever is added here is multiplied by all
+    /// of them. Three quarters are its [`Connection`] and where it waits for a request.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let bytes = future_bytes(connection);
+        assert!(bytes <= 216, "{bytes} bytes");
     }
 }

@@ -309,7 +309,7 @@ impl Core {
         let permit = self.gate.enter(&self.snapshot(), listener, peer)?;
         self.open.set(self.open.get() + 1);
         self.record(&Event::Accept { listener: u32::try_from(listener).unwrap_or(u32::MAX) });
-        Ok(Open { core: self.clone(), permit })
+        Ok(Open { core: self.clone(), permit, idle: self.idle.borrow_mut().insert(None) })
     }
 
     /// Counts a connection to a backend for as long as the guard lives; `None` where there are as many as there may be.
@@ -330,11 +330,6 @@ impl Core {
     pub(crate) fn accepting(self: &Rc<Self>) -> Accepting {
         self.accepting.set(self.accepting.get() + 1);
         Accepting(self.clone())
-    }
-
-    /// A place among the connections to be woken when the node drains.
-    pub(crate) fn idle(self: &Rc<Self>) -> Idle {
-        Idle { key: self.idle.borrow_mut().insert(None), core: self.clone() }
     }
 
     /// To be polled until no connection is left, and none comes any more.
@@ -373,14 +368,29 @@ impl Drop for Connected {
 pub(crate) struct Open {
     core: Rc<Core>,
     permit: Permit,
+    /// Its place among those that are woken when the node drains.
+    idle: usize,
+}
+
+impl Open {
+    /// Asks to be woken when the node drains.
+    pub(crate) fn wake_on_drain(&self, cx: &Context<'_>) {
+        let mut idle = self.core.idle.borrow_mut();
+        match &mut idle[self.idle] {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            slot => *slot = Some(cx.waker().clone()),
+        }
+    }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.core.gate.leave(self.permit);
-        self.core.open.set(self.core.open.get() - 1);
-        self.core.record(&Event::Close);
-        self.core.wake_if_empty();
+        let Self { core, permit, idle } = self;
+        core.idle.borrow_mut().try_remove(*idle);
+        core.gate.leave(*permit);
+        core.open.set(core.open.get() - 1);
+        core.record(&Event::Close);
+        core.wake_if_empty();
     }
 }
 
@@ -398,28 +408,5 @@ impl Drop for Accepting {
     fn drop(&mut self) {
         self.0.accepting.set(self.0.accepting.get() - 1);
         self.0.wake_if_empty();
-    }
-}
-
-/// A connection's place among those that are woken when the node drains.
-pub(crate) struct Idle {
-    core: Rc<Core>,
-    key: usize,
-}
-
-impl Idle {
-    /// Asks to be woken when the node drains.
-    pub(crate) fn wake_on_drain(&self, cx: &Context<'_>) {
-        let mut idle = self.core.idle.borrow_mut();
-        match &mut idle[self.key] {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            slot => *slot = Some(cx.waker().clone()),
-        }
-    }
-}
-
-impl Drop for Idle {
-    fn drop(&mut self) {
-        self.core.idle.borrow_mut().try_remove(self.key);
     }
 }

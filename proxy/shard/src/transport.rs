@@ -123,6 +123,13 @@ impl Transport {
         }
     }
 
+    /// Gives back what only a busy connection needs.
+    pub(crate) fn rest(&self) {
+        if let Some(session) = self.session() {
+            session.borrow_mut().shrink();
+        }
+    }
+
     /// Appends to what is sent at the end of this turn.
     pub(crate) fn write(&self, fill: impl FnOnce(&mut Vec<u8>)) {
         let Some(session) = self.session() else { return self.stream.write(fill) };

@@ -7,7 +7,13 @@
     reason = "an Rc around the shared Arc: a request touches this core's count alone"
 )]
 
-use std::{future::poll_fn, io, rc::Rc, sync::Arc, task::Poll};
+use std::{
+    io,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use runtime::Received;
 use snapshot::Snapshot;
@@ -18,7 +24,6 @@ use crate::{
     connection::Connection,
     core::{Core, Messages},
     head,
-    relay::UNSENT_BYTES_HIGH,
 };
 
 /// How long an idle connection is kept when the node drains: a request that is under way is still answered.
@@ -48,51 +53,75 @@ pub(crate) enum Unasked {
 }
 
 /// Waits for the next request; false when there will be none. Who connects and says nothing is not waited for as long
-/// as who has been served.
-pub(crate) async fn wait(core: &Rc<Core>, connection: &Connection, first: bool) -> bool {
-    let Connection { transport, alarm, idle, .. } = connection;
-    if transport.unsent() >= UNSENT_BYTES_HIGH && !connection.unsent_below(core, UNSENT_BYTES_HIGH).await {
-        return false;
-    }
-    let put_off = || {
+/// as who has been served. Written out, since it is most of what an idle connection's task holds.
+pub(crate) struct Wait<'a> {
+    core: &'a Rc<Core>,
+    connection: &'a Connection,
+    wait_ns: u64,
+    /// As the alarm was set last.
+    unsent: usize,
+    first: bool,
+    lame: bool,
+}
+
+impl<'a> Wait<'a> {
+    /// From now on.
+    pub(crate) fn new(core: &'a Rc<Core>, connection: &'a Connection, first: bool) -> Self {
         let timeouts = &core.snapshot().timeouts;
         let wait_ns = if first { timeouts.first_byte_ns } else { timeouts.keep_alive_ns };
-        alarm.set(core.handle.now().mono_ns.saturating_add(wait_ns));
-        wait_ns
-    };
-    let wait_ns = put_off();
-    let mut unsent = transport.unsent();
-    let mut lame = false;
-    poll_fn(|cx| {
-        if core.is_draining() && !lame {
-            lame = true;
-            alarm.set(core.handle.now().mono_ns.saturating_add(LAME_DUCK_NS));
+        let wait =
+            Self { core, connection, wait_ns, unsent: connection.transport.unsent(), first, lame: false };
+        wait.put_off(wait_ns);
+        wait
+    }
+
+    fn put_off(&self, wait_ns: u64) {
+        self.connection.alarm.set(self.core.handle.now().mono_ns.saturating_add(wait_ns));
+    }
+
+    /// The time is up: whether there is a reason to go on.
+    fn goes_on(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.unsent, self.connection.transport.unsent());
+        let taken = before.saturating_sub(self.unsent) as u64;
+        let least = (self.wait_ns / self.core.snapshot().timeouts.response_rate.byte_ns).max(1);
+        // A client that is still reading its last answer is not idle.
+        if self.unsent > 0 && taken >= least {
+            return true;
+        }
+        let wait = match self.unsent {
+            0 if self.first => "first_byte",
+            0 => "keep_alive",
+            _ => "response",
+        };
+        if !self.lame {
+            self.core.record(&Event::TimeOut { wait });
+        }
+        false
+    }
+}
+
+impl Future for Wait<'_> {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
+        let Connection { transport, alarm, open, .. } = self.connection;
+        if self.core.is_draining() && !self.lame {
+            self.lame = true;
+            self.put_off(LAME_DUCK_NS);
         }
         if let Poll::Ready(readable) = transport.poll_readable(cx) {
             return Poll::Ready(readable.is_ok());
         }
         while alarm.poll_expired(cx).is_ready() {
-            let before = std::mem::replace(&mut unsent, transport.unsent());
-            let taken = before.saturating_sub(unsent) as u64;
-            let least = (wait_ns / core.snapshot().timeouts.response_rate.byte_ns).max(1);
-            if unsent == 0 || taken < least {
-                let wait = match unsent {
-                    0 if first => "first_byte",
-                    0 => "keep_alive",
-                    _ => "response",
-                };
-                if !lame {
-                    core.record(&Event::TimeOut { wait });
-                }
+            if !self.goes_on() {
                 return Poll::Ready(false);
             }
-            // A client that is still reading its last answer is not idle.
-            put_off();
+            self.put_off(self.wait_ns);
         }
-        idle.wake_on_drain(cx);
+        open.wake_on_drain(cx);
+        transport.rest();
         Poll::Pending
-    })
-    .await
+    }
 }
 
 /// What a run of bytes brought.
@@ -102,9 +131,10 @@ enum Taken {
     Wrong(wire::Error, Box<Messages>),
 }
 
-/// The head that has begun, if it is all there: the usual case, which has no need of a deadline.
-pub(crate) fn try_head(core: &Rc<Core>, connection: &Connection, part: &mut Vec<u8>) -> Option<Head> {
-    head_of(connection.transport.try_receive(|received| take(core, received, part)))
+/// The head that has begun, if it is all there: the usual case, which has no need of a deadline. Else what there is of it.
+pub(crate) fn try_head(core: &Rc<Core>, connection: &Connection) -> Result<Head, Vec<u8>> {
+    let mut part = Vec::new();
+    head_of(connection.transport.try_receive(|received| take(core, received, &mut part))).ok_or(part)
 }
 
 /// The head that has begun and of which `part` is there.

@@ -314,8 +314,8 @@ impl Session {
         }
     }
 
-    /// Gives back what a burst has grown. Worth a call when a connection goes idle, not between two
-    /// records: what is left is one 4 KiB read buffer.
+    /// Gives back what a burst has grown: what is left is one read buffer of 4 KiB. To be called when a connection goes
+    /// idle; it costs little when there is nothing to give.
     pub fn shrink(&mut self) {
         if let Stage::Open(connection) = &mut self.stage {
             // rustls fits its buffer to the next read before it asks for bytes; there are none, which is
