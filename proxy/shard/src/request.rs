@@ -232,7 +232,8 @@ impl Way<'_> {
     async fn whole(&self, response: &Response, unasked_body: bool) -> (After, u64) {
         let close = self.closes(unasked_body);
         let sent = Sent::whole(response, self.request);
-        let bytes = send(self.core, self.connection, response, self.request, close, &sent);
+        let Self { core, connection, request, .. } = self;
+        let bytes = connection.transport.as_one(|| send(core, connection, response, request, close, &sent));
         (self.settle(close).await, bytes)
     }
 
@@ -261,8 +262,6 @@ impl Way<'_> {
         let Request { method, version, .. } = self.request;
         let framed = ResponseBody::choose(method, *version, response, body);
         let close = self.closes(unasked_body) || framed == ResponseBody::UntilClose;
-        let head = Sent { body: framed, bytes: None };
-        send(self.core, self.connection, response, self.request, close, &head);
         let relay = Relay::new(body, framed == ResponseBody::Chunked);
         match (fill, fate) {
             (Some(fill), Some(Fate::Keep(keep))) => relay.tap(keep, fill),
@@ -270,8 +269,14 @@ impl Way<'_> {
             (Some(fill), fate) => fill.settle(fate),
             (None, _) => {}
         }
+        let head = Sent { body: framed, bytes: None };
+        let client = &self.connection.transport;
+        let now = client.as_one(|| {
+            send(self.core, self.connection, response, self.request, close, &head);
+            relay.run_now(&live.transport, client)
+        });
         let uploaded = self.upload.is_none_or(Relay::is_done);
-        let passed = match relay.run_now(&live.transport, &self.connection.transport) {
+        let passed = match now {
             Ok(true) if uploaded => Ok(()),
             Ok(_) => self.pass(&live, &relay).await,
             Err(fault) => Err(fault),

@@ -15,19 +15,34 @@ use tls::Session;
 pub(crate) struct Transport {
     stream: Stream,
     handle: Handle,
-    session: Option<Box<RefCell<Session>>>,
+    secure: Option<Box<Secure>>,
 }
+
+/// What TLS adds.
+struct Secure {
+    session: RefCell<Session>,
+    /// What is gathered to be sealed as one, while [`Transport::as_one`] runs.
+    gathered: RefCell<Option<Vec<u8>>>,
+}
+
+impl Secure {
+    fn new(session: Session) -> Option<Box<Self>> {
+        Some(Box::new(Self { session: RefCell::new(session), gathered: RefCell::new(None) }))
+    }
+}
+
+/// The longest record (RFC 8446 §5.1): what would make a longer one is sealed at once.
+const RECORD_BYTES_MAX: usize = 16 << 10;
 
 impl Transport {
     /// Plain.
     pub(crate) fn plain(handle: &Handle, stream: Stream) -> Self {
-        Self { stream, handle: handle.clone(), session: None }
+        Self { stream, handle: handle.clone(), secure: None }
     }
 
     /// A client's, over TLS; [`Transport::handshake`] comes next.
     pub(crate) fn server(handle: &Handle, stream: Stream, server: &Arc<tls::Server>) -> Self {
-        let session = Some(Box::new(RefCell::new(Session::server(server))));
-        Self { stream, handle: handle.clone(), session }
+        Self { stream, handle: handle.clone(), secure: Secure::new(Session::server(server)) }
     }
 
     /// A backend's, over TLS; [`Transport::handshake`] comes next.
@@ -38,12 +53,12 @@ impl Transport {
         server_name: &str,
     ) -> io::Result<Self> {
         let session = Session::client(client, server_name).map_err(io::Error::other)?;
-        Ok(Self { stream, handle: handle.clone(), session: Some(Box::new(RefCell::new(session))) })
+        Ok(Self { stream, handle: handle.clone(), secure: Secure::new(session) })
     }
 
     /// The TLS session, if there is one.
     pub(crate) fn session(&self) -> Option<&RefCell<Session>> {
-        self.session.as_deref()
+        self.secure.as_deref().map(|secure| &secure.session)
     }
 
     /// Carries the handshake to its end.
@@ -90,7 +105,7 @@ impl Transport {
 
     /// Whether it is known that nothing has come; false where that is not known.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.session.is_none() && self.stream.is_quiet()
+        self.secure.is_none() && self.stream.is_quiet()
     }
 
     /// Ready when bytes, the end or an error may be there.
@@ -105,7 +120,7 @@ impl Transport {
     /// Ready when the peer has gone: an end or an error, with nothing before it that is still to be read. A client that
     /// closes its half counts as gone, as it does for nginx: nobody can tell the two apart.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.session.is_none() {
+        if self.secure.is_none() {
             return self.stream.poll_ended(cx);
         }
         loop {
@@ -132,7 +147,12 @@ impl Transport {
 
     /// Appends to what is sent at the end of this turn.
     pub(crate) fn write(&self, fill: impl FnOnce(&mut Vec<u8>)) {
-        let Some(session) = self.session() else { return self.stream.write(fill) };
+        let Some(Secure { session, gathered }) = self.secure.as_deref() else {
+            return self.stream.write(fill);
+        };
+        if let Some(gathered) = &mut *gathered.borrow_mut() {
+            return fill(gathered);
+        }
         let mut plain = self.handle.buffer();
         fill(&mut plain);
         session.borrow_mut().write(&plain);
@@ -140,23 +160,46 @@ impl Transport {
         self.seal(session);
     }
 
-    /// The same with bytes that lie elsewhere: when they are many and the connection is plain, they are not copied.
+    /// The same with bytes that lie elsewhere: when they are many, they are sent, or sealed, out of where they lie.
     pub(crate) fn write_through(&self, bytes: &[u8]) {
-        match self.session() {
-            None => self.stream.write_through(bytes),
-            Some(_) => self.write(|out| out.extend_from_slice(bytes)),
+        let Some(Secure { session, gathered }) = self.secure.as_deref() else {
+            return self.stream.write_through(bytes);
+        };
+        match &mut *gathered.borrow_mut() {
+            Some(gathered) if gathered.len() + bytes.len() <= RECORD_BYTES_MAX => {
+                return gathered.extend_from_slice(bytes);
+            }
+            Some(gathered) => {
+                session.borrow_mut().write_both(gathered, bytes);
+                gathered.clear();
+            }
+            None => session.borrow_mut().write(bytes),
         }
+        self.seal(session);
     }
 
     /// The same with bytes that others hold too: they are not copied if the connection is plain.
     pub(crate) fn write_shared(&self, bytes: Bytes) {
-        match self.session() {
+        match &self.secure {
             None => self.stream.write_shared(bytes),
-            Some(session) => {
-                session.borrow_mut().write(&bytes);
+            Some(_) => self.write_through(&bytes),
+        }
+    }
+
+    /// Runs `f`, and seals what it writes in as few records as may be: a head and a short body are one and not two.
+    pub(crate) fn as_one<R>(&self, f: impl FnOnce() -> R) -> R {
+        let Some(Secure { session, gathered }) = self.secure.as_deref() else { return f() };
+        let before = gathered.replace(Some(self.handle.buffer()));
+        debug_assert!(before.is_none(), "what is gathered is sealed before more is");
+        let result = f();
+        if let Some(plain) = gathered.take() {
+            if !plain.is_empty() {
+                session.borrow_mut().write(&plain);
                 self.seal(session);
             }
+            self.handle.recycle(plain);
         }
+        result
     }
 
     /// Waits until fewer than so many bytes are unsent.

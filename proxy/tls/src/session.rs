@@ -6,7 +6,7 @@
 //! (decrypted records and sealed ones pass through a `Vec` of their own in both), and has no
 //! `Acceptor`, which alone lets protocol versions and suites differ by server name.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::sync::Arc;
 
 use rustls::server::{AcceptedAlert, Acceptor};
@@ -273,6 +273,18 @@ impl Session {
                 }
             }
             Stage::Refused { .. } => {}
+        }
+    }
+
+    /// The same with two runs of bytes as if they were one, the second of them long: a record may hold of both.
+    pub fn write_both(&mut self, first: &[u8], second: &[u8]) {
+        let Stage::Open(connection) = &mut self.stage else {
+            self.write(first);
+            return self.write(second);
+        };
+        // As in `write`.
+        if let Ok(taken) = connection.writer().write_vectored(&[IoSlice::new(first), IoSlice::new(second)]) {
+            debug_assert_eq!(taken, first.len() + second.len());
         }
     }
 

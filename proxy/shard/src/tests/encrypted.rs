@@ -102,6 +102,38 @@ fn a_tunnel_goes_through() {
     );
 }
 
+/// What a backend sends at once goes on in as few records as may be.
+#[test]
+fn a_head_and_a_short_body_are_one_record() {
+    let mut setup = setup(&["gateway.test"]);
+    setup.model.upstreams[0].targets[0].tls = false;
+    run(setup, async |lab| {
+        let backend = lab.take_listener('A');
+        lab.handle.spawn(async move {
+            let (stream, _) = backend.accept().await.unwrap();
+            for (head, body) in
+                [("Content-Length: 5", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n")]
+            {
+                stream.receive(|bytes| (bytes.len(), ())).await.unwrap();
+                stream.write(|out| {
+                    out.extend_from_slice(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").as_bytes())
+                });
+            }
+            stream.flushed().await.unwrap();
+        });
+        let mut client = lab.connect(0).await;
+        for end in ["\r\n\r\nhello", "\r\n\r\n5\r\nhello\r\n0\r\n\r\n"] {
+            client.send(b"GET /a HTTP/1.1\r\nHost: gateway.test\r\n\r\n");
+            let record = client.piece().await;
+            assert!(
+                record.starts_with(b"HTTP/1.1 200") && record.ends_with(end.as_bytes()),
+                "{}",
+                record.escape_ascii()
+            );
+        }
+    });
+}
+
 #[test]
 fn a_handshake_has_its_time() {
     run(setup(&["gateway.test"]), async |lab| {

@@ -42,6 +42,36 @@ fn records_are_filled() {
     assert_eq!(cipher.len(), 4 * (16 * 1024 + 5 + 1 + 16));
 }
 
+/// Two runs written as one: how many records they make, and that they arrive as one.
+#[track_caller]
+fn check_both(first: usize, second: usize, records: usize) {
+    let (mut client, mut server) = connected(&client(), &server(vec![certificate(&["a.test"])]), "a.test");
+    let (first, second) = (vec![1; first], vec![2; second]);
+    server.write_both(&first, &second);
+    let mut cipher = Vec::new();
+    server.drain(&mut cipher);
+    assert_eq!(cipher.len(), first.len() + second.len() + records * (5 + 1 + 16));
+    let mut got = Vec::new();
+    let mut rest = &cipher[..];
+    while !rest.is_empty() {
+        rest = &rest[client.feed(rest).unwrap()..];
+        got.extend(read(&mut client));
+    }
+    assert_eq!(got, [first, second].concat());
+}
+
+#[test]
+fn two_runs_share_records() {
+    check_both(0, 0, 0);
+    check_both(200, 0, 1);
+    check_both(0, 1024, 1);
+    check_both(200, 1024, 1);
+    check_both(200, 16 * 1024 - 200, 1);
+    check_both(200, 16 * 1024, 2);
+    check_both(200, 64 * 1024, 5);
+    check_both(20_000, 20_000, 3);
+}
+
 #[test]
 fn written_early_is_sent_when_the_handshake_is_done() {
     let server = server(vec![certificate(&["a.test"])]);

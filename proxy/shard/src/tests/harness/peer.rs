@@ -81,6 +81,13 @@ impl Peer {
         self.unread.drain(..bytes.min(self.unread.len())).collect()
     }
 
+    /// The next bytes as they come: over TLS, those of one record.
+    pub(in crate::tests) async fn piece(&mut self) -> Vec<u8> {
+        assert!(self.unread.is_empty(), "nothing is left from before");
+        self.fill().await;
+        std::mem::take(&mut self.unread)
+    }
+
     /// All that comes until there is an end, and the end.
     pub(in crate::tests) async fn rest(&mut self) -> (Vec<u8>, &'static str) {
         loop {
