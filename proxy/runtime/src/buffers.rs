@@ -4,11 +4,16 @@
 use crate::options::Options;
 use crate::stats::{Counters, add};
 use std::cell::RefCell;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 pub(crate) struct Buffers {
     small_bytes: usize,
     large_bytes: usize,
+    /// Capacities that are small: one that grew a little is still small.
+    small: RangeInclusive<usize>,
+    /// Capacities that are large. What is neither goes.
+    large: RangeInclusive<usize>,
     small_max: usize,
     large_max: usize,
     pools: RefCell<Pools>,
@@ -24,9 +29,12 @@ struct Pools {
 impl Buffers {
     pub(crate) fn new(options: &Options, counters: Rc<Counters>) -> Self {
         let small_bytes = options.ring_buffer_bytes as usize;
+        let large_bytes = options.large_buffer_bytes.max(small_bytes + 1);
         Self {
             small_bytes,
-            large_bytes: options.large_buffer_bytes.max(small_bytes + 1),
+            large_bytes,
+            small: small_bytes..=small_bytes.saturating_mul(4).min(large_bytes - 1),
+            large: large_bytes..=large_bytes.saturating_mul(2),
             small_max: options.pooled_buffers_max,
             large_max: options.pooled_large_buffers_max,
             pools: RefCell::default(),
@@ -72,12 +80,9 @@ impl Buffers {
     /// Takes a buffer back; frees it when it is of an odd size or the pool is full.
     pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
         let pools = &mut *self.pools.borrow_mut();
-        // A small one that grew a little is still small; what is neither small nor large goes.
-        let small = self.small_bytes..=self.small_bytes.saturating_mul(4).min(self.large_bytes - 1);
-        let large = self.large_bytes..=self.large_bytes.saturating_mul(2);
         let (pool, max) = match buffer.capacity() {
-            capacity if small.contains(&capacity) => (&mut pools.small, self.small_max),
-            capacity if large.contains(&capacity) => (&mut pools.large, self.large_max),
+            capacity if self.small.contains(&capacity) => (&mut pools.small, self.small_max),
+            capacity if self.large.contains(&capacity) => (&mut pools.large, self.large_max),
             _ => return,
         };
         if pool.len() < max {
