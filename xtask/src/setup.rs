@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("nginx", "nginx", "the backend of the tests, and the gateway that `bench` compares with"),
     ("haproxy", "haproxy", "the other gateway that `bench` compares with"),
     ("valgrind", "valgrind", "counts the instructions of parsers and tables"),
+    ("strace", "strace", "counts the system calls of a request"),
     ("curl", "curl", "a client that speaks HTTP and TLS independently of us"),
     ("openssl", "openssl", "a TLS client and certificates for the tests"),
     ("wrk", "wrk", "the load generator of the smoke test and of `bench`"),

@@ -23,6 +23,7 @@ mod shipped;
 mod slow;
 mod start;
 mod stop;
+mod syscalls;
 mod tls;
 mod upgrade;
 mod watch;

@@ -18,6 +18,7 @@ mod process;
 mod response;
 mod scenario;
 mod servers;
+mod strace;
 mod tools;
 mod vectors;
 
@@ -31,6 +32,7 @@ pub use process::{Ended, descriptors_max, eventually, free_port, raise_descripto
 pub use response::Response;
 pub use scenario::{Scenario, run_scenario};
 pub use servers::{Nginx, PythonServer};
+pub use strace::{Calls, Strace};
 pub use tools::{Curl, Wrk, curl, openssl, program, s_client, wrk, wrk_saying};
 pub use vectors::{conformance, latin1};
 
