@@ -40,10 +40,8 @@ pub(crate) fn cache_hit() -> Case {
     let mut core = Core::new();
     core.fill();
     Case::new("cache_hit", move || {
-        let Some(lookup) = core.ask() else { return false };
-        let Outcome::Hit(stored) = core.store.lookup(lookup, || (), core.now) else { return false };
-        let verdict = core.answered(Found::Hit(stored));
-        matches!(verdict, Verdict::Answer(response) if response.body.length() == Some(1 << 10))
+        let verdict = with(&mut core, |policy, request, cx| policy.on_request(request, cx));
+        matches!(verdict, Verdict::Replay(replay) if replay.body().len() == 1 << 10)
     })
 }
 
@@ -110,6 +108,7 @@ fn with<T>(core: &mut Core, decide: impl FnOnce(&Cache, &mut Request, &mut Conte
         client,
         params: &[],
         spendings: &mut core.spendings,
+        near: &mut core.store,
         slot: &mut core.slot,
         unanswered: false,
     };

@@ -46,6 +46,7 @@ fn decide(name: &'static str, client_rate: f64, right: fn(&Verdict) -> bool) -> 
             client,
             params: &[],
             spendings: &mut spendings,
+            near: &mut (),
             slot: &mut slot,
             unanswered: false,
         };

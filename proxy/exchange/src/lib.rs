@@ -36,6 +36,8 @@ pub struct Lent<'a> {
     pub now: Now,
     /// Its token buckets.
     pub spendings: &'a mut Spendings,
+    /// The cache entries that it has at hand.
+    pub near: &'a mut dyn cache::Near,
 }
 
 /// What is known of a request beside the request.
@@ -68,6 +70,8 @@ pub struct Served<'a> {
     pub fate: Option<cache::Fate>,
     /// What the cache said, if it was asked.
     pub cached: Option<CacheResult>,
+    /// A kept response that goes out as it is, in place of the response, which is empty then.
+    pub replay: Option<cache::Replay>,
     /// When the backend was called and when its head had come, in `mono_ns`.
     pub called: Option<(u64, u64)>,
 }
@@ -142,6 +146,12 @@ async fn serve<'a, C: Core>(
                 break Ok(());
             }
             Verdict::Replay(replay) => {
+                served.cached = Some(CacheResult::Hit);
+                if route.replays {
+                    // Nobody has a word to say about it on its way out.
+                    served.replay = Some(replay);
+                    return;
+                }
                 replay.write(response);
                 break Ok(());
             }
@@ -267,8 +277,8 @@ fn context<'a>(
     lent: &'a mut Lent<'_>,
     slot: &'a mut Slot,
 ) -> Context<'a> {
-    let Lent { now, spendings } = lent;
-    Context { now: *now, client: facts.client, params, spendings, slot, unanswered: false }
+    let Lent { now, spendings, near } = lent;
+    Context { now: *now, client: facts.client, params, spendings, near: *near, slot, unanswered: false }
 }
 
 /// Lets the integration answer or prepare, and calls the backend.

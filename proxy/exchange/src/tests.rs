@@ -29,7 +29,11 @@ struct Fake {
 
 impl Core for Fake {
     fn decide<R>(&self, decision: impl FnOnce(&mut Lent<'_>) -> R) -> R {
-        decision(&mut Lent { now: self.now.get(), spendings: &mut self.spendings.borrow_mut() })
+        decision(&mut Lent {
+            now: self.now.get(),
+            spendings: &mut self.spendings.borrow_mut(),
+            near: &mut *self.store.borrow_mut(),
+        })
     }
 
     async fn ask(&self, question: Question) -> Answer {
@@ -118,6 +122,10 @@ fn run<'a>(snapshot: &'a Snapshot, request: &mut Request, core: &Fake) -> (Serve
     match exchanged.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(served) => {
             drop(exchanged);
+            if let Some(replay) = &served.replay {
+                assert_eq!((response.headers.len(), &response.body), (0, &Body::Empty), "{response:?}");
+                replay.write(&mut response);
+            }
             (served, response)
         }
         Poll::Pending => panic!("nothing here waits"),

@@ -22,6 +22,8 @@ pub trait Policy: Send + Sync + std::fmt::Debug {
     }
     /// Looks at the response on its way out. Called for the policies that the request has passed, last one first.
     fn on_response(&self, _response: &mut Response, _cx: &mut Context<'_>) {}
+    /// Whether `on_response` looks at responses, so that none may go out past it.
+    fn reads_responses(&self) -> bool;
 }
 
 /// What a policy is given for one decision.
@@ -34,6 +36,8 @@ pub struct Context<'a> {
     pub params: &'a [(u32, u32)],
     /// This core's token buckets.
     pub spendings: &'a mut throttle::Spendings,
+    /// The cache entries that this core has at hand.
+    pub near: &'a mut dyn cache::Near,
     /// What this policy remembers of this request.
     pub slot: &'a mut Slot,
     /// No backend answered: the response, if there is one, is the gateway's own word about that.

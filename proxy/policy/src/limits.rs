@@ -50,6 +50,10 @@ impl Policy for Limits {
     fn on_request(&self, request: &mut Request, _cx: &mut Context<'_>) -> Verdict {
         self.excess(request).map_or(Verdict::Continue, Verdict::Refuse)
     }
+
+    fn reads_responses(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

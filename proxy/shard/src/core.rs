@@ -236,8 +236,8 @@ impl Core {
 
     /// Lends what policies spend.
     pub(crate) fn decide<R>(&self, decision: impl FnOnce(&mut exchange::Lent<'_>) -> R) -> R {
-        let now = self.now();
-        decision(&mut exchange::Lent { now, spendings: &mut self.spendings.borrow_mut() })
+        let (now, owner) = (self.now(), &mut *self.owner.borrow_mut());
+        decision(&mut exchange::Lent { now, spendings: &mut self.spendings.borrow_mut(), near: owner.near() })
     }
 
     /// Limits of the codec toward clients: the widest that any route has, so that the route's own policy can answer

@@ -16,6 +16,7 @@ mod pool;
 mod probe;
 mod race;
 mod relay;
+mod replay;
 mod reply;
 mod request;
 mod transport;

@@ -12,11 +12,13 @@ use std::{
 };
 
 use message::Now;
-use policy::cache::{Changed, Fate, Found, Key, LeaseId, Lookup, Replies, Stats, Store, Stored, Ticket};
+use policy::cache::{
+    Changed, Fate, Found, Key, LeaseId, Lookup, Near, Replies, Stats, Store, Stored, Ticket,
+};
 use runtime::Alarm;
 use slab::Slab;
 
-use crate::{Message, core::Core};
+use crate::{Message, core::Core, replay};
 
 /// How long a request waits for another's fetch before it goes itself.
 const WAIT_NS: u64 = 30_000_000_000;
@@ -80,6 +82,11 @@ impl Owner {
 
     pub(crate) fn stats(&self) -> Stats {
         self.store.stats()
+    }
+
+    /// What this core's requests are answered with at once.
+    pub(crate) fn near(&mut self) -> &mut dyn Near {
+        &mut self.store
     }
 
     pub(crate) fn flush(&mut self) -> usize {
@@ -338,7 +345,10 @@ impl Fill {
     pub(crate) fn settle(mut self, fate: Option<Fate>) {
         let settled = match fate {
             Some(Fate::Keep(keep)) => match keep.finish() {
-                Ok((ticket, stored)) => Settled::Fill(ticket, Box::new(stored)),
+                Ok((ticket, mut stored)) => {
+                    stored.encode(replay::encode);
+                    Settled::Fill(ticket, Box::new(stored))
+                }
                 Err(ticket) => Settled::Decline(ticket, false),
             },
             Some(Fate::Decline { ticket, lasting }) => Settled::Decline(ticket, lasting),

@@ -6,7 +6,10 @@ use std::{cell::Cell, pin::pin, rc::Rc};
 use bytes::Bytes;
 use exchange::{Facts, Served, exchange};
 use message::{Body, Length, Now, Reason, Request, RequestId, Response, Scheme};
-use policy::{Answer, Question, cache::Fate};
+use policy::{
+    Answer, Question,
+    cache::{Fate, Replay},
+};
 use snapshot::{Route, Snapshot};
 use telemetry::Event;
 use wire::h1::{self, BodyLength, RequestFraming, ResponseBody, ResponseKind, ResponseOptions};
@@ -21,12 +24,13 @@ use crate::{
     pool::Claim,
     race::{First, race},
     relay::{Fault, Relay},
+    replay::Ready,
     tunnel::{End, tunnel},
     waiting::Asked,
 };
 
 /// Bodies up to this length are put beside their head, in one send; longer ones are shared with it.
-const ADJACENT_BYTES_MAX: usize = 16 << 10;
+pub(crate) const ADJACENT_BYTES_MAX: usize = 16 << 10;
 
 /// What of an unread body is read and thrown away to keep the connection; with more to come it is closed.
 const DISCARD_BYTES_MAX: usize = 64 << 10;
@@ -136,7 +140,10 @@ async fn answer(
             if let Some(fill) = fill.filter(|_| !served.reason.as_ref().is_some_and(is_clients)) {
                 fill.settle(served.fate.take());
             }
-            way.whole(response, expects_continue.get()).await
+            match served.replay.take() {
+                Some(replay) => way.replay(&replay, response, expects_continue.get()).await,
+                None => way.whole(response, expects_continue.get()).await,
+            }
         }
     };
     let ended = core.now();
@@ -234,6 +241,18 @@ impl Way<'_> {
         let sent = Sent::whole(response, self.request);
         let Self { core, connection, request, .. } = self;
         let bytes = connection.transport.as_one(|| send(core, connection, response, request, close, &sent));
+        (self.settle(close).await, bytes)
+    }
+
+    /// A kept answer, sent as it is kept if the client takes it so.
+    async fn replay(&self, replay: &Replay, response: &mut Response, unasked_body: bool) -> (After, u64) {
+        let Some(ready) = Ready::new(replay, self.request) else {
+            replay.write(response);
+            return self.whole(response, unasked_body).await;
+        };
+        response.status = replay.status();
+        let close = self.closes(unasked_body);
+        let bytes = ready.send(self.core, self.connection, close);
         (self.settle(close).await, bytes)
     }
 

@@ -170,6 +170,8 @@ pub struct Route {
     pub key: String,
     /// What it asks of a request, in order.
     pub policies: Vec<Box<dyn Policy>>,
+    /// Whether what its last policy answers with goes out as it is: neither the API nor a policy before that one looks at it.
+    pub replays: bool,
     /// What stands behind it.
     pub integration: Box<dyn Integration>,
     /// The longest request body.

@@ -23,6 +23,46 @@ fn hits_and_misses_are_counted() {
     assert_eq!(metrics.sum("floodgate_cache_entries", &[]), 3.0);
 }
 
+/// A hit is one prebuilt answer where nobody has a word to say about it, and made anew for an API with CORS: the client
+/// sees the same bytes, but for whose origin it is.
+#[test]
+fn hits_are_alike_by_either_way() {
+    let hit = |cors: &str, asked: &str| {
+        let origin = Origin::start(|_| {
+            vec![Act::answer(
+                200,
+                &[("x-a", "1"), ("Age", "5"), ("Date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("ETag", "\"1\"")],
+                "kept",
+            )]
+        });
+        let gateway = Gateway::start(&(cors.to_owned() + &cached(&origin.url(), "\"60s\"")));
+        gateway.ask("GET /a");
+        let response = gateway.ask(asked);
+        assert_eq!(origin.requests().len(), 1, "{asked} was not a hit");
+        let metrics = gateway.metrics();
+        assert_eq!(metrics.sum("floodgate_cache_hits_total", &[]), 1.0);
+        assert_eq!(metrics.sum("floodgate_cache_misses_total", &[]), 1.0);
+        // The one field of CORS in an answer to who names no origin.
+        let fields = response.fields.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("vary"));
+        let fields: Vec<_> = fields.map(|(name, value)| format!("{name}: {value}")).collect();
+        (response.status, fields, response.body)
+    };
+    for (asked, status) in [
+        ("GET /a", 200),
+        ("GET /a\nConnection: close", 200),
+        ("HEAD /a", 200),
+        ("GET /a\nIf-None-Match: \"1\"", 304),
+    ] {
+        let plain = hit("", asked);
+        assert_eq!(plain.0, status, "{asked}");
+        assert!(
+            plain.1.iter().any(|field| matches!(field.as_str(), "Age: 5" | "Age: 6" | "Age: 7")),
+            "{plain:?}"
+        );
+        assert_eq!(plain, hit("[cors]\nallow_origins = [\"https://a.example\"]\n", asked), "{asked}");
+    }
+}
+
 /// Fifty clients at once, one call: the leader fetches, the others get its answer.
 #[test]
 fn many_clients_cost_one_call() {

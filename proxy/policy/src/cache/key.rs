@@ -34,7 +34,35 @@ pub struct Key {
     bytes: Arc<[u8]>,
 }
 
+/// A key where it was put together: what an entry is found by as long as nobody has to remember the key.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought<'a> {
+    hash: u64,
+    bytes: &'a [u8],
+}
+
+impl Sought<'_> {
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The key, to be remembered.
+    pub(super) fn to_key(self) -> Key {
+        Key { hash: self.hash, home: self.hash, bytes: self.bytes.into() }
+    }
+}
+
 impl Key {
+    /// The same, borrowed.
+    pub(super) fn sought(&self) -> Sought<'_> {
+        Sought { hash: self.hash, bytes: &self.bytes }
+    }
+
+    /// Whether it is the one that is sought.
+    pub(super) fn is(&self, sought: &Sought<'_>) -> bool {
+        self.hash == sought.hash && *self.bytes == *sought.bytes
+    }
+
     /// Which of `cores` owns the entry. Taken from the middle of the hash: the owner's table uses both ends.
     pub fn owner(&self, cores: NonZeroUsize) -> usize {
         let middle = u128::from((self.home >> 16) as u32);
@@ -63,15 +91,7 @@ impl Key {
         draft.bytes.extend_from_slice(&self.bytes);
         draft.bytes.extend_from_slice(&generation.to_le_bytes());
         draft.bytes.extend_from_slice(selected);
-        Self { home: self.home, ..Self::new(&draft.bytes) }
-    }
-
-    fn new(bytes: &[u8]) -> Self {
-        let (seed, shared) = seeds();
-        let mut hasher = FoldHasher::with_seed(*seed, shared);
-        hasher.write(bytes);
-        let hash = hasher.finish();
-        Self { hash, home: hash, bytes: bytes.into() }
+        Self { home: self.home, ..draft.sought().to_key() }
     }
 }
 
@@ -80,6 +100,16 @@ impl Key {
     /// The same key, as if it had the hash of the other.
     pub(super) fn colliding_with(self, other: &Self) -> Self {
         Self { hash: other.hash, home: other.home, ..self }
+    }
+}
+
+#[cfg(test)]
+impl Recipe {
+    /// The key of a request.
+    pub(super) fn key(&self, request: &Request, params: &[(u32, u32)]) -> Option<Key> {
+        let mut draft = Draft::default();
+        self.draft(request, params, &mut draft)?;
+        Some(draft.sought().to_key())
     }
 }
 
@@ -125,10 +155,9 @@ impl Recipe {
         self.parts.is_some()
     }
 
-    /// The key of a request; `None` when a declared path variable is not among `params`.
+    /// Puts together the key of a request; `None` when a declared path variable is not among `params`.
     /// `HEAD` shares the entries of `GET`.
-    pub(super) fn key(&self, request: &Request, params: &[(u32, u32)]) -> Option<Key> {
-        let mut draft = Draft::default();
+    pub(super) fn draft(&self, request: &Request, params: &[(u32, u32)], draft: &mut Draft) -> Option<()> {
         draft.bytes.extend_from_slice(&self.prefix);
         let method = if request.method == Method::Head { &Method::Get } else { &request.method };
         draft.value(method.as_str().as_bytes());
@@ -146,20 +175,20 @@ impl Recipe {
                 draft.implied(target.path(), target.query(), headers, is_implied);
             }
         }
-        Some(Key::new(&draft.bytes))
+        Some(())
     }
 
-    /// The key under which a `GET` of a resource is kept, for a recipe without declared parts. `headers` are those of the
+    /// Puts together the key under which a `GET` of a resource is kept, for a recipe without declared parts. `headers` are those of the
     /// request that is answered: what trusted proxies say of the outside tells entries apart here too.
-    pub(super) fn resource_key(
+    pub(super) fn draft_resource(
         &self,
         scheme: &str,
         authority: &str,
         path: &str,
         query: Option<&str>,
         headers: &Headers,
-    ) -> Key {
-        let mut draft = Draft::default();
+        draft: &mut Draft,
+    ) {
         draft.bytes.extend_from_slice(&self.prefix);
         draft.value(Method::Get.as_str().as_bytes());
         draft.value(scheme.as_bytes());
@@ -167,7 +196,6 @@ impl Recipe {
         draft.implied(path, query, headers, |name| {
             name != Name::AcceptEncoding && IMPLIED_HEADERS.contains(&name)
         });
-        Key::new(&draft.bytes)
     }
 }
 
@@ -183,11 +211,19 @@ const DRAFT_BYTES: usize = 512;
 
 /// A key in the making.
 #[derive(Default)]
-struct Draft {
+pub(super) struct Draft {
     bytes: SmallVec<[u8; DRAFT_BYTES]>,
 }
 
 impl Draft {
+    /// What it has come to.
+    pub(super) fn sought(&self) -> Sought<'_> {
+        let (seed, shared) = seeds();
+        let mut hasher = FoldHasher::with_seed(*seed, shared);
+        hasher.write(&self.bytes);
+        Sought { hash: hasher.finish(), bytes: &self.bytes }
+    }
+
     /// One value with its length. Heads are bounded far below 4 GiB.
     fn value(&mut self, value: &[u8]) {
         self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());

@@ -14,6 +14,7 @@ mod directives;
 mod flight;
 mod key;
 pub mod properties;
+mod refusals;
 mod respect;
 mod s3_fifo;
 mod store;
@@ -27,15 +28,16 @@ mod vary;
 use std::sync::Arc;
 use std::time::Duration;
 
-use message::{Body, Dialect, Field, Headers, Method, Name, Request, Response};
+use message::{Body, Dialect, Field, Headers, Method, Name, Names, Request, Response};
 
+use self::key::Draft;
 use crate::{Answer, Context, Policy, Question, Slot, Verdict};
 
 pub use flight::{FLIGHTS_MAX, LEASE_NS, LeaseId, RELEASED_MAX, Ticket, WAITERS_PER_KEY_MAX};
-pub use key::{Key, KeyPart};
+pub use key::{Key, KeyPart, Sought};
 pub use respect::{Changed, Journey, Respect, RespectSettings};
-pub use store::{Lookup, Mode, Outcome, Replies, Stats, Store};
-pub use stored::{Keep, Replay, Stored};
+pub use store::{Lookup, Mode, Near, Outcome, Replies, Stats, Store};
+pub use stored::{Encoded, Keep, Replay, Stored};
 pub use validity::Terms;
 pub use vary::{Rule, VARY_NAMES_MAX, Variant};
 
@@ -245,13 +247,19 @@ impl Cache {
             .all(|name| std::str::from_utf8(name).is_ok_and(|name| self.recipe.has_header(name)))
     }
 
+    /// The whole of an entry.
+    fn replay(&self, stored: Arc<Stored>, cx: &Context<'_>) -> Verdict {
+        let now = (self.dialect != Dialect::Rest).then_some(cx.now);
+        Verdict::Replay(Replay::new(stored, now))
+    }
+
     /// The answer from an entry.
     fn answer(&self, request: &Request, stored: Arc<Stored>, cx: &Context<'_>) -> Verdict {
         if self.dialect == Dialect::Rest {
-            return Verdict::Replay(Replay::new(stored, None));
+            return self.replay(stored, cx);
         }
         if stored.status() != 200 || !is_not_modified(&request.headers, stored.headers()) {
-            return Verdict::Replay(Replay::new(stored, Some(cx.now)));
+            return self.replay(stored, cx);
         }
         let mut response = stored.response();
         response.status = 304;
@@ -274,10 +282,15 @@ impl Policy for Cache {
             _ if refreshes => Mode::Refresh,
             _ => Mode::Use,
         };
-        match self.recipe.key(request, cx.params) {
-            Some(key) => Verdict::Ask(Question::Cache(Lookup { key, mode })),
+        let mut draft = Draft::default();
+        if self.recipe.draft(request, cx.params, &mut draft).is_none() {
             // A variable that the route does not have: no key, no cache.
-            None => Verdict::Continue,
+            return Verdict::Continue;
+        }
+        let sought = draft.sought();
+        match near(request, &sought, mode, cx) {
+            Some(stored) => self.replay(stored, cx),
+            None => Verdict::Ask(Question::Cache(Lookup { key: sought.to_key(), mode })),
         }
     }
 
@@ -311,6 +324,21 @@ impl Policy for Cache {
             None => Fate::Decline { ticket, lasting: is_storable_status(response.status) },
         });
     }
+
+    fn reads_responses(&self) -> bool {
+        true
+    }
+}
+
+/// Fields by which a client may get something else than the whole of an entry.
+const SELECTING: Names = Names::of(&[Name::IfModifiedSince, Name::IfNoneMatch, Name::Range]);
+
+/// The entry that the request is answered with as a whole, if it is at hand: the usual hit, without a key to remember.
+fn near(request: &Request, sought: &Sought<'_>, mode: Mode, cx: &mut Context<'_>) -> Option<Arc<Stored>> {
+    if request.headers.seen().meets(SELECTING) {
+        return None;
+    }
+    cx.near.hit(sought, mode, cx.now)
 }
 
 /// Conditions that only the backend can judge, credentials of a hop, and fields by which some backends serve another

@@ -20,12 +20,12 @@ use smallvec::SmallVec;
 use super::conditional::{self, Selected};
 use super::directives::Asked;
 use super::flight::Ticket;
-use super::key::{Key, Recipe};
+use super::key::{Draft, Key, Recipe};
 use super::store::{Lookup, Mode};
 use super::stored::{Keep, Replay, Stored};
 use super::validity::{Exchange, Terms, Validity};
 use super::vary::{self, Variant};
-use super::{Error, Fate, Found, is_one_of};
+use super::{Error, Fate, Found, is_one_of, near};
 use crate::{Answer, Context, Policy, Question, Slot, Verdict};
 
 /// What an operator may say about a cache on the backend's terms.
@@ -133,8 +133,15 @@ impl Respect {
 
     /// The key of what a request is after.
     fn key(&self, request: &Request) -> Key {
+        let mut draft = Draft::default();
+        self.draft(request, &mut draft);
+        draft.sought().to_key()
+    }
+
+    fn draft(&self, request: &Request, draft: &mut Draft) {
         let Request { scheme, authority, target, headers, .. } = request;
-        self.recipe.resource_key(scheme.as_str(), authority.as_str(), target.path(), target.query(), headers)
+        let (scheme, authority) = (scheme.as_str(), authority.as_str());
+        self.recipe.draft_resource(scheme, authority, target.path(), target.query(), headers, draft);
     }
 
     /// On what terms a request takes a kept response; `None` when it has nothing to do with the cache.
@@ -267,7 +274,10 @@ impl Respect {
     fn changed(&self, site: &Site, response: &Response) -> Changed {
         let Site { scheme, authority, target, headers } = site;
         let key = |path: &str, query: Option<&str>| {
-            self.recipe.resource_key(scheme.as_str(), authority.as_str(), path, query, headers)
+            let mut draft = Draft::default();
+            let (scheme, authority) = (scheme.as_str(), authority.as_str());
+            self.recipe.draft_resource(scheme, authority, path, query, headers, &mut draft);
+            draft.sought().to_key()
         };
         let mut keys = Changed::new();
         keys.push(key(target.path(), target.query()));
@@ -326,9 +336,13 @@ impl Policy for Respect {
             *cx.slot = Slot::Respect(Box::new(Journey(Purpose::Change(site))));
             return Verdict::Continue;
         }
-        match self.terms(request).filter(|_| self.keeps) {
-            Some(terms) => self.ask(self.key(request), terms),
-            None => Verdict::Continue,
+        let Some(terms) = self.terms(request).filter(|_| self.keeps) else { return Verdict::Continue };
+        let mut draft = Draft::default();
+        self.draft(request, &mut draft);
+        let sought = draft.sought();
+        match near(request, &sought, Mode::Respect(terms), cx) {
+            Some(stored) => Verdict::Replay(Replay::new(stored, Some(cx.now))),
+            None => self.ask(sought.to_key(), terms),
         }
     }
 
@@ -371,6 +385,10 @@ impl Policy for Respect {
         if let Some(fate) = fate {
             *cx.slot = Slot::Cache(fate);
         }
+    }
+
+    fn reads_responses(&self) -> bool {
+        true
     }
 }
 

@@ -10,7 +10,8 @@ use message::Now;
 
 use super::Found;
 use super::flight::{Flights, Released, Ticket, Turn};
-use super::key::Key;
+use super::key::{Key, Sought};
+use super::refusals::Refusals;
 use super::s3_fifo::{S3Fifo, Slot};
 use super::stored::Stored;
 use super::validity::{Terms, Use};
@@ -36,6 +37,20 @@ pub enum Mode {
     Peek,
     /// Takes an entry on the backend's terms and these.
     Respect(Terms),
+}
+
+/// Entries that are at hand, without a question to the outside.
+pub trait Near {
+    /// What a look-up would be answered with at once. `None`: whatever else it would come to, which the key's owner is
+    /// to be asked for; nothing is counted then.
+    fn hit(&mut self, sought: &Sought<'_>, mode: Mode, now: Now) -> Option<Arc<Stored>>;
+}
+
+/// Nothing is at hand.
+impl Near for () {
+    fn hit(&mut self, _: &Sought<'_>, _: Mode, _: Now) -> Option<Arc<Stored>> {
+        None
+    }
 }
 
 /// What a look-up has come to.
@@ -164,7 +179,7 @@ impl<W> Store<W> {
             return self.lookup_on_terms(key, &terms, waiter, now);
         }
         if mode != Mode::Refresh
-            && let Some(stored) = self.fresh(&key, now)
+            && let Some(stored) = self.fresh(&key.sought(), now)
         {
             self.stats.hits += 1;
             return Outcome::Hit(stored);
@@ -469,8 +484,8 @@ impl<W> Store<W> {
         }
     }
 
-    fn fresh(&mut self, key: &Key, now: Now) -> Option<Arc<Stored>> {
-        let slot = self.find(key)?;
+    fn fresh(&mut self, sought: &Sought<'_>, now: Now) -> Option<Arc<Stored>> {
+        let slot = self.seek(sought)?;
         let stored = self.entries.get(slot)?.stored()?;
         if stored.is_fresh(now) {
             let stored = Arc::clone(stored);
@@ -506,14 +521,39 @@ impl<W> Store<W> {
     }
 
     fn find(&self, key: &Key) -> Option<Slot> {
-        let is_it = |slot: &Slot| self.entries.get(*slot).is_some_and(|entry| entry.key == *key);
-        self.table.find(key.hash(), is_it).copied()
+        self.seek(&key.sought())
+    }
+
+    fn seek(&self, sought: &Sought<'_>) -> Option<Slot> {
+        let is_it = |slot: &Slot| self.entries.get(*slot).is_some_and(|entry| entry.key.is(sought));
+        self.table.find(sought.hash(), is_it).copied()
     }
 
     fn drop_if(&mut self, slot: Slot, is_dropped: impl FnOnce(&Entry) -> bool) -> bool {
         let Some(entry) = self.entries.get(slot).filter(|entry| is_dropped(entry)) else { return false };
         unlist(&mut self.table, entry.key.hash(), slot);
         self.entries.remove(slot).is_some()
+    }
+}
+
+impl<W> Near for Store<W> {
+    fn hit(&mut self, sought: &Sought<'_>, mode: Mode, now: Now) -> Option<Arc<Stored>> {
+        let stored = match mode {
+            Mode::Use | Mode::Peek => self.fresh(sought, now)?,
+            Mode::Refresh => return None,
+            Mode::Respect(terms) => {
+                let slot = self.seek(sought)?;
+                let stored = self.entries.get(slot)?.stored()?;
+                if stored.judge(&terms, now) != Use::Answer {
+                    return None;
+                }
+                let stored = Arc::clone(stored);
+                self.entries.touch(slot);
+                stored
+            }
+        };
+        self.stats.hits += 1;
+        Some(stored)
     }
 }
 
@@ -541,36 +581,4 @@ fn unlist(table: &mut HashTable<Slot>, hash: u64, slot: Slot) {
     if let Ok(place) = table.find_entry(hash, |own| *own == slot) {
         place.remove();
     }
-}
-
-/// Keys whose responses were lately found not to be for storing, so that requests for them do not queue behind one
-/// another. By hash, each in one place: one that takes another's place, or is taken for it, costs a wait or a fetch and
-/// no wrong answer.
-#[derive(Default)]
-struct Refusals {
-    /// Hash, and until when; empty until the first.
-    places: Box<[(u64, u64)]>,
-}
-
-/// Places for refusals; a power of two.
-const REFUSALS: usize = 1_024;
-
-/// How long a refusal counts.
-const REFUSAL_NS: u64 = 1_000_000_000;
-
-impl Refusals {
-    fn holds(&self, hash: u64, now: Now) -> bool {
-        self.places.get(place(hash)).is_some_and(|(own, until_ns)| *own == hash && now.mono_ns < *until_ns)
-    }
-
-    fn add(&mut self, hash: u64, now: Now) {
-        if self.places.is_empty() {
-            self.places = vec![(0, 0); REFUSALS].into();
-        }
-        self.places[place(hash)] = (hash, now.mono_ns.saturating_add(REFUSAL_NS));
-    }
-}
-
-fn place(hash: u64) -> usize {
-    hash as usize & (REFUSALS - 1)
 }

@@ -12,11 +12,23 @@ use super::flight::Ticket;
 use super::validity::{Terms, Use, Validity};
 use super::vary::Variant;
 
+/// The head of a kept response as it is sent, but for what differs each time. Made and read by who sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// All that stays the same.
+    pub bytes: Box<[u8]>,
+    /// Where in it the rest belongs.
+    pub varies_at: usize,
+    /// Whether a date is among what stays the same.
+    pub is_dated: bool,
+}
+
 /// A whole response that others may be answered with.
 #[derive(Debug)]
 pub struct Stored {
     status: u16,
     headers: Headers,
+    encoded: Option<Encoded>,
     body: Bytes,
     received_ns: u64,
     expires_ns: u64,
@@ -37,7 +49,13 @@ impl Stored {
     /// Bytes it takes: body, fields and their places. The owner adds what an entry takes beside them.
     pub(super) fn bytes(&self) -> u64 {
         let fields = self.headers.bytes() as u64 + self.headers.len() as u64 * FIELD_BYTES;
-        fields + allocated_bytes(self.body.len() as u64)
+        let encoded = self.encoded.as_ref().map_or(0, |encoded| allocated_bytes(encoded.bytes.len() as u64));
+        fields + encoded + allocated_bytes(self.body.len() as u64)
+    }
+
+    /// Takes up its head in the form in which it is sent, before it is given to its owner.
+    pub fn encode(&mut self, encode: impl FnOnce(u16, &Headers, u64) -> Option<Encoded>) {
+        self.encoded = encode(self.status, &self.headers, self.body.len() as u64);
     }
 
     /// Whether it may still be answered with.
@@ -115,6 +133,7 @@ impl Stored {
         Self {
             status: self.status,
             headers,
+            encoded: None,
             body: self.body.clone(),
             received_ns: now.mono_ns,
             expires_ns: now.mono_ns.saturating_add(validity.fresh_ns()),
@@ -137,6 +156,21 @@ impl Replay {
     pub(super) fn new(stored: Arc<Stored>, now: Option<Now>) -> Self {
         let age_s = now.map(|now| stored.age_s(now));
         Self { stored, age_s }
+    }
+
+    /// Its status.
+    pub fn status(&self) -> u16 {
+        self.stored.status
+    }
+
+    /// Its body.
+    pub fn body(&self) -> &Bytes {
+        &self.stored.body
+    }
+
+    /// Its head in the form in which it is sent, and its age in seconds; `None` if it goes without either.
+    pub fn encoded(&self) -> Option<(&Encoded, u64)> {
+        self.stored.encoded.as_ref().zip(self.age_s)
     }
 
     /// Writes it in place of a response, whose memory it takes; the body shares the stored bytes.
@@ -193,6 +227,7 @@ impl Keep {
         let stored = Stored {
             status: response.status,
             headers: response.headers.clone(),
+            encoded: None,
             body: Bytes::new(),
             received_ns: now.mono_ns,
             expires_ns: now.mono_ns.saturating_add(freshness_ns),

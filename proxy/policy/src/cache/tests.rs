@@ -105,7 +105,15 @@ fn decide<T>(
 ) -> T {
     let mut spendings = Spendings::new(Arc::new(Table::new(1)), 1);
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    decide(&mut Context { now, client, params, spendings: &mut spendings, slot, unanswered: false })
+    decide(&mut Context {
+        now,
+        client,
+        params,
+        spendings: &mut spendings,
+        near: &mut (),
+        slot,
+        unanswered: false,
+    })
 }
 
 fn written(replay: &Replay) -> Response {

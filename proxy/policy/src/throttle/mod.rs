@@ -120,6 +120,10 @@ impl Policy for Throttle {
             }),
         }
     }
+
+    fn reads_responses(&self) -> bool {
+        false
+    }
 }
 
 /// As many tokens as a second brings, at least one. `Limit::new` judges rates that are no numbers.

@@ -459,6 +459,7 @@ fn check_policy(levels: &[LevelSettings], requests: &[(&str, u64, Option<u64>)])
             client: client.parse().unwrap(),
             params: &[],
             spendings: &mut spendings,
+            near: &mut (),
             slot: &mut slot,
             unanswered: false,
         };

@@ -167,11 +167,14 @@ impl Place<'_> {
             Ok(None) => {}
             Err(message) => refuse("cache", message),
         }
+        let is_plain = self.dialect == Dialect::Proxy && self.api.cors.is_none();
+        let replays = is_plain && !policies.iter().rev().skip(1).any(|policy| policy.reads_responses());
         match self.integration(route, variables) {
             Ok(integration) => Some(Route {
                 slot,
                 key,
                 policies,
+                replays,
                 integration,
                 body_bytes_max: limits.body_bytes_max,
                 origin: route.origin.clone(),

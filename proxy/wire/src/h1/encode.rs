@@ -105,6 +105,44 @@ pub fn encode_response(response: &Response, options: &ResponseOptions<'_>, out: 
     put(out, &[b"\r\n"]);
 }
 
+/// A head that is encoded once and sent many times, by clients of HTTP/1.1 that want a body: the same bytes as
+/// [`encode_response`] writes, but for what is only known when it is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct KeptHead<'a> {
+    /// What [`encode_kept`] appended.
+    pub bytes: &'a [u8],
+    /// Where in it the rest belongs.
+    pub varies_at: usize,
+    /// Whether it has a date.
+    pub is_dated: bool,
+}
+
+/// Appends what of a response's head stays the same as long as it is kept: all but `Age`, a `Date` that is not its own,
+/// and `Connection`. Says where these belong; `None`, and nothing is appended, for a response that has no body by its
+/// status.
+pub fn encode_kept(status: u16, headers: &Headers, body_bytes: u64, out: &mut Vec<u8>) -> Option<usize> {
+    if matches!(status, 100..=199 | 204 | 304) {
+        return None;
+    }
+    let from = out.len();
+    put_status(status, out);
+    headers.write(OF_THE_HOP.with(Name::Age), out);
+    let varies_at = out.len() - from;
+    put_length(body_bytes, out);
+    Some(varies_at)
+}
+
+/// Appends a kept head, with the age of what it belongs to in seconds. `date` is for one that has none.
+pub fn encode_kept_again(kept: KeptHead<'_>, age_s: u64, date: &[u8; 29], close: bool, out: &mut Vec<u8>) {
+    let (head, length) = kept.bytes.split_at(kept.varies_at);
+    let mut digits = itoa::Buffer::new();
+    put(out, &[head, b"Age: ", digits.format(age_s).as_bytes(), b"\r\n"]);
+    if !kept.is_dated {
+        put(out, &[b"Date: ", date, b"\r\n"]);
+    }
+    put(out, &[length, if close { b"Connection: close\r\n\r\n".as_slice() } else { b"\r\n" }]);
+}
+
 /// Appends an interim response (100, 102, 103 …), which never has a body.
 pub fn encode_interim(status: u16, headers: &Headers, out: &mut Vec<u8>) {
     debug_assert!((100..=199).contains(&status) && status != 101);

@@ -25,8 +25,9 @@ mod tests;
 pub use body::{BodyDecoder, Piece};
 pub use date::imf_fixdate;
 pub use encode::{
-    ResponseBody, ResponseOptions, encode_chunk, encode_chunk_end, encode_chunk_size, encode_interim,
-    encode_last_chunk, encode_request, encode_response, encode_switching,
+    KeptHead, ResponseBody, ResponseOptions, encode_chunk, encode_chunk_end, encode_chunk_size,
+    encode_interim, encode_kept, encode_kept_again, encode_last_chunk, encode_request, encode_response,
+    encode_switching,
 };
 pub use request::{RequestFraming, decode_request};
 pub use response::{ResponseFraming, ResponseKind, decode_response};
