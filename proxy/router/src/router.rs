@@ -111,6 +111,14 @@ struct Wanted<'a> {
     greedy: bool,
 }
 
+/// What a walk came by.
+#[derive(Debug)]
+struct Met {
+    miss: Miss,
+    /// Routes that end with `{x+}` and were not wanted.
+    greedy: bool,
+}
+
 impl Router {
     /// Builds a table, or says all that is wrong with its routes.
     pub fn build<'a>(
@@ -125,21 +133,25 @@ impl Router {
     /// The route that takes a request. `path` is normalised and begins with a slash, or is empty, which is `/`.
     pub fn find(&self, method: &Method, path: &str) -> Result<Match, Miss> {
         let mut params = Params::new();
-        let mut miss = Miss::Path;
+        let mut met = Met { miss: Miss::Path, greedy: false };
         let path = self.trim(path);
-        let mut walk = |exact, greedy| {
+        let mut walk = |exact, greedy, met: &mut Met| {
             let wanted = Wanted { method, path, exact, greedy };
-            self.walk(0, 1, wanted, &mut params, &mut miss)
+            self.walk(0, 1, wanted, &mut params, met)
         };
         // Whoever sends four gigabytes of path has no route.
         let route = match self.precedence {
             _ if u32::try_from(path.len()).is_err() => None,
-            Precedence::Rest => walk(true, true),
-            Precedence::Http | Precedence::Proxy => walk(true, false).or_else(|| walk(false, true)),
+            Precedence::Rest => walk(true, true, &mut met),
+            Precedence::Http | Precedence::Proxy => match walk(true, false, &mut met) {
+                // In vain it has met every node that a second walk would.
+                None if met.greedy => walk(false, true, &mut met),
+                found => found,
+            },
         };
         match route.or(self.default) {
             Some(route) => Ok(Match { route, params }),
-            None => Err(miss),
+            None => Err(met.miss),
         }
     }
 
@@ -161,7 +173,7 @@ impl Router {
         at: usize,
         wanted: Wanted<'_>,
         params: &mut Params,
-        miss: &mut Miss,
+        met: &mut Met,
     ) -> Option<u32> {
         let node = &self.nodes[node as usize];
         let rest = wanted.path.get(at..);
@@ -169,24 +181,28 @@ impl Router {
             let segment = rest.split_once('/').map_or(rest, |(segment, _)| segment);
             let end = at + segment.len();
             if let Some(child) = node.literal(segment)
-                && let Some(route) = self.walk(child, end + 1, wanted, params, miss)
+                && let Some(route) = self.walk(child, end + 1, wanted, params, met)
             {
                 return Some(route);
             }
             if let Some(child) = node.variable.filter(|_| !segment.is_empty()) {
                 params.push((at as u32, end as u32));
-                if let Some(route) = self.walk(child, end + 1, wanted, params, miss) {
+                if let Some(route) = self.walk(child, end + 1, wanted, params, met) {
                     return Some(route);
                 }
                 params.pop();
             }
         } else if wanted.exact
-            && let Some(route) = self.choose(&node.exact, wanted.method, miss)
+            && let Some(route) = self.choose(&node.exact, wanted.method, met)
         {
             return Some(route);
         }
-        let range = self.greedy_range(at, rest).filter(|_| wanted.greedy)?;
-        let route = self.choose(&node.greedy, wanted.method, miss)?;
+        if node.greedy.is_empty() || !wanted.greedy {
+            met.greedy |= !node.greedy.is_empty();
+            return None;
+        }
+        let range = self.greedy_range(at, rest)?;
+        let route = self.choose(&node.greedy, wanted.method, met)?;
         params.push((range.0 as u32, range.1 as u32));
         Some(route)
     }
@@ -201,7 +217,7 @@ impl Router {
         }
     }
 
-    fn choose(&self, methods: &Methods, method: &Method, miss: &mut Miss) -> Option<u32> {
+    fn choose(&self, methods: &Methods, method: &Method, met: &mut Met) -> Option<u32> {
         let specific = |wanted: &Method| methods.specific.iter().find(|(method, _)| method == wanted);
         let is_proxy = self.precedence == Precedence::Proxy;
         let route = specific(method)
@@ -209,7 +225,7 @@ impl Router {
             .map(|(_, route)| *route)
             .or_else(|| methods.any.filter(|_| is_proxy || is_of_any(method)));
         if route.is_none() && !methods.is_empty() {
-            *miss = Miss::Method;
+            met.miss = Miss::Method;
         }
         route
     }
