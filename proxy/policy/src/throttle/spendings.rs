@@ -78,13 +78,14 @@ enum Taken {
 const LEASE_NS: u64 = 40_000_000;
 const LEASE_UNITS: u64 = LEASE_NS * UNITS_PER_NS;
 /// A lease not used up by then goes back, and the next one is of one token again.
-const SPEND_UNITS: u64 = LEASE_UNITS / 2;
+pub(super) const SPEND_NS: u64 = LEASE_NS / 2;
+const SPEND_UNITS: u64 = SPEND_NS * UNITS_PER_NS;
 const SWEEP_UNITS: u64 = LEASE_UNITS / 8;
 /// Tokens of one lease.
 const BATCH_MAX: u64 = 64;
 /// All leases on a bucket are together at most this part of its burst: other cores' leases are what one core may find
 /// missing, and that shall stay below one in a hundred.
-const BURST_SHARE: u64 = 128;
+pub(super) const BURST_SHARE: u64 = 128;
 /// All leases drawn at one time are together at most this part of what is left.
 const LEFT_SHARE: u64 = 8;
 const LEASES: usize = 4096;
