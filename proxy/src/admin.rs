@@ -25,13 +25,17 @@ impl Doors for Door {
     fn scrape(&self) -> String {
         let node = &self.0;
         let reports = node.reports();
-        let cache =
-            reports.iter().map(|report| report.cache).fold(CacheFacts::default(), |sum, core| CacheFacts {
-                used_bytes: sum.used_bytes + core.bytes,
-                capacity_bytes: sum.capacity_bytes + core.bytes_max,
+        let cache = reports.iter().map(|report| (report.cache, report.replicas)).fold(
+            CacheFacts::default(),
+            |sum, (core, replicas)| CacheFacts {
+                used_bytes: sum.used_bytes + core.bytes + replicas.bytes,
+                capacity_bytes: sum.capacity_bytes + core.bytes_max + replicas.bytes_max,
                 entries: sum.entries + core.entries,
                 evictions: sum.evictions + core.evictions,
-            });
+                replica_hits: sum.replica_hits + replicas.hits,
+                replica_bytes: sum.replica_bytes + replicas.bytes,
+            },
+        );
         let cores = reports.iter().map(|report| CoreFacts {
             driver: report.driver.as_str(),
             turns: report.runtime.turns,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use policy::throttle::Table;
+use policy::{cache::Epochs, throttle::Table};
 use runtime::{DriverChoice, DriverKind, Post};
 use shard::{Endpoint, Gate, Message, Ready, Seat};
 use snapshot::Snapshot;
@@ -81,6 +81,7 @@ impl Ended {
 pub(crate) fn start(plan: &Plan, listeners: Vec<Vec<TcpListener>>, logs: Vec<LogSender>) -> Result<Cores> {
     let limits = Arc::new(Table::new(LIMIT_SLOTS));
     let gate = Arc::new(Gate::new(plan.shares.clients, plan.listeners));
+    let epochs = Arc::new(Epochs::new(plan.workers));
     let (met, meeting) = mpsc::channel();
     let (accepting, accepted) = mpsc::channel();
     let (ending, ended) = mpsc::channel();
@@ -88,7 +89,7 @@ pub(crate) fn start(plan: &Plan, listeners: Vec<Vec<TcpListener>>, logs: Vec<Log
     for (index, (listeners, log)) in listeners.into_iter().zip(logs).enumerate() {
         let (tell, told) = mpsc::channel::<Vec<Post<Message>>>();
         tells.push(tell);
-        let seat = seat(plan, index, listeners, log, (&limits, &gate));
+        let seat = seat(plan, index, listeners, log, (&limits, &gate, &epochs));
         let (met, accepting, tell) = (met.clone(), accepting.clone(), Some(ending.clone()));
         let body = move || {
             let mut ended = Ended { index, how: Ok(()), whole: false, tell };
@@ -128,7 +129,7 @@ fn seat(
     index: usize,
     listeners: Vec<TcpListener>,
     log: LogSender,
-    (limits, gate): (&Arc<Table>, &Arc<Gate>),
+    (limits, gate, epochs): (&Arc<Table>, &Arc<Gate>, &Arc<Epochs>),
 ) -> Seat {
     let cpus = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     // With more cores than CPUs, or fewer, the kernel places them better than we do.
@@ -149,6 +150,7 @@ fn seat(
         snapshot: plan.snapshot.clone(),
         limits: limits.clone(),
         cache_bytes_max: plan.cache_bytes_max / workers as u64,
+        epochs: epochs.clone(),
         gate: gate.clone(),
         backends_max: (plan.shares.backends / workers).max(1),
         log,

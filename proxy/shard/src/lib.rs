@@ -35,6 +35,7 @@ use std::{
     time::Duration,
 };
 
+use policy::cache::Epochs;
 use policy::throttle::{Spendings, Table};
 use runtime::{DriverKind, Listener, Mailbox, Post, Runtime};
 use snapshot::Snapshot;
@@ -69,6 +70,8 @@ pub struct Seat {
     pub limits: Arc<Table>,
     /// This core's part of the cache.
     pub cache_bytes_max: u64,
+    /// By which the node's cores say that what they gave one another of the cache holds no more.
+    pub epochs: Arc<Epochs>,
     /// The node's counts of connections.
     pub gate: Arc<Gate>,
     /// Connections to backends at once, on this core.
@@ -127,6 +130,8 @@ pub struct Report {
     pub driver: DriverKind,
     /// Its part of the cache.
     pub cache: policy::cache::Stats,
+    /// What it keeps of other cores' parts.
+    pub replicas: policy::cache::ReplicaStats,
     /// Connections of clients.
     pub connections: usize,
     /// Upstream groups about which there is something to decide.
@@ -205,7 +210,7 @@ pub fn run(
     accepting: impl FnOnce(),
 ) -> Result<(), Error> {
     let Seat { index, cores, runtime, listeners, snapshot, limits, .. } = seat;
-    let Seat { cache_bytes_max, gate, backends_max, log, endpoints, .. } = seat;
+    let Seat { cache_bytes_max, epochs, gate, backends_max, log, endpoints, .. } = seat;
     let mut runtime = Runtime::start(&runtime).map_err(|source| Error::Runtime { index, source })?;
     let handle = runtime.handle();
     let driver = runtime.driver();
@@ -213,7 +218,7 @@ pub fn run(
     let fell_back = runtime.fell_back().map(ToString::to_string);
     let Some(posts) = meet(Ready { index, post, driver, fell_back }) else { return Ok(()) };
     let spendings = Spendings::new(limits, cores);
-    let owner = Owner::new(cache_bytes_max);
+    let owner = Owner::new(cache_bytes_max, index, &epochs);
     let core = Core::new(Parts { handle, index, posts, owner, log, spendings, snapshot, gate, backends_max });
     for (slot, endpoints) in endpoints {
         core.set_endpoints(slot, &endpoints);
@@ -285,6 +290,7 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
                     runtime: core.handle.stats(),
                     driver,
                     cache: core.owner.borrow().stats(),
+                    replicas: core.owner.borrow().replica_stats(),
                     connections: core.open_connections(),
                     upstreams: core.upstreams(),
                 };

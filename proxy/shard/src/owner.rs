@@ -1,6 +1,7 @@
 //! The cache across cores. Each key has one owner core, which decides admission, expiry and who fetches; the others
 //! ask it by letter. A right to fetch (a ticket) is given back whatever becomes of the request: [`Fill`] does so when
-//! it is dropped, so that those who wait are never left with a leader that died.
+//! it is dropped, so that those who wait are never left with a leader that died. What is asked for again and again is kept
+//! where it is asked for (`policy::cache::Replicas`) and costs no letter.
 
 use std::{
     cell::RefCell,
@@ -13,7 +14,8 @@ use std::{
 
 use message::Now;
 use policy::cache::{
-    Changed, Fate, Found, Key, LeaseId, Lookup, Near, Replies, Stats, Store, Stored, Ticket,
+    Changed, Epochs, Fate, Found, Key, LeaseId, Lookup, Mode, Near, ReplicaStats, Replicas, Replies, Sought,
+    Stats, Store, Stored, Ticket,
 };
 use runtime::Alarm;
 use slab::Slab;
@@ -23,9 +25,10 @@ use crate::{Message, core::Core, replay};
 /// How long a request waits for another's fetch before it goes itself.
 const WAIT_NS: u64 = 30_000_000_000;
 
-/// This core's part of the cache, and its own requests that wait for an owner's answer.
+/// This core's part of the cache, what it keeps of others' parts, and its own requests that wait for an owner's answer.
 pub(crate) struct Owner {
     store: Store<Waiter>,
+    replicas: Replicas,
     waiting: RefCell<Slab<Waiting>>,
     turn: u64,
     /// Cores that have ended: nobody reads letters to them.
@@ -45,16 +48,18 @@ struct Waiting {
     turn: u64,
     /// Which core is to answer.
     owner: usize,
+    /// Under which key the answer is kept, if it is lent.
+    keeps: Option<Key>,
     reply: Option<Found>,
     waker: Option<Waker>,
 }
 
 /// What cores write to one another about the cache.
 pub enum Letter {
-    /// To a key's owner: is there an entry, or who fetches it?
-    LookUp(Lookup, Waiter),
-    /// To the one who asked.
-    Reply(Waiter, Found),
+    /// To a key's owner: is there an entry, or who fetches it? And whether the one who asks would keep it.
+    LookUp(Lookup, Waiter, bool),
+    /// To the one who asked; with the owner's epoch if it may be kept.
+    Reply(Waiter, Found, Option<u64>),
     /// To a key's owner: what became of a fetch.
     Settle(Settled),
     /// To a key's owner: what is kept under it holds no more; the reply says that it is gone.
@@ -76,8 +81,17 @@ pub enum Settled {
 }
 
 impl Owner {
-    pub(crate) fn new(bytes_max: u64) -> Self {
-        Self { store: Store::new(bytes_max), waiting: RefCell::default(), turn: 0, gone: Vec::new() }
+    /// The part of core `index`, which takes so many bytes with all that it keeps of others' parts.
+    pub(crate) fn new(bytes_max: u64, index: usize, epochs: &Arc<Epochs>) -> Self {
+        let lent_bytes = Replicas::share_bytes(bytes_max, epochs.cores());
+        let store = Store::new(bytes_max - lent_bytes);
+        Self {
+            store: if epochs.cores() > 1 { store.lending(epochs.clone(), index) } else { store },
+            replicas: Replicas::new(lent_bytes, epochs.clone()),
+            waiting: RefCell::default(),
+            turn: 0,
+            gone: Vec::new(),
+        }
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -86,7 +100,11 @@ impl Owner {
 
     /// What this core's requests are answered with at once.
     pub(crate) fn near(&mut self) -> &mut dyn Near {
-        &mut self.store
+        self
+    }
+
+    pub(crate) fn replica_stats(&self) -> ReplicaStats {
+        self.replicas.stats()
     }
 
     pub(crate) fn flush(&mut self) -> usize {
@@ -101,18 +119,20 @@ impl Owner {
 
     /// Drops what is too old; gives back who is to fetch in place of leaders that are overdue.
     fn sweep(&mut self, now: Now) -> Replies<Waiter> {
+        self.replicas.sweep(now);
         self.store.sweep(now)
     }
 
-    fn wait(&mut self, core: usize, owner: usize) -> Waiter {
-        seat(&mut self.turn, self.waiting.get_mut(), core, owner)
+    fn wait(&mut self, core: usize, owner: usize, keeps: Option<Key>) -> Waiter {
+        seat(&mut self.turn, self.waiting.get_mut(), core, owner, keeps)
     }
 
     /// Looks up one of this core's own keys for a request of this core, which takes a place only if it has to wait.
     fn look_up(&mut self, core: usize, lookup: Lookup, now: Now) -> Result<Found, Waiter> {
         let Self { store, waiting, turn, .. } = self;
         let mut seated = None;
-        let outcome = store.lookup(lookup, || *seated.insert(seat(turn, waiting.get_mut(), core, core)), now);
+        let outcome =
+            store.lookup(lookup, || *seated.insert(seat(turn, waiting.get_mut(), core, core, None)), now);
         match (outcome.into_found(), seated) {
             (Some(found), _) => Ok(found),
             (None, Some(waiter)) => Err(waiter),
@@ -132,9 +152,22 @@ impl Owner {
     }
 }
 
-fn seat(turn: &mut u64, waiting: &mut Slab<Waiting>, core: usize, owner: usize) -> Waiter {
+/// This core's own entries, and what it keeps of others'.
+impl Near for Owner {
+    fn hit(&mut self, sought: &Sought<'_>, mode: Mode, now: Now) -> Option<Arc<Stored>> {
+        self.store.hit(sought, mode, now).or_else(|| self.replicas.hit(sought, mode, now))
+    }
+}
+
+fn seat(
+    turn: &mut u64,
+    waiting: &mut Slab<Waiting>,
+    core: usize,
+    owner: usize,
+    keeps: Option<Key>,
+) -> Waiter {
     *turn += 1;
-    let place = Waiting { turn: *turn, owner, reply: None, waker: None };
+    let place = Waiting { turn: *turn, owner, keeps, reply: None, waker: None };
     Waiter { core, key: waiting.insert(place), turn: *turn }
 }
 
@@ -149,10 +182,17 @@ impl Core {
                 Err(waiter) => Place { core: self, waiter },
             }
         } else {
-            let waiter = self.owner.borrow_mut().wait(self.index, owner);
+            let (waiter, keeps) = {
+                let mut own = self.owner.borrow_mut();
+                if let Some(found) = own.replicas.find(&lookup, self.now()) {
+                    return (found, None);
+                }
+                let keeps = own.replicas.wants(&lookup);
+                (own.wait(self.index, owner, keeps.then(|| lookup.key.clone())), keeps)
+            };
             let place = Place { core: self, waiter };
             if self.owner.borrow().gone.contains(&owner)
-                || self.posts[owner].send(Message::Cache(Letter::LookUp(lookup, waiter))).is_err()
+                || self.posts[owner].send(Message::Cache(Letter::LookUp(lookup, waiter, keeps))).is_err()
             {
                 return (Found::Pass, None);
             }
@@ -177,7 +217,7 @@ impl Core {
                 self.owner.borrow_mut().store.invalidate(&key);
                 continue;
             }
-            let waiter = self.owner.borrow_mut().wait(self.index, owner);
+            let waiter = self.owner.borrow_mut().wait(self.index, owner, None);
             let place = Place { core: self, waiter };
             if self.owner.borrow().gone.contains(&owner)
                 || self.posts[owner].send(Message::Cache(Letter::Invalidate(key, waiter))).is_err()
@@ -192,24 +232,32 @@ impl Core {
     /// Reads a letter from another core.
     pub(crate) fn read(&self, letter: Letter) {
         match letter {
-            Letter::LookUp(lookup, waiter) => {
-                let outcome = self.owner.borrow_mut().store.lookup(lookup, || waiter, self.now());
+            Letter::LookUp(lookup, waiter, keeps) => {
+                let now = self.now();
+                let (epoch, outcome) = {
+                    let store = &mut self.owner.borrow_mut().store;
+                    // Before the look-up: what happens from here on makes a dead replica, never a stale one.
+                    let epoch = if keeps { store.lend(&lookup.key, now) } else { None };
+                    (epoch, store.lookup(lookup, || waiter, now))
+                };
                 if let Some(found) = outcome.into_found() {
-                    self.reply(waiter, found);
+                    self.reply(waiter, found, epoch);
                 }
             }
             Letter::Invalidate(key, waiter) => {
                 self.owner.borrow_mut().store.invalidate(&key);
-                self.reply(waiter, Found::Absent);
+                self.reply(waiter, Found::Absent, None);
             }
-            Letter::Reply(waiter, found) => self.deliver(waiter, found),
+            Letter::Reply(waiter, found, epoch) => self.deliver(waiter, found, epoch),
             Letter::Settle(settled) => self.settle_own(settled),
             Letter::Gone(core) => self.owner.borrow_mut().part_with(core),
         }
     }
 
-    /// Tells the other cores not to wait for this one's answers. One whose mailbox is full finds out by waiting.
+    /// Tells the other cores not to wait for this one's answers, nor to go on with what it lent: it hears of no change any
+    /// more. One whose mailbox is full finds out by waiting.
     pub(crate) fn say_farewell(&self) {
+        self.owner.borrow_mut().store.stop_lending();
         let others = self.posts.iter().enumerate().filter(|(core, _)| *core != self.index);
         others.for_each(|(_, post)| drop(post.send(Message::Cache(Letter::Gone(self.index)))));
     }
@@ -221,7 +269,7 @@ impl Core {
     }
 
     fn reply_all(&self, replies: Replies<Waiter>) {
-        replies.into_iter().for_each(|(waiter, found)| self.reply(waiter, found));
+        replies.into_iter().for_each(|(waiter, found)| self.reply(waiter, found, None));
     }
 
     fn owner_of(&self, key: &policy::cache::Key) -> usize {
@@ -253,12 +301,12 @@ impl Core {
     }
 
     /// An answer to a request of this or another core.
-    fn reply(&self, waiter: Waiter, found: Found) {
+    fn reply(&self, waiter: Waiter, found: Found, epoch: Option<u64>) {
         if waiter.core == self.index {
-            self.deliver(waiter, found);
+            self.deliver(waiter, found, epoch);
         } else if let Some(post) = self.posts.get(waiter.core)
-            && let Err(Message::Cache(Letter::Reply(_, unread))) =
-                post.send(Message::Cache(Letter::Reply(waiter, found)))
+            && let Err(Message::Cache(Letter::Reply(_, unread, _))) =
+                post.send(Message::Cache(Letter::Reply(waiter, found, epoch)))
             && let Some(ticket) = unread.into_ticket()
         {
             self.settle_own(Settled::Abandon(ticket));
@@ -266,12 +314,16 @@ impl Core {
     }
 
     /// An answer has come; the right to fetch goes back if nobody waits any more.
-    fn deliver(&self, waiter: Waiter, found: Found) {
+    fn deliver(&self, waiter: Waiter, found: Found, epoch: Option<u64>) {
         let unclaimed = {
-            let owner = self.owner.borrow();
-            let mut waiting = owner.waiting.borrow_mut();
-            match waiting.get_mut(waiter.key).filter(|waiting| waiting.turn == waiter.turn) {
+            let mut owner = self.owner.borrow_mut();
+            let Owner { waiting, replicas, .. } = &mut *owner;
+            match waiting.get_mut().get_mut(waiter.key).filter(|waiting| waiting.turn == waiter.turn) {
                 Some(place) => {
+                    let found = match (place.keeps.take(), epoch) {
+                        (Some(key), Some(epoch)) => replicas.keep(key, epoch, found, self.now()),
+                        _ => found,
+                    };
                     if let Some(waker) = place.waker.take() {
                         waker.wake();
                     }

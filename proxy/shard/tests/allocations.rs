@@ -14,7 +14,7 @@ use std::{
 };
 
 use model::{Integration, Model, RouteKey};
-use policy::throttle::Table;
+use policy::{cache::Epochs, throttle::Table};
 use runtime::{DriverChoice, DriverKind};
 use shard::{Endpoint, Gate, Message, Seat};
 use snapshot::{Inputs, Slots, Snapshot, compile};
@@ -74,6 +74,7 @@ impl Front {
             snapshot,
             limits: Arc::new(Table::new(1_024)),
             cache_bytes_max: 1 << 20,
+            epochs: Arc::new(Epochs::new(1)),
             gate: Arc::new(Gate::new(16, 1)),
             backends_max: 16,
             log: logs.remove(0),

@@ -77,6 +77,10 @@ pub struct CacheFacts {
     pub entries: u64,
     /// Responses dropped to make room.
     pub evictions: u64,
+    /// Look-ups that a core answered with its replica of another core's entry, without asking it.
+    pub replica_hits: u64,
+    /// Those of the bytes in use that replicas take.
+    pub replica_bytes: u64,
 }
 
 /// Writes the page.
@@ -309,6 +313,13 @@ fn cache_metrics(page: &mut Page, node: &NodeFacts) {
     page.gauge("floodgate_cache_entries", "Responses the cache holds.").put(&[], cache.entries);
     page.counter("floodgate_cache_evictions_total", "Responses dropped to make room.")
         .put(&[], cache.evictions);
+    page.counter(
+        "floodgate_cache_replica_hits_total",
+        "Look-ups that a core answered with its replica of another core's response.",
+    )
+    .put(&[], cache.replica_hits);
+    page.gauge("floodgate_cache_replica_bytes", "Bytes that replicas take, among those the cache holds.")
+        .put(&[], cache.replica_bytes);
 }
 
 fn core_metrics(page: &mut Page, node: &NodeFacts) {

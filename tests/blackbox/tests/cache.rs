@@ -161,6 +161,42 @@ fn a_flush_forgets_all() {
     }
 }
 
+/// What is asked for again and again on a core that does not own it is answered there, within the same bound; and a flush
+/// ends that too.
+#[test]
+fn what_is_hot_is_kept_on_every_core() {
+    let origin = Origin::fixed("kept");
+    let config = format!("[cache]\nsize = \"1MiB\"\n{}", cached(&origin.url(), "\"60s\""));
+    let gateway = Gateway::with(&config).workers(2).start();
+    let ask = || {
+        // Each connection may meet the owner or the other.
+        let mut connection = gateway.connect();
+        for _ in 0..4 {
+            assert_eq!(connection.ask("GET /hot").response().text(), "kept");
+        }
+    };
+    eventually("one core answers for the other", || {
+        ask();
+        (gateway.metrics().sum("floodgate_cache_replica_hits_total", &[]) >= 1.0).then_some(())
+    });
+    assert_eq!(origin.requests().len(), 1);
+    let metrics = gateway.metrics();
+    let [replicas, used, capacity] = ["replica_bytes", "used_bytes", "capacity_bytes"]
+        .map(|name| metrics.sum(&format!("floodgate_cache_{name}"), &[]));
+    assert!(0.0 < replicas && replicas < used && used <= capacity && capacity <= f64::from(1 << 20));
+    assert!(gateway.flush().status.success());
+    eventually("it was forgotten", || {
+        ask();
+        (origin.requests().len() == 2).then_some(())
+    });
+    let answered = gateway.metrics().sum("floodgate_cache_replica_hits_total", &[]);
+    eventually("one core answers for the other again", || {
+        ask();
+        (gateway.metrics().sum("floodgate_cache_replica_hits_total", &[]) > answered).then_some(())
+    });
+    assert_eq!(origin.requests().len(), 2);
+}
+
 /// The bound over all cores is never passed, whatever comes.
 #[test]
 fn the_bound_holds() {

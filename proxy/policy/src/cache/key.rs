@@ -14,6 +14,8 @@ use foldhash::quality::FoldHasher;
 use message::{Dialect, Headers, Method, Name, Request};
 use smallvec::SmallVec;
 
+use super::epochs::STRIPES;
+
 /// A declared part of a key (row 85).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeyPart {
@@ -67,6 +69,12 @@ impl Key {
     pub fn owner(&self, cores: NonZeroUsize) -> usize {
         let middle = u128::from((self.home >> 16) as u32);
         ((middle * cores.get() as u128) >> 32) as usize
+    }
+
+    /// Which of its owner's epochs it lives in: a variant in that of its resource. Taken from an end of the hash that
+    /// does not name the owner.
+    pub(super) fn stripe(&self) -> usize {
+        self.home as usize % STRIPES
     }
 
     pub(super) fn hash(&self) -> u64 {

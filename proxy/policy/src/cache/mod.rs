@@ -11,12 +11,15 @@
 
 mod conditional;
 mod directives;
+mod epochs;
 mod flight;
 mod key;
 pub mod properties;
 mod refusals;
+mod replicas;
 mod respect;
 mod s3_fifo;
+mod stats;
 mod store;
 mod stored;
 mod targeted;
@@ -33,10 +36,13 @@ use message::{Body, Dialect, Field, Headers, Method, Name, Names, Request, Respo
 use self::key::Draft;
 use crate::{Answer, Context, Policy, Question, Slot, Verdict};
 
+pub use epochs::Epochs;
 pub use flight::{FLIGHTS_MAX, LEASE_NS, LeaseId, RELEASED_MAX, Ticket, WAITERS_PER_KEY_MAX};
 pub use key::{Key, KeyPart, Sought};
+pub use replicas::{ReplicaStats, Replicas};
 pub use respect::{Changed, Journey, Respect, RespectSettings};
-pub use store::{Lookup, Mode, Near, Outcome, Replies, Stats, Store};
+pub use stats::Stats;
+pub use store::{Lookup, Mode, Near, Outcome, Replies, Store};
 pub use stored::{Encoded, Keep, Replay, Stored};
 pub use validity::Terms;
 pub use vary::{Rule, VARY_NAMES_MAX, Variant};

@@ -9,11 +9,12 @@ use hashbrown::HashTable;
 /// Where a node stands; it stays valid until the node is removed or evicted.
 pub(super) type Slot = u32;
 
-/// A node that was put out, or taken out. Its value is gone.
-pub(super) struct Removed {
+/// A node that was put out, or taken out.
+pub(super) struct Removed<T> {
     pub(super) slot: Slot,
     pub(super) hash: u64,
     pub(super) standing: Standing,
+    pub(super) value: T,
 }
 
 /// What a node has earned; handed back when its value is replaced.
@@ -120,7 +121,7 @@ impl<T> S3Fifo<T> {
         bytes: u64,
         value: T,
         standing: Option<Standing>,
-        mut evicted: impl FnMut(Removed),
+        mut evicted: impl FnMut(Removed<T>),
     ) -> Slot {
         debug_assert!(bytes <= self.capacity_bytes);
         while self.bytes() + bytes > self.capacity_bytes {
@@ -137,18 +138,18 @@ impl<T> S3Fifo<T> {
     }
 
     /// Takes a value out.
-    pub(super) fn remove(&mut self, slot: Slot) -> Option<Removed> {
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Removed<T>> {
         self.get(slot)?;
         self.unlink(slot);
         let node = self.nodes.get_mut(slot as usize)?;
-        node.value = None;
+        let value = node.value.take()?;
         node.older = self.vacant;
         self.vacant = slot;
-        Some(Removed { slot, hash: node.hash, standing: node.standing })
+        Some(Removed { slot, hash: node.hash, standing: node.standing, value })
     }
 
     /// Puts out the node that deserves it most.
-    fn evict(&mut self) -> Option<Removed> {
+    fn evict(&mut self) -> Option<Removed<T>> {
         loop {
             if self.small.tail != NIL
                 && (self.main.tail == NIL || self.small.bytes >= self.capacity_bytes / SMALL_DIVISOR)

@@ -2,6 +2,8 @@
 //! forgets by time and on demand, and lets one of many fetch. It never waits: whom it makes wait is a `W` of the caller,
 //! given back exactly once. It does not know routes, HTTP or what a waiter is.
 
+mod lending;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -9,13 +11,16 @@ use hashbrown::HashTable;
 use message::Now;
 
 use super::Found;
+use super::epochs::Lender;
 use super::flight::{Flights, Released, Ticket, Turn};
 use super::key::{Key, Sought};
 use super::refusals::Refusals;
 use super::s3_fifo::{S3Fifo, Slot};
+use super::stats::Stats;
 use super::stored::Stored;
 use super::validity::{Terms, Use};
 use super::vary::{Rule, Variant};
+use lending::part_with;
 
 /// A question to the owner of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,39 +95,6 @@ impl Outcome {
 /// Those who waited, and what each is told.
 pub type Replies<W> = Vec<(W, Found)>;
 
-/// What a store has done since it was made, and what it holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Look-ups answered from an entry.
-    pub hits: u64,
-    /// Look-ups that found no entry or did not want one.
-    pub misses: u64,
-    /// Those of the misses that waited for another's fetch.
-    pub waits: u64,
-    /// Those of the misses that were sent to fetch for themselves.
-    pub passes: u64,
-    /// Fetches that became entries.
-    pub fills: u64,
-    /// Fetches whose response was not to be stored, or was too large for the store.
-    pub declines: u64,
-    /// Fetches whose leader died.
-    pub abandons: u64,
-    /// Entries put out for others.
-    pub evictions: u64,
-    /// Entries dropped because their time was over.
-    pub expirations: u64,
-    /// Entries dropped on demand.
-    pub flushes: u64,
-    /// Entries now.
-    pub entries: u64,
-    /// Bytes of all entries now, with keys, fields and overhead.
-    pub bytes: u64,
-    /// The bound of `bytes`.
-    pub bytes_max: u64,
-    /// Fetches under way.
-    pub flights: u64,
-}
-
 /// The entries of one core, and who waits for those to come.
 pub struct Store<W> {
     table: HashTable<Slot>,
@@ -131,6 +103,8 @@ pub struct Store<W> {
     refusals: Refusals,
     /// Rules of variants so far: no two have the same number.
     generations: u64,
+    /// What other cores were given, if any may be given something.
+    lender: Option<Lender>,
     /// The next slot that the sweep looks at.
     hand: Slot,
     stats: Stats,
@@ -139,6 +113,8 @@ pub struct Store<W> {
 struct Entry {
     key: Key,
     kind: Kind,
+    /// Another core may answer with it.
+    is_lent: bool,
 }
 
 enum Kind {
@@ -167,6 +143,7 @@ impl<W> Store<W> {
             flights: Flights::new(),
             refusals: Refusals::default(),
             generations: 0,
+            lender: None,
             hand: 0,
             stats: Stats::default(),
         }
@@ -192,7 +169,10 @@ impl<W> Store<W> {
         };
         let turn = if passes { Turn::Pass } else { self.flights.join(key, waiter, now) };
         match turn {
-            Turn::Lead(ticket) => Outcome::Fill(ticket),
+            Turn::Lead(ticket) => {
+                self.call_in(&ticket.key, now);
+                Outcome::Fill(ticket)
+            }
             Turn::Wait => {
                 self.stats.waits += 1;
                 Outcome::Wait
@@ -250,7 +230,11 @@ impl<W> Store<W> {
             };
         }
         self.stats.misses += 1;
-        match (self.flights.join(key, waiter, now), stored) {
+        let turn = self.flights.join(key, waiter, now);
+        if let Turn::Lead(ticket) = &turn {
+            self.call_in(&ticket.key, now);
+        }
+        match (turn, stored) {
             (Turn::Lead(ticket), Some(stored)) => Outcome::Validate(stored, Some(ticket)),
             (Turn::Lead(ticket), None) => Outcome::Fill(ticket),
             (Turn::Wait, _) => {
@@ -287,6 +271,10 @@ impl<W> Store<W> {
                 None
             }
         };
+        if is_kept && let Some(lender) = &mut self.lender {
+            // Others may have been given what was here before.
+            lender.recall(&ticket.key, now);
+        }
         if told.is_none() && stored.is_never_fresh() {
             // Each of them has to ask the backend; not all at once.
             return self.release(&ticket, false, Some(&stored), now);
@@ -343,8 +331,7 @@ impl<W> Store<W> {
         let is_there = self.variants(primary).is_some_and(|(own, _)| own == rule);
         if !is_there {
             self.drop_variants(primary);
-            let names: usize = rule.names.iter().map(|name| name.len() + size_of::<Box<str>>()).sum();
-            let bytes = (names + VARIANTS_MAX * size_of::<Key>()) as u64;
+            let bytes = rule.bytes() + (VARIANTS_MAX * size_of::<Key>()) as u64;
             let keys = VecDeque::with_capacity(VARIANTS_MAX + 1);
             self.insert(primary.clone(), Kind::Variants(Arc::clone(rule), keys), bytes);
         }
@@ -388,6 +375,9 @@ impl<W> Store<W> {
             if let Some(slot) = self.find(&ticket.key) {
                 self.drop_if(slot, |entry| entry.on_terms().is_some());
             }
+            if let Some(lender) = &mut self.lender {
+                lender.recall(&ticket.key, now);
+            }
         }
         let stored = self.on_terms(&ticket.key);
         self.release(&ticket, lasting, stored.as_ref(), now)
@@ -412,6 +402,9 @@ impl<W> Store<W> {
     /// there was anything.
     pub fn invalidate(&mut self, key: &Key) -> bool {
         self.flights.outdate_one(key);
+        if let Some(lender) = &mut self.lender {
+            lender.advance(key);
+        }
         self.drop_variants(key);
         let dropped = self.find(key).is_some_and(|slot| self.drop_if(slot, |_| true));
         self.stats.flushes += u64::from(dropped);
@@ -452,6 +445,9 @@ impl<W> Store<W> {
     pub fn flush(&mut self, identity_prefix: &str) -> usize {
         let is_meant = |key: &Key| key.identity().starts_with(identity_prefix.as_bytes());
         self.flights.outdate(is_meant);
+        if let Some(lender) = &mut self.lender {
+            lender.advance_all();
+        }
         let is_dropped = |entry: &Entry| is_meant(&entry.key);
         let dropped =
             (0..self.entries.slots()).filter(|slot| self.drop_if(*slot as Slot, is_dropped)).count();
@@ -504,6 +500,9 @@ impl<W> Store<W> {
             unlist(&mut self.table, key.hash(), slot);
             self.entries.remove(slot)
         });
+        if let Some(old) = &old {
+            part_with(self.lender.as_mut(), &old.value);
+        }
         if bytes > self.entries.capacity_bytes() {
             self.stats.declines += 1;
             return;
@@ -511,9 +510,11 @@ impl<W> Store<W> {
         self.stats.fills += 1;
         let hash = key.hash();
         let standing = old.map(|old| old.standing);
-        let (table, evictions) = (&mut self.table, &mut self.stats.evictions);
-        let slot = self.entries.insert(hash, bytes, Entry { key, kind }, standing, |removed| {
+        let (table, evictions, lender) = (&mut self.table, &mut self.stats.evictions, &mut self.lender);
+        let entry = Entry { key, kind, is_lent: false };
+        let slot = self.entries.insert(hash, bytes, entry, standing, |removed| {
             unlist(table, removed.hash, removed.slot);
+            part_with(lender.as_mut(), &removed.value);
             *evictions += 1;
         });
         let entries = &self.entries;
@@ -532,7 +533,9 @@ impl<W> Store<W> {
     fn drop_if(&mut self, slot: Slot, is_dropped: impl FnOnce(&Entry) -> bool) -> bool {
         let Some(entry) = self.entries.get(slot).filter(|entry| is_dropped(entry)) else { return false };
         unlist(&mut self.table, entry.key.hash(), slot);
-        self.entries.remove(slot).is_some()
+        let Some(removed) = self.entries.remove(slot) else { return false };
+        part_with(self.lender.as_mut(), &removed.value);
+        true
     }
 }
 
@@ -568,6 +571,14 @@ impl Entry {
     /// What is kept on the backend's terms.
     fn on_terms(&self) -> Option<&Arc<Stored>> {
         self.stored().filter(|stored| stored.has_terms())
+    }
+}
+
+#[cfg(test)]
+impl<W> Store<W> {
+    /// Whether what comes with this ticket would be taken in.
+    pub(super) fn awaits(&self, ticket: &Ticket) -> bool {
+        self.flights.is_outdated(ticket) == Some(false)
     }
 }
 

@@ -58,6 +58,27 @@ impl Stored {
         self.encoded = encode(self.status, &self.headers, self.body.len() as u64);
     }
 
+    /// The same for another core: with counts of its own, and the same bytes of the body.
+    pub(super) fn replica(of: &Self) -> Self {
+        let body = if of.body.is_empty() { Bytes::new() } else { Bytes::from_owner(Lent(of.body.clone())) };
+        Self {
+            status: of.status,
+            headers: of.headers.clone(),
+            encoded: of.encoded.clone(),
+            body,
+            received_ns: of.received_ns,
+            expires_ns: of.expires_ns,
+            age_s: of.age_s,
+            validity: of.validity.clone(),
+            variant: None,
+        }
+    }
+
+    /// Until when it may be answered with without a word from its backend, in `mono_ns`.
+    pub(super) fn expires_ns(&self) -> u64 {
+        self.expires_ns
+    }
+
     /// Whether it may still be answered with.
     pub fn is_fresh(&self, now: Now) -> bool {
         now.mono_ns < self.expires_ns
@@ -141,6 +162,15 @@ impl Stored {
             validity: Some(Box::new(validity)),
             variant: None,
         }
+    }
+}
+
+/// Bytes of another core's entry: their count is touched when a replica comes and goes, and by no answer.
+struct Lent(Bytes);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -4,6 +4,7 @@ mod fields;
 mod fifo;
 mod keys;
 mod policy;
+mod replicas;
 mod rfc9111;
 mod sharing;
 mod store;

@@ -13,7 +13,7 @@ use super::key::Key;
 pub const VARY_NAMES_MAX: usize = 16;
 
 /// By which request fields the answers under one key differ.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     pub(super) generation: u64,
     /// In lower case, sorted.
@@ -37,6 +37,11 @@ impl Rule {
         let mut selected = Vec::new();
         self.names.iter().for_each(|name| select(name, request, &mut selected));
         primary.variant(self.generation, &selected)
+    }
+
+    /// Bytes that its names take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.names.iter().map(|name| (name.len() + size_of::<Box<str>>()) as u64).sum()
     }
 
     /// Whether it tells apart all that differs by these names.

@@ -19,6 +19,7 @@ use std::{
 };
 
 use model::Model;
+use policy::cache::Epochs;
 use policy::throttle::{Spendings, Table};
 use runtime::{DriverKind, Handle, Listener, Options, Post, Runtime, simulated::Faults};
 use telemetry::log;
@@ -56,6 +57,9 @@ const UNDER_WAY_MAX: Duration = Duration::from_secs(10);
 
 /// How long it takes until the last connection is gone that somebody made and gave up while a listener paused.
 const LATE_ACCEPTS: Duration = Duration::from_secs(1);
+
+/// A core's part of the cache.
+pub(super) const CACHE_BYTES: u64 = 1 << 20;
 
 /// How long the end of a test may take: lame duck, linger, and what the peers left open.
 const DRAIN: Duration = Duration::from_secs(120);
@@ -182,6 +186,7 @@ impl Lab {
         let (posts, mailboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| handle.mailbox(letters_max)).unzip();
         let limits = Arc::new(Table::new(1_024));
         let gate = Arc::new(Gate::new(connections_max, model.listeners.len()));
+        let epochs = Arc::new(Epochs::new(count));
         let ended = Rc::new(Cell::new(0));
         let mut cores = Vec::new();
         for (index, (log, mailbox)) in senders.into_iter().zip(mailboxes).enumerate() {
@@ -189,7 +194,7 @@ impl Lab {
                 handle: handle.clone(),
                 index,
                 posts: posts.clone(),
-                owner: Owner::new(1 << 20),
+                owner: Owner::new(CACHE_BYTES, index, &epochs),
                 log,
                 spendings: Spendings::new(limits.clone(), count),
                 snapshot: snapshot.clone(),

@@ -39,15 +39,15 @@ const FIRST: &str = "/first";
 const SECOND: &str = "/second";
 
 /// A generator of the kind `splitmix64`.
-struct Random(Cell<u64>);
+pub(super) struct Random(Cell<u64>);
 
 impl Random {
     /// One for each who draws, so that a change of one does not change all.
-    fn new(seed: u64, who: u64) -> Self {
+    pub(super) fn new(seed: u64, who: u64) -> Self {
         Self(Cell::new(seed << 16 | who))
     }
 
-    fn below(&self, bound: u64) -> u64 {
+    pub(super) fn below(&self, bound: u64) -> u64 {
         self.0.set(self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
         let mut mixed = self.0.get();
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -56,11 +56,11 @@ impl Random {
     }
 
     /// One time in so many.
-    fn one_in(&self, times: u64) -> bool {
+    pub(super) fn one_in(&self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    async fn pause(&self, handle: &Handle) {
+    pub(super) async fn pause(&self, handle: &Handle) {
         handle.sleep(Duration::from_millis(self.below(300))).await;
     }
 }

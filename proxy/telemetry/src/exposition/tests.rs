@@ -70,7 +70,14 @@ fn page() -> String {
         ready: true,
         uptime_us: 1_500_000,
         cores: vec![CoreFacts { driver: "uring", turns: 9, enters: 8, buffers_exhausted: 7 }; 2],
-        cache: Some(CacheFacts { used_bytes: 1, capacity_bytes: 2, entries: 3, evictions: 4 }),
+        cache: Some(CacheFacts {
+            used_bytes: 1,
+            capacity_bytes: 2,
+            entries: 3,
+            evictions: 4,
+            replica_hits: 5,
+            replica_bytes: 6,
+        }),
         upstreams: vec![UpstreamFacts {
             name: "backend".into(),
             suspending_cores: 1,

@@ -1,0 +1,110 @@
+//! Epochs: how the owner of a key tells other cores that what it gave them is no longer to be answered with, without
+//! writing to them. Each owner has a number for every 64th of its keys, which it alone moves and the others read when
+//! they answer from what they were given. This module does not know what was given, nor how.
+//!
+//! The number moves before what made it move is acknowledged, so whoever asks after that is not answered with the old. It
+//! moves seldom (on invalidation, flush, and when an entry is fetched anew that others may still hold), so reading it
+//! meets a line that is in the reader's own cache.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use message::Now;
+
+use super::key::Key;
+
+/// Numbers of one owner. What is changed under one key ends what was given of so many others.
+pub(super) const STRIPES: usize = 64;
+
+/// The epochs of all cores of a node.
+#[derive(Debug)]
+pub struct Epochs {
+    cores: Box<[Stripes]>,
+}
+
+/// The epochs of one owner. All of them are written by it alone, so they share lines with one another and with nobody
+/// else's; 128 bytes, since processors fetch lines in pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Stripes([AtomicU64; STRIPES]);
+
+impl Epochs {
+    /// Those of so many cores.
+    pub fn new(cores: usize) -> Self {
+        Self { cores: (0..cores).map(|_| Stripes([const { AtomicU64::new(0) }; STRIPES])).collect() }
+    }
+
+    /// How many cores there are.
+    pub fn cores(&self) -> usize {
+        self.cores.len()
+    }
+
+    /// The epoch in which a key's owner is; `None` where there are no cores.
+    pub(super) fn of(&self, key: &Key) -> Option<u64> {
+        let owner = key.owner(NonZeroUsize::new(self.cores.len())?);
+        self.read(owner, key)
+    }
+
+    fn read(&self, owner: usize, key: &Key) -> Option<u64> {
+        Some(self.cores.get(owner)?.0[key.stripe()].load(Ordering::Acquire))
+    }
+
+    /// Sequentially consistent: it is seen before the acknowledgement that follows.
+    fn advance(&self, owner: usize, stripe: usize) {
+        if let Some(stripes) = self.cores.get(owner) {
+            stripes.0[stripe].fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// An owner's side: moves its epochs, and knows until when others may hold what it holds no longer itself. When it is
+/// dropped, nobody answers with what it gave.
+#[derive(Debug)]
+pub(super) struct Lender {
+    epochs: Arc<Epochs>,
+    core: usize,
+    /// By stripe, until when (`mono_ns`) something may be answered with elsewhere that is gone from here.
+    orphans_ns: [u64; STRIPES],
+}
+
+impl Lender {
+    pub(super) fn new(epochs: Arc<Epochs>, core: usize) -> Self {
+        Self { epochs, core, orphans_ns: [0; STRIPES] }
+    }
+
+    pub(super) fn epoch(&self, key: &Key) -> Option<u64> {
+        self.epochs.read(self.core, key)
+    }
+
+    /// What was lent is gone from here; until when others may answer with it.
+    pub(super) fn part_with(&mut self, key: &Key, until_ns: u64) {
+        let orphan_ns = &mut self.orphans_ns[key.stripe()];
+        *orphan_ns = (*orphan_ns).max(until_ns);
+    }
+
+    /// From now on nobody answers with what is gone from here.
+    pub(super) fn recall(&mut self, key: &Key, now: Now) {
+        if now.mono_ns < self.orphans_ns[key.stripe()] {
+            self.advance(key);
+        }
+    }
+
+    /// From now on nobody answers with what was given of this key.
+    pub(super) fn advance(&mut self, key: &Key) {
+        self.orphans_ns[key.stripe()] = 0;
+        self.epochs.advance(self.core, key.stripe());
+    }
+
+    /// The same of all keys.
+    pub(super) fn advance_all(&mut self) {
+        self.orphans_ns = [0; STRIPES];
+        (0..STRIPES).for_each(|stripe| self.epochs.advance(self.core, stripe));
+    }
+}
+
+impl Drop for Lender {
+    fn drop(&mut self) {
+        self.advance_all();
+    }
+}
