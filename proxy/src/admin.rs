@@ -8,7 +8,9 @@ use std::{
 
 use control::{Doors, Readiness, Reloaded, Stop};
 use shard::{Message, Report};
-use telemetry::{CacheFacts, CoreFacts, NodeFacts, TargetFacts, UpstreamFacts, exposition, merge, process};
+use telemetry::{
+    CacheFacts, CoreFacts, MemoryFacts, NodeFacts, TargetFacts, UpstreamFacts, exposition, merge, process,
+};
 
 use crate::{
     node::{Node, held},
@@ -51,6 +53,11 @@ impl Doors for Door {
             cache: Some(cache),
             limit_evictions: node.cores.get().map_or(0, |cores| cores.limits.evictions()),
             connections_max: node.cores.get().map_or(0, |cores| cores.gate.max() as u64),
+            memory: MemoryFacts {
+                bytes: node.memory_bytes.load(Ordering::Relaxed),
+                max_bytes: node.memory_max_bytes.load(Ordering::Relaxed),
+                pressure: node.memory_level.load(Ordering::Relaxed),
+            },
             connections_untracked: node.cores.get().map_or(0, |cores| cores.gate.untracked()),
             reloads: node.reloads.load(Ordering::Relaxed),
             generations_held: node.generations_held.load(Ordering::Relaxed),

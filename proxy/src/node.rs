@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -27,9 +27,11 @@ use crate::{
     cores::{self, Cores, Plan},
     descriptors::{self, Shares},
     heartbeat::{self, Heartbeats},
+    ladder::Ladder,
     last_good::LastGood,
     listen::{Bound, bind},
     manager::Manager,
+    memory,
     publisher::{Origin, Publisher, Read},
     say,
     state::{self, State},
@@ -59,6 +61,10 @@ pub(crate) struct Node {
     pub(crate) generation: AtomicU64,
     pub(crate) generations_held: AtomicUsize,
     pub(crate) draining: AtomicBool,
+    /// Bytes in RAM, what they may come to (0: no bound), and how short they are, as seen last.
+    pub(crate) memory_bytes: AtomicU64,
+    pub(crate) memory_max_bytes: AtomicU64,
+    pub(crate) memory_level: AtomicU8,
     pub(crate) drain: Duration,
     pub(crate) manager: Arc<Manager>,
     pub(crate) heartbeats: Mutex<Option<Heartbeats>>,
@@ -119,6 +125,9 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
         generation: AtomicU64::new(snapshot.generation),
         generations_held: AtomicUsize::new(0),
         draining: AtomicBool::new(false),
+        memory_bytes: AtomicU64::new(memory::resident_bytes().unwrap_or_default()),
+        memory_max_bytes: AtomicU64::new(memory_max_bytes(&model)),
+        memory_level: AtomicU8::new(0),
         drain: model.node.drain,
         heartbeats: Mutex::new(manager.watchdog().map(|watchdog| Heartbeats::new(workers, watchdog))),
         manager,
@@ -163,7 +172,14 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     let why = if read.is_last_good { "; the file was refused, this is what was in force last" } else { "" };
     node.manager.ready(&format!("{}{why}", node.serving()));
     give_way();
-    let ended = cores.join(|| node.chores());
+    if memory::resident_bytes().is_none() {
+        say::warning("the kernel does not say how much memory is in use: `memory_max` is not kept");
+    }
+    let mut ladder = Ladder::default();
+    let ended = cores.join(|| {
+        node.chores();
+        node.climb(&mut ladder);
+    });
     control.stop();
     if let Ok(node) = Arc::try_unwrap(node)
         && !node.log.into_inner().unwrap_or_else(PoisonError::into_inner).stop(LOG_END_MAX)
@@ -325,6 +341,7 @@ impl Node {
         self.resolve(&snapshot);
         let late = publisher.publish(&snapshot, &cores.posts)?;
         self.generation.store(snapshot.generation, Ordering::Relaxed);
+        self.memory_max_bytes.store(memory_max_bytes(&read.model), Ordering::Relaxed);
         let unkept = self.keep(&read);
         self.watch(&read);
         *model = read.model;
@@ -379,6 +396,25 @@ impl Node {
         // While a change is made it has things to free itself.
         if let Ok(mut publisher) = self.publisher.try_lock() {
             self.generations_held.store(publisher.free(), Ordering::Relaxed);
+        }
+    }
+
+    /// Looks at the memory and tells the cores what follows. They are told once a second for as long as there is something
+    /// to be done, so that who misses a letter has the next one.
+    fn climb(&self, ladder: &mut Ladder) {
+        let Some(bytes) = memory::resident_bytes() else { return };
+        let max_bytes = self.memory_max_bytes.load(Ordering::Relaxed);
+        let before = ladder.level();
+        let told = ladder.look(bytes, max_bytes);
+        let level = ladder.level();
+        self.memory_bytes.store(bytes, Ordering::Relaxed);
+        self.memory_level.store(level as u8, Ordering::Relaxed);
+        if before != level {
+            let said = memory::describe(level, bytes, max_bytes);
+            if before < level { say::warning(&said) } else { say::note(&said) }
+        }
+        if let Some(pressure) = told {
+            self.ask(|| Message::Pressure(pressure));
         }
     }
 
@@ -459,6 +495,10 @@ pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn workers(model: &Model) -> usize {
     model.node.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+}
+
+fn memory_max_bytes(model: &Model) -> u64 {
+    model.node.memory_max.unwrap_or_else(memory::default_max_bytes)
 }
 
 fn listeners(model: &Model, workers: usize, backlog: i32) -> Result<Vec<Bound>> {

@@ -17,6 +17,8 @@ pub struct Node {
     pub state: Option<PathBuf>,
     /// Descriptors, buffers and connections are derived from this; `None`: from the limit of descriptors.
     pub connections_max: Option<usize>,
+    /// Bytes of RAM that the process may come to take; 0: no bound. `None`: from the control group, else from the machine.
+    pub memory_max: Option<u64>,
     /// How long a stop waits for requests in flight.
     pub drain: Duration,
     /// Whether a changed file is reloaded without being told.
@@ -188,6 +190,7 @@ impl Default for Node {
             driver: Driver::Auto,
             state: None,
             connections_max: None,
+            memory_max: None,
             drain: Duration::from_secs(30),
             watch: false,
             admin: Admin::default(),

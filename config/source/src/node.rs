@@ -11,10 +11,13 @@ use crate::{
     document::Document,
     names, policy,
     reader::{Table, Value},
+    units,
 };
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_hours(1);
+/// The least that a node may be bound to.
+const MEMORY_MIN: u64 = 32 << 20;
 const DAY: Duration = Duration::from_hours(24);
 /// Row 166.
 const LOG_FORMAT_BYTES_MAX: usize = 3_072;
@@ -50,6 +53,12 @@ pub(crate) static NODE: Section = Section {
             "connections_max",
             Form::Count(1, 10_000_000),
             "Connections at once, on all listeners; more are reset. Left out: what the limit of descriptors allows.",
+        ),
+        Key::new(
+            "memory_max",
+            Form::Size(0, 1 << 46),
+            "RAM that the process may come to take: near it caches shrink, then connections, then requests are refused; \
+             `0B`: no bound. Left out: what the control group may have, else four fifths of the machine's.",
         ),
         Key::new(
             "drain",
@@ -222,6 +231,7 @@ pub(crate) fn read(document: &Document<'_>) -> Node {
         node.driver = table.opt("driver", Value::choice).map(driver).unwrap_or_default();
         node.state = table.opt("state", Value::path);
         node.connections_max = table.opt("connections_max", Value::count);
+        node.memory_max = table.opt("memory_max", memory_max);
         node.drain = table.or("drain", Value::duration, node.drain);
         node.watch = table.or("watch", Value::boolean, node.watch);
     }
@@ -260,6 +270,18 @@ pub(crate) fn read(document: &Document<'_>) -> Node {
         node.demo = table.opt("address", Value::loopback).map(|address| Demo { address, origin });
     }
     node
+}
+
+/// No bound, or one that a node with nothing to do keeps far away from.
+fn memory_max(value: &Value<'_>) -> Option<u64> {
+    let bytes = value.size()?;
+    if bytes > 0 && bytes < MEMORY_MIN {
+        let (written, min) = (quote(&units::show_size(bytes)), units::show_size(MEMORY_MIN));
+        let mistake = Mistake::new(format!("{written} is less than a node needs that has nothing to do"));
+        value.mistake(mistake.help(format!("write `{min}` or more, or `0B` for no bound")));
+        return None;
+    }
+    Some(bytes)
 }
 
 /// The driver of a name that [`NODE`] knows.

@@ -84,7 +84,7 @@ fn rest(reason: &Reason) -> Row {
         Reason::BackendTimedOut => {
             Row(504, "InternalServerErrorException", message!("Endpoint request timed out"))
         }
-        Reason::BackendBusy | Reason::BackendSuspended { .. } => {
+        Reason::BackendBusy | Reason::BackendSuspended { .. } | Reason::Overloaded => {
             Row(503, "ServiceUnavailableException", message!("Service Unavailable"))
         }
         Reason::BodyTimedOut => Row(408, "BadRequestException", message!("Request Timeout")),
@@ -109,7 +109,7 @@ fn http(reason: &Reason) -> Row {
         Reason::BackendMalformed => Row(500, "", message!("Internal Server Error")),
         // Row 60 leaves open whether HTTP backends that are late answer 503 or 504; 504 says what happened.
         Reason::BackendTimedOut => Row(504, "", message!("Endpoint request timed out")),
-        Reason::BackendBusy | Reason::BackendSuspended { .. } => {
+        Reason::BackendBusy | Reason::BackendSuspended { .. } | Reason::Overloaded => {
             Row(503, "", message!("Service Unavailable"))
         }
         Reason::BodyTimedOut => Row(408, "", message!("Request Timeout")),
@@ -131,7 +131,7 @@ fn proxy(reason: &Reason) -> Row {
             Row(502, "", message!("Bad Gateway"))
         }
         Reason::BackendTimedOut => Row(504, "", message!("Gateway Timeout")),
-        Reason::BackendBusy | Reason::BackendSuspended { .. } => {
+        Reason::BackendBusy | Reason::BackendSuspended { .. } | Reason::Overloaded => {
             Row(503, "", message!("Service Unavailable"))
         }
         Reason::BodyTimedOut => Row(408, "", message!("Request Timeout")),

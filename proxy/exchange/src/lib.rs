@@ -17,6 +17,8 @@ use snapshot::{Api, Found, Missed, Route, Snapshot, Stage};
 pub trait Core {
     /// Lends what this core owns for one decision; nothing of it is held across an await.
     fn decide<R>(&self, decision: impl FnOnce(&mut Lent<'_>) -> R) -> R;
+    /// Whether there is so little memory left that no request is served.
+    fn is_overloaded(&self) -> bool;
     /// Puts a policy's question to the outside.
     fn ask(&self, question: Question) -> impl Future<Output = Answer>;
     /// Puts a route's prepared request to the upstream group in this slot and reads the head of the reply into an empty
@@ -127,6 +129,9 @@ async fn serve<'a, C: Core>(
         Err(reason) => return served.refuse(reason.clone(), dialect, facts, response),
     };
     served.route = Some(route);
+    if core.is_overloaded() {
+        return served.refuse(Reason::Overloaded, dialect, facts, response);
+    }
     let mut way = Way {
         facts,
         params,

@@ -25,6 +25,7 @@ struct Fake {
     store: RefCell<Store<()>>,
     backend: fn(&Request) -> Result<Response, Reason>,
     calls: Cell<usize>,
+    overloaded: Cell<bool>,
 }
 
 impl Core for Fake {
@@ -34,6 +35,10 @@ impl Core for Fake {
             spendings: &mut self.spendings.borrow_mut(),
             near: &mut *self.store.borrow_mut(),
         })
+    }
+
+    fn is_overloaded(&self) -> bool {
+        self.overloaded.get()
     }
 
     async fn ask(&self, question: Question) -> Answer {
@@ -76,6 +81,7 @@ fn fake(backend: fn(&Request) -> Result<Response, Reason>) -> Fake {
         store: RefCell::new(Store::new(1 << 20)),
         backend,
         calls: Cell::new(0),
+        overloaded: Cell::new(false),
     }
 }
 
@@ -282,4 +288,19 @@ fn the_dialect_of_a_stranger_is_the_one_there_is() {
     let (served, response) = run(&snapshot, &mut request("GET /"), &fake(hello));
     assert_eq!((response.status, served.reason.clone()), (403, Some(Reason::NoApi)));
     assert_eq!(snapshot.apis[0].dialect, Dialect::Rest);
+}
+
+/// Nobody is asked, and the answer is the dialect's.
+#[test]
+fn a_node_without_memory_refuses() {
+    use model::Kind::{Http, Proxy, Rest};
+    for kind in [Proxy, Http, Rest] {
+        let snapshot = snapshot(&model(kind, vec![route("GET /pets")]));
+        let core = fake(hello);
+        core.overloaded.set(true);
+        let (served, response) = run(&snapshot, &mut request("GET /pets"), &core);
+        assert_eq!((served.reason, response.status, core.calls.get()), (Some(Reason::Overloaded), 503, 0));
+        assert_eq!(response.headers.iter().any(|field| field.text == b"x-amzn-ErrorType"), kind == Rest);
+        assert!(served.route.is_some(), "it is counted where it belongs");
+    }
 }

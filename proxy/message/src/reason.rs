@@ -56,6 +56,8 @@ pub enum Reason {
         /// For `Retry-After`; only dialect `proxy` says it.
         retry_after_s: u64,
     },
+    /// The node has next to no memory left.
+    Overloaded,
     /// The client did not deliver the body in time.
     BodyTimedOut,
     /// The client broke the body's framing.
@@ -87,6 +89,7 @@ impl Reason {
             Self::BackendTimedOut => "backend_timed_out",
             Self::BackendBusy => "backend_busy",
             Self::BackendSuspended { .. } => "backend_suspended",
+            Self::Overloaded => "overloaded",
             Self::BodyTimedOut => "body_timed_out",
             Self::BodyMalformed => "body_malformed",
             Self::ClientGone => "client_gone",

@@ -77,6 +77,12 @@ impl Buffers {
         }
     }
 
+    /// Frees all that is kept.
+    pub(crate) fn trim(&self) {
+        self.pools.take();
+        self.counters.buffers_pooled.set(0);
+    }
+
     /// Takes a buffer back; frees it when it is of an odd size or the pool is full.
     pub(crate) fn recycle(&self, mut buffer: Vec<u8>) {
         let pools = &mut *self.pools.borrow_mut();

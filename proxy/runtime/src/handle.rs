@@ -122,6 +122,12 @@ impl Handle {
         self.reactor.buffers.recycle(buffer);
     }
 
+    /// Frees the buffers and the memory of futures that are kept for reuse. What is in use stays, and is kept again.
+    pub fn trim(&self) {
+        self.reactor.buffers.trim();
+        self.reactor.futures.trim();
+    }
+
     /// Makes a future in memory from the pool, to which it returns when dropped.
     #[inline]
     pub fn pooled<F: Future>(&self, make: impl FnOnce() -> F) -> Pooled<F> {

@@ -17,6 +17,7 @@
 compile_error!("the runtime is made for 64-bit Linux: wakers carry a slot and a generation in one pointer");
 
 mod alarm;
+mod allocator;
 mod buffers;
 mod clock;
 mod connect;
@@ -41,6 +42,7 @@ mod uring;
 mod wheel;
 
 pub use alarm::{Alarm, Expired};
+pub use allocator::give_back;
 pub use clock::Clock;
 pub use connect::Connect;
 pub use handle::Handle;

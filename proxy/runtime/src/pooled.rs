@@ -74,16 +74,24 @@ impl FuturePool {
     }
 }
 
-impl Drop for FuturePool {
-    fn drop(&mut self) {
-        for (class, free) in self.free.get_mut().iter_mut().enumerate() {
-            for memory in free.drain(..) {
+impl FuturePool {
+    /// Frees all that is kept.
+    pub(crate) fn trim(&self) {
+        self.kept_bytes.set(0);
+        for (class, free) in self.free.take().into_iter().enumerate() {
+            for memory in free {
                 if let Ok(layout) = Layout::from_size_align(CLASS_BYTES_MIN << class, ALIGN) {
                     // SAFETY: memory in this class was allocated with the class's layout, and is in no other list.
                     unsafe { dealloc(memory.as_ptr(), layout) };
                 }
             }
         }
+    }
+}
+
+impl Drop for FuturePool {
+    fn drop(&mut self) {
+        self.trim();
     }
 }
 

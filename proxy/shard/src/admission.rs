@@ -51,6 +51,7 @@ pub(crate) enum Full {
     Node,
     Listener,
     Client,
+    Memory,
 }
 
 impl Full {
@@ -60,6 +61,7 @@ impl Full {
             Self::Node => "connections_max",
             Self::Listener => "listener",
             Self::Client => "client",
+            Self::Memory => "memory",
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     ids::Ids,
     owner::Owner,
     pool::{Claim, Pool},
+    pressure::Level,
     relay::Fault,
 };
 
@@ -61,13 +62,17 @@ pub(crate) struct Core {
     snapshot: RefCell<Rc<Arc<Snapshot>>>,
     spendings: RefCell<Spendings>,
     counters: RefCell<Counters>,
-    pools: RefCell<Vec<Pool>>,
+    pub(crate) pools: RefCell<Vec<Pool>>,
     ids: RefCell<Ids>,
     #[expect(clippy::vec_box, reason = "what is kept moves between here and its requests by its address")]
     messages: RefCell<Vec<Box<Messages>>>,
     /// `Date` and the second it stands for.
     date: Cell<(u64, [u8; 29])>,
     draining: Cell<bool>,
+    /// How short the node's memory is.
+    pub(crate) pressure: Cell<Level>,
+    /// Memory is being given back.
+    pub(crate) shedding: Cell<bool>,
     /// Connections of clients, to be woken when the node drains: those that wait for a request end then.
     idle: RefCell<Slab<Option<Waker>>>,
     open: Cell<usize>,
@@ -113,6 +118,8 @@ impl Core {
             messages: RefCell::default(),
             date: Cell::new((u64::MAX, [0; 29])),
             draining: Cell::new(false),
+            pressure: Cell::default(),
+            shedding: Cell::new(false),
             idle: RefCell::default(),
             open: Cell::new(0),
             accepting: Cell::new(0),
@@ -287,12 +294,27 @@ impl Core {
     /// Begins to end: no new connections, each answer says `Connection: close`, idle connections are let go.
     pub(crate) fn drain(&self) {
         self.draining.set(true);
+        self.wake_idle();
+        self.wake_if_empty();
+    }
+
+    /// Wakes the connections that wait for a request: there may be a reason to end.
+    pub(crate) fn wake_idle(&self) {
         for (_, waker) in self.idle.borrow_mut().iter_mut() {
             if let Some(waker) = waker.take() {
                 waker.wake();
             }
         }
-        self.wake_if_empty();
+    }
+
+    /// Whether connections that wait for a request are to end.
+    pub(crate) fn ends_idle(&self) -> bool {
+        self.is_draining() || self.pressure.get() >= Level::Shut
+    }
+
+    /// Frees the messages that are kept for reuse.
+    pub(crate) fn trim(&self) {
+        self.messages.take();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -306,6 +328,9 @@ impl Core {
 
     /// Counts a connection for as long as the guard lives, or says which limit forbids it.
     pub(crate) fn open(self: &Rc<Self>, listener: usize, peer: IpAddr) -> Result<Open, Full> {
+        if self.pressure.get() >= Level::Shut {
+            return Err(Full::Memory);
+        }
         let permit = self.gate.enter(&self.snapshot(), listener, peer)?;
         self.open.set(self.open.get() + 1);
         self.record(&Event::Accept { listener: u32::try_from(listener).unwrap_or(u32::MAX) });

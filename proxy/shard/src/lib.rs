@@ -13,6 +13,7 @@ mod ids;
 mod owner;
 mod pace;
 mod pool;
+mod pressure;
 mod probe;
 mod race;
 mod relay;
@@ -41,7 +42,11 @@ use runtime::{DriverKind, Listener, Mailbox, Post, Runtime};
 use snapshot::Snapshot;
 use telemetry::{CoreSnapshot, Discarded, Event, log::LogSender};
 
-pub use crate::{admission::Gate, owner::Letter};
+pub use crate::{
+    admission::Gate,
+    owner::Letter,
+    pressure::{CacheBound, GROWTHS, Level, Pressure},
+};
 use crate::{
     connection::connection,
     core::{Accepting, Core, Parts},
@@ -112,6 +117,8 @@ pub enum Message {
     Pulse(mpsc::Sender<usize>),
     /// Forget all cached responses; tell how many there were.
     Flush(mpsc::Sender<usize>),
+    /// How short the node's memory is.
+    Pressure(Pressure),
     /// End: no new connections, answers in flight are finished, at most for so long.
     Drain(Duration),
     /// From another core, about the cache.
@@ -298,6 +305,7 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
             }
             Message::Pulse(done) => hand_back(&done, core.index),
             Message::Flush(done) => hand_back(&done, core.owner.borrow_mut().flush()),
+            Message::Pressure(pressure) => core.bear(pressure),
             Message::Cache(letter) => core.read(letter),
             Message::Drain(limit) => return drain(core, mailbox, listeners, limit).await,
         }

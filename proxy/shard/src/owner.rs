@@ -29,6 +29,8 @@ const WAIT_NS: u64 = 30_000_000_000;
 pub(crate) struct Owner {
     store: Store<Waiter>,
     replicas: Replicas,
+    /// What the store may hold while there is memory enough.
+    bytes_configured: u64,
     waiting: RefCell<Slab<Waiting>>,
     turn: u64,
     /// Cores that have ended: nobody reads letters to them.
@@ -84,10 +86,12 @@ impl Owner {
     /// The part of core `index`, which takes so many bytes with all that it keeps of others' parts.
     pub(crate) fn new(bytes_max: u64, index: usize, epochs: &Arc<Epochs>) -> Self {
         let lent_bytes = Replicas::share_bytes(bytes_max, epochs.cores());
-        let store = Store::new(bytes_max - lent_bytes);
+        let bytes_configured = bytes_max - lent_bytes;
+        let store = Store::new(bytes_configured);
         Self {
             store: if epochs.cores() > 1 { store.lending(epochs.clone(), index) } else { store },
             replicas: Replicas::new(lent_bytes, epochs.clone()),
+            bytes_configured,
             waiting: RefCell::default(),
             turn: 0,
             gone: Vec::new(),
@@ -109,6 +113,24 @@ impl Owner {
 
     pub(crate) fn flush(&mut self) -> usize {
         self.store.flush("")
+    }
+
+    /// What the cache may hold while there is memory enough.
+    pub(crate) fn bytes_configured(&self) -> u64 {
+        self.bytes_configured
+    }
+
+    pub(crate) fn set_bytes_max(&mut self, bytes_max: u64) {
+        self.store.set_bytes_max(bytes_max);
+        if bytes_max < self.bytes_configured {
+            // They share the bytes of what other cores are to put out, and are soon lent again.
+            self.replicas.forget();
+        }
+    }
+
+    /// Puts out so many entries above the bound at most; whether there are more.
+    pub(crate) fn shed(&mut self, entries_max: usize) -> bool {
+        self.store.shed(entries_max)
     }
 
     /// Places of requests that wait.

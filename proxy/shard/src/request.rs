@@ -22,6 +22,7 @@ use crate::{
     owner::Fill,
     pace::{self, Deadlines, Pace, Terms},
     pool::Claim,
+    pressure::Level,
     race::{First, race},
     relay::{Fault, Relay},
     replay::Ready,
@@ -408,6 +409,10 @@ impl Way<'_> {
 impl exchange::Core for Call<'_> {
     fn decide<R>(&self, decision: impl FnOnce(&mut exchange::Lent<'_>) -> R) -> R {
         self.core.decide(decision)
+    }
+
+    fn is_overloaded(&self) -> bool {
+        self.core.pressure.get() >= Level::Refuse
     }
 
     async fn ask(&self, question: Question) -> Answer {

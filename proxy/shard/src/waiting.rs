@@ -26,7 +26,7 @@ use crate::{
     head,
 };
 
-/// How long an idle connection is kept when the node drains: a request that is under way is still answered.
+/// How long an idle connection is kept when the node drains or has no memory for it: a request that is under way is still answered.
 const LAME_DUCK_NS: u64 = 1_000_000_000;
 
 /// A request's head, whole, and the snapshot that it was read by.
@@ -105,7 +105,7 @@ impl Future for Wait<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
         let Connection { transport, alarm, open, .. } = self.connection;
-        if self.core.is_draining() && !self.lame {
+        if !self.lame && self.core.ends_idle() {
             self.lame = true;
             self.put_off(LAME_DUCK_NS);
         }

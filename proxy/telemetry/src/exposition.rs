@@ -35,6 +35,8 @@ pub struct NodeFacts {
     pub limit_evictions: u64,
     /// Connections that clients may have at once.
     pub connections_max: u64,
+    /// What the memory ladder goes by.
+    pub memory: MemoryFacts,
     /// Connections whose prefix could not be counted.
     pub connections_untracked: u64,
     /// Changes that were taken.
@@ -64,6 +66,17 @@ pub struct CoreFacts {
     pub enters: u64,
     /// Receives that found no provided buffer (ENOBUFS).
     pub buffers_exhausted: u64,
+}
+
+/// The process's memory and what it is held against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryFacts {
+    /// In RAM, when it was looked at last.
+    pub bytes: u64,
+    /// What it may come to; 0: no bound.
+    pub max_bytes: u64,
+    /// How short it is: 0 to 3.
+    pub pressure: u8,
 }
 
 /// The response cache, over all cores.
@@ -133,6 +146,15 @@ fn node_metrics(page: &mut Page, node: &NodeFacts) {
     .put(&[], node.limit_evictions);
     page.gauge("floodgate_connections_max", "Connections that clients may have at once.")
         .put(&[], node.connections_max);
+    page.gauge("floodgate_memory_bytes", "Memory in RAM, as the memory ladder saw it last.")
+        .put(&[], node.memory.bytes);
+    page.gauge("floodgate_memory_max_bytes", "What the process may come to take in RAM; 0: no bound.")
+        .put(&[], node.memory.max_bytes);
+    page.gauge(
+        "floodgate_memory_pressure",
+        "0: memory is enough; 1: caches shrink; 2: no new connections; 3: requests are refused.",
+    )
+    .put(&[], node.memory.pressure);
     page.counter(
         "floodgate_connections_untracked_total",
         "Connections let in without a count for their client, since the table of clients was full.",

@@ -19,4 +19,4 @@ mod text;
 pub use counters::{CoreSnapshot, Counters, Discarded, Labels, Merged, Renamed, RouteLabels, merge};
 pub use error::Error;
 pub use event::Event;
-pub use exposition::{CacheFacts, CoreFacts, NodeFacts, TargetFacts, UpstreamFacts, exposition};
+pub use exposition::{CacheFacts, CoreFacts, MemoryFacts, NodeFacts, TargetFacts, UpstreamFacts, exposition};

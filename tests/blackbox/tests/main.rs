@@ -15,6 +15,7 @@ mod last_good;
 mod manager;
 mod measured;
 mod memory;
+mod pressure;
 mod proxying;
 mod reload;
 mod scenarios;

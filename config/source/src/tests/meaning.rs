@@ -194,7 +194,7 @@ fn apis_are_lowered() {
 #[test]
 fn node_and_listeners_are_lowered() {
     let model = model(
-        "[node]\nworkers = 2\ndriver = \"epoll\"\nstate = \"s\"\nconnections_max = 9\ndrain = \"1s\"\nwatch = true
+        "[node]\nworkers = 2\ndriver = \"epoll\"\nstate = \"s\"\nconnections_max = 9\nmemory_max = \"64MiB\"\ndrain = \"1s\"\nwatch = true
 [admin]\nsocket = \"a.sock\"\nlisten = \"[::1]:1\"
 [access_log]\nformat = \"$context.requestId\"
 [client]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\nconnections_max = 5\nipv4_prefix = 24\nipv6_prefix = 0
@@ -208,6 +208,7 @@ fn node_and_listeners_are_lowered() {
     );
     let node = &model.node;
     assert_eq!((node.workers, node.driver, node.connections_max), (Some(2), model::Driver::Epoll, Some(9)));
+    assert_eq!(node.memory_max, Some(64 << 20));
     assert_eq!((node.state.as_deref(), node.watch), (Some("s".as_ref()), true));
     assert_eq!(
         node.client.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),

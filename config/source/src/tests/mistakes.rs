@@ -162,6 +162,12 @@ fn units_and_ranges() {
         &["2:9: expected `true` or `false`, found a string | write `watch = true`"],
     );
     check("[node]\ndrain = \"2h\"", &["2:9: `2h` is out of range | write something from `0s` to `1h`"]);
+    check(
+        "[node]\nmemory_max = \"1MiB\"",
+        &[
+            "2:14: `1MiB` is less than a node needs that has nothing to do | write `32MiB` or more, or `0B` for no bound",
+        ],
+    );
     check("[node]\nworkers = 0", &["2:11: `0` is out of range | write something from `1` to `1024`"]);
     check("[node]\nworkers = -1", &["2:11: `-1` is out of range | write something from `1` to `1024`"]);
     check(

@@ -165,6 +165,12 @@ impl Replicas {
         copy
     }
 
+    /// Lets go of all of them.
+    pub fn forget(&mut self) {
+        self.table = HashTable::new();
+        self.entries = S3Fifo::new(self.entries.capacity_bytes());
+    }
+
     /// To be called now and then: lets go of some of what is dead.
     pub fn sweep(&mut self, now: Now) {
         let slots = self.entries.slots();

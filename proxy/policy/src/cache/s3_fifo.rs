@@ -93,6 +93,23 @@ impl<T> S3Fifo<T> {
         self.capacity_bytes
     }
 
+    /// Another bound; what is above it is put out by [`Self::evict_above`], or by what comes in.
+    pub(super) fn set_capacity_bytes(&mut self, capacity_bytes: u64) {
+        self.capacity_bytes = capacity_bytes;
+    }
+
+    /// Puts out one node if there are more bytes than may be. When the last one goes its memory goes too.
+    pub(super) fn evict_above(&mut self) -> Option<Removed<T>> {
+        if self.bytes() <= self.capacity_bytes {
+            return None;
+        }
+        let removed = self.evict();
+        if self.len() == 0 {
+            (self.nodes, self.vacant, self.ghosts) = (Vec::new(), NIL, Ghosts::default());
+        }
+        removed
+    }
+
     /// How many slots there are, taken or vacant.
     pub(super) fn slots(&self) -> usize {
         self.nodes.len()

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use telemetry::{NodeFacts, exposition, merge};
 
+use crate::{CacheBound, Level};
+
 use super::harness::{Lab, Setup, check, check_on, run, standard};
 
 /// The bucket of `/once` holds one token.
@@ -135,6 +137,65 @@ fn each_limit_of_connections_is_kept_and_counted() {
     check(with(|setup| setup.connections_max = 2), "connections_max");
     check(with(|setup| setup.model.listeners[0].connections_max = Some(2)), "listener");
     check(with(|setup| setup.model.node.client.connections_max = Some(2)), "client");
+}
+
+/// Each level of the ladder takes more away, and what it takes comes back.
+#[test]
+fn who_is_served_depends_on_memory() {
+    let tell = async |lab: &mut Lab, level, cache| {
+        for post in &lab.posts {
+            assert!(post.send(crate::Message::Pressure(crate::Pressure { level, cache })).is_ok());
+        }
+        lab.settle().await;
+    };
+    run(Setup::default(), async |lab| {
+        lab.talk(
+            "c> GET /mock HTTP/1.1|Host: h||
+             c< 200 mocked",
+        )
+        .await;
+        let capacity = |lab: &Lab| lab.cores[0].owner.borrow().stats().bytes_max;
+        let whole = capacity(lab);
+        tell(lab, Level::Trim, CacheBound::Shrink).await;
+        assert!(capacity(lab) < whole);
+        lab.talk(
+            "d> GET /mock HTTP/1.1|Host: h||
+             d< 200 mocked",
+        )
+        .await;
+        tell(lab, Level::Shut, CacheBound::Shrink).await;
+        lab.talk(
+            "c> GET /mock HTTP/1.1|Host: h||
+             c< 200 mocked
+             e connects
+             e sees reset
+             d sees fin
+             took 1s
+             c sees fin",
+        )
+        .await;
+        tell(lab, Level::Enough, CacheBound::Grow).await;
+        lab.talk(
+            "f> GET /mock HTTP/1.1|Host: h||
+             f< 200 mocked",
+        )
+        .await;
+        tell(lab, Level::Refuse, CacheBound::Shrink).await;
+        lab.talk(
+            "f> GET /mock HTTP/1.1|Host: h||
+             f< 503 Service Unavailable",
+        )
+        .await;
+        for _ in 0..crate::GROWTHS {
+            tell(lab, Level::Enough, CacheBound::Grow).await;
+        }
+        assert_eq!(capacity(lab), whole);
+        lab.talk(
+            "g> GET /mock HTTP/1.1|Host: h||
+             g< 200 mocked",
+        )
+        .await;
+    });
 }
 
 /// Who speaks for others is not counted as one client.

@@ -70,6 +70,7 @@ fn page() -> String {
         ready: true,
         uptime_us: 1_500_000,
         cores: vec![CoreFacts { driver: "uring", turns: 9, enters: 8, buffers_exhausted: 7 }; 2],
+        memory: MemoryFacts { bytes: 5, max_bytes: 6, pressure: 1 },
         cache: Some(CacheFacts {
             used_bytes: 1,
             capacity_bytes: 2,

@@ -170,6 +170,28 @@ fn what_was_popular_once_leaves_in_the_end() {
     assert!(!fifo.ask(1, 100));
 }
 
+/// A bound that falls puts out what is above it, the same things that would have gone for something new.
+#[test]
+fn a_bound_that_falls_is_kept_step_by_step() {
+    let mut cache = Fifo::new(1_000);
+    for object in [1, 1, 1, 2, 3, 4, 5] {
+        cache.ask(object, 200);
+    }
+    cache.fifo.set_capacity_bytes(500);
+    let mut gone = Vec::new();
+    while let Some(removed) = cache.fifo.evict_above() {
+        assert_eq!(cache.slots.remove(&removed.hash), Some(removed.slot));
+        gone.push(removed.hash);
+    }
+    assert_eq!((gone.as_slice(), cache.fifo.bytes()), ([2, 3, 4].as_slice(), 400));
+    cache.fifo.set_capacity_bytes(0);
+    while cache.fifo.evict_above().is_some() {}
+    assert_eq!((cache.fifo.len(), cache.fifo.slots()), (0, 0), "its memory is gone too");
+    cache.slots.clear();
+    cache.fifo.set_capacity_bytes(1_000);
+    assert!(!cache.ask(1, 200) && cache.ask(1, 200));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Ask { object: u64, bytes: u64 },

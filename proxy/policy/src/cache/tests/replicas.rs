@@ -80,6 +80,16 @@ impl Pair {
 }
 
 #[test]
+fn what_was_forgotten_is_asked_for_again() {
+    let mut pair = Pair::warm("one");
+    assert_eq!(pair.ask(Mode::Use, seconds(1)), "=one");
+    pair.replicas.forget();
+    assert_eq!(pair.replicas.stats().entries, 0);
+    assert_eq!(pair.ask(Mode::Use, seconds(1)), "one");
+    assert_eq!(pair.ask(Mode::Use, seconds(1)), "=one");
+}
+
+#[test]
 fn the_third_hit_is_found_where_it_is_asked_for() {
     let mut pair = Pair::warm("a");
     let before = pair.store.stats().hits;
