@@ -4,6 +4,8 @@
 
 mod lending;
 
+mod shed;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -467,24 +469,6 @@ impl<W> Store<W> {
         }
         let relieved = self.flights.relieve(now);
         relieved.into_iter().map(|(waiter, ticket)| (waiter, self.lead(ticket))).collect()
-    }
-
-    /// Another bound of the bytes held. What is above it goes by [`Self::shed`].
-    pub fn set_bytes_max(&mut self, bytes_max: u64) {
-        self.entries.set_capacity_bytes(bytes_max);
-    }
-
-    /// Puts out entries until no more bytes are held than may be, at most so many; whether there are still more.
-    pub fn shed(&mut self, entries_max: usize) -> bool {
-        for _ in 0..entries_max {
-            let Some(removed) = self.entries.evict_above() else { break };
-            unlist(&mut self.table, removed.hash, removed.slot);
-            self.stats.evictions += 1;
-        }
-        if self.entries.len() == 0 {
-            self.table = HashTable::new();
-        }
-        self.entries.bytes() > self.entries.capacity_bytes()
     }
 
     /// What was done and is held.
