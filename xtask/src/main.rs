@@ -27,7 +27,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Install what tests and benches need: Debian packages and a Python venv. Safe to repeat
+    /// Install what tests and benches need: Debian packages, a Python venv, packages from npm. Safe to repeat
     Setup,
     /// Run everything that CI runs, in order; stop at the first failing step
     Test(test::Options),

@@ -19,6 +19,8 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("openssl", "openssl", "a TLS client and certificates for the tests"),
     ("wrk", "wrk", "the load generator of the smoke test and of `bench`"),
     ("python3", "python3", "http.server as a second backend, and the h11 parser as a judge of our bytes"),
+    ("node", "nodejs", "runs the public suite for HTTP caches"),
+    ("npm", "npm", "fetches that suite, pinned and checked by its lock file"),
     ("taskset", "util-linux", "pins each side of `bench` to a core"),
     ("xz", "xz-utils", "packs the Debian package of `dist`"),
     ("strip", "binutils", "takes symbols off what is shipped, and objdump reads what it needs"),
@@ -31,7 +33,7 @@ const POLICY_TEXT: &str = "#!/bin/sh\n# Made by cargo xtask setup while it insta
 
 /// Installs what is missing. Says what and why; whether all is there in the end.
 pub(crate) fn run() -> bool {
-    match packages().and_then(|()| venv()).and_then(|()| micro::install_runner()) {
+    match packages().and_then(|()| venv()).and_then(|()| node()).and_then(|()| micro::install_runner()) {
         Ok(()) => {
             println!("setup: everything that tests and benches need is here");
             true
@@ -117,6 +119,31 @@ fn venv() -> anyhow::Result<()> {
         "pip could not install tests/requirements.txt"
     );
     fs::write(stamp, wanted)?;
+    Ok(())
+}
+
+/// The packages of `tests/node`, each held to the hash in the lock file, and none of their install scripts run. Where no
+/// registry is reached the tests that need them say that they are skipped.
+fn node() -> anyhow::Result<()> {
+    const FILES: [&str; 2] = ["package.json", "package-lock.json"];
+    let (from, folder) = (shell::root().join("tests/node"), shell::root().join(".node"));
+    let wanted = fs::read_to_string(from.join("package-lock.json"))?;
+    let stamp = folder.join("installed.json");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    println!("setup: .node: the packages of tests/node/package.json");
+    fs::create_dir_all(&folder)?;
+    for file in FILES {
+        fs::copy(from.join(file), folder.join(file))?;
+    }
+    let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+    if shell::run(Command::new("npm").args(install).current_dir(&folder))? {
+        fs::write(stamp, wanted)?;
+    } else {
+        // `npm ci` begins by removing what was there.
+        println!("setup: .node: npm could not install it; the tests that need it will be skipped");
+    }
     Ok(())
 }
 

@@ -29,7 +29,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "setup",
         quick: true,
-        about: "packages and venv are there",
+        about: "packages, venv and what comes from npm are there",
         work: || check(Ok(setup::run())),
     },
     Step { name: "fmt", quick: true, about: "cargo fmt --check", work: fmt },

@@ -6,6 +6,7 @@
 mod admin;
 mod backends;
 mod cache;
+mod cache_suite;
 mod care;
 mod errors;
 mod files;

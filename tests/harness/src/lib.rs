@@ -8,6 +8,7 @@
     reason = "a test that cannot go on panics; that is what this crate is for"
 )]
 
+mod cache_suite;
 mod client;
 mod gateway;
 mod judge;
@@ -22,6 +23,7 @@ mod strace;
 mod tools;
 mod vectors;
 
+pub use cache_suite::{CacheSuite, Judgement, cache_suite_missing};
 pub use client::{Broken, Connection};
 pub use gateway::{Builder, Gateway, Refused, driver, gateway_binary};
 pub use judge::{Watch, judge_strictly};

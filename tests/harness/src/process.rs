@@ -70,16 +70,25 @@ impl Process {
 
     /// Waits until `find` sees what it looks for in the lines of standard output; `None`: it ended before.
     pub(crate) fn wait_for_stdout<T>(&self, find: impl Fn(&[String]) -> Option<T>) -> Option<T> {
-        self.wait_for(|lines| find(&lines.stdout))
+        self.wait_for_stdout_within(PATIENCE, find)
+    }
+
+    /// The same of a program that takes its time.
+    pub(crate) fn wait_for_stdout_within<T>(
+        &self,
+        patience: Duration,
+        find: impl Fn(&[String]) -> Option<T>,
+    ) -> Option<T> {
+        self.wait_for(patience, |lines| find(&lines.stdout))
     }
 
     /// The same for standard error.
     pub(crate) fn wait_for_stderr<T>(&self, find: impl Fn(&[String]) -> Option<T>) -> Option<T> {
-        self.wait_for(|lines| find(&lines.stderr))
+        self.wait_for(PATIENCE, |lines| find(&lines.stderr))
     }
 
-    fn wait_for<T>(&self, find: impl Fn(&Lines) -> Option<T>) -> Option<T> {
-        let deadline = Instant::now() + PATIENCE;
+    fn wait_for<T>(&self, patience: Duration, find: impl Fn(&Lines) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + patience;
         let mut lines = locked(&self.output.lines);
         loop {
             if let Some(found) = find(&lines) {
