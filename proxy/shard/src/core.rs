@@ -190,8 +190,6 @@ impl Core {
     pub(crate) fn sweep(&self) {
         let snapshot = self.snapshot();
         let now_ns = self.handle.now().mono_ns;
-        // Leases of a core that takes nothing go back to the machine.
-        self.spendings.borrow_mut().tick(now_ns);
         self.log.borrow_mut().flush();
         let mut pools = self.pools.borrow_mut();
         for (slot, pool) in pools.iter_mut().enumerate().filter(|(_, pool)| !pool.is_unused()) {
@@ -202,6 +200,11 @@ impl Core {
         }
         drop(pools);
         self.sweep_cache();
+    }
+
+    /// Gives back to the machine what this core has drawn of shared limits and takes no more; whether it holds some still.
+    pub(crate) fn return_leases(&self) -> bool {
+        self.spendings.borrow_mut().tick(self.handle.now().mono_ns)
     }
 
     /// The time of this turn.

@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 
 pub use bucket::TokenBucket;
 pub use limit::Limit;
-pub use spendings::{Refused, Spendings};
+pub use spendings::{Refused, Spendings, TICK_NS};
 pub use table::{BucketId, Table};
 
 use crate::{Context, Policy, Verdict};

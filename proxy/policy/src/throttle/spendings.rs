@@ -7,13 +7,19 @@
 //! and may still be spent at `p`. All is well as long as **for each `p` from now on, `held(p)·T ≤ max(v − p, 0)`**: then
 //! what is held and what is in the bucket are together never more than the burst.
 //! * A draw adds its pieces behind `v` and moves `v` by as much.
-//! * Time: a token whose piece has begun is void (`Lease::alive`), for the bucket has refilled over it. All are void
-//!   [`LEASE_NS`] after they were drawn.
+//! * Time: a token whose piece has begun is void (`Lease::alive`), for the bucket has refilled over it. None may be spent
+//!   [`LEASE_NS`] after it was drawn.
 //! * Putting back the last `k` tokens of a lease that ends at `x` moves `v` back by `k·T`. For `p ≤ x − k·T` both sides fall
 //!   alike. For `p` behind that the left side may fall by less, so it must be zero there: either because nobody has
 //!   drawn since (`v = x`: behind `x − k·T` only these `k` lie), or because `x − k·T` is more than `LEASE_NS` away, when
-//!   all that is held today is void. Tokens for which neither is true are not put back; the bucket fills over them
-//!   within `LEASE_NS`.
+//!   all that may be spent today is void.
+//! * Late, when its core had no turn for [`LEASE_NS`], a lease is put back all the same. Let `h` be the tokens that are held,
+//!   to be spent or to be put back; all leases are at most `m` ([`BURST_SHARE`]). Draws and what is put back leave `v − h·T`
+//!   as it is, the spending of a token raises it, so after a draw that ended at `x` it is never below `x − m·T`. As long as
+//!   that is more than `LEASE_NS` away the bucket was never full since the draw: the tokens are still worth what they were,
+//!   and there is room for all others' behind `now + LEASE_NS` (`Lease::far_until`).
+//!
+//! Tokens for which none of this is true are not put back: the bucket is nearly full and fills over them.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -57,6 +63,8 @@ struct Lease {
     /// Units a token, as they were when it was drawn.
     interval: u64,
     drawn_at: u64,
+    /// Until when it may go back behind what others have drawn since, however late.
+    far_until: u64,
     held: u64,
     /// Tokens that were drawn.
     size: u64,
@@ -78,14 +86,15 @@ enum Taken {
 const LEASE_NS: u64 = 40_000_000;
 const LEASE_UNITS: u64 = LEASE_NS * UNITS_PER_NS;
 /// A lease not used up by then goes back, and the next one is of one token again.
-pub(super) const SPEND_NS: u64 = LEASE_NS / 2;
-const SPEND_UNITS: u64 = SPEND_NS * UNITS_PER_NS;
+const SPEND_UNITS: u64 = LEASE_UNITS / 2;
+/// How often a core that has leases looks whether they are to go back.
+pub const TICK_NS: u64 = LEASE_NS / 2;
 const SWEEP_UNITS: u64 = LEASE_UNITS / 8;
 /// Tokens of one lease.
 const BATCH_MAX: u64 = 64;
 /// All leases on a bucket are together at most this part of its burst: other cores' leases are what one core may find
 /// missing, and that shall stay below one in a hundred.
-pub(super) const BURST_SHARE: u64 = 128;
+const BURST_SHARE: u64 = 128;
 /// All leases drawn at one time are together at most this part of what is left.
 const LEFT_SHARE: u64 = 8;
 const LEASES: usize = 4096;
@@ -137,9 +146,10 @@ impl Spendings {
     }
 
     /// Puts back what this core has drawn and does not use. Taking does it as well; a core that takes nothing and calls
-    /// this once a turn returns its leases too, else they lapse.
-    pub fn tick(&mut self, now_ns: u64) {
+    /// this every [`TICK_NS`] returns its leases too. Whether some are left, so that it has to be called again.
+    pub fn tick(&mut self, now_ns: u64) -> bool {
         self.sweep(units(now_ns));
+        !self.open.is_empty()
     }
 
     fn sweep(&mut self, now: u64) {
@@ -235,6 +245,7 @@ impl Spendings {
             top: draw.top,
             interval: limit.interval(),
             drawn_at: now,
+            far_until: draw.top.saturating_sub(limit.fill() / BURST_SHARE).saturating_sub(LEASE_UNITS),
             held: draw.count - 1,
             size: draw.count,
             is_open: lease.is_open,
@@ -277,15 +288,20 @@ impl Lease {
 
     /// Puts back what may be put back; holds nothing afterwards.
     fn put_back(&mut self, table: &Table, now: u64) {
-        let in_time = now < self.drawn_at.saturating_add(LEASE_UNITS);
-        let alive = if in_time { self.alive(now) } else { 0 };
+        let alive = self.alive(now);
         self.held = 0;
         let Some(bucket) = self.bucket.filter(|_| alive > 0) else { return };
         if table.undo(bucket, self.top, alive * self.interval) {
             return;
         }
-        let all_void_at = now.saturating_add(LEASE_UNITS);
-        let far = alive.min(self.top.saturating_sub(all_void_at) / self.interval);
+        let far = if now <= self.far_until {
+            alive
+        } else if now < self.drawn_at.saturating_add(LEASE_UNITS) {
+            let all_void_at = now.saturating_add(LEASE_UNITS);
+            alive.min(self.top.saturating_sub(all_void_at) / self.interval)
+        } else {
+            0
+        };
         if far > 0 {
             table.put_back(bucket, far * self.interval);
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::Integration;
 use telemetry::{NodeFacts, exposition, merge};
 
 use crate::{CacheBound, Level};
@@ -37,6 +38,33 @@ fn a_throttled_request_leaves_no_body_behind() {
          c< 429 close Too Many Requests
          c sees fin"
     ));
+}
+
+/// A core that draws more than it uses and falls silent has given it back before the other one needs it.
+#[test]
+fn what_a_silent_core_holds_goes_back() {
+    /// Divided among two cores so that a lease is of more than one token.
+    const BURST: usize = 2_048;
+    let mut model = standard();
+    let routes = &mut model.apis[0].routes;
+    let throttle = routes.iter().find_map(|route| route.throttles.first()).cloned();
+    let mut limited = throttle.expect("a throttled route");
+    (limited.rate, limited.burst) = (0.001, Some(BURST as u32));
+    let mocked = routes.iter_mut().find(|route| matches!(route.integration, Integration::Mock(_)));
+    mocked.expect("a route without a backend").throttles = vec![limited];
+    run(Setup { cores: 2, model, ..Setup::default() }, async |lab| {
+        lab.talk("a connects\nb connects 1").await;
+        let passed = "> GET /mock HTTP/1.1|Host: h||\n#< 200 mocked\n#";
+        let ask = |client: &str, times: usize| {
+            let all = format!("#{}", passed.repeat(times)).replace('#', client);
+            all.trim_end_matches(client).to_owned()
+        };
+        // The thirtieth is the first of a lease.
+        lab.talk(&ask("a", 30)).await;
+        lab.talk("wait 2s").await;
+        lab.talk(&ask("b", BURST - 30)).await;
+        lab.talk("b> GET /mock HTTP/1.1|Host: h||\nb< 429 Too Many Requests").await;
+    });
 }
 
 #[test]
