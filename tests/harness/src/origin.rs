@@ -61,6 +61,11 @@ pub struct Origin {
     state: Arc<State>,
 }
 
+/// Connections that wait until they are accepted. The 128 of the standard library are gone at once when a test has a
+/// thousand requests in flight: the kernel then drops a client's SYN, which comes again a second later, and on a busy
+/// machine as often as it is dropped.
+const BACKLOG: i32 = 4_096;
+
 type Script = dyn Fn(&Recorded) -> Vec<Act> + Send + Sync;
 
 #[derive(Default)]
@@ -98,6 +103,7 @@ impl Origin {
 
     fn serve(state: State, script: Arc<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("origin: {error}"));
+        rustix::net::listen(&listener, BACKLOG).unwrap_or_else(|error| panic!("origin: {error}"));
         let address = listener.local_addr().unwrap_or_else(|error| panic!("origin: {error}"));
         let state = Arc::new(state);
         let of_thread = Arc::clone(&state);
