@@ -256,7 +256,11 @@ impl Reactor {
         match self.wheel.borrow().next_ns() {
             None => Wait::Forever,
             // The clock of this turn is a little old, so the wait ends a little late: never before the tick.
-            Some(at) => Wait::For(Duration::from_nanos(at.saturating_sub(self.clock.get().mono_ns))),
+            Some(at) => match at.saturating_sub(self.clock.get().mono_ns) {
+                // More alarms are due than one turn rings.
+                0 => Wait::No,
+                ns => Wait::For(Duration::from_nanos(ns)),
+            },
         }
     }
 

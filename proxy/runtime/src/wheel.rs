@@ -3,6 +3,9 @@
 //! Deadlines are re-armed lazily. An entry hangs in the bucket of the tick it was last linked for; moving its deadline
 //! later only stores the new one, and when the old tick comes the entry is linked again. A deadline beyond the span of the
 //! wheel hangs in the farthest bucket and is looked at once per span. This module does not read a clock.
+//!
+//! Many alarms of one tick ring some at a time: who rings first is served before the next do, and so is everybody else who
+//! has news. Until all have rung, the wheel stays at their tick and asks to be looked at again at once.
 
 use crate::stats::{Counters, add};
 use slab::Slab;
@@ -14,6 +17,9 @@ pub(crate) const TICK_NS: u64 = 10_000_000;
 /// Buckets; a span of 40.96 s.
 const BUCKETS: usize = 4096;
 const NONE: u32 = u32::MAX;
+/// Alarms that ring in one turn. A deadline mostly ends something, with an answer, a shutdown and a close: tens of
+/// microseconds in the kernel each, which everybody who comes meanwhile waits for.
+pub(crate) const RINGS_MAX: usize = 4;
 /// No deadline.
 pub(crate) const NEVER: u64 = u64::MAX;
 
@@ -22,7 +28,8 @@ pub(crate) struct Wheel {
     heads: Box<[u32; BUCKETS]>,
     /// One bit for each bucket that is not empty.
     occupied: [u64; BUCKETS / 64],
-    /// The last tick that was looked at. Every linked entry's tick is in `current + 1 .. current + BUCKETS`.
+    /// The last tick that was looked at to its end. Every linked entry hangs in the bucket of a tick in
+    /// `current + 1 .. current + BUCKETS`.
     current: u64,
     linked: usize,
     counters: Rc<Counters>,
@@ -88,36 +95,37 @@ impl Wheel {
         }
     }
 
-    /// Moves to `now_ns` and puts the wakers of what has passed into `wakes`.
+    /// Moves to `now_ns` and puts the wakers of what has passed into `wakes`, [`RINGS_MAX`] at most; the rest come with
+    /// the next calls.
     pub(crate) fn advance(&mut self, now_ns: u64, wakes: &mut Vec<Waker>) {
         let target = now_ns / TICK_NS;
         if target <= self.current {
             return;
         }
-        let first = self.current + 1;
-        // After a pause longer than the span each bucket is looked at once.
-        let last = target.min(self.current + BUCKETS as u64);
-        self.current = target;
         if self.linked == 0 {
+            self.current = target;
             return;
         }
-        for tick in first..=last {
-            let bucket = bucket_of(tick);
-            let mut key = std::mem::replace(&mut self.heads[bucket], NONE);
-            self.occupied[bucket / 64] &= !(1 << (bucket % 64));
-            while key != NONE {
-                let entry = &mut self.entries[key as usize];
-                let next = entry.next;
-                entry.tick = 0;
-                self.linked -= 1;
+        // After a pause longer than the span each bucket is looked at once.
+        self.current = self.current.max(target.saturating_sub(BUCKETS as u64));
+        let rings_max = wakes.len() + RINGS_MAX;
+        while self.current < target {
+            let bucket = bucket_of(self.current + 1);
+            while self.heads[bucket] != NONE {
+                if wakes.len() == rings_max {
+                    return;
+                }
+                let key = self.heads[bucket];
+                self.unlink(key);
                 add(&self.counters.timers_touched, 1);
+                let entry = &mut self.entries[key as usize];
                 if entry.deadline_ns <= now_ns {
                     wakes.extend(entry.waker.take());
                 } else if entry.deadline_ns != NEVER {
                     self.link(key);
                 }
-                key = next;
             }
+            self.current += 1;
         }
     }
 

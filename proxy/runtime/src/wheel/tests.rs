@@ -108,11 +108,19 @@ proptest! {
     }
 }
 
-/// Advances both and compares whom they wake.
+/// Advances both and compares whom they wake, after as many turns as the wheel asks for.
 fn turn(wheel: &mut Wheel, list: &mut [Naive], now_ns: u64) -> Result<(), TestCaseError> {
     let mut wakes = Vec::new();
-    wheel.advance(now_ns, &mut wakes);
-    wakes.into_iter().for_each(Waker::wake);
+    loop {
+        wheel.advance(now_ns, &mut wakes);
+        prop_assert!(wakes.len() <= RINGS_MAX, "{} at once", wakes.len());
+        let full = wakes.len() == RINGS_MAX;
+        wakes.drain(..).for_each(Waker::wake);
+        if wheel.next_ns().is_none_or(|next_ns| next_ns > now_ns) {
+            break;
+        }
+        prop_assert!(full, "asks for a turn that it does not need");
+    }
     for naive in list {
         let rang = naive.rings.0.swap(0, Ordering::Relaxed);
         // The tick that has just ended: what came due within the current one rings at its end.
