@@ -20,7 +20,7 @@ struct Span {
     name_bytes: u16,
     at: u32,
     value_at: u32,
-    value_bytes: u32,
+    value_end: u32,
 }
 
 /// One field: what it is, its name as it was written, its value without surrounding white space.
@@ -54,8 +54,8 @@ pub struct Line {
     pub name_bytes: u16,
     /// Where the value begins.
     pub value_at: u32,
-    /// Bytes of the value, without white space around it.
-    pub value_bytes: u32,
+    /// Where it ends, without white space around it.
+    pub value_end: u32,
     /// Whether there is one blank before the value and CRLF right behind it.
     pub plain: bool,
 }
@@ -84,7 +84,10 @@ impl Headers {
 
     /// Bytes of all names and values, as AWS counts them (row 176).
     pub fn bytes(&self) -> usize {
-        self.spans.iter().map(|span| usize::from(span.name_bytes) + span.value_bytes as usize).sum()
+        self.spans
+            .iter()
+            .map(|span| usize::from(span.name_bytes) + (span.value_end - span.value_at) as usize)
+            .sum()
     }
 
     /// Takes received lines in place of all fields. What a codec reads of a block of lines it adds one by one, then gives
@@ -137,11 +140,11 @@ impl Headers {
             self.lines.truncate(at);
             return;
         };
-        let value_bytes = value.len() as u32;
+        let value_end = self.lines.len() as u32;
         self.lines.extend_from_slice(END);
         self.seen = self.seen.with(name);
         let (at, value_at) = (at as u32, value_at as u32);
-        self.spans.push(Span { name, plain: true, name_bytes, at, value_at, value_bytes });
+        self.spans.push(Span { name, plain: true, name_bytes, at, value_at, value_end });
     }
 
     /// Removes every field of that name and adds one.
@@ -204,7 +207,7 @@ impl Headers {
         let mut run = 0..0;
         for span in self.spans.iter().filter(|span| !left_out.has(span.name)) {
             let at = span.at as usize;
-            let value_end = (span.value_at + span.value_bytes) as usize;
+            let value_end = span.value_end as usize;
             if !span.plain {
                 out.extend_from_slice(&self.lines[run]);
                 run = 0..0;
@@ -228,18 +231,19 @@ impl Lines<'_> {
     /// Adds the field of a line. Its name must be a token, its value have no control characters.
     #[inline]
     pub fn add(&mut self, line: Line) {
-        let Line { name, at, name_bytes, value_at, value_bytes, plain } = line;
+        let Line { name, at, name_bytes, value_at, value_end, plain } = line;
         self.0.seen = self.0.seen.with(name);
-        self.0.spans.push(Span { name, plain, name_bytes, at, value_at, value_bytes });
+        self.0.spans.push(Span { name, plain, name_bytes, at, value_at, value_end });
     }
 
     /// Takes the lines' bytes. Should a field not lie within them, there are none at all.
     pub fn finish(self, block: &[u8]) {
         let spans = &self.0.spans;
         let lies_within = |span: &Span| {
-            let value_end = span.value_at as usize + span.value_bytes as usize;
             let name_end = span.at as usize + usize::from(span.name_bytes);
-            name_end < span.value_at as usize && value_end + END.len() <= block.len()
+            name_end < span.value_at as usize
+                && span.value_at <= span.value_end
+                && span.value_end as usize + END.len() <= block.len()
         };
         // They come in their order, so that the last one is the farthest.
         if spans.last().is_none_or(lies_within) {
@@ -276,9 +280,10 @@ impl Clone for Headers {
         let mut at = 0;
         for span in &other.spans {
             let value_at = at + u32::from(span.name_bytes) + COLON.len() as u32;
-            self.spans.push(Span { plain: true, at, value_at, ..*span });
+            let value_end = value_at + (span.value_end - span.value_at);
+            self.spans.push(Span { plain: true, at, value_at, value_end, ..*span });
             self.seen = self.seen.with(span.name);
-            at = value_at + span.value_bytes + END.len() as u32;
+            at = value_end + END.len() as u32;
         }
     }
 }
@@ -304,7 +309,7 @@ impl Span {
     fn field<'a>(&self, lines: &'a [u8]) -> Field<'a> {
         let (at, value_at) = (self.at as usize, self.value_at as usize);
         let text = &lines[at..at + usize::from(self.name_bytes)];
-        Field { name: self.name, text, value: &lines[value_at..value_at + self.value_bytes as usize] }
+        Field { name: self.name, text, value: &lines[value_at..self.value_end as usize] }
     }
 
     /// Whether it is what it says.
@@ -381,7 +386,7 @@ mod tests {
             at,
             name_bytes,
             value_at,
-            value_bytes: 1,
+            value_end: value_at + 1,
             plain,
         };
         for line in [
@@ -403,7 +408,7 @@ mod tests {
 
     #[test]
     fn lines_that_are_not_finished_are_no_fields() {
-        let line = Line { name: Name::Other, at: 0, name_bytes: 1, value_at: 3, value_bytes: 9, plain: true };
+        let line = Line { name: Name::Other, at: 0, name_bytes: 1, value_at: 3, value_end: 12, plain: true };
         let mut headers = headers(&[("before", "1")]);
         headers.receive().add(line);
         assert!(headers.is_empty());

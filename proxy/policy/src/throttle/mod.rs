@@ -101,18 +101,11 @@ impl Throttle {
 impl Policy for Throttle {
     fn on_request(&self, _request: &mut Request, cx: &mut Context<'_>) -> Verdict {
         let client: IpAddr = cx.client;
-        let wants: SmallVec<[(BucketId, &Limit); LEVELS_USUAL]> = self
-            .levels
-            .iter()
-            .map(|level| {
-                let bucket = if level.per_client {
-                    cx.spendings.client_bucket(level.bucket, client)
-                } else {
-                    level.bucket
-                };
-                (bucket, &level.limit)
-            })
-            .collect();
+        let mut wants = SmallVec::<[(BucketId, &Limit); LEVELS_USUAL]>::new();
+        for Level { bucket, limit, per_client } in &self.levels {
+            let bucket = if *per_client { cx.spendings.client_bucket(*bucket, client) } else { *bucket };
+            wants.push((bucket, limit));
+        }
         match cx.spendings.take_all(&wants, cx.now.mono_ns) {
             Ok(()) => Verdict::Continue,
             Err(refused) => Verdict::Refuse(Reason::Throttled {

@@ -94,11 +94,12 @@ impl Table {
 
     /// One client's bucket of a kind. A client is an IPv4 address or an IPv6 /64, the least that one subscriber has.
     pub fn client_bucket(&self, kind: BucketId, client: IpAddr) -> BucketId {
-        let prefix = match client.to_canonical() {
+        let (family, prefix) = match client.to_canonical() {
             IpAddr::V4(address) => (4, u64::from(address.to_bits())),
             IpAddr::V6(address) => (6, (address.to_bits() >> 64) as u64),
         };
-        BucketId::of(self.key.hash_one((kind.0, prefix)))
+        // Two whole words: a hasher that takes in half a one has to mend the rest.
+        BucketId::of(self.key.hash_one((kind.0.wrapping_add(family), prefix)))
     }
 
     /// Takes between one and `count_max` tokens, but leaves `share` for each that it takes beyond the first: what

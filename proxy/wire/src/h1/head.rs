@@ -120,12 +120,13 @@ fn scan<'a>(
         }
         if hop.passes(name, &line, side, limits)? {
             // `bound` has seen to it that a head is no longer than 64 KiB.
+            let value_at = (at + line.value_at) as u32;
             lines.add(Line {
                 name,
                 at: at as u32,
                 name_bytes: line.name.len() as u16,
-                value_at: (at + line.value_at) as u32,
-                value_bytes: line.value.len() as u32,
+                value_at,
+                value_end: value_at + line.value.len() as u32,
                 plain: line.plain,
             });
         }
