@@ -2,6 +2,7 @@
 //! nothing of sockets, bytes or time: what it needs of the world it asks a [`Core`].
 
 pub mod answers;
+mod renewal;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,8 @@ use message::{Dialect, Name, Now, Reason, Request, RequestId, Response};
 use policy::{Answer, Context, Policy, Question, Slot, Verdict, cache, throttle::Spendings};
 use smallvec::SmallVec;
 use snapshot::{Api, Found, Missed, Route, Snapshot, Stage};
+
+pub use renewal::{Renewal, renew};
 
 /// The core that runs the exchange: its state, at once, and the outside, later.
 pub trait Core {
@@ -74,6 +77,8 @@ pub struct Served<'a> {
     pub cached: Option<CacheResult>,
     /// A kept response that goes out as it is, in place of the response, which is empty then.
     pub replay: Option<cache::Replay>,
+    /// What the cache wants asked of the backend when the client has its answer.
+    pub renewal: Option<Box<Renewal>>,
     /// When the backend was called and when its head had come, in `mono_ns`.
     pub called: Option<(u64, u64)>,
 }
@@ -106,7 +111,7 @@ pub async fn exchange<'a, C: Core>(
     } else {
         let cors = found.api.cors.as_ref();
         let origin = cors.and(request.headers.get(Name::Origin)).map(<[u8]>::to_vec);
-        serve(&found, request, response, facts, core, &mut served).await;
+        serve(snapshot, &found, request, response, facts, core, &mut served).await;
         if let Some(cors) = cors {
             cors.decorate(origin.as_deref(), response);
         }
@@ -116,6 +121,7 @@ pub async fn exchange<'a, C: Core>(
 }
 
 async fn serve<'a, C: Core>(
+    snapshot: &'a Snapshot,
     found: &Found<'a>,
     request: &mut Request,
     response: &mut Response,
@@ -148,6 +154,7 @@ async fn serve<'a, C: Core>(
             Verdict::Ask(question) => verdict = way.answered(request, core.ask(question).await, served),
             Verdict::Answer(answer) => {
                 *response = answer;
+                served.renewal = way.renewal(snapshot, found);
                 break Ok(());
             }
             Verdict::Replay(replay) => {
@@ -168,7 +175,7 @@ async fn serve<'a, C: Core>(
         unanswered = is_backends(&reason);
         served.refuse(reason, dialect, facts, response);
     }
-    way.leave(response, unanswered);
+    way.leave(0, response, unanswered);
     served.fate = way.slots.iter_mut().find_map(fate);
     if let Some(cache::Fate::Stale { .. }) = served.fate {
         // The client has an answer after all.
@@ -187,7 +194,7 @@ fn preflight(found: &Found<'_>, request: &Request) -> Option<Response> {
 fn fate(slot: &mut Slot) -> Option<cache::Fate> {
     match std::mem::take(slot) {
         Slot::Cache(fate) => Some(fate),
-        Slot::Empty | Slot::Respect(_) => None,
+        Slot::Empty | Slot::Respect(_) | Slot::Renew(_) => None,
     }
 }
 
@@ -243,7 +250,7 @@ impl<C: Core> Way<'_, C> {
     /// Carries the reply to the question of the policy asked last in, and goes on from there.
     fn answered(&mut self, request: &mut Request, answer: Answer, served: &mut Served<'_>) -> Verdict {
         served.cached = match &answer {
-            Answer::Cache(cache::Found::Hit(_)) => Some(CacheResult::Hit),
+            Answer::Cache(cache::Found::Hit(_) | cache::Found::Renew(..)) => Some(CacheResult::Hit),
             Answer::Cache(_) => Some(CacheResult::Miss),
         };
         self.questions += 1;
@@ -263,11 +270,11 @@ impl<C: Core> Way<'_, C> {
         }
     }
 
-    /// Lets the policies that the request has passed look at the response, last one first.
-    fn leave(&mut self, response: &mut Response, unanswered: bool) {
+    /// Lets the policies that the request has passed, the first ones left out, look at the response, last one first.
+    fn leave(&mut self, first: usize, response: &mut Response, unanswered: bool) {
         let Self { facts, params, core, policies, slots, stopped, .. } = self;
         let passed = slots.len() - usize::from(*stopped && !slots.is_empty());
-        for (policy, slot) in policies.iter().zip(&mut slots[..passed]).rev() {
+        for (policy, slot) in policies.iter().zip(&mut slots[..passed]).skip(first).rev() {
             core.decide(|lent| {
                 let mut cx = Context { unanswered, ..context(facts, params, lent, slot) };
                 policy.on_response(response, &mut cx);

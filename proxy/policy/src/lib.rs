@@ -83,4 +83,6 @@ pub enum Slot {
     Cache(cache::Fate),
     /// The cache on the backend's terms: what the response is to be judged by.
     Respect(Box<cache::Journey>),
+    /// The same, of a request that is to be made when this one has been answered.
+    Renew(Box<cache::Renewal>),
 }

@@ -50,7 +50,8 @@ pub(crate) struct Live {
 pub(crate) struct Caller<'a> {
     pub(crate) core: &'a Core,
     pub(crate) snapshot: &'a Snapshot,
-    pub(crate) client: &'a Transport,
+    /// Who waits for the answer; `None`: nobody does.
+    pub(crate) client: Option<&'a Transport>,
     pub(crate) alarm: &'a Alarm,
     /// The request's body on its way, if one streams.
     pub(crate) upload: Option<&'a Relay>,
@@ -194,8 +195,10 @@ impl Caller<'_> {
                 out.extend_from_slice(bytes);
             }
         });
-        if self.upload.is_some() && self.expects_continue.replace(false) {
-            self.client.write(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+        if let (Some(_), Some(client)) = (self.upload, self.client)
+            && self.expects_continue.replace(false)
+        {
+            client.write(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
         }
         let deadlines = Deadlines::new(&self.core.handle, self.alarm, live.end_ns);
         let timing = Timing { deadlines: &deadlines, first_byte_ns: upstream.first_byte_timeout_ns };
@@ -207,10 +210,10 @@ impl Caller<'_> {
             timing.answer();
         }
         let mut head = ReplyHead::new(self.core, self.client, request, transport, response);
-        let answered = match self.upload {
+        let answered = match self.upload.zip(self.client) {
             None => self.unless_late_or_gone(&mut head).await,
-            Some(upload) => {
-                let answered = self.answered(&mut head, upload, transport, &body, &timing);
+            Some(from) => {
+                let answered = self.answered(&mut head, from, transport, &body, &timing);
                 self.alarm.guard(answered).await
             }
         };
@@ -266,12 +269,12 @@ impl Caller<'_> {
     async fn answered(
         &self,
         head: &mut ReplyHead<'_>,
-        upload: &Relay,
+        (upload, client): (&Relay, &Transport),
         transport: &Transport,
         body: &Pace<'_>,
         timing: &Timing<'_>,
     ) -> Result<ResponseFraming, NoHead> {
-        let mut sent = pin!(upload.run(self.client, transport, body));
+        let mut sent = pin!(upload.run(client, transport, body));
         let first = {
             let head = pin!(poll_fn(|cx| head.poll(cx)));
             race(head, sent.as_mut()).await
@@ -295,7 +298,10 @@ impl Caller<'_> {
         if let Poll::Ready(answered) = head.poll(cx) {
             return Poll::Ready(answered);
         }
-        self.client.poll_gone(cx).map(|()| Err(head.no_head(Reason::ClientGone)))
+        match self.client {
+            Some(client) => client.poll_gone(cx).map(|()| Err(head.no_head(Reason::ClientGone))),
+            None => Poll::Pending,
+        }
     }
 
     /// The same, and until the deadline.

@@ -76,6 +76,8 @@ pub(crate) struct Core {
     /// Connections of clients, to be woken when the node drains: those that wait for a request end then.
     idle: RefCell<Slab<Option<Waker>>>,
     open: Cell<usize>,
+    /// Requests of the cache's own that are under way.
+    pub(crate) renewals: Cell<usize>,
     /// Listeners that may still hand out connections.
     accepting: Cell<usize>,
     /// Panics of tasks that have been counted.
@@ -122,6 +124,7 @@ impl Core {
             shedding: Cell::new(false),
             idle: RefCell::default(),
             open: Cell::new(0),
+            renewals: Cell::new(0),
             accepting: Cell::new(0),
             panics: Cell::new(0),
             empty: RefCell::default(),

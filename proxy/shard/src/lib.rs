@@ -17,6 +17,7 @@ mod pressure;
 mod probe;
 mod race;
 mod relay;
+mod renewal;
 mod replay;
 mod reply;
 mod request;

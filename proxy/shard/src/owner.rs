@@ -14,8 +14,8 @@ use std::{
 
 use message::Now;
 use policy::cache::{
-    Changed, Epochs, Fate, Found, Key, LeaseId, Lookup, Mode, Near, ReplicaStats, Replicas, Replies, Sought,
-    Stats, Store, Stored, Ticket,
+    Changed, Epochs, Failure, Fate, Found, Key, LeaseId, Lookup, Mode, Near, ReplicaStats, Replicas, Replies,
+    Sought, Stats, Store, Stored, Ticket,
 };
 use runtime::Alarm;
 use slab::Slab;
@@ -79,7 +79,7 @@ pub enum Settled {
     /// Nothing came.
     Abandon(Ticket),
     /// The backend failed, and this was answered in its place.
-    StandIn(Ticket, Arc<Stored>),
+    StandIn(Ticket, Arc<Stored>, Failure),
 }
 
 impl Owner {
@@ -316,7 +316,7 @@ impl Core {
             Settled::Fill(ticket, stored) => owner.store.fill(ticket, *stored, now),
             Settled::Decline(ticket, lasting) => owner.store.decline(ticket, lasting, now),
             Settled::Abandon(ticket) => owner.store.abandon(ticket, now).into_iter().collect(),
-            Settled::StandIn(ticket, stored) => owner.store.stand_in(&ticket, &stored),
+            Settled::StandIn(ticket, stored, failure) => owner.store.stand_in(&ticket, &stored, failure, now),
         };
         drop(owner);
         self.reply_all(replies);
@@ -366,7 +366,7 @@ impl Settled {
             Self::Fill(ticket, _)
             | Self::Decline(ticket, _)
             | Self::Abandon(ticket)
-            | Self::StandIn(ticket, _) => &ticket.key,
+            | Self::StandIn(ticket, ..) => &ticket.key,
         }
     }
 }
@@ -427,7 +427,9 @@ impl Fill {
             },
             Some(Fate::Decline { ticket, lasting }) => Settled::Decline(ticket, lasting),
             Some(Fate::Fill(ticket)) => Settled::Abandon(ticket),
-            Some(Fate::Stale { ticket: Some(ticket), stored }) => Settled::StandIn(ticket, stored),
+            Some(Fate::Stale { ticket: Some(ticket), stored, failure }) => {
+                Settled::StandIn(ticket, stored, failure)
+            }
             Some(Fate::Stale { ticket: None, .. } | Fate::Invalidate(_)) | None => return,
         };
         self.ticket = None;

@@ -186,12 +186,26 @@ impl Relay {
         self.is_done()
     }
 
+    /// Reads all that is left for the cache alone; true when it came to its end and the cache still wants it.
+    pub(crate) async fn gather(&self, from: &Transport) -> bool {
+        while !self.is_done() && self.tap.borrow().is_some() {
+            match from.receive(|received| self.skip(received)).await {
+                Ok(Received::Bytes(true)) => {}
+                Ok(Received::End) => return self.decoder.borrow_mut().at_eof().is_ok(),
+                Ok(Received::Bytes(false)) | Err(_) => return false,
+            }
+        }
+        self.is_done()
+    }
+
+    /// Takes what of these bytes belongs to the body from the sender and gives it to nobody but the cache.
     fn skip(&self, received: &[u8]) -> (usize, bool) {
         let mut decoder = self.decoder.borrow_mut();
         let mut taken = 0;
         while taken < received.len() {
             let Ok(piece) = decoder.decode(&received[taken..]) else { return (received.len(), false) };
             taken += piece.consumed;
+            self.copy(piece.data);
             if piece.done || piece.consumed == 0 {
                 break;
             }
@@ -227,18 +241,22 @@ impl Relay {
     }
 
     fn pass(&self, data: &[u8], to: &Transport) {
+        self.copy(data);
+        if self.chunked {
+            to.write(|out| h1::encode_chunk(data, out));
+        } else {
+            to.write_through(data);
+        }
+    }
+
+    /// Lets the cache have its copy.
+    fn copy(&self, data: &[u8]) {
         let mut tap = self.tap.borrow_mut();
         if tap.as_mut().is_some_and(|tap| !tap.keep.push(data))
             && let Some(Tap { keep, fill }) = tap.take()
         {
             // Those who wait for it need not wait to its end.
             fill.settle(Some(Fate::Decline { ticket: keep.into_ticket(), lasting: true }));
-        }
-        drop(tap);
-        if self.chunked {
-            to.write(|out| h1::encode_chunk(data, out));
-        } else {
-            to.write_through(data);
         }
     }
 

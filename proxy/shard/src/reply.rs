@@ -20,7 +20,7 @@ type Decoded = Result<Option<ResponseFraming>, wire::Error>;
 pub(crate) struct ReplyHead<'a> {
     core: &'a Core,
     /// Gets interim replies.
-    client: &'a Transport,
+    client: Option<&'a Transport>,
     request: &'a Request,
     from: &'a Transport,
     response: &'a mut Response,
@@ -41,7 +41,7 @@ impl<'a> ReplyHead<'a> {
     /// Reads into `response` what comes from `from` in reply to `request`.
     pub(crate) fn new(
         core: &'a Core,
-        client: &'a Transport,
+        client: Option<&'a Transport>,
         request: &'a Request,
         from: &'a Transport,
         response: &'a mut Response,
@@ -105,9 +105,10 @@ impl<'a> ReplyHead<'a> {
                     return Err(Reason::BackendMalformed);
                 }
                 self.interim += 1;
-                if self.response.status != 100 && self.request.version == Version::Http11 {
+                let client = self.client.filter(|_| self.request.version == Version::Http11);
+                if let Some(client) = client.filter(|_| self.response.status != 100) {
                     let Response { status, headers, .. } = &self.response;
-                    self.client.write(|out| h1::encode_interim(*status, headers, out));
+                    client.write(|out| h1::encode_interim(*status, headers, out));
                 }
                 Ok(None)
             }

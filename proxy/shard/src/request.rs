@@ -1,7 +1,12 @@
 //! One request on a connection, from its first byte to its last: head → exchange → answer → body. The order of the
 //! policies and of what stands behind them is `exchange`'s; here are the bytes before and after it.
 
-use std::{cell::Cell, pin::pin, rc::Rc};
+#![expect(
+    clippy::redundant_allocation,
+    reason = "an Rc around the shared Arc: a request touches this core's count alone"
+)]
+
+use std::{cell::Cell, pin::pin, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use exchange::{Facts, Served, exchange};
@@ -88,7 +93,7 @@ pub(crate) fn refuse(
 /// From the head to the last byte of the answer.
 async fn answer(
     core: &Rc<Core>,
-    snapshot: &Snapshot,
+    snapshot: &Rc<Arc<Snapshot>>,
     connection: &Connection,
     Messages { request, response }: &mut Messages,
     framing: RequestFraming,
@@ -121,7 +126,12 @@ async fn answer(
     } else {
         exchange(snapshot, request, response, &facts, &call).await
     };
-    let (live, fill) = (call.live.take(), call.fill.take());
+    let (live, mut fill) = (call.live.take(), call.fill.take());
+    if let Some(renewal) = served.renewal.take()
+        && let Some(fill) = fill.take()
+    {
+        core.renew(snapshot, facts, *renewal, fill);
+    }
     if matches!(served.fate, Some(Fate::Invalidate(_)))
         && let Some(Fate::Invalidate(changed)) = served.fate.take()
     {
@@ -438,7 +448,7 @@ impl exchange::Core for Call<'_> {
         let caller = Caller {
             core: self.core,
             snapshot: self.snapshot,
-            client: &self.connection.transport,
+            client: Some(&self.connection.transport),
             alarm: &self.connection.alarm,
             upload: self.upload,
             expects_continue: self.expects_continue,

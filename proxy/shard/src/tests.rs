@@ -12,6 +12,7 @@ mod leaks;
 mod limits;
 mod pooling;
 mod proxying;
+mod renewing;
 mod replicas;
 mod swarm;
 mod switching;

@@ -18,6 +18,7 @@ pub mod properties;
 mod refusals;
 mod replicas;
 mod respect;
+mod rests;
 mod s3_fifo;
 mod stats;
 mod store;
@@ -40,7 +41,8 @@ pub use epochs::Epochs;
 pub use flight::{FLIGHTS_MAX, LEASE_NS, LeaseId, RELEASED_MAX, Ticket, WAITERS_PER_KEY_MAX};
 pub use key::{Key, KeyPart, Sought};
 pub use replicas::{ReplicaStats, Replicas};
-pub use respect::{Changed, Journey, Respect, RespectSettings};
+pub use respect::{Changed, Journey, Renewal, Respect, RespectSettings};
+pub use rests::Failure;
 pub use stats::Stats;
 pub use store::{Lookup, Mode, Near, Outcome, Replies, Store};
 pub use stored::{Encoded, Keep, Replay, Stored};
@@ -110,6 +112,8 @@ pub enum Found {
     Varies(Arc<Rule>),
     /// There is an entry that the backend has to confirm; with the right to say what comes of it, if nobody else has it.
     Validate(Arc<Stored>, Option<Ticket>),
+    /// Answer with this at once; with the right, and the duty, to ask the backend about it afterwards (RFC 5861 §3).
+    Renew(Arc<Stored>, Ticket),
     /// There is none, and the client wants nothing else.
     Absent,
 }
@@ -118,7 +122,7 @@ impl Found {
     /// The right that comes with it.
     pub fn ticket(&self) -> Option<&Ticket> {
         match self {
-            Self::Fill(ticket) | Self::Validate(_, Some(ticket)) => Some(ticket),
+            Self::Fill(ticket) | Self::Validate(_, Some(ticket)) | Self::Renew(_, ticket) => Some(ticket),
             Self::Hit(_) | Self::Pass | Self::Varies(_) | Self::Validate(_, None) | Self::Absent => None,
         }
     }
@@ -126,7 +130,7 @@ impl Found {
     /// The same, to give it back.
     pub fn into_ticket(self) -> Option<Ticket> {
         match self {
-            Self::Fill(ticket) | Self::Validate(_, Some(ticket)) => Some(ticket),
+            Self::Fill(ticket) | Self::Validate(_, Some(ticket)) | Self::Renew(_, ticket) => Some(ticket),
             Self::Hit(_) | Self::Pass | Self::Varies(_) | Self::Validate(_, None) | Self::Absent => None,
         }
     }
@@ -153,6 +157,8 @@ pub enum Fate {
         ticket: Option<Ticket>,
         /// For those who wait.
         stored: Arc<Stored>,
+        /// How it failed.
+        failure: Failure,
     },
     /// These resources have changed: the response goes out when all owners know (`invalidate`).
     Invalidate(Changed),
@@ -311,7 +317,9 @@ impl Policy for Cache {
                 Verdict::Continue
             }
             // The others are said to those who ask on the backend's terms.
-            Found::Pass | Found::Varies(_) | Found::Validate(..) | Found::Absent => Verdict::Continue,
+            Found::Pass | Found::Varies(_) | Found::Validate(..) | Found::Renew(..) | Found::Absent => {
+                Verdict::Continue
+            }
         }
     }
 

@@ -149,7 +149,9 @@ impl Replicas {
                 let own = Arc::new(Rule::clone(rule));
                 (Kept::Rule(Arc::clone(&own)), Found::Varies(own), bytes)
             }
-            Found::Fill(_) | Found::Pass | Found::Validate(..) | Found::Absent => return found,
+            Found::Fill(_) | Found::Pass | Found::Validate(..) | Found::Renew(..) | Found::Absent => {
+                return found;
+            }
         };
         let replica = Replica { key, epoch, kept };
         if let Some(old) = self.seek(&replica.key.sought()) {

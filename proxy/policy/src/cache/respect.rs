@@ -7,6 +7,10 @@
 //!   that is harmless (RFC 9110 §15.1), for a tenth of its age, at most a day.
 //! * Requests with credentials (`Authorization`, `X-Api-Key`) take and leave only what is for all (§3.5).
 //! * Parts are not kept; ranges are cut from what is whole.
+//! * What may be stale for a while (`stale-while-revalidate`) is answered to all at once; the first who meets it has the
+//!   backend asked when he has his answer.
+//! * A backend that fails while what is kept stands in for it is left alone for 1 s, 2 s, 4 s … 30 s, or for as long as it
+//!   says up to that; whoever insists on its word (`no-cache`, `max-age`, `min-fresh`) has it asked.
 //!
 //! This policy does not know who owns a key nor what a body is sent through.
 
@@ -18,9 +22,10 @@ use message::{
 use smallvec::SmallVec;
 
 use super::conditional::{self, Selected};
-use super::directives::Asked;
+use super::directives::{self, Asked};
 use super::flight::Ticket;
 use super::key::{Draft, Key, Recipe};
+use super::rests::Failure;
 use super::store::{Lookup, Mode};
 use super::stored::{Keep, Replay, Stored};
 use super::validity::{Exchange, Terms, Validity};
@@ -59,6 +64,15 @@ pub struct Respect {
 #[derive(Debug)]
 pub struct Journey(Purpose);
 
+/// A request of ours to the backend about what a client was answered with already.
+#[derive(Debug)]
+pub struct Renewal {
+    /// What is asked, as it goes to the route's integration.
+    pub request: Request,
+    /// What the response is to be judged by.
+    pub journey: Box<Journey>,
+}
+
 #[derive(Debug)]
 enum Purpose {
     /// To fetch, or to validate what is kept.
@@ -79,6 +93,8 @@ struct Fetch {
     /// The fields of the request as the client sent them.
     request: Headers,
     is_get: bool,
+    /// The client has its answer.
+    is_answered: bool,
     exchange: Exchange,
 }
 
@@ -188,14 +204,15 @@ impl Respect {
         Verdict::Ask(Question::Cache(Lookup { key, mode: Mode::Respect(terms) }))
     }
 
-    /// Remembers what the response has to be judged by.
+    /// Prepares a request for the backend. What its response has to be judged by.
     fn set_out(
         &self,
         request: &mut Request,
         ticket: Option<Ticket>,
         stored: Option<Arc<Stored>>,
-        cx: &mut Context<'_>,
-    ) {
+        is_answered: bool,
+        cx: &Context<'_>,
+    ) -> Box<Journey> {
         let headers = &request.headers;
         let exchange = Exchange {
             sent_ns: cx.now.mono_ns,
@@ -207,8 +224,9 @@ impl Respect {
         let is_validating =
             stored.as_ref().is_some_and(|stored| conditional::put(&mut request.headers, stored.headers()));
         let is_get = request.method == Method::Get;
-        let fetch = Fetch { ticket, stored, is_validating, primary, request: client, is_get, exchange };
-        *cx.slot = Slot::Respect(Box::new(Journey(Purpose::Fetch(fetch))));
+        let request = client;
+        let fetch = Fetch { ticket, stored, is_validating, primary, request, is_get, is_answered, exchange };
+        Box::new(Journey(Purpose::Fetch(fetch)))
     }
 
     /// The response has come: what becomes of it.
@@ -218,9 +236,13 @@ impl Respect {
             if fetch.is_validating && !cx.unanswered && response.status == 304 {
                 return self.freshen(&Arc::clone(stored), fetch, response, cx);
             }
-            if (cx.unanswered || response.status >= 500) && stored.stands_in(!cx.unanswered, now) {
+            let answered = !cx.unanswered;
+            let has_failed = cx.unanswered || response.status >= 500;
+            if has_failed && (fetch.is_answered || stored.stands_in(answered, now)) {
+                let retry_after_s = response.headers.find("retry-after").and_then(directives::seconds);
+                let failure = Failure { answered, retry_after_s: retry_after_s.unwrap_or(0) };
                 *response = answer(stored, &fetch.request, fetch.is_get, now);
-                return Some(Fate::Stale { ticket: fetch.ticket, stored: Arc::clone(stored) });
+                return Some(Fate::Stale { ticket: fetch.ticket, stored: Arc::clone(stored), failure });
             }
         }
         let ticket = fetch.ticket?;
@@ -361,12 +383,20 @@ impl Policy for Respect {
                 None => Verdict::Continue,
             },
             Found::Fill(ticket) => {
-                self.set_out(request, Some(ticket), None, cx);
+                *cx.slot = Slot::Respect(self.set_out(request, Some(ticket), None, false, cx));
                 Verdict::Continue
             }
             Found::Validate(stored, ticket) => {
-                self.set_out(request, ticket, Some(stored), cx);
+                *cx.slot = Slot::Respect(self.set_out(request, ticket, Some(stored), false, cx));
                 Verdict::Continue
+            }
+            Found::Renew(stored, ticket) => {
+                let is_get = request.method == Method::Get;
+                let response = self::answer(&stored, &request.headers, is_get, cx.now);
+                let mut request = request.clone();
+                let journey = self.set_out(&mut request, Some(ticket), Some(stored), true, cx);
+                *cx.slot = Slot::Renew(Box::new(Renewal { request, journey }));
+                Verdict::Answer(response)
             }
             Found::Absent => Verdict::Refuse(Reason::NotCached),
             Found::Pass => Verdict::Continue,

@@ -3,8 +3,8 @@
 //! given back exactly once. It does not know routes, HTTP or what a waiter is.
 
 mod lending;
-
 mod shed;
+mod terms;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use super::epochs::Lender;
 use super::flight::{Flights, Released, Ticket, Turn};
 use super::key::{Key, Sought};
 use super::refusals::Refusals;
+use super::rests::Rests;
 use super::s3_fifo::{S3Fifo, Slot};
 use super::stats::Stats;
 use super::stored::Stored;
@@ -75,6 +76,8 @@ pub enum Outcome {
     Varies(Arc<Rule>),
     /// Ask the backend whether this still holds, and report if there is a ticket.
     Validate(Arc<Stored>, Option<Ticket>),
+    /// Answer with this, and ask the backend about it meanwhile.
+    Renew(Arc<Stored>, Ticket),
     /// There is none, and nothing else is wanted.
     Absent,
 }
@@ -88,6 +91,7 @@ impl Outcome {
             Self::Pass => Found::Pass,
             Self::Varies(rule) => Found::Varies(rule),
             Self::Validate(stored, ticket) => Found::Validate(stored, ticket),
+            Self::Renew(stored, ticket) => Found::Renew(stored, ticket),
             Self::Absent => Found::Absent,
             Self::Wait => return None,
         })
@@ -103,6 +107,7 @@ pub struct Store<W> {
     entries: S3Fifo<Entry>,
     flights: Flights<W>,
     refusals: Refusals,
+    rests: Rests,
     /// Rules of variants so far: no two have the same number.
     generations: u64,
     /// What other cores were given, if any may be given something.
@@ -144,6 +149,7 @@ impl<W> Store<W> {
             entries: S3Fifo::new(capacity_bytes),
             flights: Flights::new(),
             refusals: Refusals::default(),
+            rests: Rests::default(),
             generations: 0,
             lender: None,
             hand: 0,
@@ -186,76 +192,6 @@ impl<W> Store<W> {
         }
     }
 
-    /// The same on the backend's terms (RFC 9111 §4).
-    fn lookup_on_terms(&mut self, key: Key, terms: &Terms, waiter: impl FnOnce() -> W, now: Now) -> Outcome {
-        let found = self.find(&key);
-        let stored = match found.and_then(|slot| self.entries.get(slot)).map(|entry| &entry.kind) {
-            Some(Kind::Variants(rule, _)) => {
-                let rule = Arc::clone(rule);
-                found.into_iter().for_each(|slot| self.entries.touch(slot));
-                return Outcome::Varies(rule);
-            }
-            Some(Kind::Stored(stored)) => Some(Arc::clone(stored)),
-            None => None,
-        };
-        let is_led = self.flights.holds(&key, now);
-        if let (Some(slot), Some(stored)) = (found, &stored) {
-            let answers = match stored.judge(terms, now) {
-                Use::Answer => true,
-                Use::AnswerMeanwhile => is_led,
-                Use::Validate => false,
-                Use::Pass => return self.pass(),
-            };
-            if answers {
-                self.entries.touch(slot);
-                self.stats.hits += 1;
-                return Outcome::Hit(Arc::clone(stored));
-            }
-        }
-        if terms.only_if_cached {
-            self.stats.misses += 1;
-            return Outcome::Absent;
-        }
-        if !terms.fetches || (stored.is_none() && self.refusals.holds(key.hash(), now)) {
-            return self.pass();
-        }
-        // Who may not be answered with what another brings home does not wait for it.
-        let is_for_oneself =
-            terms.has_credentials || stored.as_ref().is_some_and(|stored| stored.is_never_fresh());
-        if is_led && is_for_oneself {
-            return match stored {
-                Some(stored) => {
-                    self.stats.misses += 1;
-                    Outcome::Validate(stored, None)
-                }
-                None => self.pass(),
-            };
-        }
-        self.stats.misses += 1;
-        let turn = self.flights.join(key, waiter, now);
-        if let Turn::Lead(ticket) = &turn {
-            self.call_in(&ticket.key, now);
-        }
-        match (turn, stored) {
-            (Turn::Lead(ticket), Some(stored)) => Outcome::Validate(stored, Some(ticket)),
-            (Turn::Lead(ticket), None) => Outcome::Fill(ticket),
-            (Turn::Wait, _) => {
-                self.stats.waits += 1;
-                Outcome::Wait
-            }
-            (Turn::Pass, _) => {
-                self.stats.passes += 1;
-                Outcome::Pass
-            }
-        }
-    }
-
-    fn pass(&mut self) -> Outcome {
-        self.stats.misses += 1;
-        self.stats.passes += 1;
-        Outcome::Pass
-    }
-
     /// Takes in what a leader fetched, in place of what is there; gives back those who waited, and what they are told. It
     /// is not kept if it is larger than the store, if its time is over, or if the key was invalidated or the lease handed
     /// on since the leader set out; in the last case nobody waits for this one.
@@ -263,6 +199,7 @@ impl<W> Store<W> {
         let variant = stored.take_variant();
         let stored = Arc::new(stored);
         let Some(is_outdated) = self.flights.is_outdated(&ticket) else { return Replies::new() };
+        self.rests.end(ticket.key.hash());
         let is_kept = !is_outdated && !stored.is_over(now);
         let told = match variant {
             Some(variant) => self.place(&ticket.key, *variant, &stored, is_kept),
@@ -383,13 +320,6 @@ impl<W> Store<W> {
         }
         let stored = self.on_terms(&ticket.key);
         self.release(&ticket, lasting, stored.as_ref(), now)
-    }
-
-    /// The backend failed, and what is kept was answered in its place: those who wait get the same.
-    pub fn stand_in(&mut self, ticket: &Ticket, stored: &Arc<Stored>) -> Replies<W> {
-        self.stats.declines += 1;
-        let waiters = self.flights.land(ticket).unwrap_or_default();
-        waiters.into_iter().map(|waiter| (waiter, Found::Hit(Arc::clone(stored)))).collect()
     }
 
     /// A leader died: gives back the one that waits longest, and its own right to fetch. If that one's client has left

@@ -54,12 +54,19 @@ pub struct Terms {
     pub(super) has_credentials: bool,
 }
 
+impl Terms {
+    /// Whether the client has said nothing against what is kept, however old it is.
+    pub(super) fn takes_stale(&self) -> bool {
+        !self.no_cache && self.max_age_ns == u64::MAX && self.min_fresh_ns == 0
+    }
+}
+
 /// What may be done with a kept response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
     /// Answer with it.
     Answer,
-    /// Answer with it if somebody is validating it already (RFC 5861 §3).
+    /// Answer with it while somebody validates it (RFC 5861 §3).
     AnswerMeanwhile,
     /// Ask the backend whether it still holds.
     Validate,

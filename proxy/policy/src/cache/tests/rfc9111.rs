@@ -33,6 +33,8 @@ struct Shared {
 struct Got {
     response: Response,
     asked: Option<Request>,
+    /// What the backend was asked afterwards.
+    renewed: Option<Request>,
 }
 
 impl Shared {
@@ -50,23 +52,40 @@ impl Shared {
                 decide(now, &[], slot, |cx| self.policy.on_answer(&mut request, Answer::Cache(found), cx));
         }
         match verdict {
-            Verdict::Answer(response) => return Got { response, asked: None },
-            Verdict::Replay(replay) => return Got { response: written(&replay), asked: None },
+            Verdict::Answer(response) => {
+                let renewed = match std::mem::take(slot) {
+                    Slot::Renew(renewal) => {
+                        self.arrive(Slot::Respect(renewal.journey), reply);
+                        Some(renewal.request)
+                    }
+                    _ => None,
+                };
+                return Got { response, asked: None, renewed };
+            }
+            Verdict::Replay(replay) => {
+                return Got { response: written(&replay), asked: None, renewed: None };
+            }
             Verdict::Refuse(reason) => {
                 assert_eq!(reason, Reason::NotCached);
-                return Got { response: Response::new(504), asked: None };
+                return Got { response: Response::new(504), asked: None, renewed: None };
             }
             Verdict::Continue => {}
             Verdict::Ask(question) => panic!("{question:?}"),
         }
+        let response = self.arrive(std::mem::take(slot), reply);
+        Got { response, asked: Some(request), renewed: None }
+    }
+
+    /// The backend answers, or not.
+    fn arrive(&mut self, mut slot: Slot, reply: Option<Response>) -> Response {
         let unanswered = reply.is_none();
         let mut response = reply.unwrap_or_else(|| Response::new(502));
-        decide(now, &[], slot, |cx| {
+        decide(self.now, &[], &mut slot, |cx| {
             cx.unanswered = unanswered;
             self.policy.on_response(&mut response, cx);
         });
-        self.settle(std::mem::take(slot));
-        Got { response, asked: Some(request) }
+        self.settle(slot);
+        response
     }
 
     fn settle(&mut self, slot: Slot) {
@@ -77,8 +96,9 @@ impl Shared {
                 self.store.fill(ticket, stored, now)
             }
             Slot::Cache(Fate::Decline { ticket, lasting }) => self.store.decline(ticket, lasting, now),
-            Slot::Cache(Fate::Stale { ticket, stored }) => {
-                ticket.map(|ticket| self.store.stand_in(&ticket, &stored)).unwrap_or_default()
+            Slot::Cache(Fate::Stale { ticket, stored, failure }) => {
+                let told = ticket.map(|ticket| self.store.stand_in(&ticket, &stored, failure, now));
+                told.unwrap_or_default()
             }
             Slot::Cache(Fate::Invalidate(changed)) => {
                 for key in &changed {
@@ -356,7 +376,10 @@ fn others_are_answered_meanwhile() {
             let Verdict::Ask(Question::Cache(lookup)) = verdict else { panic!("{verdict:?}") };
             shared.store.lookup(lookup, || (), shared.now)
         };
-        assert!(matches!(ask(), Outcome::Validate(_, Some(_))));
+        let first = ask();
+        let is_answered = matches!(first, Outcome::Renew(..));
+        assert!(is_answered == (expected == "hit"), "{first:?}");
+        assert!(is_answered || matches!(first, Outcome::Validate(_, Some(_))), "{first:?}");
         let second = ask();
         let met = match second {
             Outcome::Hit(_) => "hit",
@@ -365,6 +388,124 @@ fn others_are_answered_meanwhile() {
         };
         assert_eq!(met, expected, "{control}");
     }
+}
+
+const MEANWHILE: &str =
+    "GET /x -> 200 ~ cache-control: max-age=10, stale-while-revalidate=60 ~ etag: \"a\" = 0";
+
+/// Who asks first gets what is kept like all others; what the backend says of it afterwards is for those who follow.
+#[test]
+fn what_may_be_stale_is_renewed_afterwards() {
+    check_script(&[
+        MEANWHILE,
+        "+20",
+        "GET /x -> 200 ~ cache-control: max-age=10 = 0",
+        "GET /x -> 500 = 2",
+        "+20",
+        "GET /x -> 500 = 5",
+    ]);
+    check_script(&[
+        MEANWHILE,
+        "+20",
+        "GET /x -> 304 ~ cache-control: max-age=60 = 0",
+        "+50",
+        "GET /x -> 500 = 0",
+    ]);
+    // What is not to be kept any more is gone.
+    check_script(&[MEANWHILE, "+20", "GET /x -> 200 ~ cache-control: no-store = 0", "GET /x -> 200 = 3"]);
+    // Neither a HEAD nor a part brings home what could be kept; and past its time it is as stale as all else.
+    check_script(&[MEANWHILE, "+20", "HEAD /x -> 500 = 0", "GET /x ~ range: bytes=0-0 -> 500 = 0"]);
+    check_script(&[MEANWHILE, "+80", "GET /x -> 200 = 2"]);
+    // A client that wants to know waits for it.
+    check_script(&[MEANWHILE, "+20", "GET /x ~ cache-control: no-cache -> 200 = 2"]);
+    check_script(&[
+        "GET /x -> 200 ~ cache-control: max-age=10, stale-while-revalidate=60, must-revalidate = 0",
+        "+20",
+        "GET /x -> 200 = 2",
+    ]);
+}
+
+#[test]
+fn a_renewal_asks_with_our_validator() {
+    let mut shared = Shared::new();
+    let reply = "200 ~ cache-control: max-age=1, stale-while-revalidate=30 ~ etag: \"a\"";
+    shared.serve(request_of("GET /x", 0), response_of(reply, FIRST, 0));
+    shared.now.mono_ns += 5_000_000_000;
+    let got = shared.serve(request_of("GET /x ~ if-none-match: \"a\"", 0), response_of("304", "", 0));
+    assert_eq!(got.response.status, 304, "the client's own condition");
+    let renewed = got.renewed.expect("the backend is asked");
+    assert_eq!(renewed.headers.get(Name::IfNoneMatch), Some(&b"\"a\""[..]));
+    let again = shared.serve(request_of("GET /x ~ if-none-match: \"b\"", 0), None);
+    assert_eq!((again.response.status, again.asked, again.renewed), (200, None, None));
+}
+
+/// `+n` and how a request for what is stale is met: `call`, the backend is asked, and fails; `rest`, it is not.
+#[track_caller]
+fn check_rests(control: &str, failure: &str, steps: &[(u64, &str)]) {
+    let mut shared = Shared::new();
+    let reply = format!("200 ~ cache-control: {control} ~ etag: \"a\"");
+    shared.serve(request_of("GET /x", 0), response_of(&reply, FIRST, 0));
+    for (number, (elapsed_s, expected)) in steps.iter().enumerate() {
+        shared.now.mono_ns += elapsed_s * 1_000_000_000;
+        let got = shared.serve(request_of("GET /x", 0), response_of(failure, "", 0));
+        assert_eq!(text(&got.response), FIRST, "{control}, {failure}: step {number}");
+        let met = if got.asked.or(got.renewed).is_some() { "call" } else { "rest" };
+        assert_eq!(met, *expected, "{control}, {failure}: step {number}");
+    }
+}
+
+/// A backend that fails while what is kept stands in for it is left alone: 1 s, 2 s, 4 s … 30 s, or for as long as it says.
+#[test]
+fn a_backend_that_fails_is_left_alone_for_a_while() {
+    let doubling = [
+        (20, "call"),
+        (0, "rest"),
+        (1, "call"),
+        (1, "rest"),
+        (1, "call"),
+        (3, "rest"),
+        (1, "call"),
+        (8, "call"),
+        (16, "call"),
+        (29, "rest"),
+        (1, "call"),
+        (29, "rest"),
+        (1, "call"),
+        // Long after the last one it is the first again.
+        (100, "call"),
+        (1, "call"),
+    ];
+    for control in ["max-age=10, stale-while-revalidate=3600", "max-age=10"] {
+        check_rests(control, "-", &doubling);
+    }
+    for control in ["max-age=10, stale-while-revalidate=3600", "max-age=10, stale-if-error=3600"] {
+        check_rests(control, "503", &doubling);
+        let told = [(20, "call"), (6, "rest"), (1, "call")];
+        check_rests(control, "503 ~ retry-after: 7", &told);
+        check_rests(control, "503 ~ retry-after: 9999", &[(20, "call"), (29, "rest"), (1, "call")]);
+        check_rests(control, "503 ~ retry-after: soon", &[(20, "call"), (1, "call"), (1, "rest")]);
+    }
+    // A client that wants to know has it asked, and an answer ends the rest.
+    check_script(&[
+        "GET /x -> 200 ~ cache-control: max-age=10 = 0",
+        "+20",
+        "GET /x -> - = 0",
+        "GET /x ~ cache-control: no-cache -> - = 0",
+        "GET /x -> 500 = 0",
+        "+2",
+        "GET /x -> 200 ~ cache-control: max-age=10 = 6",
+        "+11",
+        "GET /x -> - = 6",
+        "+1",
+        "GET /x -> 200 = 10",
+    ]);
+    // What may not be answered with is no reason to leave anybody alone.
+    check_script(&[
+        "GET /x -> 200 ~ cache-control: max-age=10, must-revalidate ~ etag: \"a\" = 0",
+        "+20",
+        "GET /x -> - = ",
+        "GET /x -> 200 = 3",
+    ]);
 }
 
 #[test]

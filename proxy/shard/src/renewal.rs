@@ -1,0 +1,127 @@
+//! Asking a backend about what a client was answered with already (RFC 5861 §3): a task of its own, without a client. One for
+//! each key, since it holds the key's right to fetch; so many for a core; at most so long, and no longer than the core
+//! serves: when the task is dropped, so is the right, and the next who asks has it.
+
+#![expect(
+    clippy::redundant_allocation,
+    reason = "an Rc around the shared Arc: a request touches this core's count alone"
+)]
+
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+use exchange::{Facts, Renewal, renew};
+use message::{Body, Reason, Request, Response};
+use policy::{
+    Answer, Question,
+    cache::{Fate, Found},
+};
+use runtime::Alarm;
+use snapshot::{Route, Snapshot};
+use wire::h1::BodyLength;
+
+use crate::{
+    backend::{Caller, Live},
+    core::Core,
+    owner::Fill,
+    pressure::Level,
+    relay::Relay,
+};
+
+/// Renewals of one core at once. What is more waits for the next who asks.
+const RENEWALS_MAX: usize = 64;
+
+/// How long the body of an answer may take that nobody waits for: as long as others wait for what is fetched.
+const BODY_NS: u64 = 30_000_000_000;
+
+/// A renewal under way.
+struct Under(Rc<Core>);
+
+impl Drop for Under {
+    fn drop(&mut self) {
+        self.0.renewals.set(self.0.renewals.get() - 1);
+    }
+}
+
+/// The core as [`exchange::Core`] for a request that has no client.
+struct Alone<'a> {
+    core: &'a Core,
+    snapshot: &'a Snapshot,
+    alarm: &'a Alarm,
+    live: Cell<Option<Box<Live>>>,
+}
+
+impl Core {
+    /// Begins a renewal, if one more may be under way; else the right to it goes back.
+    pub(crate) fn renew(
+        self: &Rc<Self>,
+        snapshot: &Rc<Arc<Snapshot>>,
+        facts: Facts,
+        renewal: Renewal,
+        fill: Fill,
+    ) {
+        if self.renewals.get() < RENEWALS_MAX && !self.is_draining() {
+            self.renewals.set(self.renewals.get() + 1);
+            let under = Under(self.clone());
+            self.handle.spawn(ask(under, snapshot.clone(), facts, renewal, fill));
+        }
+    }
+}
+
+async fn ask(under: Under, snapshot: Rc<Arc<Snapshot>>, facts: Facts, renewal: Renewal, fill: Fill) {
+    let core = &*under.0;
+    let alarm = core.handle.alarm();
+    let alone = Alone { core, snapshot: &snapshot, alarm: &alarm, live: Cell::new(None) };
+    let mut response = Response::default();
+    let fate = renew(&snapshot, renewal, &mut response, &facts, &alone).await;
+    let Some(live) = alone.live.take() else { return fill.settle(fate) };
+    let length = match &response.body {
+        // It is at hand, and the backend sends none after a 304.
+        Body::Whole(_) => BodyLength::None,
+        Body::Empty | Body::Stream(_) => live.framing.body,
+    };
+    let Some(Fate::Keep(keep)) = fate else {
+        fill.settle(fate);
+        if live.framing.body == BodyLength::None {
+            core.release(live, &snapshot, true);
+        }
+        return;
+    };
+    let relay = Relay::new(length, false);
+    relay.tap(keep, fill);
+    alarm.set(core.handle.now().mono_ns.saturating_add(BODY_NS).min(live.end_ns));
+    if alarm.guard(relay.gather(&live.transport)).await == Ok(true) {
+        relay.settle_tap();
+        if live.framing.body == length {
+            core.release(live, &snapshot, true);
+        }
+    }
+}
+
+impl exchange::Core for Alone<'_> {
+    fn decide<R>(&self, decision: impl FnOnce(&mut exchange::Lent<'_>) -> R) -> R {
+        self.core.decide(decision)
+    }
+
+    fn is_overloaded(&self) -> bool {
+        self.core.pressure.get() >= Level::Refuse
+    }
+
+    /// What stands behind the cache has nothing to ask.
+    async fn ask(&self, _: Question) -> Answer {
+        Answer::Cache(Found::Pass)
+    }
+
+    async fn call(
+        &self,
+        _: &Route,
+        upstream: u32,
+        request: &mut Request,
+        response: &mut Response,
+    ) -> Result<(), Reason> {
+        let Self { core, snapshot, alarm, .. } = *self;
+        let expects_continue = &Cell::new(false);
+        let caller = Caller { core, snapshot, client: None, alarm, upload: None, expects_continue };
+        self.live.set(Some(caller.call(upstream, request, response).await?));
+        Ok(())
+    }
+}
