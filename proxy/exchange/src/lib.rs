@@ -192,9 +192,13 @@ fn preflight(found: &Found<'_>, request: &Request) -> Option<Response> {
 }
 
 fn fate(slot: &mut Slot) -> Option<cache::Fate> {
-    match std::mem::take(slot) {
-        Slot::Cache(fate) => Some(fate),
+    // Slots are large: one that has nothing to take is not moved.
+    match slot {
         Slot::Empty | Slot::Respect(_) | Slot::Renew(_) => None,
+        Slot::Cache(_) => match std::mem::take(slot) {
+            Slot::Cache(fate) => Some(fate),
+            Slot::Empty | Slot::Respect(_) | Slot::Renew(_) => None,
+        },
     }
 }
 
@@ -235,10 +239,11 @@ impl<C: Core> Way<'_, C> {
     fn admit(&mut self, request: &mut Request) -> Verdict {
         let Self { facts, params, core, policies, slots, .. } = self;
         for policy in &policies[slots.len()..] {
-            let mut slot = Slot::Empty;
+            // Written in its place; it is too large to be moved there.
+            slots.push(Slot::Empty);
+            let Some(slot) = slots.last_mut() else { break };
             let verdict =
-                core.decide(|lent| policy.on_request(request, &mut context(facts, params, lent, &mut slot)));
-            slots.push(slot);
+                core.decide(|lent| policy.on_request(request, &mut context(facts, params, lent, slot)));
             if !matches!(verdict, Verdict::Continue) {
                 self.stopped = true;
                 return verdict;
