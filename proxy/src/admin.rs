@@ -87,7 +87,7 @@ impl Doors for Door {
 
     fn flush_cache(&self) {
         let (done, flushed) = mpsc::channel();
-        let asked = self.0.ask(|| Message::Flush(done.clone()));
+        let asked = self.0.flush(&done);
         drop(done);
         let dropped: usize = (0..asked).map_while(|_| flushed.recv_timeout(FLUSH_MAX).ok()).sum();
         say::note(&format!("forgot {dropped} cached responses"));

@@ -46,6 +46,7 @@ pub(crate) struct Cores {
     pub(crate) limits: Arc<Table>,
     /// How many connections there are.
     pub(crate) gate: Arc<Gate>,
+    pub(crate) epochs: Arc<Epochs>,
     ended: mpsc::Receiver<Ended>,
 }
 
@@ -121,7 +122,7 @@ pub(crate) fn start(plan: &Plan, listeners: Vec<Vec<TcpListener>>, logs: Vec<Log
     }
     let drivers = ready.iter().map(|ready| ready.driver).collect();
     let fell_back = ready.into_iter().find_map(|ready| ready.fell_back);
-    Ok(Cores { posts, drivers, fell_back, limits, gate, ended })
+    Ok(Cores { posts, drivers, fell_back, limits, gate, epochs, ended })
 }
 
 fn seat(

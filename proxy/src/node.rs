@@ -91,6 +91,7 @@ pub(crate) struct Running {
     pub(crate) posts: Vec<runtime::Post<Message>>,
     pub(crate) limits: Arc<policy::throttle::Table>,
     pub(crate) gate: Arc<shard::Gate>,
+    pub(crate) epochs: Arc<policy::cache::Epochs>,
 }
 
 /// What the command line says beside the configuration.
@@ -219,6 +220,7 @@ impl Node {
             posts: cores.posts.clone(),
             limits: cores.limits.clone(),
             gate: cores.gate.clone(),
+            epochs: cores.epochs.clone(),
         });
         // What came while they were starting.
         let endpoints = held(&self.endpoints);
@@ -439,6 +441,20 @@ impl Node {
     pub(crate) fn ask(&self, message: impl Fn() -> Message) -> usize {
         let posts = self.cores.get().into_iter().flat_map(|cores| &cores.posts);
         posts.filter(|post| post.send(message()).is_ok()).count()
+    }
+
+    /// Tells all cores to forget what they have cached; how many will say how much it was. One whose mailbox is full
+    /// forgets it before it reads its next letter, and does not say.
+    pub(crate) fn flush(&self, done: &mpsc::Sender<usize>) -> usize {
+        let Some(cores) = self.cores.get() else { return 0 };
+        let told = |(core, post): (usize, &runtime::Post<Message>)| {
+            let told = post.send(Message::Flush(done.clone())).is_ok();
+            if !told {
+                cores.epochs.demand_all(core);
+            }
+            told
+        };
+        cores.posts.iter().enumerate().filter(|it| told(*it)).count()
     }
 }
 

@@ -287,7 +287,9 @@ async fn sweep(core: Rc<Core>) {
 /// Does what it is told, and returns when it was told to end and has.
 async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Listener>], driver: DriverKind) {
     loop {
-        match mailbox.receive().await {
+        let message = mailbox.receive().await;
+        core.heed();
+        match message {
             Message::Publish(snapshot, done) => {
                 let gone = timed(core, || core.swap(snapshot));
                 hand_back(&done, gone);
@@ -348,6 +350,7 @@ async fn drain(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<List
     let emptied = poll_fn(|cx| {
         // Others may still wait for what this core owns.
         while let Poll::Ready(message) = mailbox.poll_receive(cx) {
+            core.heed();
             if let Message::Cache(letter) = message {
                 core.read(letter);
             }

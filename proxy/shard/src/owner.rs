@@ -10,6 +10,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Poll, Waker},
+    time::Duration,
 };
 
 use message::Now;
@@ -25,10 +26,15 @@ use crate::{Message, core::Core, replay};
 /// How long a request waits for another's fetch before it goes itself.
 const WAIT_NS: u64 = 30_000_000_000;
 
+/// How long a full mailbox is left alone before it is tried again.
+const ROOM: Duration = Duration::from_millis(10);
+
 /// This core's part of the cache, what it keeps of others' parts, and its own requests that wait for an owner's answer.
 pub(crate) struct Owner {
     store: Store<Waiter>,
     replicas: Replicas,
+    /// By which cores say that what was kept holds no more.
+    pub(crate) epochs: Arc<Epochs>,
     /// What the store may hold while there is memory enough.
     bytes_configured: u64,
     waiting: RefCell<Slab<Waiting>>,
@@ -91,6 +97,7 @@ impl Owner {
         Self {
             store: if epochs.cores() > 1 { store.lending(epochs.clone(), index) } else { store },
             replicas: Replicas::new(lent_bytes, epochs.clone()),
+            epochs: epochs.clone(),
             bytes_configured,
             waiting: RefCell::default(),
             turn: 0,
@@ -230,8 +237,8 @@ impl Core {
         (found, fill)
     }
 
-    /// Makes all owners forget what is kept of these resources; done when they have. An owner that can't be reached, or
-    /// says nothing, is not waited for longer than for an entry.
+    /// Makes all owners forget what is kept of these resources; done when they have. An owner that says nothing is not waited
+    /// for longer than for an entry; one whose mailbox is full all that time forgets before it reads its next letter.
     pub(crate) async fn invalidate(self: &Rc<Self>, changed: Changed, alarm: &Alarm) {
         for key in changed {
             let owner = self.owner_of(&key);
@@ -241,13 +248,36 @@ impl Core {
             }
             let waiter = self.owner.borrow_mut().wait(self.index, owner, None);
             let place = Place { core: self, waiter };
-            if self.owner.borrow().gone.contains(&owner)
-                || self.posts[owner].send(Message::Cache(Letter::Invalidate(key, waiter))).is_err()
-            {
-                continue;
+            let until_ns = self.handle.now().mono_ns.saturating_add(WAIT_NS);
+            if self.is_told(owner, &key, waiter, until_ns).await {
+                alarm.set(until_ns);
+                let _heard = alarm.guard(place.reply()).await;
             }
-            alarm.set(self.handle.now().mono_ns.saturating_add(WAIT_NS));
-            let _told = alarm.guard(place.reply()).await;
+        }
+    }
+
+    /// Tells an owner that a key has changed, as soon as there is room in its mailbox; `false` if it answers nobody.
+    async fn is_told(&self, owner: usize, key: &Key, waiter: Waiter, until_ns: u64) -> bool {
+        loop {
+            if self.owner.borrow().gone.contains(&owner) {
+                return false;
+            }
+            if self.posts[owner].send(Message::Cache(Letter::Invalidate(key.clone(), waiter))).is_ok() {
+                return true;
+            }
+            if self.handle.now().mono_ns >= until_ns {
+                self.owner.borrow().epochs.demand(key);
+                return false;
+            }
+            self.handle.sleep(ROOM).await;
+        }
+    }
+
+    /// Forgets what other cores could not say in a letter that it has changed.
+    pub(crate) fn heed(&self) {
+        let mut owner = self.owner.borrow_mut();
+        if let Some(demanded) = owner.epochs.demanded(self.index) {
+            owner.store.forget(demanded);
         }
     }
 
@@ -286,6 +316,7 @@ impl Core {
 
     /// Drops what is too old, and lets the next one fetch where a leader is overdue.
     pub(crate) fn sweep_cache(&self) {
+        self.heed();
         let relieved = self.owner.borrow_mut().sweep(self.now());
         self.reply_all(relieved);
     }

@@ -1,5 +1,6 @@
 mod caching;
 mod care;
+mod changing;
 mod cuts;
 mod deadlines;
 mod early;

@@ -37,7 +37,7 @@ use message::{Body, Dialect, Field, Headers, Method, Name, Names, Request, Respo
 use self::key::Draft;
 use crate::{Answer, Context, Policy, Question, Slot, Verdict};
 
-pub use epochs::Epochs;
+pub use epochs::{Demanded, Epochs};
 pub use flight::{FLIGHTS_MAX, LEASE_NS, LeaseId, RELEASED_MAX, Ticket, WAITERS_PER_KEY_MAX};
 pub use key::{Key, KeyPart, Sought};
 pub use replicas::{ReplicaStats, Replicas};

@@ -13,7 +13,7 @@ use hashbrown::HashTable;
 use message::Now;
 
 use super::Found;
-use super::epochs::Lender;
+use super::epochs::{Demanded, Lender};
 use super::flight::{Flights, Released, Ticket, Turn};
 use super::key::{Key, Sought};
 use super::refusals::Refusals;
@@ -375,8 +375,16 @@ impl<W> Store<W> {
     /// Drops the entries of all routes whose identity begins so, all entries for an empty prefix, and says how many. What
     /// is being fetched for them is not stored. Looks at every entry.
     pub fn flush(&mut self, identity_prefix: &str) -> usize {
-        let is_meant = |key: &Key| key.identity().starts_with(identity_prefix.as_bytes());
-        self.flights.outdate(is_meant);
+        self.forget_keys(|key| key.identity().starts_with(identity_prefix.as_bytes()))
+    }
+
+    /// Drops what other cores could not say in letters that it has changed, and what shares its stripes; says how many.
+    pub fn forget(&mut self, demanded: Demanded) -> usize {
+        self.forget_keys(|key| demanded.includes(key))
+    }
+
+    fn forget_keys(&mut self, is_meant: impl Fn(&Key) -> bool) -> usize {
+        self.flights.outdate(&is_meant);
         if let Some(lender) = &mut self.lender {
             lender.advance_all();
         }

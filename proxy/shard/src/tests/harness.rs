@@ -11,10 +11,13 @@ mod talk;
 use std::{
     cell::Cell,
     collections::BTreeMap,
+    future::poll_fn,
     io,
     panic::Location,
+    pin::pin,
     rc::Rc,
     sync::{Arc, mpsc},
+    task::{Poll, Waker},
     time::Duration,
 };
 
@@ -139,6 +142,7 @@ pub(super) struct Lab {
     pub(super) posts: Vec<Post<Message>>,
     publisher: Publisher,
     ended: Rc<Cell<usize>>,
+    deaf: Rc<Deaf>,
     backends: BTreeMap<char, Backend>,
     clients: BTreeMap<char, Peer>,
     /// When something was done last, for `took`.
@@ -149,6 +153,13 @@ pub(super) struct Lab {
     client: Option<tls::Client>,
     /// Its files are read anew with each configuration.
     _pki: Option<Pki>,
+}
+
+/// The core that reads no letters for now, if any does not.
+#[derive(Default)]
+struct Deaf {
+    core: Cell<Option<usize>>,
+    waker: Cell<Option<Waker>>,
 }
 
 /// One address of backends, and the connections that came, in order.
@@ -188,6 +199,7 @@ impl Lab {
         let gate = Arc::new(Gate::new(connections_max, model.listeners.len()));
         let epochs = Arc::new(Epochs::new(count));
         let ended = Rc::new(Cell::new(0));
+        let deaf = Rc::<Deaf>::default();
         let mut cores = Vec::new();
         for (index, (log, mailbox)) in senders.into_iter().zip(mailboxes).enumerate() {
             let core = Core::new(Parts {
@@ -207,10 +219,18 @@ impl Lab {
             let listeners = vec![Rc::new(handle.listen_at(front(index)).unwrap())];
             start(&core, &listeners);
             cores.push(core.clone());
-            let ended = ended.clone();
+            let (ended, deaf) = (ended.clone(), deaf.clone());
             let driver = handle.driver();
             handle.spawn(async move {
-                obey(&core, &mailbox, &listeners, driver).await;
+                let mut obeying = pin!(obey(&core, &mailbox, &listeners, driver));
+                poll_fn(|cx| {
+                    if deaf.core.get() == Some(index) {
+                        deaf.waker.set(Some(cx.waker().clone()));
+                        return Poll::Pending;
+                    }
+                    obeying.as_mut().poll(cx)
+                })
+                .await;
                 ended.set(ended.get() + 1);
             });
         }
@@ -228,6 +248,7 @@ impl Lab {
             posts,
             publisher,
             ended,
+            deaf,
             backends,
             clients: BTreeMap::new(),
             since_ns,
@@ -327,6 +348,22 @@ impl Lab {
         for post in &self.posts {
             assert!(post.send(Message::Drain(limit)).is_ok(), "a full mailbox");
         }
+    }
+
+    /// Keeps a core from reading letters until [`Self::hear`]; one that it has not read fills its mailbox, if that has room for
+    /// one.
+    pub(super) async fn deafen(&self, core: usize) {
+        self.deaf.core.set(Some(core));
+        let (done, _) = mpsc::channel();
+        assert!(self.posts[core].send(Message::Pulse(done)).is_ok(), "a full mailbox");
+        self.settle().await;
+    }
+
+    /// Ends that.
+    pub(super) async fn hear(&self) {
+        self.deaf.core.set(None);
+        self.deaf.waker.take().into_iter().for_each(Waker::wake);
+        self.settle().await;
     }
 
     /// Cores that have ended.

@@ -17,7 +17,7 @@ const STALE: &str = "
     wait 20s\n";
 
 /// Two cores whose cache goes by what backends say.
-fn heeding() -> Setup {
+pub(super) fn heeding() -> Setup {
     let mut model = standard();
     for route in &mut model.apis[0].routes {
         if let Some(cache) = &mut route.cache {
@@ -28,7 +28,7 @@ fn heeding() -> Setup {
 }
 
 /// The script for a key: `@` is a request for it, `#` its name.
-fn with_key(script: &str, key: usize) -> String {
+pub(super) fn with_key(script: &str, key: usize) -> String {
     script.replace('@', "GET /cached/# HTTP/1.1|Host: h||").replace('#', &key.to_string())
 }
 
