@@ -2,13 +2,14 @@
 //! the single send of a quiet turn.
 
 use crate::buffers::Buffers;
-use crate::send_queue::SLICES_MAX;
+use crate::send_queue::{SLICES_MAX, SendQueue};
 use crate::socket::{End, Incoming, Lent, Listening, Shutdown, Socket, Table};
 use crate::stats::{Counters, add};
 use slab::Slab;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown as How, TcpListener};
 
+const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 /// From so many bytes on what a reader leaves of the hot buffer is handed over with it, and not copied.
 const HANDED_BYTES_MIN: usize = 2 * 1024;
 /// Connections taken out of the kernel's queue when a listener closes.
@@ -30,13 +31,10 @@ pub(crate) fn send(socket: &mut Socket, buffers: &Buffers, counters: &Counters) 
             socket.send.clear(buffers);
             break;
         };
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let filled = socket.send.slices(&mut slices);
         add(&counters.syscalls, 1);
-        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        let result = match &slices[..filled] {
-            [one] => os.send_with_flags(one, flags),
-            many => os.send_vectored_with_flags(many, flags),
+        let result = match socket.send.only() {
+            Some(one) => os.send_with_flags(one, FLAGS),
+            None => send_slices(os, &socket.send),
         };
         match result {
             Ok(sent) => {
@@ -54,6 +52,14 @@ pub(crate) fn send(socket: &mut Socket, buffers: &Buffers, counters: &Counters) 
     Sent::All
 }
 
+/// Out of line: its slices are half a kilobyte that most sends need not touch.
+#[inline(never)]
+fn send_slices(os: &socket2::Socket, queue: &SendQueue) -> io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let filled = queue.slices(&mut slices);
+    os.send_vectored_with_flags(&slices[..filled], FLAGS)
+}
+
 /// Sends what waits, and `bytes` behind it, with one call out of where they lie. Says how many of `bytes` the kernel took;
 /// what it left of what waits is in the queue as before.
 pub(crate) fn send_through(
@@ -68,8 +74,7 @@ pub(crate) fn send_through(
     let Some(last) = slices.get_mut(filled) else { return 0 };
     *last = IoSlice::new(bytes);
     add(&counters.syscalls, 1);
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    match os.send_vectored_with_flags(&slices[..=filled], flags) {
+    match os.send_vectored_with_flags(&slices[..=filled], FLAGS) {
         Ok(sent) => {
             add(&counters.sent_bytes, sent as u64);
             let waiting = socket.send.len();

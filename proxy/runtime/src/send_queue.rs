@@ -102,6 +102,11 @@ impl SendQueue {
         }
     }
 
+    /// What comes next, if all of it lies in one piece.
+    pub(crate) fn only(&self) -> Option<&[u8]> {
+        if self.segments.is_empty() { Some(&self.gather[self.front_sent..]) } else { None }
+    }
+
     /// Fills `slices` with what comes next and says how many it filled.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
         let mut filled = 0;
@@ -236,6 +241,7 @@ mod tests {
                         let filled = queue.slices(&mut slices);
                         let offered = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>();
                         prop_assert!(queue.is_empty() || !offered.is_empty());
+                        prop_assert!(queue.only().is_none_or(|only| only == offered));
                         let sent = (offered.len() as f64 * part) as usize;
                         left.extend_from_slice(&offered[..sent]);
                         queue.advance(sent, &buffers);

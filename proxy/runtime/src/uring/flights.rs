@@ -57,12 +57,18 @@ impl Flights {
     /// The entry that sends what is left of a loaded flight. The flight must not be in the air.
     pub(super) fn send_entry(&mut self, index: u32, fd: Fd) -> squeue::Entry {
         let flight = self.grounded(index);
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let filled = flight.queue.slices(&mut slices);
-        if let [one] = &slices[..filled] {
+        if let Some(one) = flight.queue.only() {
             let length = u32::try_from(one.len()).unwrap_or(u32::MAX);
             return opcode::Send::new(fd, one.as_ptr(), length).flags(libc::MSG_NOSIGNAL).build();
         }
+        Self::send_slices(flight, fd)
+    }
+
+    /// Out of line: its slices are half a kilobyte that most sends need not touch.
+    #[inline(never)]
+    fn send_slices(flight: &mut Flight, fd: Fd) -> squeue::Entry {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let filled = flight.queue.slices(&mut slices);
         for (slice, bytes) in flight.slices.iter_mut().zip(&slices[..filled]) {
             *slice = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
         }
