@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use harness::{Act, Gateway, Origin, Response};
+use harness::{Act, Gate, Gateway, Origin, Response, eventually};
 
 const TABLE: &str = include_str!("../../conformance/http_cache.txt");
 
@@ -155,4 +155,36 @@ fn what_is_changed_is_found_changed_on_every_core() {
     }
     let reads = origin.requests().iter().filter(|request| request.line().starts_with("GET")).count();
     assert_eq!(reads, 20, "one read a change, the others from the cache");
+}
+
+/// Nobody waits for the backend while what is kept may be stale (RFC 5861 §3): the one who has it asked has his answer before.
+#[test]
+fn what_may_be_stale_is_answered_at_once_and_renewed() {
+    let gate = Gate::default();
+    let waits = gate.clone();
+    let origin = Origin::start(move |request| match request.field("if-none-match") {
+        None => {
+            let control = ("cache-control", "max-age=0, stale-while-revalidate=600");
+            vec![Act::answer(200, &[control, ("etag", "\"a\"")], "old")]
+        }
+        Some(_) => vec![
+            Act::Wait(waits.clone()),
+            Act::answer(200, &[("cache-control", "max-age=600"), ("etag", "\"b\"")], "new"),
+        ],
+    });
+    let route = format!(
+        "[[route]]\nmatch = \"/{{rest+}}\"\nurl = \"{}\"\ncache = \"respect-origin\"\n",
+        origin.url()
+    );
+    let gateway = Gateway::with(&route).workers(2).start();
+    assert_eq!(gateway.ask("GET /x").text(), "old");
+    for _ in 0..8 {
+        // Each connection may meet another core, and the backend says nothing yet.
+        assert_eq!(gateway.ask("GET /x").text(), "old");
+    }
+    origin.received(2);
+    gate.open();
+    eventually("it is renewed", || (gateway.ask("GET /x").text() == "new").then_some(()));
+    assert_eq!(origin.requests().len(), 2, "one asks for all");
+    assert_eq!(gateway.metrics().sum("floodgate_cache_misses_total", &[]), 1.0);
 }

@@ -1,5 +1,6 @@
 //! What the tests of the cache share: requests and responses written as text, and a gateway of one route in small.
 
+mod deception;
 mod fields;
 mod fifo;
 mod keys;

@@ -23,27 +23,27 @@ fn respect(keeps: bool) -> Respect {
 }
 
 /// A gateway of one core and one route on the backend's terms.
-struct Shared {
+pub(super) struct Shared {
     store: Store<()>,
     policy: Respect,
-    now: Now,
+    pub(super) now: Now,
 }
 
 /// What a client got, and what the backend was asked for it, if it was.
-struct Got {
-    response: Response,
-    asked: Option<Request>,
+pub(super) struct Got {
+    pub(super) response: Response,
+    pub(super) asked: Option<Request>,
     /// What the backend was asked afterwards.
-    renewed: Option<Request>,
+    pub(super) renewed: Option<Request>,
 }
 
 impl Shared {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { store: Store::new(1 << 20), policy: respect(true), now: seconds(1_000) }
     }
 
     /// Serves a request; the backend would answer with `reply`, or not at all.
-    fn serve(&mut self, mut request: Request, reply: Option<Response>) -> Got {
+    pub(super) fn serve(&mut self, mut request: Request, reply: Option<Response>) -> Got {
         let (now, slot) = (self.now, &mut Slot::Empty);
         let mut verdict = decide(now, &[], slot, |cx| self.policy.on_request(&mut request, cx));
         while let Verdict::Ask(Question::Cache(lookup)) = verdict {
@@ -131,14 +131,14 @@ fn dated(text: &str, base_s: u64) -> String {
     out + rest
 }
 
-fn request_of(text: &str, base_s: u64) -> Request {
+pub(super) fn request_of(text: &str, base_s: u64) -> Request {
     let (line, fields) = text.split_once(" ~ ").unwrap_or((text, ""));
     let (method, path) = line.trim().split_once(' ').unwrap();
     let fields = dated(fields, base_s).replace(" ~ ", "\n");
     request(format!("{method} https://a{path}\n{fields}").trim_end())
 }
 
-fn response_of(text: &str, body: &str, base_s: u64) -> Option<Response> {
+pub(super) fn response_of(text: &str, body: &str, base_s: u64) -> Option<Response> {
     let text = text.trim();
     let has_body = !text.starts_with("304");
     let fields = dated(text, base_s).replace(" ~ ", "\n");
@@ -151,7 +151,7 @@ fn response_of(text: &str, body: &str, base_s: u64) -> Option<Response> {
     })
 }
 
-const FIRST: &str = "0123456789";
+pub(super) const FIRST: &str = "0123456789";
 const SECOND: &str = "abcdefghij";
 
 fn text(response: &Response) -> &str {
