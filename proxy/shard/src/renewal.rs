@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Renewals of one core at once. What is more waits for the next who asks.
-const RENEWALS_MAX: usize = 64;
+pub(crate) const RENEWALS_MAX: usize = 64;
 
 /// How long the body of an answer may take that nobody waits for: as long as others wait for what is fetched.
 const BODY_NS: u64 = 30_000_000_000;
@@ -59,7 +59,8 @@ impl Core {
         renewal: Renewal,
         fill: Fill,
     ) {
-        if self.renewals.get() < RENEWALS_MAX && !self.is_draining() {
+        let is_served = !self.is_draining() && self.pressure.get() < Level::Refuse;
+        if is_served && self.renewals.get() < RENEWALS_MAX {
             self.renewals.set(self.renewals.get() + 1);
             let under = Under(self.clone());
             self.handle.spawn(ask(under, snapshot.clone(), facts, renewal, fill));

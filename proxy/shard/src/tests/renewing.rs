@@ -3,7 +3,8 @@
 
 use model::CacheMode;
 
-use super::harness::{Setup, check_on, run, standard};
+use super::harness::{Lab, Setup, check_on, run, standard};
+use crate::renewal::RENEWALS_MAX;
 
 /// Keys for which a script is played.
 const KEYS: usize = 4;
@@ -146,4 +147,34 @@ fn a_renewal_holds_no_end_up() {
          drain 60s
          1 sees fin",
     );
+}
+
+/// So many at once on a core; the others get their stale answers all the same, and the next who asks begins anew.
+#[test]
+fn renewals_are_bounded() {
+    const MORE: usize = 80;
+    let one = Setup { cores: 1, ..heeding() };
+    run(one, async |lab| {
+        let control = "Cache-Control: max-age=10, stale-while-revalidate=3600";
+        let ask = |lab: &Lab, key: usize| lab.send('c', &with_key("@", key));
+        lab.talk("c connects").await;
+        for key in 0..MORE {
+            ask(lab, key);
+            let first = format!("HTTP/1.1 200 OK|{control}|Content-Length: 5||hello");
+            assert_eq!(lab.answer_all('A', &first).await, 1);
+            lab.talk("c< 200 hello").await;
+        }
+        lab.talk("wait 20s").await;
+        for key in 0..MORE {
+            ask(lab, key);
+            lab.talk("c< 200 hello").await;
+        }
+        assert_eq!(lab.cores[0].renewals.get(), RENEWALS_MAX);
+        let again = "HTTP/1.1 200 OK|Cache-Control: max-age=60|Content-Length: 5||again";
+        assert_eq!(lab.answer_all('A', again).await, RENEWALS_MAX);
+        assert_eq!(lab.cores[0].renewals.get(), 0);
+        ask(lab, MORE - 1);
+        lab.talk("c< 200 hello").await;
+        assert_eq!(lab.answer_all('A', again).await, 1);
+    });
 }
