@@ -60,7 +60,7 @@ pub(crate) fn encode_request() -> Case {
     let mut out = Vec::new();
     Case::new("encode_request", move || {
         out.clear();
-        h1::encode_request(&request, BodyLength::None, &mut out);
+        h1::encode_request(&request, &request.authority, BodyLength::None, &mut out);
         out.len() > BROWSER.len() / 2 && out.ends_with(b"\r\n\r\n")
     })
 }

@@ -1,11 +1,13 @@
 //! Host and port of a request (RFC 3986 §3.2), checked and lower-cased once.
 
 /// Where a request is addressed: a reg-name, an IPv4 or a bracketed IPv6 address, and maybe a port.
-#[derive(Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Default)]
 pub struct Authority {
+    /// Sound in any case: while `is_set` is false it is what was read last, which is likely to come again.
     text: String,
     host_bytes: usize,
     port: Option<u16>,
+    is_set: bool,
 }
 
 /// Why a `Host` or an authority was refused.
@@ -24,7 +26,12 @@ pub enum AuthorityError {
 impl Authority {
     /// Reads `host[:port]`, keeping this value's memory. On an error the value is empty.
     pub fn read(&mut self, input: &[u8]) -> Result<(), AuthorityError> {
-        self.clear();
+        self.is_set = !input.is_empty() && input == self.text.as_bytes();
+        if self.is_set {
+            // The same as last time, which is known to be sound.
+            return Ok(());
+        }
+        self.text.clear();
         let host_bytes = host_length(input)?;
         let port = match &input[host_bytes..] {
             [] => None,
@@ -36,6 +43,7 @@ impl Authority {
         self.text.make_ascii_lowercase();
         self.host_bytes = host_bytes;
         self.port = port;
+        self.is_set = true;
         Ok(())
     }
 
@@ -48,38 +56,39 @@ impl Authority {
 
     /// Forgets the content, keeps the memory.
     pub fn clear(&mut self) {
-        self.text.clear();
-        self.host_bytes = 0;
-        self.port = None;
+        self.is_set = false;
     }
 
     /// `host[:port]`, lower case.
     pub fn as_str(&self) -> &str {
-        &self.text
+        if self.is_set { &self.text } else { "" }
     }
 
     /// The host alone, lower case; IPv6 addresses keep their brackets.
     pub fn host(&self) -> &str {
-        &self.text[..self.host_bytes]
+        if self.is_set { &self.text[..self.host_bytes] } else { "" }
     }
 
     /// The port, if one was written.
     pub fn port(&self) -> Option<u16> {
-        self.port
+        if self.is_set { self.port } else { None }
     }
 }
 
-/// A copy into a value that is there keeps its memory: a request is addressed anew on its way.
+/// A port is written in the text.
+impl PartialEq for Authority {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Authority {}
+
+/// A copy is of the value, without what was read before it.
 impl Clone for Authority {
     fn clone(&self) -> Self {
-        let Self { text, host_bytes, port } = self;
-        Self { text: text.clone(), host_bytes: *host_bytes, port: *port }
-    }
-
-    fn clone_from(&mut self, other: &Self) {
-        self.text.clone_from(&other.text);
-        self.host_bytes = other.host_bytes;
-        self.port = other.port;
+        let text = self.as_str().to_owned();
+        Self { text, host_bytes: self.host().len(), port: self.port(), is_set: self.is_set }
     }
 }
 
@@ -133,6 +142,28 @@ mod tests {
         check("example.com:8443", Ok(("example.com", Some(8443))));
         check("[::1]:80", Ok(("[::1]", Some(80))));
         check("127.0.0.1", Ok(("127.0.0.1", None)));
+    }
+
+    #[test]
+    fn what_was_read_last_shows_in_nothing() {
+        let mut authority = Authority::parse(b"a.example:80").unwrap();
+        authority.clear();
+        assert_eq!((authority.as_str(), authority.host(), authority.port()), ("", "", None));
+        assert_eq!((&authority, authority.clone()), (&Authority::default(), Authority::default()));
+        for (input, expected) in [
+            ("a.example:80", Ok(())),
+            ("A.example:80", Ok(())),
+            ("a.example:8o", Err(AuthorityError::BadPort)),
+            ("", Err(AuthorityError::Empty)),
+            ("a.example:80", Ok(())),
+        ] {
+            assert_eq!(authority.read(input.as_bytes()), expected, "{input}");
+            let fresh = Authority::parse(input.as_bytes()).unwrap_or_default();
+            assert_eq!(
+                (&authority, authority.host(), authority.port()),
+                (&fresh, fresh.host(), fresh.port())
+            );
+        }
     }
 
     #[test]

@@ -12,7 +12,6 @@ use crate::core::Core;
 /// What the access log and the metrics want to know in the end.
 pub(crate) struct Account<'a> {
     pub(crate) request: &'a Request,
-    pub(crate) host: &'a str,
     pub(crate) path: &'a str,
     pub(crate) facts: &'a Facts,
     pub(crate) served: &'a Served<'a>,
@@ -75,9 +74,11 @@ impl Account<'_> {
             Variable::ResourcePath => {
                 out.extend_from_slice(route.split_once(' ').map_or(route, |(_, path)| path).as_bytes());
             }
-            Variable::DomainName => out.extend_from_slice(self.host.as_bytes()),
+            Variable::DomainName => out.extend_from_slice(self.request.authority.host().as_bytes()),
             Variable::DomainPrefix => {
-                out.extend_from_slice(self.host.split('.').next().unwrap_or_default().as_bytes());
+                out.extend_from_slice(
+                    self.request.authority.host().split('.').next().unwrap_or_default().as_bytes(),
+                );
             }
             Variable::HttpMethod => out.extend_from_slice(self.request.method.as_str().as_bytes()),
             Variable::Path => out.extend_from_slice(self.path.as_bytes()),

@@ -187,10 +187,9 @@ impl Caller<'_> {
             return Err(Failed { instead: Err(Reason::Internal), again: Again::No });
         };
         let length = body_length(&request.body);
-        request.authority.clone_from(&target.authority);
         let transport = &live.transport;
         transport.write(|out| {
-            h1::encode_request(request, length, out);
+            h1::encode_request(request, &target.authority, length, out);
             if let Body::Whole(bytes) = &request.body {
                 out.extend_from_slice(bytes);
             }

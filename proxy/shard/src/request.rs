@@ -110,7 +110,7 @@ async fn answer(
     };
     let logged = snapshot.access_log.is_some();
     // What the integration rewrites, the log wants as it was.
-    let asked = logged.then(|| (request.authority.host().to_owned(), request.target.path().to_owned()));
+    let asked_path = logged.then(|| request.target.path().to_owned());
     let expects_continue = Cell::new(framing.expect_continue);
     let call = Call {
         core,
@@ -158,11 +158,9 @@ async fn answer(
         }
     };
     let ended = core.now();
-    let (host, path) = asked.as_ref().map_or(("", ""), |(host, path)| (host, path));
     let account = Account {
         request,
-        host,
-        path,
+        path: asked_path.as_deref().unwrap_or_default(),
         facts: &facts,
         served: &served,
         begun,

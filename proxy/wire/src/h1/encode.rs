@@ -2,7 +2,7 @@
 //! of the hop that a message should carry all the same are left out. That the others are sound is what `Headers` stands
 //! for, so they are copied as they are.
 
-use message::{Headers, Method, Name, Names, Request, Response, Version, reason_phrase};
+use message::{Authority, Headers, Method, Name, Names, Request, Response, Version, reason_phrase};
 
 use super::BodyLength;
 
@@ -59,16 +59,16 @@ fn kept_length(response: &Response) -> Option<u64> {
     std::str::from_utf8(response.headers.get(Name::ContentLength)?).ok()?.parse().ok()
 }
 
-/// Appends the head of a request: HTTP/1.1, `Host` from the authority, the normalised path. `length` may not be
+/// Appends the head of a request to `authority`, which may be another than the one it came for: HTTP/1.1, the normalised path. `length` may not be
 /// `UntilClose`, which no request has. A method whose meaning needs a body says so when it has none
 /// (`Content-Length: 0`, RFC 9110 §8.6).
-pub fn encode_request(request: &Request, length: BodyLength, out: &mut Vec<u8>) {
+pub fn encode_request(request: &Request, authority: &Authority, length: BodyLength, out: &mut Vec<u8>) {
     debug_assert!(length != BodyLength::UntilClose, "a request cannot end with its connection");
     put(out, &[request.method.as_str().as_bytes(), b" ", request.target.path().as_bytes()]);
     if let Some(query) = request.target.query() {
         put(out, &[b"?", query.as_bytes()]);
     }
-    put(out, &[b" HTTP/1.1\r\nHost: ", request.authority.as_str().as_bytes(), b"\r\n"]);
+    put(out, &[b" HTTP/1.1\r\nHost: ", authority.as_str().as_bytes(), b"\r\n"]);
     request.headers.write(OF_THE_HOP_OF_REQUESTS, out);
     match length {
         BodyLength::Known(bytes) => put_length(bytes, out),

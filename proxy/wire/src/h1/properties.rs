@@ -167,7 +167,7 @@ fn fields<'a>(head: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> 
 /// A request, sent upstream, arrives as it is: only in the version we speak, and with its path normalised.
 pub fn request_survives(request: &Request, length: BodyLength) {
     let mut bytes = Vec::new();
-    encode_request(request, length, &mut bytes);
+    encode_request(request, &request.authority, length, &mut bytes);
     let mut again = Request::default();
     let limits = Limits { underscores: Underscores::Keep, head_bytes_max: usize::MAX, ..Limits::CLIENT };
     let outcome = decode_request(&bytes, &limits, RULES, &mut again);

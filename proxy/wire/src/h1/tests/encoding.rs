@@ -13,7 +13,10 @@ fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
 #[track_caller]
 fn check_request(head: &str, length: BodyLength, expected: &str) {
     let (request, _) = request_of(head.as_bytes(), &Limits::default()).unwrap();
-    assert_eq!(text(|out| encode_request(&request, length, out)), format!("before|{expected}"));
+    assert_eq!(
+        text(|out| encode_request(&request, &request.authority, length, out)),
+        format!("before|{expected}")
+    );
 }
 
 #[test]
@@ -63,7 +66,7 @@ fn fields_of_the_hop_are_ours_alone() {
     request.headers.push("Host", b"evil");
     request.headers.push("Expect", b"100-continue");
     response.headers.push("Date", b"today");
-    let found = text(|out| encode_request(&request, BodyLength::Known(1), out));
+    let found = text(|out| encode_request(&request, &request.authority, BodyLength::Known(1), out));
     assert_eq!(found, "before|GET / HTTP/1.1\r\nHost: a\r\nA: b\r\nContent-Length: 1\r\n\r\n");
     let options =
         ResponseOptions { version: Version::Http11, close: false, body: ResponseBody::Known(2), date: DATE };

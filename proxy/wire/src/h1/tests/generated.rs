@@ -92,7 +92,7 @@ proptest! {
     fn requests_survive((request, length) in request()) {
         properties::request_survives(&request, length);
         let mut bytes = Vec::new();
-        encode_request(&request, length, &mut bytes);
+        encode_request(&request, &request.authority, length, &mut bytes);
         properties::any_request(&bytes);
     }
 
@@ -115,7 +115,7 @@ proptest! {
     #[test]
     fn mutated_requests((request, length) in request(), at: prop::sample::Index, byte: u8, how in 0..3) {
         let mut bytes = Vec::new();
-        encode_request(&request, length, &mut bytes);
+        encode_request(&request, &request.authority, length, &mut bytes);
         let at = at.index(bytes.len());
         match how {
             0 => bytes[at] = byte,
