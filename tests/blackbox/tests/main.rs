@@ -22,7 +22,6 @@ mod reload;
 mod scenarios;
 mod shared_cache;
 mod shipped;
-mod slow;
 mod start;
 mod stop;
 mod syscalls;

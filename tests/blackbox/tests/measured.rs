@@ -2,6 +2,7 @@
 
 mod changes;
 mod overload;
+mod slow;
 
 use std::{
     thread,

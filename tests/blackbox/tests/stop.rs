@@ -135,3 +135,55 @@ fn readiness_ends_before_service_does() {
     assert_eq!(gateway.ask_admin("GET /healthz").status, 200);
     gateway.wait();
 }
+
+/// Ends a gateway while clients of all kinds are connected, and starts another one where it listened, at once.
+#[track_caller]
+fn check_starts_again(end: fn(Gateway)) {
+    const ROUNDS: usize = 4;
+    const IDLE: usize = 100;
+    let origin = Origin::start(|request| match request.target() {
+        "/stall" => vec![Act::Stall],
+        _ => vec![Act::answer(200, &[], "well")],
+    });
+    let config = everything(&origin.url());
+    let gateway = || Gateway::with(&config).workers(2).node("drain = \"200ms\"");
+    let mut running = gateway().start();
+    let address = running.address();
+    for round in 1..=ROUNDS {
+        let mut clients: Vec<_> = (0..IDLE).map(|_| running.connect()).collect();
+        for client in &mut clients[..IDLE / 2] {
+            assert_eq!(client.ask("GET /").response().text(), "well");
+        }
+        clients[0].ask("GET /stall");
+        clients[IDLE - 1].send("GET / HTTP/1.1\r\nHo");
+        origin.received(round * (IDLE / 2 + 2) - 1);
+        end(running);
+        running = gateway().at(address).start();
+        assert_eq!(running.ask("GET /").text(), "well");
+    }
+}
+
+#[test]
+fn the_port_is_free_after_an_orderly_end() {
+    check_starts_again(|gateway| {
+        assert_eq!(gateway.end().code, Some(0));
+    });
+}
+
+#[test]
+fn the_port_is_free_after_a_hasty_end() {
+    check_starts_again(|gateway| {
+        gateway.ask_to_end();
+        gateway.wait_for_line("draining");
+        gateway.ask_to_end();
+        gateway.wait();
+    });
+}
+
+#[test]
+fn the_port_is_free_after_a_kill() {
+    check_starts_again(|gateway| {
+        gateway.kill();
+        gateway.wait();
+    });
+}

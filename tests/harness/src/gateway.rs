@@ -48,6 +48,7 @@ pub struct Builder {
     config: String,
     node: String,
     listener: String,
+    address: Option<SocketAddr>,
     workers: Option<usize>,
     tls: bool,
     bare: bool,
@@ -271,6 +272,13 @@ impl Builder {
         self
     }
 
+    /// It listens where another one has listened before.
+    #[must_use]
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
     /// The configuration is whole: nothing is put before it.
     #[must_use]
     pub fn bare(mut self) -> Self {
@@ -360,10 +368,11 @@ impl Builder {
         format!(
             "[node]\nworkers = {}\ndriver = \"{}\"\nstate = {state:?}\n{}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\nsocket = {socket:?}\n\
-             [[listener]]\nname = \"main\"\naddress = \"127.0.0.1:0\"\nplain = {}\n{}\n",
+             [[listener]]\nname = \"main\"\naddress = \"{}\"\nplain = {}\n{}\n",
             self.workers.unwrap_or(1),
             driver(),
             self.node,
+            self.address.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
             !self.tls,
             self.listener,
         )

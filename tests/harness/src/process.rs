@@ -2,6 +2,7 @@
 //! program it is.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     process::{Child, Command, ExitStatus, Stdio},
@@ -168,6 +169,19 @@ pub fn rss_bytes(pid: u32) -> u64 {
 pub fn descriptors_max() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     usize::try_from(limit.current.unwrap_or(1 << 20)).unwrap_or(usize::MAX)
+}
+
+/// The kernel's number of the thread of this name.
+#[track_caller]
+pub(crate) fn thread_id(pid: u32, thread: &str) -> u32 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap_or_else(|error| panic!("{error}"));
+    let found = tasks.filter_map(Result::ok).find(|task| {
+        // One that ends meanwhile has no name any more.
+        fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim_end() == thread)
+    });
+    found
+        .and_then(|task| task.file_name().to_str()?.parse().ok())
+        .unwrap_or_else(|| panic!("process {pid} has no thread {thread}"))
 }
 
 /// Asks again and again until it is so. Only for what no line, byte or signal tells (a foreign program's port, a

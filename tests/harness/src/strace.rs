@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fs, process::Command};
 use rustix::process::Signal;
 use tempfile::NamedTempFile;
 
-use crate::{PATIENCE, process::Process, tools::program};
+use crate::{
+    PATIENCE,
+    process::{Process, thread_id},
+    tools::program,
+};
 
 /// strace at a thread. Dropping it lets the thread go.
 #[derive(Debug)]
@@ -70,19 +74,6 @@ impl Calls {
     pub fn all(&self) -> u64 {
         self.0.values().sum()
     }
-}
-
-/// The kernel's number of the thread of this name.
-#[track_caller]
-fn thread_id(pid: u32, thread: &str) -> u32 {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap_or_else(|error| panic!("{error}"));
-    let found = tasks.filter_map(Result::ok).find(|task| {
-        // One that ends meanwhile has no name any more.
-        fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim_end() == thread)
-    });
-    found
-        .and_then(|task| task.file_name().to_str()?.parse().ok())
-        .unwrap_or_else(|| panic!("process {pid} has no thread {thread}"))
 }
 
 #[cfg(test)]

@@ -22,11 +22,13 @@ const DRIP: Duration = Duration::from_secs(4);
 const CUT_MAX: Duration = Duration::from_secs(12);
 /// In which all of them come.
 const COMING: Duration = Duration::from_secs(4);
-/// Slow clients are looked at a part at a time, each four times a second.
-const TICK: Duration = Duration::from_millis(5);
-const TICKS_A_LOOK: usize = 50;
+/// Slow clients are looked at a part at a time, each four times a second: few at once, since the good ones' times are
+/// taken on the same processor.
+const TICK: Duration = Duration::from_millis(1);
+const TICKS_A_LOOK: usize = 250;
 const BYTES_EACH_MAX: u64 = 4_000;
-/// A client that is later than this by itself shares its processor with others.
+/// A client that is later than this by itself shares its processor with others, and so does a gateway that is slower than
+/// this when nobody else asks: twice of what others make it says nothing.
 const LATE_MAX: Duration = Duration::from_millis(1);
 /// Runs that are made, since a machine that others use as well makes any single one slow.
 const RUNS_MAX: usize = 3;
@@ -36,9 +38,6 @@ struct SlowClient {
     since: Instant,
     dripped: Instant,
 }
-
-/// The longest that good clients' p99 may be meanwhile.
-const P99_MAX: Duration = Duration::from_millis(5);
 
 /// What came of a run.
 #[derive(Debug)]
@@ -66,25 +65,26 @@ fn ten_thousand_slow_heads() {
         assert!(run.slow == SLOW || descriptors_max() < SLOW + OTHERS, "{run:?}");
         assert!(run.cut_first >= Duration::from_secs(9), "{run:?}");
         assert!(run.cut_last <= CUT_MAX, "{run:?}");
-        if run.p99_during < run.p99_before * 2 {
+        if run.is_quiet() && run.p99_during < run.p99_before * 2 {
             return;
         }
         runs.push(run);
     }
     // Who could not keep its own times says nothing about the gateway.
-    if runs.iter().all(|run| run.late_p99 > LATE_MAX) {
+    if !runs.iter().any(Run::is_quiet) {
         return harness::skip(
             "ten_thousand_slow_heads",
             "the machine was too busy to judge the good clients",
         );
     }
-    // The target is missed: slow clients' bytes and the end of all of them within a second are served in turn with the
-    // good clients' requests. What must not happen is that it gets worse.
-    println!("missed: good clients' p99 below twice what it is without slow ones");
-    assert!(
-        runs.iter().any(|run| run.p99_during <= P99_MAX),
-        "good clients noticed the slow ones: {runs:#?}"
-    );
+    panic!("good clients noticed the slow ones each time: {runs:#?}");
+}
+
+impl Run {
+    /// Whether it says something about the gateway, and not about who else used the machine.
+    fn is_quiet(&self) -> bool {
+        self.late_p99 <= LATE_MAX && self.p99_before <= LATE_MAX
+    }
 }
 
 fn run() -> Run {
@@ -94,6 +94,8 @@ fn run() -> Run {
             .node(&format!("connections_max = {}", count + OTHERS))
             .start();
     let address = gateway.address();
+    // What is asked is what the gateway makes others wait, not whom the kernel lets run first.
+    let _parted = harness::part(gateway.pid(), "core-0");
     let p99_before = p99(good_clients(address, &AtomicBool::new(true)).0);
     let before = gateway.rss_bytes();
     let begun = Instant::now();
