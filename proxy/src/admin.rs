@@ -55,7 +55,7 @@ impl Doors for Door {
             connections_max: node.cores.get().map_or(0, |cores| cores.gate.max() as u64),
             memory: MemoryFacts {
                 bytes: node.memory_bytes.load(Ordering::Relaxed),
-                max_bytes: node.memory_max_bytes.load(Ordering::Relaxed),
+                max_bytes: held(&node.memory_limit).max_bytes(),
                 pressure: node.memory_level.load(Ordering::Relaxed),
             },
             connections_untracked: node.cores.get().map_or(0, |cores| cores.gate.untracked()),

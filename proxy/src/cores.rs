@@ -23,9 +23,6 @@ const LIMIT_SLOTS: usize = 65_536;
 /// Sockets that one reactor can hold.
 const SOCKETS_MAX: usize = 1 << 24;
 
-/// How often the thread that waits for the cores looks after things.
-const CHORES: Duration = Duration::from_secs(1);
-
 /// What all cores are given alike.
 pub(crate) struct Plan {
     pub(crate) workers: usize,
@@ -172,16 +169,17 @@ fn why(ended: &mpsc::Receiver<Ended>) -> String {
 
 impl Cores {
     /// Waits until all have ended, or one has failed: what it served nobody serves then, so the node ends. Meanwhile does
-    /// `chores` every second.
-    pub(crate) fn join(self, mut chores: impl FnMut()) -> Result<()> {
+    /// `chores`, which say after what time they are to be done again.
+    pub(crate) fn join(self, mut chores: impl FnMut() -> Duration) -> Result<()> {
+        let mut rest = chores();
         loop {
-            match self.ended.recv_timeout(CHORES) {
+            match self.ended.recv_timeout(rest) {
                 Ok(ended) => {
                     if let Some(reason) = ended.reason() {
                         bail!("{reason}");
                     }
                 }
-                Err(mpsc::RecvTimeoutError::Timeout) => chores(),
+                Err(mpsc::RecvTimeoutError::Timeout) => rest = chores(),
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }

@@ -1,6 +1,8 @@
 //! The memory ladder: from bytes in RAM and a bound to what the cores are told. Each step up takes more away from clients,
 //! and is left again only well below where it was entered. It reads nothing and tells nobody.
 
+use std::time::Duration;
+
 use shard::{CacheBound, GROWTHS, Level, Pressure};
 
 /// Where a level begins, and below what it is left again, in percent of the bound.
@@ -21,6 +23,15 @@ const STEPS: [Step; 3] = [
 /// was made to shrink would do nothing else.
 const GROW_BELOW: u64 = 70;
 
+/// Memory fills no faster than a network of 10 Gbit/s brings what fills it.
+const FILL_BYTES_PER_MS: u64 = 1_250_000;
+
+/// The shortest time between two looks, in milliseconds. A look reads three small files.
+const LOOK_MS_MIN: u64 = 10;
+
+/// The longest, in milliseconds.
+const LOOK_MS_MAX: u64 = 1_000;
+
 /// Where on the ladder the node stands.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ladder {
@@ -35,13 +46,26 @@ impl Ladder {
         self.level
     }
 
-    /// Looks at the memory, once a second; a bound of 0 is none. What the cores are to be told, if anything.
+    /// Whether a higher level has begun than the node is at.
+    pub(crate) fn rises(&self, bytes: u64, max_bytes: u64) -> bool {
+        let percent = percent(bytes, max_bytes);
+        STEPS.iter().any(|step| step.level > self.level && percent >= step.enter)
+    }
+
+    /// After what time to look again: before it can be far beyond the begin of the next level, or the bound.
+    pub(crate) fn look_within(&self, bytes: u64, max_bytes: u64) -> Duration {
+        let enter = STEPS.iter().find(|step| step.level > self.level).map_or(100, |step| step.enter);
+        let room_bytes = match max_bytes {
+            0 => u64::MAX,
+            max => (max / 100 * enter).saturating_sub(bytes),
+        };
+        Duration::from_millis((room_bytes / FILL_BYTES_PER_MS).clamp(LOOK_MS_MIN, LOOK_MS_MAX))
+    }
+
+    /// Looks at the memory, once a second and when a level rises; a bound of 0 is none. What the cores are to be told, if anything.
     pub(crate) fn look(&mut self, bytes: u64, max_bytes: u64) -> Option<Pressure> {
         let before = self.level;
-        let percent = match max_bytes {
-            0 => 0,
-            max => u64::try_from(u128::from(bytes) * 100 / u128::from(max)).unwrap_or(u64::MAX),
-        };
+        let percent = percent(bytes, max_bytes);
         let holds = |step: &&Step| percent >= if self.level >= step.level { step.leave } else { step.enter };
         self.level = STEPS.iter().rev().find(holds).map_or(Level::Enough, |step| step.level);
         let cache = match self.level {
@@ -56,6 +80,14 @@ impl Ladder {
         }
         let is_told = self.level > Level::Enough || self.level != before || self.growths > 0;
         is_told.then_some(Pressure { level: self.level, cache })
+    }
+}
+
+/// So much of a bound; nothing of none.
+fn percent(bytes: u64, max_bytes: u64) -> u64 {
+    match max_bytes {
+        0 => 0,
+        max => u64::try_from(u128::from(bytes) * 100 / u128::from(max)).unwrap_or(u64::MAX),
     }
 }
 
@@ -117,6 +149,35 @@ mod tests {
         assert!(told.iter().all(|told| told.cache == CacheBound::Grow));
         assert!((GROWTHS as usize..100).contains(&told.len()), "{}", told.len());
         assert_eq!(ladder.look(79, 100), None);
+    }
+
+    /// The nearer the next level and the smaller the bound, the sooner.
+    #[test]
+    fn who_is_near_a_level_looks_sooner() {
+        #[track_caller]
+        fn check(level: Level, mib: u64, max_mib: u64, expected_ms: u64) {
+            let ladder = Ladder { level, growths: 0 };
+            let within = ladder.look_within(mib << 20, max_mib << 20);
+            assert_eq!(within, Duration::from_millis(expected_ms), "{mib} of {max_mib} MiB");
+        }
+        check(Level::Enough, 100, 0, 1_000);
+        check(Level::Enough, 100, 65_536, 1_000);
+        check(Level::Enough, 500, 1_024, 267);
+        check(Level::Enough, 200, 256, 10);
+        check(Level::Enough, 100, 256, 87);
+        check(Level::Trim, 800, 1_000, 83);
+        check(Level::Shut, 900, 1_000, 41);
+        check(Level::Refuse, 950, 1_000, 41);
+        check(Level::Refuse, 1_050, 1_000, 10);
+    }
+
+    #[test]
+    fn a_higher_level_is_seen_at_once() {
+        let rises = |level, percent| Ladder { level, growths: 0 }.rises(percent, 100);
+        assert!(!rises(Level::Enough, 79) && rises(Level::Enough, 80) && rises(Level::Enough, 99));
+        assert!(!rises(Level::Trim, 0) && !rises(Level::Trim, 89) && rises(Level::Trim, 90));
+        assert!(!rises(Level::Shut, 94) && rises(Level::Shut, 95) && !rises(Level::Refuse, 200));
+        assert!(!Ladder::default().rises(u64::MAX, 0));
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 mod admin;
 mod cli;
+mod climb;
 mod commands;
 mod cores;
 mod descriptors;

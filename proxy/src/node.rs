@@ -63,7 +63,7 @@ pub(crate) struct Node {
     pub(crate) draining: AtomicBool,
     /// Bytes in RAM, what they may come to (0: no bound), and how short they are, as seen last.
     pub(crate) memory_bytes: AtomicU64,
-    pub(crate) memory_max_bytes: AtomicU64,
+    pub(crate) memory_limit: Mutex<memory::Limit>,
     pub(crate) memory_level: AtomicU8,
     pub(crate) drain: Duration,
     pub(crate) manager: Arc<Manager>,
@@ -102,6 +102,9 @@ pub(crate) struct Overrides {
     pub(crate) state: Option<PathBuf>,
 }
 
+/// How often the main thread looks after things.
+pub(crate) const CHORES: Duration = Duration::from_secs(1);
+
 /// Runs a node until it is told to end.
 pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Arc<Manager>) -> Result<()> {
     read.warn();
@@ -117,6 +120,10 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     let mut bound = listeners(&model, workers, shares.backlog)?;
     let authority = publisher.authority_path();
     let (writer, logs) = log::start(log_target(&model), workers, Box::new(say::warning))?;
+    let memory_limit = memory::Limit::new(model.node.memory_max);
+    if memory_limit.used_bytes().is_none() {
+        say::warning("the kernel does not say how much memory is in use: `memory_max` is not kept");
+    }
     let node = Arc::new(Node {
         started: Instant::now(),
         cores: OnceLock::new(),
@@ -126,8 +133,8 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
         generation: AtomicU64::new(snapshot.generation),
         generations_held: AtomicUsize::new(0),
         draining: AtomicBool::new(false),
-        memory_bytes: AtomicU64::new(memory::resident_bytes().unwrap_or_default()),
-        memory_max_bytes: AtomicU64::new(memory_max_bytes(&model)),
+        memory_bytes: AtomicU64::new(memory_limit.used_bytes().unwrap_or_default()),
+        memory_limit: Mutex::new(memory_limit),
         memory_level: AtomicU8::new(0),
         drain: model.node.drain,
         heartbeats: Mutex::new(manager.watchdog().map(|watchdog| Heartbeats::new(workers, watchdog))),
@@ -173,13 +180,16 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     let why = if read.is_last_good { "; the file was refused, this is what was in force last" } else { "" };
     node.manager.ready(&format!("{}{why}", node.serving()));
     give_way();
-    if memory::resident_bytes().is_none() {
-        say::warning("the kernel does not say how much memory is in use: `memory_max` is not kept");
-    }
     let mut ladder = Ladder::default();
+    let mut due = Instant::now() + CHORES;
     let ended = cores.join(|| {
-        node.chores();
-        node.climb(&mut ladder);
+        let now = Instant::now();
+        let is_due = now >= due;
+        if is_due {
+            due = now + CHORES;
+            node.chores();
+        }
+        node.climb(&mut ladder, is_due).min(due.saturating_duration_since(Instant::now()))
     });
     control.stop();
     if let Ok(node) = Arc::try_unwrap(node)
@@ -343,7 +353,7 @@ impl Node {
         self.resolve(&snapshot);
         let late = publisher.publish(&snapshot, &cores.posts)?;
         self.generation.store(snapshot.generation, Ordering::Relaxed);
-        self.memory_max_bytes.store(memory_max_bytes(&read.model), Ordering::Relaxed);
+        *held(&self.memory_limit) = memory::Limit::new(read.model.node.memory_max);
         let unkept = self.keep(&read);
         self.watch(&read);
         *model = read.model;
@@ -398,25 +408,6 @@ impl Node {
         // While a change is made it has things to free itself.
         if let Ok(mut publisher) = self.publisher.try_lock() {
             self.generations_held.store(publisher.free(), Ordering::Relaxed);
-        }
-    }
-
-    /// Looks at the memory and tells the cores what follows. They are told once a second for as long as there is something
-    /// to be done, so that who misses a letter has the next one.
-    fn climb(&self, ladder: &mut Ladder) {
-        let Some(bytes) = memory::resident_bytes() else { return };
-        let max_bytes = self.memory_max_bytes.load(Ordering::Relaxed);
-        let before = ladder.level();
-        let told = ladder.look(bytes, max_bytes);
-        let level = ladder.level();
-        self.memory_bytes.store(bytes, Ordering::Relaxed);
-        self.memory_level.store(level as u8, Ordering::Relaxed);
-        if before != level {
-            let said = memory::describe(level, bytes, max_bytes);
-            if before < level { say::warning(&said) } else { say::note(&said) }
-        }
-        if let Some(pressure) = told {
-            self.ask(|| Message::Pressure(pressure));
         }
     }
 
@@ -511,10 +502,6 @@ pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn workers(model: &Model) -> usize {
     model.node.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
-}
-
-fn memory_max_bytes(model: &Model) -> u64 {
-    model.node.memory_max.unwrap_or_else(memory::default_max_bytes)
 }
 
 fn listeners(model: &Model, workers: usize, backlog: i32) -> Result<Vec<Bound>> {

@@ -71,6 +71,8 @@ pub(crate) struct Core {
     draining: Cell<bool>,
     /// How short the node's memory is.
     pub(crate) pressure: Cell<Level>,
+    /// Bodies that are fetched for the cache and not whole yet, in all.
+    pub(crate) gathered_bytes: Cell<u64>,
     /// Memory is being given back.
     pub(crate) shedding: Cell<bool>,
     /// Connections of clients, to be woken when the node drains: those that wait for a request end then.
@@ -121,6 +123,7 @@ impl Core {
             date: Cell::new((u64::MAX, [0; 29])),
             draining: Cell::new(false),
             pressure: Cell::default(),
+            gathered_bytes: Cell::new(0),
             shedding: Cell::new(false),
             idle: RefCell::default(),
             open: Cell::new(0),

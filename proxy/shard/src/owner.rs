@@ -21,7 +21,7 @@ use policy::cache::{
 use runtime::Alarm;
 use slab::Slab;
 
-use crate::{Message, core::Core, replay};
+use crate::{Message, core::Core, pressure::Level, replay};
 
 /// How long a request waits for another's fetch before it goes itself.
 const WAIT_NS: u64 = 30_000_000_000;
@@ -233,7 +233,7 @@ impl Core {
     }
 
     fn found(self: &Rc<Self>, found: Found) -> (Found, Option<Fill>) {
-        let fill = found.ticket().map(|ticket| Fill { core: self.clone(), ticket: Some(copy(ticket)) });
+        let fill = found.ticket().map(|ticket| Fill::new(self, ticket));
         (found, fill)
     }
 
@@ -439,6 +439,41 @@ impl Drop for Place<'_> {
     }
 }
 
+/// This part of what a core's cache may hold may be on its way into it: these bytes are in memory twice where a client is
+/// slow, once for the cache and once for the client.
+const GATHERED_PART: u64 = 4;
+
+/// Bytes of a body that is fetched for the cache ahead of its client: until it is kept and the client has taken it.
+pub(crate) struct Gathering {
+    core: Rc<Core>,
+    /// Of the core's [`Core::gathered_bytes`].
+    bytes: u64,
+}
+
+impl Gathering {
+    /// Whether so many more bytes may be gathered: while there is memory, and all that this core gathers is a fair part of
+    /// what its cache may hold, or there is nothing else.
+    pub(crate) fn may_grow(&mut self, bytes: usize) -> bool {
+        let core = &self.core;
+        let bytes = bytes as u64;
+        let all = core.gathered_bytes.get() + bytes;
+        let bytes_max = core.owner.borrow().stats().bytes_max / GATHERED_PART;
+        let is_alone = all == self.bytes + bytes;
+        if core.pressure.get() >= Level::Trim || (all > bytes_max && !is_alone) {
+            return false;
+        }
+        self.bytes += bytes;
+        core.gathered_bytes.set(all);
+        true
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        self.core.gathered_bytes.set(self.core.gathered_bytes.get() - self.bytes);
+    }
+}
+
 /// The duty to say what came of a fetch.
 pub(crate) struct Fill {
     core: Rc<Core>,
@@ -446,6 +481,15 @@ pub(crate) struct Fill {
 }
 
 impl Fill {
+    fn new(core: &Rc<Core>, ticket: &Ticket) -> Self {
+        Self { core: core.clone(), ticket: Some(copy(ticket)) }
+    }
+
+    /// What it may gather for the cache, to be counted for as long as it is in memory.
+    pub(crate) fn gathering(&self) -> Gathering {
+        Gathering { core: self.core.clone(), bytes: 0 }
+    }
+
     /// The response has passed whole, or will not be kept.
     pub(crate) fn settle(mut self, fate: Option<Fate>) {
         let settled = match fate {

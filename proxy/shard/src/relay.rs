@@ -8,7 +8,11 @@ use policy::cache::{Fate, Keep};
 use runtime::Received;
 use wire::h1::{self, BodyDecoder, BodyLength};
 
-use crate::{owner::Fill, pace::Pace, transport::Transport};
+use crate::{
+    owner::{Fill, Gathering},
+    pace::Pace,
+    transport::Transport,
+};
 
 /// Above so many unsent bytes the other side is not read. What keeps a connection busy is the kernel's queue: ours only
 /// has to be filled again before that one is empty, and costs memory for each receiver that is slow.
@@ -48,6 +52,8 @@ pub(crate) struct Relay {
     /// The sender has broken off or broken the rules: nobody knows what its next bytes are.
     broken: Cell<bool>,
     tap: RefCell<Option<Tap>>,
+    /// What the cache's copy comes to, while the client has not taken it too.
+    gathering: RefCell<Option<Gathering>>,
 }
 
 impl Relay {
@@ -62,6 +68,7 @@ impl Relay {
             stalled: Cell::new(false),
             broken: Cell::new(false),
             tap: RefCell::new(None),
+            gathering: RefCell::new(None),
         }
     }
 
@@ -72,6 +79,7 @@ impl Relay {
 
     /// Lets the cache have a copy of what passes.
     pub(crate) fn tap(&self, keep: Box<Keep>, fill: Fill) {
+        *self.gathering.borrow_mut() = Some(fill.gathering());
         *self.tap.borrow_mut() = Some(Tap { keep, fill });
     }
 
@@ -128,6 +136,11 @@ impl Relay {
             }
             self.make_room(to, pace).await?;
             pace.wait_for_sender(self.bytes());
+        }
+        if self.gathering.borrow().is_some() {
+            // Others need not wait for this client; what it has not taken counts as gathered until it has.
+            self.settle_tap();
+            self.make_room(to, pace).await?;
         }
         pace.end();
         Ok(())
@@ -252,11 +265,16 @@ impl Relay {
     /// Lets the cache have its copy.
     fn copy(&self, data: &[u8]) {
         let mut tap = self.tap.borrow_mut();
-        if tap.as_mut().is_some_and(|tap| !tap.keep.push(data))
+        // What is gathered could be as large as bodies may be, times those that are fetched at once. When it may not, a client
+        // that does not read is waited for from then on.
+        let mut gathering = self.gathering.borrow_mut();
+        let is_short =
+            tap.is_some() && gathering.as_mut().is_some_and(|gathering| !gathering.may_grow(data.len()));
+        if tap.as_mut().is_some_and(|tap| is_short || !tap.keep.push(data))
             && let Some(Tap { keep, fill }) = tap.take()
         {
             // Those who wait for it need not wait to its end.
-            fill.settle(Some(Fate::Decline { ticket: keep.into_ticket(), lasting: true }));
+            fill.settle(Some(Fate::Decline { ticket: keep.into_ticket(), lasting: !is_short }));
         }
     }
 

@@ -8,6 +8,7 @@ mod backends;
 mod cache;
 mod cache_suite;
 mod care;
+mod confined;
 mod errors;
 mod files;
 mod framing;

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use rustix::process::Signal;
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::{
     PATIENCE,
+    cgroup::Cgroup,
     client::Connection,
     metrics::Metrics,
     process::{Ended, Process, rss_bytes},
@@ -57,6 +58,7 @@ pub struct Builder {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     descriptors_max: Option<u32>,
+    cgroup: Option<Arc<Cgroup>>,
 }
 
 impl Gateway {
@@ -307,6 +309,13 @@ impl Builder {
         self
     }
 
+    /// In this control group, which goes when the gateway and its maker have let it go.
+    #[must_use]
+    pub fn cgroup(mut self, cgroup: &Arc<Cgroup>) -> Self {
+        self.cgroup = Some(cgroup.clone());
+        self
+    }
+
     /// Starts it and waits until it is ready.
     #[track_caller]
     pub fn start(self) -> Gateway {
@@ -329,13 +338,15 @@ impl Builder {
     }
 
     fn command(&self, file: &Path) -> Command {
-        let mut command = match self.descriptors_max {
-            None => Command::new(gateway_binary()),
-            Some(count) => {
+        let mut command = match (self.descriptors_max, &self.cgroup) {
+            (None, None) => Command::new(gateway_binary()),
+            (None, Some(cgroup)) => cgroup.command(gateway_binary()),
+            (Some(count), None) => {
                 let mut command = Command::new("prlimit");
                 command.arg(format!("--nofile={count}")).arg(gateway_binary());
                 command
             }
+            (Some(_), Some(_)) => panic!("descriptors or a control group are bounded, not both"),
         };
         command.arg("run");
         if self.flags.is_empty() {

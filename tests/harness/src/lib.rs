@@ -9,6 +9,7 @@
 )]
 
 mod cache_suite;
+mod cgroup;
 mod client;
 mod gateway;
 mod judge;
@@ -25,6 +26,7 @@ mod tools;
 mod vectors;
 
 pub use cache_suite::{CacheSuite, Judgement, cache_suite_missing};
+pub use cgroup::Cgroup;
 pub use client::{Broken, Connection};
 pub use gateway::{Builder, Gateway, Refused, driver, gateway_binary};
 pub use judge::{Watch, judge_strictly};

@@ -1,0 +1,126 @@
+//! A node in a control group whose memory is bounded, with nothing said about memory in its configuration: the kernel kills
+//! who takes more, so the ladder has to be quicker than clients who ask for much and read nothing (row O2).
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::Arc,
+};
+
+use harness::{Act, Cgroup, Gateway, Origin, PATIENCE, eventually, raise_descriptor_limit, skip};
+
+const MIB: u64 = 1 << 20;
+/// Row O2.
+const MEMORY_MAX: u64 = 256 * MIB;
+const BODY_BYTES: usize = 6 << 20;
+const SMALL_BODY_BYTES: usize = 900 << 10;
+/// Waves of clients, and how many there are in each. All bodies are many times what there is.
+const WAVES: usize = 4;
+const IN_WAVE: usize = 100;
+
+/// Each asks for a body of its own that could be kept: it is fetched ahead of a client that does not read.
+#[test]
+fn slow_clients_of_what_could_be_kept_kill_nobody() {
+    never_killed("slow_clients_of_what_could_be_kept_kill_nobody", |number| format!("/kept/{number}"));
+}
+
+#[test]
+fn slow_clients_of_one_kept_body_kill_nobody() {
+    never_killed("slow_clients_of_one_kept_body_kill_nobody", |_| "/kept/one".to_owned());
+}
+
+#[test]
+fn slow_clients_of_streams_kill_nobody() {
+    never_killed("slow_clients_of_streams_kill_nobody", |number| format!("/streamed/{number}"));
+}
+
+/// A cache that is configured larger than the group, filled as fast as one client can ask.
+#[test]
+fn a_cache_larger_than_the_group_shrinks() {
+    let Some(group) = group("a_cache_larger_than_the_group_shrinks") else { return };
+    let origin = origin();
+    let gateway = Gateway::with(&config(&origin, "1GiB")).cgroup(&group).start();
+    let mut client = gateway.connect();
+    let all = 2 * MEMORY_MAX / SMALL_BODY_BYTES as u64;
+    for number in 0..all {
+        assert_eq!(client.ask(&format!("GET /kept/small-{number}")).response().status, 200);
+    }
+    assert_eq!(group.killed(), 0, "{}", gateway.said());
+    gateway.wait_for_line("the cache shrinks");
+    let metrics = gateway.metrics();
+    assert!(metrics.sum("floodgate_cache_evictions_total", &[]) > 0.0);
+    assert!(metrics.sum("floodgate_cache_capacity_bytes", &[]) < MEMORY_MAX as f64);
+    serves_again(&gateway, &group);
+}
+
+fn group(test: &str) -> Option<Arc<Cgroup>> {
+    raise_descriptor_limit();
+    Cgroup::with_memory_max(MEMORY_MAX).map(Arc::new).map_err(|why| skip(test, &why)).ok()
+}
+
+fn origin() -> Origin {
+    Origin::forgetful(|asked| {
+        let bytes = match asked.target() {
+            "/x" => 2,
+            target if target.contains("small") => SMALL_BODY_BYTES,
+            _ => BODY_BYTES,
+        };
+        vec![Act::answer(200, &[], &"x".repeat(bytes))]
+    })
+}
+
+fn config(origin: &Origin, cache: &str) -> String {
+    let url = origin.url();
+    format!(
+        "[cache]\nsize = \"{cache}\"\n[timeouts]\nbody_idle = \"1h\"\nresponse_rate_min = \"0B\"\n\
+         [[route]]\nmatch = \"/kept/{{name}}\"\nurl = \"{url}\"\ncache = {{ ttl = \"1h\", body_max = \"8MiB\" }}\n\
+         [[route]]\nmatch = \"/{{proxy+}}\"\nurl = \"{url}\"\n"
+    )
+}
+
+fn serves_again(gateway: &Gateway, group: &Cgroup) {
+    eventually("all is served again", || {
+        assert_eq!(group.killed(), 0, "{}", gateway.said());
+        (gateway.metrics().sum("floodgate_memory_pressure", &[]) == 0.0).then_some(())
+    });
+    assert_eq!(gateway.ask("GET /x").text(), "xx");
+}
+
+fn never_killed(test: &str, target: impl Fn(usize) -> String) {
+    let Some(group) = group(test) else { return };
+    let origin = origin();
+    let gateway = Gateway::with(&config(&origin, "128MiB")).cgroup(&group).start();
+    assert_eq!(gateway.metrics().sum("floodgate_memory_max_bytes", &[]) as u64, MEMORY_MAX);
+    let mut slow = Vec::new();
+    let mut served = 0;
+    for wave in 0..WAVES {
+        // All of them as fast as can be: nobody waits for the ladder.
+        let mut clients: Vec<_> = (0..IN_WAVE)
+            .filter_map(|number| ask(gateway.address(), &target(wave * IN_WAVE + number)))
+            .collect();
+        clients.retain_mut(|client| matches!(status(client).as_deref(), Some("200" | "503")));
+        assert_eq!(group.killed(), 0, "{}", gateway.said());
+        served += clients.len();
+        slow.extend(clients);
+    }
+    assert!(served > 0, "nobody was served: {}", gateway.said());
+    assert_eq!(gateway.ask_admin("GET /healthz").status, 200);
+    println!("{served} served, {} MiB at the end", gateway.rss_bytes() / MIB);
+    drop(slow);
+    serves_again(&gateway, &group);
+}
+
+/// Asks, and reads nothing; `None`: it was turned away.
+fn ask(address: SocketAddr, target: &str) -> Option<TcpStream> {
+    let mut client = TcpStream::connect(address).ok()?;
+    client.set_read_timeout(Some(PATIENCE)).ok()?;
+    client.write_all(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).ok()?;
+    Some(client)
+}
+
+/// The status, of an answer of which nothing more is read; `None`: it was turned away.
+fn status(client: &mut TcpStream) -> Option<String> {
+    let mut begin = [0; 12];
+    client.read_exact(&mut begin).ok()?;
+    Some(String::from_utf8_lossy(&begin[9..]).into_owned())
+}
