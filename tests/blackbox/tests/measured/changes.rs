@@ -146,22 +146,65 @@ impl Clients<'_> {
 
 /// nginx fails some 36 requests a reload, HAProxy 5, Caddy 10, measured on kept connections. Here none fails, none is
 /// reset, none is short, and none is answered by what is in force no more.
+///
+/// Nor does anybody wait longer: p99.9 stays below twice what it is without reloads. The load takes every processor there
+/// is, and others may use the machine as well, more now than a moment ago: by how much is told by who only sleeps and is
+/// woken late, and what is allowed grows by that. A run that fails is made again, at most twice.
 #[test]
 fn a_hundred_reloads_under_load_cost_nobody_anything() {
     let nginx = Nginx::start();
     let gateway = Gateway::with(&numbered(0, &nginx)).workers(2).start();
-    let calm = load(&gateway, &nginx, 0);
-    let changing = load(&gateway, &nginx, RELOADS);
-    println!("p99.9 of one exchange {calm:?} without and {changing:?} with reloads");
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        let calm = load(&gateway, &nginx, 0);
+        let changing = load(&gateway, &nginx, RELOADS);
+        let busier = changing.late.div_duration_f64(calm.late).max(1.0);
+        println!(
+            "p99.9 without reloads {calm:?}, with them {changing:?}, the machine {busier:.2} times as busy"
+        );
+        if !is_optimised() || changing.exchange < calm.exchange.mul_f64(2.0 * busier) {
+            return;
+        }
+        seen.push((calm, changing));
+    }
+    panic!("who was served noticed the reloads: {seen:#?}");
 }
 
-/// Load for as long as so many reloads take, at least for some seconds; the strict clients' p99.9.
-fn load(gateway: &Gateway, nginx: &Nginx, reloads: u32) -> Duration {
+/// p99.9 of a run.
+#[derive(Debug)]
+struct Waits {
+    /// Of what the strict clients asked.
+    exchange: Duration,
+    /// By how much one was woken too late who wanted nothing of the gateway.
+    late: Duration,
+}
+
+fn p99_9(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() * 999 / 1_000]
+}
+
+/// Sleeps again and again until it is over: by how much too long each time.
+fn bystander(over: &AtomicBool) -> Vec<Duration> {
+    const NAP: Duration = Duration::from_millis(1);
+    let mut late = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        // What is measured, not a wait for anything.
+        thread::sleep(NAP);
+        late.push(begun.elapsed() - NAP);
+    }
+    late
+}
+
+/// Load for as long as so many reloads take, at least for some seconds.
+fn load(gateway: &Gateway, nginx: &Nginx, reloads: u32) -> Waits {
     let time = (PACE * reloads).max(Duration::from_secs(4));
     // wrk ends by itself, when the last reload is over.
     let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX) + 1;
     let clients = Clients { gateway, in_force: AtomicU32::new(0), over: AtomicBool::new(false) };
-    let (mut took, runs) = thread::scope(|scope| {
+    let (took, late, runs) = thread::scope(|scope| {
+        let late = scope.spawn(|| bystander(&clients.over));
         let strict: Vec<_> = [true, true, false, false]
             .map(|keeps| {
                 scope.spawn({
@@ -188,12 +231,11 @@ fn load(gateway: &Gateway, nginx: &Nginx, reloads: u32) -> Duration {
         drop(ends);
         let took: Vec<Duration> =
             strict.into_iter().flat_map(|client| client.join().expect("a client failed")).collect();
-        (took, runs)
+        (took, late.join().unwrap(), runs)
     });
     for run in &runs {
         assert!(run.errors == 0 && run.refused == 0 && run.requests > 1_000, "{run:?}");
     }
-    took.sort_unstable();
     assert!(took.len() > 1_000, "only {} exchanges", took.len());
     println!(
         "{reloads} reloads: {} exchanges looked at, wrk: {} kept, {} single",
@@ -201,7 +243,7 @@ fn load(gateway: &Gateway, nginx: &Nginx, reloads: u32) -> Duration {
         runs[0].requests,
         runs[1].requests
     );
-    took[took.len() * 999 / 1_000]
+    Waits { exchange: p99_9(took), late: p99_9(late) }
 }
 
 /// Rule R2, for what there is: streams and tunnels that began before are none of a reload's business.
