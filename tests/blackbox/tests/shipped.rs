@@ -95,3 +95,41 @@ fn trust_says_how() {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("ca.pem"), "{said}");
 }
+
+/// The README's examples are configurations, and what they say of backends and of the node holds of a running gateway.
+#[test]
+fn the_readme_s_examples_run() {
+    let readme = include_str!("../../../README.md");
+    let examples: Vec<&str> =
+        readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 3, "{examples:?}");
+    let folder = tempfile::TempDir::new().unwrap();
+    for example in &examples {
+        let file = folder.path().join("example.toml");
+        let listener = "[[listener]]\naddress = \"127.0.0.1:0\"\nplain = true\n";
+        let rest = if example.contains("[[listener]]") { "" } else { listener };
+        let route = if example.contains("[[route]]") {
+            ""
+        } else {
+            "[[route]]\nmatch = \"/\"\nmock = { status = 200 }\n"
+        };
+        std::fs::write(&file, format!("{example}\n{rest}{route}")).unwrap();
+        let output = Command::new(gateway_binary()).arg("check").arg(&file).output().unwrap();
+        assert!(output.status.success(), "{example}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    let care = examples.iter().find(|example| example.contains("[upstream.orders.health]")).unwrap();
+    let well = Origin::fixed("well");
+    let ill = Origin::start(|asked| {
+        vec![harness::Act::answer(if asked.target() == "/healthz" { 500 } else { 200 }, &[], "ill")]
+    });
+    let care = care.replace("http://10.0.0.5:9000", &well.url()).replace("http://10.0.0.6:9000", &ill.url());
+    let gateway =
+        Gateway::start(&care.replace("interval = \"2s\"", "interval = \"100ms\"\ntimeout = \"100ms\""));
+    harness::eventually("who fails its checks is left out", || {
+        let metrics = gateway.metrics();
+        (metrics.sum("floodgate_upstream_target_healthy", &[]) == 1.0).then_some(())
+    });
+    let answers: Vec<String> = (0..6).map(|_| gateway.ask("GET /").text()).collect();
+    assert_eq!(answers, ["well"; 6]);
+}
