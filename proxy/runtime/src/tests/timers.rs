@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Expired;
+use crate::wheel::RINGS_MAX;
 
 /// Moves one alarm at each of the `(at, to)` milliseconds of virtual time and says when it rang and how often the wheel
 /// touched it.
@@ -67,6 +68,28 @@ fn an_alarm_wakes_within_a_tick_after_its_deadline() {
                 assert!(slept <= Duration::from_millis(ms + 10), "slept {slept:?} of {ms} ms");
             }
         }
+    });
+}
+
+/// Who comes while a hundred deadlines pass at once waits for a few of them.
+#[test]
+fn many_deadlines_at_once_ring_a_few_a_turn() {
+    const SLEEPERS: usize = 100;
+    check(|handle| async move {
+        let turns = Rc::new(RefCell::new(Vec::new()));
+        for _ in 0..SLEEPERS {
+            let (own, turns) = (handle.clone(), turns.clone());
+            handle.spawn(async move {
+                own.sleep(Duration::from_millis(20)).await;
+                turns.borrow_mut().push(own.stats().turns);
+            });
+        }
+        while turns.borrow().len() < SLEEPERS {
+            handle.sleep(Duration::from_millis(10)).await;
+        }
+        let turns = turns.take();
+        let most = turns.chunk_by(|one, next| one == next).map(<[u64]>::len).max();
+        assert!(most.is_some_and(|most| most <= RINGS_MAX), "{most:?} in one turn");
     });
 }
 
