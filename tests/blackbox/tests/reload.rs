@@ -267,3 +267,45 @@ fn nobody_notices_a_reload() {
         assert!(asked > 10, "only {asked} requests");
     }
 }
+
+/// A tunnel keeps the configuration that it began with, and nobody else's: of a hundred after it the node holds none but
+/// what is being freed, and its memory does not grow with them.
+#[test]
+fn a_tunnel_holds_one_generation_over_a_hundred_reloads() {
+    const ROUTES: usize = 500;
+    const RELOADS: usize = 100;
+    /// What a reload takes for itself is kept by the allocator; a hundred configurations would be many times as much.
+    const GROWTH_BYTES_MAX: u64 = 24 << 20;
+    let origin = Origin::start(|_| {
+        let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\n\r\n";
+        vec![Act::Send(head.as_bytes().to_vec()), Act::Echo]
+    });
+    let config = |number: usize| {
+        let mut text = format!("[[route]]\nmatch = \"GET /tunnel\"\nurl = \"{}\"\n", origin.url());
+        for route in 0..ROUTES {
+            text += &format!("[[route]]\nmatch = \"GET /{number}/{route}\"\nmock = {{ status = 200 }}\n");
+        }
+        text
+    };
+    let gateway = Gateway::start(&config(0));
+    let mut tunnel = gateway.connect();
+    tunnel.ask("GET /tunnel\nconnection: upgrade\nupgrade: echo/1");
+    assert_eq!(tunnel.response().status, 101);
+    let held = || gateway.metrics().sum("floodgate_generations_held", &[]);
+    let mut begun_bytes = 0;
+    for number in 1..=RELOADS {
+        gateway.configure(&config(number));
+        reload(&gateway);
+        let said = format!("after {number}");
+        assert_eq!(tunnel.send(&said).bytes(said.len()), said.as_bytes());
+        if number == RELOADS / 10 {
+            begun_bytes = gateway.rss_bytes();
+        }
+    }
+    harness::eventually("only the tunnel's is held", || (held() <= 1.0).then_some(()));
+    let grown = gateway.rss_bytes().saturating_sub(begun_bytes);
+    println!("{} KiB more after {RELOADS} reloads, {} held", grown >> 10, held());
+    assert!(grown <= GROWTH_BYTES_MAX, "{grown} bytes more");
+    drop(tunnel);
+    harness::eventually("none is held", || (held() == 0.0).then_some(()));
+}
