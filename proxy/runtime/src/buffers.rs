@@ -1,4 +1,5 @@
-//! Byte buffers of one core, kept for reuse up to a bound. Two sizes: small ones for heads, large ones for bodies.
+//! Byte buffers of one core, kept for reuse up to a bound. Three sizes: small ones for heads, large ones into which bodies
+//! are received, and medium ones for the part of a body that has to wait.
 //! A buffer is a plain `Vec`, so that what is never returned is merely freed.
 
 use crate::options::Options;
@@ -7,11 +8,17 @@ use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
+/// What part of a large buffer a medium one is: of 128 KiB the 32 KiB from which on a sender is no longer read.
+const MEDIUM_SHARE: usize = 4;
+
 pub(crate) struct Buffers {
     small_bytes: usize,
+    medium_bytes: usize,
     large_bytes: usize,
     /// Capacities that are small: one that grew a little is still small.
     small: RangeInclusive<usize>,
+    /// Capacities that are medium.
+    medium: RangeInclusive<usize>,
     /// Capacities that are large. What is neither goes.
     large: RangeInclusive<usize>,
     small_max: usize,
@@ -23,17 +30,21 @@ pub(crate) struct Buffers {
 #[derive(Default)]
 struct Pools {
     small: Vec<Vec<u8>>,
+    medium: Vec<Vec<u8>>,
     large: Vec<Vec<u8>>,
 }
 
 impl Buffers {
     pub(crate) fn new(options: &Options, counters: Rc<Counters>) -> Self {
         let small_bytes = options.ring_buffer_bytes as usize;
-        let large_bytes = options.large_buffer_bytes.max(small_bytes + 1);
+        let medium_bytes = (options.large_buffer_bytes / MEDIUM_SHARE).max(small_bytes + 1);
+        let large_bytes = options.large_buffer_bytes.max(medium_bytes + 1);
         Self {
             small_bytes,
+            medium_bytes,
             large_bytes,
-            small: small_bytes..=small_bytes.saturating_mul(4).min(large_bytes - 1),
+            small: small_bytes..=small_bytes.saturating_mul(4).min(medium_bytes - 1),
+            medium: medium_bytes..=medium_bytes.saturating_mul(2).min(large_bytes - 1),
             large: large_bytes..=large_bytes.saturating_mul(2),
             small_max: options.pooled_buffers_max,
             large_max: options.pooled_large_buffers_max,
@@ -59,9 +70,32 @@ impl Buffers {
         self.taken(pooled, self.large_bytes)
     }
 
+    /// The capacity of the buffer that [`Self::sized`] gives for `bytes`, unless an earlier owner has let it grow.
+    pub(crate) fn sized_bytes(&self, bytes: usize) -> usize {
+        match bytes {
+            _ if self.fits_small(bytes) => self.small_bytes,
+            _ if bytes <= self.medium_bytes => self.medium_bytes,
+            _ => self.large_bytes,
+        }
+    }
+
     /// An empty buffer with room for `bytes`, if that is no more than a large buffer holds.
     pub(crate) fn sized(&self, bytes: usize) -> Vec<u8> {
-        if self.fits_small(bytes) { self.small() } else { self.large() }
+        match bytes {
+            _ if self.fits_small(bytes) => self.small(),
+            _ if bytes <= self.medium_bytes => self.medium(),
+            _ => self.large(),
+        }
+    }
+
+    /// An empty buffer for `bytes` that may have to wait for long: of their own size where they are many.
+    pub(crate) fn fitting(&self, bytes: usize) -> Vec<u8> {
+        if bytes <= self.medium_bytes { self.sized(bytes) } else { self.taken(None, bytes) }
+    }
+
+    fn medium(&self) -> Vec<u8> {
+        let pooled = self.pools.borrow_mut().medium.pop();
+        self.taken(pooled, self.medium_bytes)
     }
 
     fn taken(&self, pooled: Option<Vec<u8>>, bytes: usize) -> Vec<u8> {
@@ -88,6 +122,7 @@ impl Buffers {
         let pools = &mut *self.pools.borrow_mut();
         let (pool, max) = match buffer.capacity() {
             capacity if self.small.contains(&capacity) => (&mut pools.small, self.small_max),
+            capacity if self.medium.contains(&capacity) => (&mut pools.medium, self.large_max),
             capacity if self.large.contains(&capacity) => (&mut pools.large, self.large_max),
             _ => return,
         };

@@ -42,7 +42,10 @@ pub(crate) fn send(socket: &mut Socket, buffers: &Buffers, counters: &Counters) 
                 socket.send.advance(sent, buffers);
             }
             Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => return Sent::Blocked,
+                io::ErrorKind::WouldBlock => {
+                    socket.send.settle(buffers);
+                    return Sent::Blocked;
+                }
                 io::ErrorKind::Interrupted => {}
                 _ => socket.fail_send(errno(&error), buffers),
             },
@@ -161,15 +164,15 @@ impl Hot {
         }
     }
 
-    /// Ends the turn: who still keeps little in a large buffer gets a small one.
+    /// Ends the turn: who still keeps little in a large buffer gets one of a smaller size.
     pub(crate) fn settle(&mut self, sockets: &mut Slab<Socket>, buffers: &Buffers, counters: &Counters) {
         for slot in self.handed.drain(..) {
             let Some(socket) = sockets.get_mut(slot as usize) else { continue };
             let left = socket.kept.len() - socket.kept_start;
-            if left > 0 && buffers.fits_small(left) && !buffers.fits_small(socket.kept.capacity()) {
+            if left > 0 && buffers.sized_bytes(left) < buffers.sized_bytes(socket.kept.capacity()) {
                 let large = std::mem::take(&mut socket.kept);
                 let start = std::mem::take(&mut socket.kept_start);
-                socket.kept = buffers.small();
+                socket.kept = buffers.sized(left);
                 socket.kept.extend_from_slice(&large[start..]);
                 add(&counters.copied_bytes, left as u64);
                 buffers.recycle(large);

@@ -13,6 +13,10 @@ pub(crate) const EAGER_BYTES: usize = 32 * 1024;
 /// Below this a shared body is copied: cheaper than another slice and the count of its owners.
 const SHARED_BYTES_MIN: usize = 2048;
 
+/// A buffer may be so much larger than what is left in it while that waits for a receiver; beyond it, no larger than twice
+/// what is left.
+const SLACK_BYTES_MAX: usize = 8 * 1024;
+
 #[derive(Default)]
 pub(crate) struct SendQueue {
     /// Closed segments, in front of what is being gathered. Seldom used: most answers are one gathered buffer.
@@ -96,6 +100,33 @@ impl SendQueue {
         self.segments.push_back(Segment::Shared(bytes));
     }
 
+    /// Appends what the kernel had no room for, in a buffer that is no larger than it needs to be: it may wait for long.
+    pub(crate) fn push_rest(&mut self, bytes: &[u8], buffers: &Buffers) {
+        self.close_gather();
+        let mut rest = buffers.fitting(bytes.len());
+        rest.extend_from_slice(bytes);
+        self.bytes += bytes.len();
+        self.segments.push_back(Segment::Owned(rest));
+    }
+
+    /// Moves what has to wait for a receiver out of buffers that are much larger. Copies less than has gone from such a
+    /// buffer before, or was never in it.
+    pub(crate) fn settle(&mut self, buffers: &Buffers) {
+        if self.segments.is_empty() {
+            fit(&mut self.gather, &mut self.front_sent, buffers);
+            return;
+        }
+        let mut sent = &mut self.front_sent;
+        let mut none = 0;
+        for segment in &mut self.segments {
+            if let Segment::Owned(buffer) = segment {
+                fit(buffer, sent, buffers);
+            }
+            sent = &mut none;
+        }
+        fit(&mut self.gather, &mut none, buffers);
+    }
+
     fn close_gather(&mut self) {
         if !self.gather.is_empty() {
             self.segments.push_back(Segment::Owned(std::mem::take(&mut self.gather)));
@@ -175,6 +206,18 @@ impl SendQueue {
     }
 }
 
+/// Puts what is left of `buffer` behind the first `sent` bytes into a smaller one, if much room is wasted.
+fn fit(buffer: &mut Vec<u8>, sent: &mut usize, buffers: &Buffers) {
+    let left = buffer.len() - *sent;
+    if left == 0 || buffer.capacity() - left <= left.max(SLACK_BYTES_MAX) {
+        return;
+    }
+    let mut fitting = Vec::with_capacity(left);
+    fitting.extend_from_slice(&buffer[*sent..]);
+    *sent = 0;
+    buffers.recycle(std::mem::replace(buffer, fitting));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +231,10 @@ mod tests {
         /// A write while another is gathering.
         Nested(usize, usize),
         Share(usize),
+        /// What the kernel had no room for.
+        Rest(usize),
+        /// The receiver is waited for.
+        Settle,
         /// What the kernel took, as a part of what it was offered.
         Send(f64),
         Drain(usize),
@@ -199,6 +246,8 @@ mod tests {
             length().prop_map(Step::Write),
             (length(), length()).prop_map(|(outer, inner)| Step::Nested(outer, inner)),
             length().prop_map(Step::Share),
+            (1..200_000_usize).prop_map(Step::Rest),
+            Just(Step::Settle),
             (0.0..=1.0).prop_map(Step::Send),
             length().prop_map(Step::Drain),
         ];
@@ -236,6 +285,16 @@ mod tests {
                         queue.push_shared(Bytes::from(bytes.clone()), &buffers);
                         written.extend(bytes);
                     }
+                    Step::Rest(n) => {
+                        let bytes = fresh(n);
+                        queue.push_rest(&bytes, &buffers);
+                        written.extend(bytes);
+                    }
+                    Step::Settle => {
+                        queue.settle(&buffers);
+                        let most = 2 * queue.len() + (queue.segments.len() + 1) * 2 * SLACK_BYTES_MAX;
+                        prop_assert!(capacity(&queue) <= most, "{} for {}", capacity(&queue), queue.len());
+                    }
                     Step::Send(part) => {
                         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
                         let filled = queue.slices(&mut slices);
@@ -258,6 +317,32 @@ mod tests {
             rest.drain(usize::MAX, &buffers, |bytes| left.extend_from_slice(bytes));
             prop_assert_eq!(left, written);
         }
+    }
+
+    fn capacity(queue: &SendQueue) -> usize {
+        let owned = queue.segments.iter().map(|segment| match segment {
+            Segment::Owned(buffer) => buffer.capacity(),
+            Segment::Shared(_) => 0,
+        });
+        owned.sum::<usize>() + queue.gather.capacity()
+    }
+
+    /// A receiver that stops in the middle holds what it has not taken, and not the buffer in which it came.
+    #[test]
+    fn what_waits_for_a_receiver_lies_in_as_much_as_it_needs() {
+        let buffers = Buffers::new(&crate::Options::default(), Rc::default());
+        let mut queue = SendQueue::default();
+        let received = vec![b'x'; 128 * 1024];
+        queue.push_rest(&received[28 * 1024..], &buffers);
+        assert_eq!(capacity(&queue), 100 * 1024);
+        for (sent, most) in [(10, 100), (60, 30), (10, 30), (16, 12)] {
+            queue.advance(sent * 1024, &buffers);
+            queue.settle(&buffers);
+            assert!(capacity(&queue) <= most * 1024, "{} of {} left", capacity(&queue), queue.len());
+        }
+        queue.push_rest(&received, &buffers);
+        assert_eq!(queue.len(), 132 * 1024);
+        assert!(capacity(&queue) <= (12 + 128) * 1024);
     }
 
     fn write(queue: &mut SendQueue, bytes: &[u8], buffers: &Buffers) {

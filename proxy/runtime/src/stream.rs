@@ -176,22 +176,23 @@ impl Stream {
     }
 
     /// Appends bytes that lie elsewhere. When they are many, what the kernel has room for goes at once, with what waits in
-    /// front, and only the rest is copied.
+    /// front, and only the rest is copied, into no more memory than it takes.
     pub fn write_through(&self, bytes: &[u8]) {
-        let taken = if bytes.len() >= THROUGH_BYTES_MIN { self.send_through(bytes) } else { 0 };
-        if taken < bytes.len() {
-            self.write(|out| out.extend_from_slice(&bytes[taken..]));
+        if bytes.len() < THROUGH_BYTES_MIN {
+            return self.write(|out| out.extend_from_slice(bytes));
         }
-    }
-
-    fn send_through(&self, bytes: &[u8]) -> usize {
         let io = &mut *self.reactor.io.borrow_mut();
         if io.table.stopped {
-            return 0;
+            return;
         }
         let taken = io.driver.send_through(&mut io.table, self.slot, bytes);
         io.table.wake_writer(self.slot);
-        taken
+        let socket = &mut io.table.sockets[self.slot as usize];
+        // What will never be sent is not kept; the next wait tells the writer.
+        if taken < bytes.len() && socket.failed.is_none() {
+            socket.send.push_rest(&bytes[taken..], &io.table.buffers);
+            written(io, self.slot);
+        }
     }
 
     /// Appends a body without copying it, unless it is so short that copying is cheaper.

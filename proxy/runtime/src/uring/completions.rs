@@ -144,6 +144,7 @@ impl Uring {
         }
         let again = result >= 0 || matches!(result, INTERRUPTED | AGAIN);
         if again && socket.in_flight > 0 && !socket.closing {
+            self.flights.settle(socket.flight, &table.buffers);
             self.continue_send(table, at.slot);
             table.wake_writer(at.slot);
             return;

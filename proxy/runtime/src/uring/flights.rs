@@ -84,6 +84,11 @@ impl Flights {
         flight.queue.len()
     }
 
+    /// Keeps no more memory than what is left of a flight needs. The flight must not be in the air.
+    pub(super) fn settle(&mut self, index: u32, buffers: &Buffers) {
+        self.grounded(index).queue.settle(buffers);
+    }
+
     /// The entry that connects to `address`, and its flight.
     pub(super) fn connect(&mut self, address: SocketAddr, fd: Fd) -> (u32, squeue::Entry) {
         let (index, flight) = self.take();
