@@ -88,9 +88,9 @@ impl Buffers {
         }
     }
 
-    /// An empty buffer for `bytes` that may have to wait for long: of their own size where they are many.
-    pub(crate) fn fitting(&self, bytes: usize) -> Vec<u8> {
-        if bytes <= self.medium_bytes { self.sized(bytes) } else { self.taken(None, bytes) }
+    /// An empty buffer for as much of `bytes` that have to wait as a medium one holds.
+    pub(crate) fn waiting(&self, bytes: usize) -> Vec<u8> {
+        if self.fits_small(bytes) { self.small() } else { self.medium() }
     }
 
     fn medium(&self) -> Vec<u8> {

@@ -100,13 +100,23 @@ impl SendQueue {
         self.segments.push_back(Segment::Shared(bytes));
     }
 
-    /// Appends what the kernel had no room for, in a buffer that is no larger than it needs to be: it may wait for long.
-    pub(crate) fn push_rest(&mut self, bytes: &[u8], buffers: &Buffers) {
-        self.close_gather();
-        let mut rest = buffers.fitting(bytes.len());
-        rest.extend_from_slice(bytes);
+    /// Appends what the kernel had no room for, in buffers of one size that are filled: it may wait for long, and buffers
+    /// of all sizes would leave holes in the allocator's pages that nobody else fits into.
+    pub(crate) fn push_rest(&mut self, mut bytes: &[u8], buffers: &Buffers) {
         self.bytes += bytes.len();
-        self.segments.push_back(Segment::Owned(rest));
+        self.close_gather();
+        if let Some(Segment::Owned(last)) = self.segments.back_mut() {
+            let room = (last.capacity() - last.len()).min(bytes.len());
+            last.extend_from_slice(&bytes[..room]);
+            bytes = &bytes[room..];
+        }
+        while !bytes.is_empty() {
+            let mut buffer = buffers.waiting(bytes.len());
+            let filled = buffer.capacity().min(bytes.len());
+            buffer.extend_from_slice(&bytes[..filled]);
+            bytes = &bytes[filled..];
+            self.segments.push_back(Segment::Owned(buffer));
+        }
     }
 
     /// Moves what has to wait for a receiver out of buffers that are much larger. Copies less than has gone from such a
@@ -334,15 +344,19 @@ mod tests {
         let mut queue = SendQueue::default();
         let received = vec![b'x'; 128 * 1024];
         queue.push_rest(&received[28 * 1024..], &buffers);
-        assert_eq!(capacity(&queue), 100 * 1024);
-        for (sent, most) in [(10, 100), (60, 30), (10, 30), (16, 12)] {
+        assert_eq!(capacity(&queue), (3 * 32 + 4) * 1024);
+        for (sent, most) in [(10, 100), (60, 36), (10, 36), (16, 4)] {
             queue.advance(sent * 1024, &buffers);
             queue.settle(&buffers);
             assert!(capacity(&queue) <= most * 1024, "{} of {} left", capacity(&queue), queue.len());
         }
         queue.push_rest(&received, &buffers);
-        assert_eq!(queue.len(), 132 * 1024);
-        assert!(capacity(&queue) <= (12 + 128) * 1024);
+        assert_eq!((queue.len(), capacity(&queue)), (132 * 1024, 132 * 1024));
+        // What is written in pieces fills what there is before it takes more.
+        let mut pieces = SendQueue::default();
+        (0..8).for_each(|_| pieces.push_rest(&received[..12 * 1024], &buffers));
+        assert_eq!(pieces.len(), 96 * 1024);
+        assert!(capacity(&pieces) <= 104 * 1024, "{}", capacity(&pieces));
     }
 
     fn write(queue: &mut SendQueue, bytes: &[u8], buffers: &Buffers) {

@@ -38,8 +38,8 @@ fn a_client_that_does_not_read() {
     let before = gateway.rss_bytes();
     let _more = stuck(40);
     let grown = gateway.rss_bytes().saturating_sub(before);
-    // 32 KiB may lie unsent, in a buffer of up to twice their size, and what one receive has brought beyond it, at most
-    // 128 KiB; the rest is what an allocator rounds up to.
+    // 32 KiB may lie unsent, and what one receive has brought beyond it, at most 128 KiB: five buffers of 32 KiB, of which
+    // the first may be sent in part, and whatever of a request and its response is not done yet.
     assert!(grown < 40 * 224 * 1024, "{} KiB for each client that does not read", (grown / 40) >> 10);
 }
 
