@@ -3,10 +3,14 @@
 //! A buffer is a plain `Vec`, so that what is never returned is merely freed.
 
 use crate::options::Options;
+use crate::spare::Spare;
 use crate::stats::{Counters, add};
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::rc::Rc;
+
+/// Small buffers that stay, however little they are needed: what a few requests take.
+const SMALL_MIN: usize = 8;
 
 /// What part of a large buffer a medium one is: of 128 KiB the 32 KiB from which on a sender is no longer read.
 const MEDIUM_SHARE: usize = 4;
@@ -29,9 +33,9 @@ pub(crate) struct Buffers {
 
 #[derive(Default)]
 struct Pools {
-    small: Vec<Vec<u8>>,
-    medium: Vec<Vec<u8>>,
-    large: Vec<Vec<u8>>,
+    small: Spare<Vec<u8>>,
+    medium: Spare<Vec<u8>>,
+    large: Spare<Vec<u8>>,
 }
 
 impl Buffers {
@@ -112,9 +116,22 @@ impl Buffers {
     }
 
     /// Frees all that is kept.
-    pub(crate) fn trim(&self) {
+    pub(crate) fn free_all(&self) {
         self.pools.take();
         self.counters.buffers_pooled.set(0);
+    }
+
+    /// Frees what nobody has needed since this was called last. Says how many bytes that were, and whether there may be
+    /// more with the next call.
+    pub(crate) fn trim(&self) -> (usize, bool) {
+        let pools = &mut *self.pools.borrow_mut();
+        let mut freed = 0;
+        for (pool, min) in [(&mut pools.small, SMALL_MIN), (&mut pools.medium, 0), (&mut pools.large, 0)] {
+            freed += pool.trim(min).map(|buffer| buffer.capacity()).sum::<usize>();
+        }
+        let [small, medium, large] = [pools.small.len(), pools.medium.len(), pools.large.len()];
+        self.counters.buffers_pooled.set((small + medium + large) as u64);
+        (freed, small > SMALL_MIN || medium + large > 0)
     }
 
     /// Takes a buffer back; frees it when it is of an odd size or the pool is full.

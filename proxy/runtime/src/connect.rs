@@ -44,11 +44,11 @@ impl Future for Connect {
             let io = &mut *self.reactor.io.borrow_mut();
             match io.table.sockets.get_mut(slot as usize) {
                 Some(socket) if socket.connected => None,
-                Some(socket) if let Some(errno) = socket.failed => {
+                Some(socket) if let Some(error) = socket.failure() => {
                     io.driver.close(&mut io.table, slot, Close::Plain);
-                    return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
+                    return Poll::Ready(Err(error));
                 }
-                Some(socket) => Some(socket.writer.replace((0, cx.waker().clone()))),
+                Some(socket) => Some(socket.writer.replace(Box::new((0, cx.waker().clone())))),
                 None => return Poll::Ready(Err(crate::socket::stopped())),
             }
         };

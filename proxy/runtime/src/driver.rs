@@ -79,6 +79,9 @@ pub(crate) trait Driver {
         0
     }
 
+    /// Frees what is kept for reuse and was not needed since this was called last.
+    fn trim(&mut self) {}
+
     /// Ends the turn for received bytes: nothing stays in the kernel's buffers.
     fn settle(&mut self, table: &mut Table);
 

@@ -68,12 +68,12 @@ impl Epoll {
             if over || events & libc::EPOLLOUT != 0 {
                 match socket.os.as_ref().map_or(Ok(None), socket2::Socket::take_error) {
                     Ok(None) if !over => socket.connected = true,
-                    Ok(None) => socket.failed = Some(libc::ECONNREFUSED),
-                    Ok(Some(error)) | Err(error) => socket.failed = Some(plain::errno(&error)),
+                    Ok(None) => socket.fail(libc::ECONNREFUSED),
+                    Ok(Some(error)) | Err(error) => socket.fail(plain::errno(&error)),
                 }
             }
             if socket.failed.is_some() || socket.connected {
-                table.wakes.extend(socket.writer.take().map(|(_, waker)| waker));
+                table.wakes.extend(socket.take_writer());
             }
         }
         let hung_up = over || events & libc::EPOLLRDHUP != 0;

@@ -82,6 +82,14 @@ impl Ready {
         }
     }
 
+    fn wake_all(&mut self) {
+        for (slot, state) in self.states.iter_mut().enumerate() {
+            if state.live && !std::mem::replace(&mut state.queued, true) {
+                self.queue.push_back(slot as u32);
+            }
+        }
+    }
+
     fn allocate(&mut self) -> TaskId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.states.push(State { generation: 0, live: false, queued: false });
@@ -104,12 +112,12 @@ impl Ready {
         }
     }
 
-    fn pop(&mut self) -> Option<u32> {
+    fn pop(&mut self) -> Option<TaskId> {
         while let Some(slot) = self.queue.pop_front() {
             let state = &mut self.states[slot as usize];
             state.queued = false;
             if state.live {
-                return Some(slot);
+                return Some(TaskId { slot, generation: state.generation });
             }
             self.free.push(slot);
         }
@@ -122,6 +130,19 @@ pub(crate) fn claim_thread() -> bool {
     READY.with(|ready| !std::mem::replace(&mut ready.borrow_mut().claimed, true))
 }
 
+/// Makes places for so many tasks.
+pub(crate) fn reserve(tasks: usize) {
+    READY.with(|ready| {
+        let states = &mut ready.borrow_mut().states;
+        states.reserve(tasks.saturating_sub(states.len()));
+    });
+}
+
+/// Wakes every task of this thread.
+pub(crate) fn wake_all() {
+    let _ = READY.try_with(|ready| ready.borrow_mut().wake_all());
+}
+
 /// Gives the thread free again.
 pub(crate) fn leave_thread() {
     let _ = READY.try_with(|ready| ready.borrow_mut().claimed = false);
@@ -132,12 +153,12 @@ pub(crate) fn allocate() -> TaskId {
     READY.with(|ready| ready.borrow_mut().allocate())
 }
 
-pub(crate) fn release(id: TaskId) {
-    let _ = READY.try_with(|ready| ready.borrow_mut().release(id.slot));
+pub(crate) fn release(slot: u32) {
+    let _ = READY.try_with(|ready| ready.borrow_mut().release(slot));
 }
 
 /// The next task to poll.
-pub(crate) fn pop() -> Option<u32> {
+pub(crate) fn pop() -> Option<TaskId> {
     READY.with(|ready| ready.borrow_mut().pop())
 }
 
@@ -151,23 +172,22 @@ pub(crate) struct Tasks {
     counters: Rc<Counters>,
 }
 
-struct Task {
-    id: TaskId,
-    future: Pin<Box<dyn Future<Output = ()>>>,
-}
+type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 impl Tasks {
-    pub(crate) fn new(counters: Rc<Counters>) -> Self {
-        Self { places: RefCell::default(), counters }
+    /// For so many tasks without growing.
+    pub(crate) fn new(tasks: usize, counters: Rc<Counters>) -> Self {
+        reserve(tasks);
+        Self { places: RefCell::new(Vec::with_capacity(tasks)), counters }
     }
 
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        let task = Task { id: allocate(), future: Box::pin(future) };
-        self.place(task);
+        let task = Box::pin(future);
+        self.place(allocate(), task);
     }
 
-    fn place(&self, task: Task) {
-        let slot = task.id.slot as usize;
+    fn place(&self, id: TaskId, task: Task) {
+        let slot = id.slot as usize;
         let places = &mut *self.places.borrow_mut();
         if places.len() <= slot {
             places.resize_with(slot + 1, || None);
@@ -176,27 +196,27 @@ impl Tasks {
     }
 
     /// Polls one task. A panic ends that task and is counted; the panic hook has told about it already.
-    pub(crate) fn poll(&self, slot: u32) {
+    pub(crate) fn poll(&self, id: TaskId) {
         // The task leaves its place while it runs, so that it may spawn others.
-        let Some(mut task) = self.places.borrow_mut().get_mut(slot as usize).and_then(Option::take) else {
+        let Some(mut task) = self.places.borrow_mut().get_mut(id.slot as usize).and_then(Option::take) else {
             return;
         };
-        let waker = task.id.waker();
+        let waker = id.waker();
         let mut cx = Context::from_waker(&waker);
         // What a panicking task leaves half-done is its own: the reactor is never borrowed while a task runs.
-        match catch_unwind(AssertUnwindSafe(|| task.future.as_mut().poll(&mut cx))) {
-            Ok(Poll::Pending) => self.place(task),
-            Ok(Poll::Ready(())) => self.end(task),
+        match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut cx))) {
+            Ok(Poll::Pending) => self.place(id, task),
+            Ok(Poll::Ready(())) => self.end(id.slot, task),
             Err(_) => {
                 add(&self.counters.task_panics, 1);
-                self.end(task);
+                self.end(id.slot, task);
             }
         }
     }
 
-    fn end(&self, task: Task) {
-        release(task.id);
-        if catch_unwind(AssertUnwindSafe(move || drop(task.future))).is_err() {
+    fn end(&self, slot: u32, task: Task) {
+        release(slot);
+        if catch_unwind(AssertUnwindSafe(move || drop(task))).is_err() {
             add(&self.counters.task_panics, 1);
         }
     }
@@ -204,11 +224,13 @@ impl Tasks {
     /// Drops every task.
     pub(crate) fn clear(&self) {
         loop {
-            let task = self.places.borrow_mut().pop();
-            match task {
-                Some(Some(task)) => self.end(task),
-                Some(None) => {}
-                None => return,
+            let (slot, task) = {
+                let places = &mut *self.places.borrow_mut();
+                let Some(task) = places.pop() else { return };
+                (places.len() as u32, task)
+            };
+            if let Some(task) = task {
+                self.end(slot, task);
             }
         }
     }

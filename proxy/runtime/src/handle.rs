@@ -3,6 +3,7 @@
 use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::connect::Connect;
+use crate::executor;
 use crate::listener::Listener;
 use crate::mailbox::{Mailbox, Post};
 use crate::options::DriverKind;
@@ -16,6 +17,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
+
+/// What [`Handle::trim`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trimmed {
+    /// Freed memory of pools.
+    pub bytes: usize,
+    /// The next call may free more.
+    pub more: bool,
+}
 
 /// A way to the reactor of this core. Cheap to clone; stays on its thread.
 #[derive(Clone)]
@@ -123,9 +133,27 @@ impl Handle {
     }
 
     /// Frees the buffers and the memory of futures that are kept for reuse. What is in use stays, and is kept again.
-    pub fn trim(&self) {
-        self.reactor.buffers.trim();
-        self.reactor.futures.trim();
+    pub fn free_spare(&self) {
+        self.reactor.buffers.free_all();
+        self.reactor.futures.free_all();
+    }
+
+    /// Frees what was kept for reuse and has not been needed since this was called last, and what sockets have that were
+    /// busy and have rested since.
+    pub fn trim(&self) -> Trimmed {
+        let (buffers, more_buffers) = self.reactor.buffers.trim();
+        let (futures, more_futures) = self.reactor.futures.trim();
+        let more_sockets = {
+            let io = &mut *self.reactor.io.borrow_mut();
+            io.driver.trim();
+            io.table.trim()
+        };
+        Trimmed { bytes: buffers + futures, more: more_buffers || more_futures || more_sockets }
+    }
+
+    /// Polls every task in this or the next turn, as if what it waits for might have come.
+    pub fn wake_all(&self) {
+        executor::wake_all();
     }
 
     /// Makes a future in memory from the pool, to which it returns when dropped.

@@ -120,7 +120,7 @@ impl Listener {
 fn peer_of(incoming: &Incoming, io: &crate::reactor::Io) -> Option<SocketAddr> {
     match incoming {
         Incoming::Os(os) => os.peer_addr().ok()?.as_socket(),
-        Incoming::Memory(slot) => Some(io.table.sockets.get(*slot as usize)?.addresses.as_ref()?.1),
+        Incoming::Memory(slot) => Some(io.table.sockets.get(*slot as usize)?.ends.as_ref()?.remote),
     }
 }
 

@@ -14,10 +14,11 @@ use crate::driver::{Close, Driver, Wait};
 use crate::mailbox::Bell;
 use crate::options::{DriverKind, Error};
 use crate::plain::give_back_kept;
-use crate::socket::{End, Incoming, Lent, ListenState, NONE, Shutdown, Table};
+use crate::socket::{End, Ends, Incoming, Lent, ListenState, NONE, Shutdown, Table};
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::num::NonZeroI32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ impl Memory {
         let Some(listener) = listener else {
             let socket = &mut table.sockets[client as usize];
             socket.connected = false;
-            socket.failed = Some(libc::ECONNREFUSED);
+            socket.fail(libc::ECONNREFUSED);
             return None;
         };
         let server = table.insert(None, true);
@@ -76,8 +77,8 @@ impl Memory {
         {
             let socket = &mut table.sockets[slot as usize];
             socket.connected = true;
-            socket.peer = peer;
-            socket.addresses = Some(Box::new(addresses));
+            let (local, remote) = addresses;
+            socket.ends = Some(Box::new(Ends { peer, local, remote }));
         }
         table.listeners[listener as usize].queue.push_back(Incoming::Memory(server));
         table.wake_acceptor(listener);
@@ -87,7 +88,7 @@ impl Memory {
     /// Moves what a socket has to send to its peer, as far as there is room.
     fn transfer(table: &mut Table, slot: u32) {
         let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
-        let (peer_slot, shutdown) = (socket.peer, socket.shutdown);
+        let (peer_slot, shutdown) = (socket.peer(), socket.shutdown);
         let mut send = std::mem::take(&mut socket.send);
         let mut end = None;
         match table.sockets.get_mut(peer_slot as usize) {
@@ -112,7 +113,7 @@ impl Memory {
         let drained = send.is_empty();
         if let Some(socket) = table.sockets.get_mut(slot as usize) {
             socket.send = send;
-            socket.failed = socket.failed.or(end);
+            socket.failed = socket.failed.or(end.and_then(NonZeroI32::new));
             if drained && shutdown == Shutdown::Wanted {
                 socket.shutdown = Shutdown::Done;
                 table.end(peer_slot, End::Eof);
@@ -199,9 +200,9 @@ impl Driver for Memory {
 
     fn lend(&mut self, table: &mut Table, slot: u32) -> Option<Lent> {
         let socket = table.sockets.get_mut(slot as usize).filter(|socket| socket.has_news())?;
-        let start = std::mem::take(&mut socket.kept_start);
-        socket.queued -= socket.kept.len() - start;
-        Some(Lent::Kept(std::mem::take(&mut socket.kept), start))
+        socket.queued -= socket.kept.len();
+        let (kept, start) = socket.kept.take();
+        Some(Lent::Kept(kept, start))
     }
 
     fn give_back(&mut self, table: &mut Table, slot: u32, lent: Lent, consumed: usize) {
@@ -209,9 +210,9 @@ impl Driver for Memory {
         if let Lent::Kept(buffer, start) = lent {
             give_back_kept(socket, buffer, start + consumed, &table.buffers);
         }
-        if consumed > 0 && socket.peer != NONE {
+        if consumed > 0 && socket.peer() != NONE {
             // There is room again for what the other end could not get rid of.
-            let peer = socket.peer;
+            let peer = socket.peer();
             table.mark_dirty(peer);
         }
     }
@@ -233,10 +234,10 @@ impl Driver for Memory {
 
     fn close(&mut self, table: &mut Table, slot: u32, how: Close) {
         let Some(socket) = table.sockets.get(slot as usize) else { return };
-        let (peer_slot, left_unread) = (socket.peer, socket.queued > 0);
+        let (peer_slot, left_unread) = (socket.peer(), socket.queued > 0);
         table.remove(slot);
         let Some(peer) = table.sockets.get_mut(peer_slot as usize) else { return };
-        peer.peer = NONE;
+        peer.part();
         if how == Close::Reset || left_unread {
             // As TCP does: RFC 9293, section 3.10.4.
             peer.fail_send(libc::ECONNRESET, &table.buffers);

@@ -97,7 +97,16 @@ impl Default for Options {
     }
 }
 
+/// Places of a table that are made in advance: 1.8 MiB of address space for sockets. Beyond them a table grows by doubling.
+const TABLES_MAX: usize = 1 << 14;
+
 impl Options {
+    /// Places that the tables of sockets, tasks and deadlines have from the start. What is not used of them is address
+    /// space and no memory; a table that grew would leave copies behind, and keep its core busy with them.
+    pub(crate) fn tables(&self) -> usize {
+        self.sockets_max.min(TABLES_MAX)
+    }
+
     /// Refuses what the kernel or our own arithmetic could not hold.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let power = |n: u32| n.is_power_of_two();

@@ -135,9 +135,9 @@ impl Hot {
             add(&counters.copied_bytes, buffer.len() as u64);
             self.put(buffer);
         }
-        let start = std::mem::take(&mut socket.kept_start);
-        socket.queued -= socket.kept.len() - start;
-        Some(Lent::Kept(std::mem::take(&mut socket.kept), start))
+        socket.queued -= socket.kept.len();
+        let (kept, start) = socket.kept.take();
+        Some(Lent::Kept(kept, start))
     }
 
     /// Takes lent bytes of the socket in `slot` back.
@@ -168,12 +168,10 @@ impl Hot {
     pub(crate) fn settle(&mut self, sockets: &mut Slab<Socket>, buffers: &Buffers, counters: &Counters) {
         for slot in self.handed.drain(..) {
             let Some(socket) = sockets.get_mut(slot as usize) else { continue };
-            let left = socket.kept.len() - socket.kept_start;
+            let left = socket.kept.len();
             if left > 0 && buffers.sized_bytes(left) < buffers.sized_bytes(socket.kept.capacity()) {
-                let large = std::mem::take(&mut socket.kept);
-                let start = std::mem::take(&mut socket.kept_start);
-                socket.kept = buffers.sized(left);
-                socket.kept.extend_from_slice(&large[start..]);
+                let (large, start) = socket.kept.take();
+                socket.kept.append(&large[start..], buffers);
                 add(&counters.copied_bytes, left as u64);
                 buffers.recycle(large);
             }
@@ -238,8 +236,7 @@ pub(crate) fn give_back_kept(socket: &mut Socket, buffer: Vec<u8>, start: usize,
         buffers.recycle(buffer);
     } else if socket.kept.is_empty() {
         socket.queued += buffer.len() - start;
-        socket.kept = buffer;
-        socket.kept_start = start;
+        socket.kept.put(buffer, start);
     } else {
         // More was kept while this was lent.
         socket.put_back(&buffer[start..], buffers);

@@ -3,6 +3,7 @@
 //! A connection's task then holds a request's future only while there is a request, and making one costs no allocation
 //! once the classes are warm.
 
+use crate::spare::Spare;
 use crate::stats::{Counters, add};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
@@ -17,12 +18,14 @@ use std::task::{Context, Poll};
 const CLASS_BYTES_MIN: usize = 256;
 /// Classes: 256 bytes to 128 KiB.
 const CLASSES: usize = 10;
+/// Of each class so many stay, however little they are needed: what a few requests take.
+const CLASS_MIN: usize = 4;
 /// What every class is aligned to.
 const ALIGN: usize = 16;
 
 /// The free memory of one core.
 pub(crate) struct FuturePool {
-    free: RefCell<[Vec<NonNull<u8>>; CLASSES]>,
+    free: RefCell<[Spare<NonNull<u8>>; CLASSES]>,
     kept_bytes: Cell<usize>,
     bytes_max: usize,
     counters: Rc<Counters>,
@@ -76,22 +79,47 @@ impl FuturePool {
 
 impl FuturePool {
     /// Frees all that is kept.
-    pub(crate) fn trim(&self) {
+    pub(crate) fn free_all(&self) {
         self.kept_bytes.set(0);
-        for (class, free) in self.free.take().into_iter().enumerate() {
-            for memory in free {
-                if let Ok(layout) = Layout::from_size_align(CLASS_BYTES_MIN << class, ALIGN) {
-                    // SAFETY: memory in this class was allocated with the class's layout, and is in no other list.
-                    unsafe { dealloc(memory.as_ptr(), layout) };
-                }
+        for (class, mut free) in self.free.take().into_iter().enumerate() {
+            for memory in free.drain() {
+                // SAFETY: it comes from the list of its class, which has forgotten it.
+                unsafe { give_up(memory, class) };
             }
         }
+    }
+
+    /// Frees what nobody has needed since this was called last. Says how many bytes that were, and whether there may be
+    /// more with the next call.
+    pub(crate) fn trim(&self) -> (usize, bool) {
+        let (mut freed, mut more) = (0, false);
+        for (class, free) in self.free.borrow_mut().iter_mut().enumerate() {
+            for memory in free.trim(CLASS_MIN) {
+                freed += CLASS_BYTES_MIN << class;
+                // SAFETY: it comes from the list of its class, which has forgotten it.
+                unsafe { give_up(memory, class) };
+            }
+            more |= free.len() > CLASS_MIN;
+        }
+        self.kept_bytes.set(self.kept_bytes.get() - freed);
+        (freed, more)
+    }
+}
+
+/// Frees memory of a class.
+///
+/// # Safety
+/// `memory` must come from the list of `class`, and must not be used again.
+unsafe fn give_up(memory: NonNull<u8>, class: usize) {
+    if let Ok(layout) = Layout::from_size_align(CLASS_BYTES_MIN << class, ALIGN) {
+        // SAFETY: memory in this class was allocated with the class's layout, and is in no other list.
+        unsafe { dealloc(memory.as_ptr(), layout) };
     }
 }
 
 impl Drop for FuturePool {
     fn drop(&mut self) {
-        self.trim();
+        self.free_all();
     }
 }
 

@@ -95,8 +95,8 @@ impl Runtime {
             clock: Cell::new(clock),
             kind: driver.kind(),
             io: RefCell::new(Io { table: Table::new(options, buffers.clone(), counters.clone()), driver }),
-            wheel: RefCell::new(Wheel::new(clock.mono_ns, counters.clone())),
-            tasks: Tasks::new(counters.clone()),
+            wheel: RefCell::new(Wheel::new(clock.mono_ns, options.tables(), counters.clone())),
+            tasks: Tasks::new(options.tables(), counters.clone()),
             mailboxes: RefCell::default(),
             bell,
             buffers,
@@ -135,10 +135,10 @@ impl Runtime {
         loop {
             self.reactor.begin_turn();
             for _ in 0..self.polls_per_turn {
-                let Some(slot) = executor::pop() else { break };
+                let Some(id) = executor::pop() else { break };
                 add(&self.reactor.counters.polls, 1);
-                if slot != main.0.slot {
-                    self.reactor.tasks.poll(slot);
+                if id != main.0 {
+                    self.reactor.tasks.poll(id);
                 } else if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
                     self.reactor.flush();
                     return Ok(output);
@@ -154,7 +154,7 @@ struct Main(TaskId);
 
 impl Drop for Main {
     fn drop(&mut self) {
-        executor::release(self.0);
+        executor::release(self.0.slot);
     }
 }
 

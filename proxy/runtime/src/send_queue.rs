@@ -17,14 +17,23 @@ const SHARED_BYTES_MIN: usize = 2048;
 /// what is left.
 const SLACK_BYTES_MAX: usize = 8 * 1024;
 
+/// What waits to be sent on one socket. Most sockets have sent everything: the place for it is made when it is needed, and
+/// given up by [`SendQueue::rest`].
 #[derive(Default)]
 pub(crate) struct SendQueue {
+    queue: Option<Box<Queue>>,
+}
+
+#[derive(Default)]
+struct Queue {
     /// Closed segments, in front of what is being gathered. Seldom used: most answers are one gathered buffer.
     segments: VecDeque<Segment>,
     gather: Vec<u8>,
     /// Bytes of the first segment (or of `gather`, when there is none) that were sent already.
     front_sent: usize,
     bytes: usize,
+    /// Bytes of this socket that an operation of the ring has, beside those that wait here.
+    in_flight: usize,
     /// The last gathered buffer outgrew a small one: the next begins large.
     large: bool,
 }
@@ -44,17 +53,113 @@ impl Segment {
 }
 
 impl SendQueue {
-    /// Bytes not sent yet.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes
+    fn queue(&mut self) -> &mut Queue {
+        self.queue.get_or_insert_default()
     }
 
+    /// Bytes not sent yet.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.bytes)
+    }
+
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes out the buffer being gathered, so that a caller may append to it without holding the queue.
+    #[inline]
+    pub(crate) fn take_gather(&mut self, buffers: &Buffers) -> Vec<u8> {
+        self.queue().take_gather(buffers)
+    }
+
+    /// Puts the gathered buffer back; `before` is how long it was.
+    #[inline]
+    pub(crate) fn put_gather(&mut self, buffer: Vec<u8>, before: usize, buffers: &Buffers) {
+        self.queue().put_gather(buffer, before, buffers);
+    }
+
+    /// Appends a body without copying it, unless it is short.
+    pub(crate) fn push_shared(&mut self, bytes: Bytes, buffers: &Buffers) {
+        self.queue().push_shared(bytes, buffers);
+    }
+
+    /// Appends what the kernel had no room for: it may wait for long.
+    pub(crate) fn push_rest(&mut self, bytes: &[u8], buffers: &Buffers) {
+        self.queue().push_rest(bytes, buffers);
+    }
+
+    /// Moves what has to wait for a receiver out of buffers that are much larger.
+    pub(crate) fn settle(&mut self, buffers: &Buffers) {
+        if let Some(queue) = &mut self.queue {
+            queue.settle(buffers);
+        }
+    }
+
+    /// What comes next, if all of it lies in one piece.
+    #[inline]
+    pub(crate) fn only(&self) -> Option<&[u8]> {
+        self.queue.as_ref().map_or(Some(&[]), |queue| queue.only())
+    }
+
+    /// Fills `slices` with what comes next and says how many it filled.
+    #[inline]
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.slices(slices))
+    }
+
+    /// Takes up that `sent` bytes are with the kernel.
+    #[inline]
+    pub(crate) fn advance(&mut self, sent: usize, buffers: &Buffers) {
+        if let Some(queue) = &mut self.queue {
+            queue.advance(sent, buffers);
+        }
+    }
+
+    /// Moves everything to the end of `other`, which must not be moved or changed while the kernel reads from it.
+    pub(crate) fn move_to(&mut self, other: &mut SendQueue) {
+        self.queue().move_to(other.queue());
+    }
+
+    /// Drops everything.
+    pub(crate) fn clear(&mut self, buffers: &Buffers) {
+        if let Some(queue) = &mut self.queue {
+            queue.clear(buffers);
+        }
+    }
+
+    /// Takes up to `max` bytes off the front and hands them to `take`.
+    pub(crate) fn drain(&mut self, max: usize, buffers: &Buffers, take: impl FnMut(&[u8])) -> usize {
+        self.queue.as_mut().map_or(0, |queue| queue.drain(max, buffers, take))
+    }
+
+    /// Bytes that were moved out of here and are not known to be with the kernel.
+    #[inline]
+    pub(crate) fn in_flight(&self) -> usize {
+        self.queue.as_ref().map_or(0, |queue| queue.in_flight)
+    }
+
+    /// Notes how many those are.
+    pub(crate) fn set_in_flight(&mut self, bytes: usize) {
+        self.queue().in_flight = bytes;
+    }
+
+    /// Gives the place up, if nothing waits.
+    pub(crate) fn rest(&mut self) {
+        if self.is_empty() && self.in_flight() == 0 {
+            self.queue = None;
+        }
+    }
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
     /// Takes out the buffer being gathered, so that a caller may append to it without holding the queue.
-    pub(crate) fn take_gather(&mut self, buffers: &Buffers) -> Vec<u8> {
+    fn take_gather(&mut self, buffers: &Buffers) -> Vec<u8> {
         if self.front_sent > 0 && self.segments.is_empty() {
             // Sent in part: it has to stay in front, whatever is written meanwhile.
             self.close_gather();
@@ -67,7 +172,7 @@ impl SendQueue {
     }
 
     /// Puts the gathered buffer back; `before` is how long it was.
-    pub(crate) fn put_gather(&mut self, mut buffer: Vec<u8>, before: usize, buffers: &Buffers) {
+    fn put_gather(&mut self, mut buffer: Vec<u8>, before: usize, buffers: &Buffers) {
         // Who shortened it took back bytes that may be sent in part already: make good what is missing, lest the stream
         // lose its place.
         debug_assert!(buffer.len() >= before, "a writer may only append");
@@ -87,7 +192,7 @@ impl SendQueue {
     }
 
     /// Appends a body without copying it, unless it is short.
-    pub(crate) fn push_shared(&mut self, bytes: Bytes, buffers: &Buffers) {
+    fn push_shared(&mut self, bytes: Bytes, buffers: &Buffers) {
         if bytes.len() < SHARED_BYTES_MIN {
             let mut gather = self.take_gather(buffers);
             let before = gather.len();
@@ -102,7 +207,7 @@ impl SendQueue {
 
     /// Appends what the kernel had no room for, in buffers of one size that are filled: it may wait for long, and buffers
     /// of all sizes would leave holes in the allocator's pages that nobody else fits into.
-    pub(crate) fn push_rest(&mut self, mut bytes: &[u8], buffers: &Buffers) {
+    fn push_rest(&mut self, mut bytes: &[u8], buffers: &Buffers) {
         self.bytes += bytes.len();
         self.close_gather();
         if let Some(Segment::Owned(last)) = self.segments.back_mut() {
@@ -121,7 +226,7 @@ impl SendQueue {
 
     /// Moves what has to wait for a receiver out of buffers that are much larger. Copies less than has gone from such a
     /// buffer before, or was never in it.
-    pub(crate) fn settle(&mut self, buffers: &Buffers) {
+    fn settle(&mut self, buffers: &Buffers) {
         if self.segments.is_empty() {
             fit(&mut self.gather, &mut self.front_sent, buffers);
             return;
@@ -144,12 +249,12 @@ impl SendQueue {
     }
 
     /// What comes next, if all of it lies in one piece.
-    pub(crate) fn only(&self) -> Option<&[u8]> {
+    fn only(&self) -> Option<&[u8]> {
         if self.segments.is_empty() { Some(&self.gather[self.front_sent..]) } else { None }
     }
 
     /// Fills `slices` with what comes next and says how many it filled.
-    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
+    fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>; SLICES_MAX]) -> usize {
         let mut filled = 0;
         let mut skip = self.front_sent;
         let gather = Some(self.gather.as_slice()).filter(|gather| !gather.is_empty());
@@ -162,7 +267,7 @@ impl SendQueue {
     }
 
     /// Takes up that `sent` bytes are with the kernel.
-    pub(crate) fn advance(&mut self, sent: usize, buffers: &Buffers) {
+    fn advance(&mut self, sent: usize, buffers: &Buffers) {
         debug_assert!(sent <= self.bytes);
         self.bytes = self.bytes.saturating_sub(sent);
         let mut passed = self.front_sent + sent;
@@ -188,20 +293,21 @@ impl SendQueue {
     }
 
     /// Moves everything to the end of `other`, which must not be moved or changed while the kernel reads from it.
-    pub(crate) fn move_to(&mut self, other: &mut SendQueue) {
+    fn move_to(&mut self, other: &mut Queue) {
         debug_assert!(other.is_empty());
         std::mem::swap(self, other);
         // What the socket is like stays with the socket.
         std::mem::swap(&mut self.large, &mut other.large);
+        std::mem::swap(&mut self.in_flight, &mut other.in_flight);
     }
 
     /// Drops everything.
-    pub(crate) fn clear(&mut self, buffers: &Buffers) {
+    fn clear(&mut self, buffers: &Buffers) {
         self.advance(self.bytes, buffers);
     }
 
     /// Takes up to `max` bytes off the front and hands them to `take`.
-    pub(crate) fn drain(&mut self, max: usize, buffers: &Buffers, mut take: impl FnMut(&[u8])) -> usize {
+    fn drain(&mut self, max: usize, buffers: &Buffers, mut take: impl FnMut(&[u8])) -> usize {
         let mut left = max.min(self.bytes);
         let moved = left;
         while left > 0 {
@@ -302,7 +408,7 @@ mod tests {
                     }
                     Step::Settle => {
                         queue.settle(&buffers);
-                        let most = 2 * queue.len() + (queue.segments.len() + 1) * 2 * SLACK_BYTES_MAX;
+                        let most = 2 * queue.len() + (segments(&queue) + 1) * 2 * SLACK_BYTES_MAX;
                         prop_assert!(capacity(&queue) <= most, "{} for {}", capacity(&queue), queue.len());
                     }
                     Step::Send(part) => {
@@ -329,7 +435,12 @@ mod tests {
         }
     }
 
+    fn segments(queue: &SendQueue) -> usize {
+        queue.queue.as_ref().map_or(0, |queue| queue.segments.len())
+    }
+
     fn capacity(queue: &SendQueue) -> usize {
+        let Some(queue) = &queue.queue else { return 0 };
         let owned = queue.segments.iter().map(|segment| match segment {
             Segment::Owned(buffer) => buffer.capacity(),
             Segment::Shared(_) => 0,

@@ -1,17 +1,22 @@
 //! What a reactor keeps for each socket and each listener, whichever driver runs.
 
 use crate::buffers::Buffers;
+use crate::kept::Kept;
 use crate::send_queue::SendQueue;
 use crate::stats::Counters;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroI32;
 use std::rc::Rc;
 use std::task::Waker;
 
 /// No slot, no buffer.
 pub(crate) const NONE: u32 = u32::MAX;
+
+/// Sockets that may keep what they had because they were busy: freeing it is not worth making it anew.
+const WORN_MIN: usize = 16;
 
 /// One socket. The fields of the drivers stand side by side: they are a few flags each.
 pub(crate) struct Socket {
@@ -20,10 +25,8 @@ pub(crate) struct Socket {
     /// Tells apart the sockets that had this slot.
     pub(crate) generation: u32,
 
-    /// Received bytes that were copied out of the driver's buffers. No capacity while empty.
-    pub(crate) kept: Vec<u8>,
-    /// Bytes of `kept` that were taken already.
-    pub(crate) kept_start: usize,
+    /// Received bytes that were copied out of the driver's buffers.
+    pub(crate) kept: Kept,
     /// Ring: the first and the last of this turn's buffers.
     pub(crate) chunk_first: u32,
     pub(crate) chunk_last: u32,
@@ -36,12 +39,10 @@ pub(crate) struct Socket {
     pub(crate) reader: Option<Waker>,
 
     pub(crate) send: SendQueue,
-    /// Bytes in an operation of the ring.
-    pub(crate) in_flight: usize,
     /// Who waits for fewer unsent bytes than this, and for a connection.
-    pub(crate) writer: Option<(usize, Waker)>,
-    /// Why sending or connecting failed.
-    pub(crate) failed: Option<i32>,
+    pub(crate) writer: Option<Box<(usize, Waker)>>,
+    /// Why sending or connecting failed: an errno.
+    pub(crate) failed: Option<NonZeroI32>,
     pub(crate) shutdown: Shutdown,
 
     pub(crate) connected: bool,
@@ -49,6 +50,8 @@ pub(crate) struct Socket {
     pub(crate) lent: bool,
     /// In the list of sockets to flush.
     pub(crate) dirty: bool,
+    /// Whether it has memory that only a busy one needs.
+    pub(crate) wear: Wear,
     /// Its stream is gone; the slot is free once no operation is left.
     pub(crate) closing: bool,
 
@@ -66,10 +69,16 @@ pub(crate) struct Socket {
     pub(crate) hung_up: bool,
     /// Epoll: a send may find room.
     pub(crate) writable: bool,
-    /// Memory: the other end.
+    /// Memory: the other end, and the addresses of both.
+    pub(crate) ends: Option<Box<Ends>>,
+}
+
+/// The two ends of a connection in memory.
+pub(crate) struct Ends {
+    /// The other end's slot; [`NONE`] once it is gone.
     pub(crate) peer: u32,
-    /// Memory: its own address and the other end's.
-    pub(crate) addresses: Option<Box<(SocketAddr, SocketAddr)>>,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
 }
 
 /// How a stream of received bytes ends.
@@ -87,6 +96,17 @@ pub(crate) enum Shutdown {
     /// Once everything is sent.
     Wanted,
     Done,
+}
+
+/// What is known of the memory that a socket has because it was busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wear {
+    /// It has none.
+    None,
+    /// It may have some, and has not sent since [`Table::trim`] looked at it.
+    Resting,
+    /// It may have some, and has sent since.
+    Busy,
 }
 
 /// Operations of one socket that the ring has.
@@ -107,7 +127,17 @@ impl Ops {
 impl Socket {
     /// Bytes not with the kernel yet, or not known to be.
     pub(crate) fn unsent(&self) -> usize {
-        self.send.len() + self.in_flight
+        self.send.len() + self.send.in_flight()
+    }
+
+    /// Memory: the other end's slot.
+    pub(crate) fn peer(&self) -> u32 {
+        self.ends.as_ref().map_or(NONE, |ends| ends.peer)
+    }
+
+    /// Memory: the other end is gone. Says which slot it had.
+    pub(crate) fn part(&mut self) -> u32 {
+        self.ends.as_mut().map_or(NONE, |ends| std::mem::replace(&mut ends.peer, NONE))
     }
 
     /// Whether there are bytes the reader has not seen.
@@ -117,18 +147,10 @@ impl Socket {
 
     /// Appends received bytes behind what is kept.
     pub(crate) fn keep(&mut self, bytes: &[u8], buffers: &Buffers) {
-        if bytes.is_empty() {
-            return;
+        if !bytes.is_empty() {
+            self.kept.append(bytes, buffers);
+            self.queued += bytes.len();
         }
-        if self.kept.capacity() == 0 {
-            self.kept = buffers.sized(bytes.len());
-        } else if self.kept_start > self.kept.len() / 2 {
-            // A reader that never quite catches up must not make this grow. Moves less than was taken since.
-            self.kept.drain(..self.kept_start);
-            self.kept_start = 0;
-        }
-        self.kept.extend_from_slice(bytes);
-        self.queued += bytes.len();
     }
 
     /// Puts back what a reader left of bytes lent out of `kept` or of a driver's buffer: it goes in front.
@@ -136,19 +158,33 @@ impl Socket {
         if rest.is_empty() {
             return;
         }
-        let behind = std::mem::take(&mut self.kept);
-        let mut kept = buffers.sized(rest.len() + behind.len() - self.kept_start);
+        let (behind, start) = self.kept.take();
+        let mut kept = buffers.sized(rest.len() + behind.len() - start);
         kept.extend_from_slice(rest);
-        kept.extend_from_slice(&behind[self.kept_start..]);
+        kept.extend_from_slice(&behind[start..]);
         buffers.recycle(behind);
-        self.kept = kept;
-        self.kept_start = 0;
+        self.kept.put(kept, 0);
         self.queued += rest.len();
+    }
+
+    /// Notes why sending or connecting failed.
+    pub(crate) fn fail(&mut self, errno: i32) {
+        self.failed = NonZeroI32::new(errno);
+    }
+
+    /// Why sending or connecting failed, as an error.
+    pub(crate) fn failure(&self) -> Option<io::Error> {
+        self.failed.map(|errno| io::Error::from_raw_os_error(errno.get()))
+    }
+
+    /// Takes out whom sending or connecting is to wake.
+    pub(crate) fn take_writer(&mut self) -> Option<Waker> {
+        self.writer.take().map(|writer| writer.1)
     }
 
     /// Notes how sending ended and drops what was queued.
     pub(crate) fn fail_send(&mut self, errno: i32, buffers: &Buffers) {
-        self.failed = Some(errno);
+        self.fail(errno);
         self.send.clear(buffers);
     }
 }
@@ -218,6 +254,8 @@ pub(crate) struct Table {
     pub(crate) listeners: Slab<Listening>,
     /// Sockets to flush at the end of the turn.
     pub(crate) dirty: Vec<u32>,
+    /// Sockets that may have memory which only a busy one needs.
+    worn: Vec<u32>,
     /// Who is to be woken once the table is not borrowed: a foreign waker may run code of its own.
     pub(crate) wakes: Vec<Waker>,
     /// Replaced wakers, to be dropped then for the same reason.
@@ -237,9 +275,10 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(options: &crate::Options, buffers: Rc<Buffers>, counters: Rc<Counters>) -> Self {
         Self {
-            sockets: Slab::new(),
+            sockets: Slab::with_capacity(options.tables()),
             listeners: Slab::new(),
             dirty: Vec::new(),
+            worn: Vec::new(),
             wakes: Vec::new(),
             retired: Vec::new(),
             buffers,
@@ -265,8 +304,7 @@ impl Table {
         let slot = self.sockets.insert(Socket {
             os,
             generation,
-            kept: Vec::new(),
-            kept_start: 0,
+            kept: Kept::default(),
             chunk_first: NONE,
             chunk_last: NONE,
             queued: 0,
@@ -274,13 +312,13 @@ impl Table {
             end: None,
             reader: None,
             send: SendQueue::default(),
-            in_flight: 0,
             writer: None,
             failed: None,
             shutdown: Shutdown::No,
             connected,
             lent: false,
             dirty: false,
+            wear: Wear::None,
             closing: false,
             ops: Ops::default(),
             bulk: false,
@@ -289,8 +327,7 @@ impl Table {
             unsure: false,
             hung_up: false,
             writable: true,
-            peer: NONE,
-            addresses: None,
+            ends: None,
         });
         self.counters.sockets_open.set(self.sockets.len() as u64);
         slot as u32
@@ -300,9 +337,9 @@ impl Table {
     pub(crate) fn remove(&mut self, slot: u32) {
         let mut socket = self.sockets.remove(slot as usize);
         socket.send.clear(&self.buffers);
-        self.buffers.recycle(std::mem::take(&mut socket.kept));
+        self.buffers.recycle(socket.kept.take().0);
         self.wakes.extend(socket.reader.take());
-        self.wakes.extend(socket.writer.take().map(|(_, waker)| waker));
+        self.wakes.extend(socket.take_writer());
         self.counters.sockets_open.set(self.sockets.len() as u64);
         if std::mem::take(&mut self.accept_blocked) {
             self.wakes
@@ -334,7 +371,50 @@ impl Table {
         {
             socket.dirty = true;
             self.dirty.push(slot);
+            if socket.wear != Wear::Busy {
+                let known = std::mem::replace(&mut socket.wear, Wear::Busy) == Wear::Resting;
+                if !known {
+                    self.note_worn(slot);
+                }
+            }
         }
+    }
+
+    #[cold]
+    fn note_worn(&mut self, slot: u32) {
+        if self.worn.len() == self.worn.capacity() {
+            // Those that are gone or rest make room; the list is no longer than there are sockets.
+            self.trim();
+        }
+        self.worn.push(slot);
+    }
+
+    /// Frees what sockets have only because they were busy, of those that have not sent since this was called last. True
+    /// while there may be more to free with the next call.
+    pub(crate) fn trim(&mut self) -> bool {
+        let Self { worn, sockets, .. } = self;
+        if worn.len() <= WORN_MIN {
+            return false;
+        }
+        worn.retain(|slot| {
+            // Another may have the slot by now, and stand in the list for itself.
+            let Some(socket) = sockets.get_mut(*slot as usize) else { return false };
+            match socket.wear {
+                Wear::None => return false,
+                Wear::Busy => socket.wear = Wear::Resting,
+                Wear::Resting
+                    if socket.send.is_empty() && socket.kept.is_empty() && socket.writer.is_none() =>
+                {
+                    socket.send.rest();
+                    socket.kept.rest();
+                    socket.wear = Wear::None;
+                    return false;
+                }
+                Wear::Resting => {}
+            }
+            true
+        });
+        !worn.is_empty()
     }
 
     pub(crate) fn wake_reader(&mut self, slot: u32) {
@@ -348,8 +428,8 @@ impl Table {
         if let Some(socket) = self.sockets.get_mut(slot as usize) {
             let unsent = socket.unsent();
             let failed = socket.failed.is_some();
-            if let Some((_, waker)) = socket.writer.take_if(|(below, _)| failed || unsent < *below) {
-                self.wakes.push(waker);
+            if let Some(writer) = socket.writer.take_if(|writer| failed || unsent < writer.0) {
+                self.wakes.push(writer.1);
             }
         }
     }
@@ -387,4 +467,4 @@ pub(crate) fn stopped() -> io::Error {
 }
 
 // An idle connection costs this, its task and its place in the ring: keep it small.
-const _: () = assert!(size_of::<Socket>() <= 288);
+const _: () = assert!(size_of::<Socket>() <= 112);

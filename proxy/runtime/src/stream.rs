@@ -38,8 +38,8 @@ impl Stream {
 
     /// The peer's address, while connected.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.with(|socket| match (&socket.addresses, &socket.os) {
-            (Some(addresses), _) => Some(addresses.1),
+        self.with(|socket| match (&socket.ends, &socket.os) {
+            (Some(ends), _) => Some(ends.remote),
             (None, Some(os)) => os.peer_addr().ok()?.as_socket(),
             (None, None) => None,
         })
@@ -47,8 +47,8 @@ impl Stream {
 
     /// Our own address of this connection.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.with(|socket| match (&socket.addresses, &socket.os) {
-            (Some(addresses), _) => Ok(addresses.0),
+        self.with(|socket| match (&socket.ends, &socket.os) {
+            (Some(ends), _) => Ok(ends.local),
             (None, Some(os)) => {
                 os.local_addr()?.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))
             }
@@ -228,14 +228,14 @@ impl Stream {
             return Poll::Ready(Err(crate::socket::stopped()));
         }
         let socket = &mut io.table.sockets[self.slot as usize];
-        if let Some(errno) = socket.failed {
-            return Poll::Ready(Err(io::Error::from_raw_os_error(errno)));
+        if let Some(error) = socket.failure() {
+            return Poll::Ready(Err(error));
         }
         if socket.unsent() < bytes.max(1) {
             return Poll::Ready(Ok(()));
         }
-        let replaced = socket.writer.replace((bytes.max(1), cx.waker().clone()));
-        io.table.retire(replaced.map(|(_, waker)| waker), cx.waker());
+        let replaced = socket.writer.replace(Box::new((bytes.max(1), cx.waker().clone())));
+        io.table.retire(replaced.map(|writer| writer.1), cx.waker());
         Poll::Pending
     }
 

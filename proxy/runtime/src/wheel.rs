@@ -45,9 +45,10 @@ struct Entry {
 }
 
 impl Wheel {
-    pub(crate) fn new(now_ns: u64, counters: Rc<Counters>) -> Self {
+    /// For so many entries without growing.
+    pub(crate) fn new(now_ns: u64, entries: usize, counters: Rc<Counters>) -> Self {
         Self {
-            entries: Slab::new(),
+            entries: Slab::with_capacity(entries),
             heads: Box::new([NONE; BUCKETS]),
             occupied: [0; BUCKETS / 64],
             current: now_ns / TICK_NS,

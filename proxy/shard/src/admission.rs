@@ -38,11 +38,15 @@ pub struct Gate {
     untracked: AtomicU64,
 }
 
+/// No place.
+const UNTRACKED: u32 = u32::MAX;
+
 /// A connection's place in the counts, to be given back with [`Gate::leave`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Permit {
-    listener: usize,
-    place: Option<usize>,
+    listener: u32,
+    /// Below [`PLACES_MAX`]; [`UNTRACKED`] where its prefix is not counted.
+    place: u32,
 }
 
 /// The limit at which a connection is refused.
@@ -108,10 +112,11 @@ impl Gate {
             self.open.fetch_sub(1, Relaxed);
             return Err(Full::Listener);
         }
-        let mut permit = Permit { listener, place: None };
+        let listener = u32::try_from(listener).unwrap_or(u32::MAX);
+        let mut permit = Permit { listener, place: UNTRACKED };
         if let Some(max) = prefix_max {
             match self.enter_prefix(prefix(peer, client), max) {
-                Ok(place) => permit.place = place,
+                Ok(place) => permit.place = place.map_or(UNTRACKED, |place| place as u32),
                 Err(full) => {
                     self.leave(permit);
                     return Err(full);
@@ -124,11 +129,11 @@ impl Gate {
     /// A connection has ended.
     pub(crate) fn leave(&self, permit: Permit) {
         self.open.fetch_sub(1, Relaxed);
-        if let Some(count) = self.listeners.get(permit.listener) {
+        if let Some(count) = self.listeners.get(permit.listener as usize) {
             count.fetch_sub(1, Relaxed);
         }
-        if let Some(place) = permit.place {
-            self.places[place].fetch_sub(1, Relaxed);
+        if let Some(place) = self.places.get(permit.place as usize) {
+            place.fetch_sub(1, Relaxed);
         }
     }
 

@@ -328,7 +328,7 @@ pub(crate) async fn open(
     let tls = core.pool(slot, |pool| pool.tls(upstream.tls.as_ref())).flatten();
     let transport = match tls.filter(|_| target.tls) {
         Some(tls) => Transport::client(&core.handle, stream, &tls, &target.server_name)?,
-        None => Transport::plain(&core.handle, stream),
+        None => Transport::plain(stream),
     };
     transport.handshake().await?;
     Ok(transport)

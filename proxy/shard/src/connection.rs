@@ -1,7 +1,7 @@
 //! A client's connection: handshake, then request after request until one side ends it. Between two requests it is
 //! a small future and a slot in the reactor; what a request needs lives only while the request does.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::{net::IpAddr, rc::Rc};
 
 use runtime::{Alarm, Stream};
 use telemetry::Event;
@@ -23,12 +23,10 @@ const LINGER_BYTES_MAX: usize = 256 << 10;
 pub(crate) struct Connection {
     pub(crate) transport: Transport,
     pub(crate) alarm: Alarm,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: IpAddr,
     /// Port that the client connected to.
     pub(crate) port: u16,
-    /// What listens there, for `sni` and the like; as it was when the connection was made.
-    pub(crate) tls: Option<std::sync::Arc<tls::Server>>,
-    pub(crate) open: Open,
+    open: Open,
 }
 
 /// Serves a connection from accept to close; it is open for as long.
@@ -36,39 +34,43 @@ pub(crate) struct Connection {
 /// No `async fn`, in whose future the arguments lie twice: this future is what an idle connection costs. What is seldom
 /// waited for (a handshake, a client that reads slowly, the end) waits in memory from the pool.
 pub(crate) fn connection(
-    core: Rc<Core>,
     open: Open,
     stream: Stream,
-    peer: SocketAddr,
+    peer: IpAddr,
     listener: usize,
     port: u16,
 ) -> impl Future<Output = ()> {
-    let mut made = Connection::new(&core, open, stream, peer, listener, port);
+    let mut made = Connection::new(open, stream, peer, listener, port);
     async move {
         let Some(connection) = &made else { return };
-        if connection.tls.is_some() && !core.handle.pooled(|| establish(&core, connection)).await {
+        if connection.transport.server_settings().is_some()
+            && !connection.core().handle.pooled(|| establish(connection.core(), connection)).await
+        {
             return;
         }
         let mut first = true;
         loop {
             if connection.transport.unsent() >= UNSENT_BYTES_HIGH
-                && !core.handle.pooled(|| connection.unsent_below(&core, UNSENT_BYTES_HIGH)).await
+                && !connection
+                    .core()
+                    .handle
+                    .pooled(|| connection.unsent_below(connection.core(), UNSENT_BYTES_HIGH))
+                    .await
             {
                 break;
             }
-            if !Wait::new(&core, connection, std::mem::take(&mut first)).await {
+            if !Wait::new(connection, std::mem::take(&mut first)).await {
                 break;
             }
-            let begun = core.now();
             let head = 'head: {
-                let part = match try_head(&core, connection) {
+                let part = match try_head(connection.core(), connection) {
                     Ok(head) => break 'head head,
                     Err(part) => part,
                 };
-                core.handle.pooled(|| read_head(&core, connection, part)).await
+                connection.core().handle.pooled(|| read_head(connection.core(), connection, part)).await
             };
-            let Some(asked) = asked(&core, connection, head) else { break };
-            match core.handle.pooled(|| serve(&core, connection, asked, begun)).await {
+            let Some(asked) = asked(connection.core(), connection, head) else { break };
+            match connection.core().handle.pooled(|| serve(connection.core(), connection, asked)).await {
                 After::Next => {}
                 After::Close => break,
                 After::Cut => {
@@ -79,7 +81,7 @@ pub(crate) fn connection(
                 }
             }
         }
-        core.handle.pooled(|| close(&core, connection)).await;
+        connection.core().handle.pooled(|| close(connection.core(), connection)).await;
     }
 }
 
@@ -120,21 +122,20 @@ async fn establish(core: &Rc<Core>, connection: &Connection) -> bool {
 
 impl Connection {
     /// `None` when its listener is gone from the snapshot.
-    fn new(
-        core: &Rc<Core>,
-        open: Open,
-        stream: Stream,
-        peer: SocketAddr,
-        listener: usize,
-        port: u16,
-    ) -> Option<Self> {
+    fn new(open: Open, stream: Stream, peer: IpAddr, listener: usize, port: u16) -> Option<Self> {
+        let core = open.core();
         let tls = core.snapshot().listeners.get(listener)?.tls.clone();
-        let handle = &core.handle;
         let transport = match &tls {
-            None => Transport::plain(handle, stream),
-            Some(server) => Transport::server(handle, stream, server),
+            None => Transport::plain(stream),
+            Some(server) => Transport::server(&core.handle, stream, server),
         };
-        Some(Self { transport, alarm: handle.alarm(), peer, port, tls, open })
+        let alarm = core.handle.alarm();
+        Some(Self { transport, alarm, peer, port, open })
+    }
+
+    /// Whose it is.
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        self.open.core()
     }
 
     /// Waits until fewer than so many bytes are unsent, for as long as the client takes enough of them.
@@ -180,15 +181,15 @@ mod tests {
     use super::*;
 
     /// Of what `make` would make.
-    fn future_bytes<F>(_make: impl FnOnce(Rc<Core>, Open, Stream, SocketAddr, usize, u16) -> F) -> usize {
+    fn future_bytes<F>(_make: impl FnOnce(Open, Stream, IpAddr, usize, u16) -> F) -> usize {
         size_of::<F>()
     }
 
     /// An idle connection costs this, its socket's state and its deadline: whatever is added here is multiplied by all
-    /// of them. Three quarters are its [`Connection`] and where it waits for a request.
+    /// of them. Nearly all of it are its [`Connection`] and where it waits for a request.
     #[test]
     fn an_idle_connection_is_small() {
         let bytes = future_bytes(connection);
-        assert!(bytes <= 216, "{bytes} bytes");
+        assert!(bytes <= 112, "{bytes} bytes");
     }
 }

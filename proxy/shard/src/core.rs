@@ -16,8 +16,7 @@ use std::{
 
 use message::{Now, Reason, Request, RequestId, Response};
 use policy::throttle::Spendings;
-use runtime::{Handle, Post};
-use slab::Slab;
+use runtime::{Handle, Post, Spare};
 use snapshot::Snapshot;
 use telemetry::{CoreSnapshot, Counters, Discarded, Event, log::LogSender};
 use wire::h1;
@@ -35,6 +34,11 @@ use crate::{
 
 /// Pairs of messages kept for reuse.
 const MESSAGES_KEPT_MAX: usize = 256;
+/// Of them so many stay, however little they are needed.
+const MESSAGES_KEPT_MIN: usize = 8;
+
+/// So much has to be freed before the allocator is asked to give memory back to the kernel.
+const GIVE_BACK_BYTES_MIN: usize = 256 << 10;
 
 /// A request and its response, filled where they lie: what moves from hand to hand is their address.
 #[derive(Default)]
@@ -64,8 +68,7 @@ pub(crate) struct Core {
     counters: RefCell<Counters>,
     pub(crate) pools: RefCell<Vec<Pool>>,
     ids: RefCell<Ids>,
-    #[expect(clippy::vec_box, reason = "what is kept moves between here and its requests by its address")]
-    messages: RefCell<Vec<Box<Messages>>>,
+    messages: RefCell<Spare<Box<Messages>>>,
     /// `Date` and the second it stands for.
     date: Cell<(u64, [u8; 29])>,
     draining: Cell<bool>,
@@ -75,11 +78,11 @@ pub(crate) struct Core {
     pub(crate) gathered_bytes: Cell<u64>,
     /// Memory is being given back.
     pub(crate) shedding: Cell<bool>,
-    /// Connections of clients, to be woken when the node drains: those that wait for a request end then.
-    idle: RefCell<Slab<Option<Waker>>>,
     open: Cell<usize>,
     /// Requests of the cache's own that are under way.
     pub(crate) renewals: Cell<usize>,
+    /// Freed by [`Self::trim`], and maybe with the allocator still.
+    freed_bytes: Cell<usize>,
     /// Listeners that may still hand out connections.
     accepting: Cell<usize>,
     /// Panics of tasks that have been counted.
@@ -125,9 +128,9 @@ impl Core {
             pressure: Cell::default(),
             gathered_bytes: Cell::new(0),
             shedding: Cell::new(false),
-            idle: RefCell::default(),
             open: Cell::new(0),
             renewals: Cell::new(0),
+            freed_bytes: Cell::new(0),
             accepting: Cell::new(0),
             panics: Cell::new(0),
             empty: RefCell::default(),
@@ -307,13 +310,10 @@ impl Core {
         self.wake_if_empty();
     }
 
-    /// Wakes the connections that wait for a request: there may be a reason to end.
+    /// Wakes the connections that wait for a request: there may be a reason to end. It wakes all that the core does; a list
+    /// of those that wait would cost each of them a place.
     pub(crate) fn wake_idle(&self) {
-        for (_, waker) in self.idle.borrow_mut().iter_mut() {
-            if let Some(waker) = waker.take() {
-                waker.wake();
-            }
-        }
+        self.handle.wake_all();
     }
 
     /// Whether connections that wait for a request are to end.
@@ -321,9 +321,29 @@ impl Core {
         self.is_draining() || self.pressure.get() >= Level::Shut
     }
 
-    /// Frees the messages that are kept for reuse.
-    pub(crate) fn trim(&self) {
+    /// Frees all that is kept for reuse.
+    pub(crate) fn free_spare(&self) {
         self.messages.take();
+        self.handle.free_spare();
+    }
+
+    /// Frees what was kept for reuse and has not been needed since this was called last. True while there may be more.
+    pub(crate) fn trim(&self) -> bool {
+        let messages = {
+            let mut messages = self.messages.borrow_mut();
+            messages.trim(MESSAGES_KEPT_MIN).for_each(drop);
+            messages.len() > MESSAGES_KEPT_MIN
+        };
+        let trimmed = self.handle.trim();
+        let freed = self.freed_bytes.get() + trimmed.bytes;
+        let more = messages || trimmed.more;
+        // Once there is no more to come: the allocator looks at all that it has.
+        let gives_back = !more && freed >= GIVE_BACK_BYTES_MIN;
+        if gives_back {
+            runtime::give_back();
+        }
+        self.freed_bytes.set(if gives_back { 0 } else { freed });
+        more
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -343,7 +363,7 @@ impl Core {
         let permit = self.gate.enter(&self.snapshot(), listener, peer)?;
         self.open.set(self.open.get() + 1);
         self.record(&Event::Accept { listener: u32::try_from(listener).unwrap_or(u32::MAX) });
-        Ok(Open { core: self.clone(), permit, idle: self.idle.borrow_mut().insert(None) })
+        Ok(Open { core: self.clone(), permit })
     }
 
     /// Counts a connection to a backend for as long as the guard lives; `None` where there are as many as there may be.
@@ -402,25 +422,18 @@ impl Drop for Connected {
 pub(crate) struct Open {
     core: Rc<Core>,
     permit: Permit,
-    /// Its place among those that are woken when the node drains.
-    idle: usize,
 }
 
 impl Open {
-    /// Asks to be woken when the node drains.
-    pub(crate) fn wake_on_drain(&self, cx: &Context<'_>) {
-        let mut idle = self.core.idle.borrow_mut();
-        match &mut idle[self.idle] {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            slot => *slot = Some(cx.waker().clone()),
-        }
+    /// Whose it is.
+    pub(crate) fn core(&self) -> &Rc<Core> {
+        &self.core
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let Self { core, permit, idle } = self;
-        core.idle.borrow_mut().try_remove(*idle);
+        let Self { core, permit } = self;
         core.gate.leave(*permit);
         core.open.set(core.open.get() - 1);
         core.record(&Event::Close);

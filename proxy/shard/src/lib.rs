@@ -60,6 +60,9 @@ const LETTERS_MAX: usize = 4_096;
 /// How often connections to backends and cache entries are looked at for age.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// How often what is kept for reuse is looked at, as long as there is any: what was not needed for so long goes.
+const TRIM: Duration = Duration::from_millis(200);
+
 /// What a core is given when it starts.
 pub struct Seat {
     /// Which core, from 0.
@@ -265,7 +268,7 @@ async fn accept(accepting: Accepting, listener: Rc<Listener>, number: usize) {
             }
         };
         let port = listener.local_addr().port();
-        core.handle.spawn(connection(core.clone(), open, stream, peer, number, port));
+        core.handle.spawn(connection(open, stream, peer.ip(), number, port));
     }
 }
 
@@ -278,9 +281,16 @@ async fn return_leases(core: Rc<Core>) {
 }
 
 async fn sweep(core: Rc<Core>) {
+    let mut swept_ns = core.now().mono_ns;
     loop {
-        core.handle.sleep(SWEEP).await;
-        core.sweep();
+        // What a burst has left is gone a moment later; a core at rest wakes once a second.
+        let more = core.trim();
+        core.handle.sleep(if more { TRIM } else { SWEEP }).await;
+        let now_ns = core.now().mono_ns;
+        if u128::from(now_ns - swept_ns) >= SWEEP.as_nanos() {
+            swept_ns = now_ns;
+            core.sweep();
+        }
     }
 }
 

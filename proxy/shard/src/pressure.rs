@@ -89,8 +89,7 @@ async fn shed(core: Rc<Core>) {
         runtime::give_back();
         core.handle.yield_now().await;
     }
-    core.trim();
-    core.handle.trim();
+    core.free_spare();
     runtime::give_back();
     core.shedding.set(false);
 }

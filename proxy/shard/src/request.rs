@@ -63,9 +63,10 @@ struct Call<'a> {
 }
 
 /// Serves one request.
-pub(crate) async fn serve(core: &Rc<Core>, connection: &Connection, asked: Asked, begun: Now) -> After {
-    let Asked { snapshot, mut messages, framing } = asked;
-    messages.request.scheme = if connection.tls.is_some() { Scheme::Https } else { Scheme::Http };
+pub(crate) async fn serve(core: &Rc<Core>, connection: &Connection, asked: Asked) -> After {
+    let Asked { snapshot, mut messages, framing, begun } = asked;
+    messages.request.scheme =
+        if connection.transport.session().is_some() { Scheme::Https } else { Scheme::Http };
     let after = answer(core, &snapshot, connection, &mut messages, framing, begun).await;
     core.recycle(messages);
     after
@@ -175,7 +176,7 @@ async fn answer(
 
 /// What is known of a request beside its head.
 fn facts(snapshot: &Snapshot, connection: &Connection, request: &Request, request_id: RequestId) -> Facts {
-    let peer = connection.peer.ip().to_canonical();
+    let peer = connection.peer.to_canonical();
     let trusted = snapshot.client.is_trusted(peer);
     let client = if trusted { snapshot.client.client(peer, &request.headers) } else { peer };
     Facts { peer, client, trusted, port: connection.port, request_id }
@@ -183,7 +184,9 @@ fn facts(snapshot: &Snapshot, connection: &Connection, request: &Request, reques
 
 /// A connection that was made for one virtual server asks nothing of another (RFC 9110 §15.5.20).
 fn is_misdirected(connection: &Connection, request: &Request) -> bool {
-    let (Some(server), Some(session)) = (&connection.tls, connection.transport.session()) else {
+    let (Some(server), Some(session)) =
+        (connection.transport.server_settings(), connection.transport.session())
+    else {
         return false;
     };
     let session = session.borrow();

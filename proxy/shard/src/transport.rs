@@ -14,20 +14,23 @@ use tls::Session;
 /// One end of a connection.
 pub(crate) struct Transport {
     stream: Stream,
-    handle: Handle,
     secure: Option<Box<Secure>>,
 }
 
 /// What TLS adds.
 struct Secure {
+    handle: Handle,
+    /// Of a client's connection: what listens there, for `sni` and the like; as it was when the connection was made.
+    server: Option<Arc<tls::Server>>,
     session: RefCell<Session>,
     /// What is gathered to be sealed as one, while [`Transport::as_one`] runs.
     gathered: RefCell<Option<Vec<u8>>>,
 }
 
 impl Secure {
-    fn new(session: Session) -> Option<Box<Self>> {
-        Some(Box::new(Self { session: RefCell::new(session), gathered: RefCell::new(None) }))
+    fn new(handle: &Handle, session: Session, server: Option<Arc<tls::Server>>) -> Option<Box<Self>> {
+        let session = RefCell::new(session);
+        Some(Box::new(Self { handle: handle.clone(), server, session, gathered: RefCell::new(None) }))
     }
 }
 
@@ -36,13 +39,13 @@ const RECORD_BYTES_MAX: usize = 16 << 10;
 
 impl Transport {
     /// Plain.
-    pub(crate) fn plain(handle: &Handle, stream: Stream) -> Self {
-        Self { stream, handle: handle.clone(), secure: None }
+    pub(crate) fn plain(stream: Stream) -> Self {
+        Self { stream, secure: None }
     }
 
     /// A client's, over TLS; [`Transport::handshake`] comes next.
     pub(crate) fn server(handle: &Handle, stream: Stream, server: &Arc<tls::Server>) -> Self {
-        Self { stream, handle: handle.clone(), secure: Secure::new(Session::server(server)) }
+        Self { stream, secure: Secure::new(handle, Session::server(server), Some(server.clone())) }
     }
 
     /// A backend's, over TLS; [`Transport::handshake`] comes next.
@@ -53,12 +56,17 @@ impl Transport {
         server_name: &str,
     ) -> io::Result<Self> {
         let session = Session::client(client, server_name).map_err(io::Error::other)?;
-        Ok(Self { stream, handle: handle.clone(), secure: Secure::new(session) })
+        Ok(Self { stream, secure: Secure::new(handle, session, None) })
     }
 
     /// The TLS session, if there is one.
     pub(crate) fn session(&self) -> Option<&RefCell<Session>> {
         self.secure.as_deref().map(|secure| &secure.session)
+    }
+
+    /// What listens where a client has connected over TLS.
+    pub(crate) fn server_settings(&self) -> Option<&Arc<tls::Server>> {
+        self.secure.as_deref()?.server.as_ref()
     }
 
     /// Carries the handshake to its end.
@@ -147,22 +155,22 @@ impl Transport {
 
     /// Appends to what is sent at the end of this turn.
     pub(crate) fn write(&self, fill: impl FnOnce(&mut Vec<u8>)) {
-        let Some(Secure { session, gathered }) = self.secure.as_deref() else {
+        let Some(Secure { handle, session, gathered, .. }) = self.secure.as_deref() else {
             return self.stream.write(fill);
         };
         if let Some(gathered) = &mut *gathered.borrow_mut() {
             return fill(gathered);
         }
-        let mut plain = self.handle.buffer();
+        let mut plain = handle.buffer();
         fill(&mut plain);
         session.borrow_mut().write(&plain);
-        self.handle.recycle(plain);
+        handle.recycle(plain);
         self.seal(session);
     }
 
     /// The same with bytes that lie elsewhere: when they are many, they are sent, or sealed, out of where they lie.
     pub(crate) fn write_through(&self, bytes: &[u8]) {
-        let Some(Secure { session, gathered }) = self.secure.as_deref() else {
+        let Some(Secure { session, gathered, .. }) = self.secure.as_deref() else {
             return self.stream.write_through(bytes);
         };
         match &mut *gathered.borrow_mut() {
@@ -188,8 +196,8 @@ impl Transport {
 
     /// Runs `f`, and seals what it writes in as few records as may be: a head and a short body are one and not two.
     pub(crate) fn as_one<R>(&self, f: impl FnOnce() -> R) -> R {
-        let Some(Secure { session, gathered }) = self.secure.as_deref() else { return f() };
-        let before = gathered.replace(Some(self.handle.buffer()));
+        let Some(Secure { handle, session, gathered, .. }) = self.secure.as_deref() else { return f() };
+        let before = gathered.replace(Some(handle.buffer()));
         debug_assert!(before.is_none(), "what is gathered is sealed before more is");
         let result = f();
         if let Some(plain) = gathered.take() {
@@ -197,7 +205,7 @@ impl Transport {
                 session.borrow_mut().write(&plain);
                 self.seal(session);
             }
-            self.handle.recycle(plain);
+            handle.recycle(plain);
         }
         result
     }

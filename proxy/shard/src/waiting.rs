@@ -15,6 +15,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use message::Now;
 use runtime::Received;
 use snapshot::Snapshot;
 use telemetry::Event;
@@ -34,6 +35,8 @@ pub(crate) struct Asked {
     pub(crate) snapshot: Rc<Arc<Snapshot>>,
     pub(crate) messages: Box<Messages>,
     pub(crate) framing: RequestFraming,
+    /// When its first bytes were looked at.
+    pub(crate) begun: Now,
 }
 
 /// A head, or why there is none.
@@ -55,35 +58,37 @@ pub(crate) enum Unasked {
 /// Waits for the next request; false when there will be none. Who connects and says nothing is not waited for as long
 /// as who has been served. Written out, since it is most of what an idle connection's task holds.
 pub(crate) struct Wait<'a> {
-    core: &'a Rc<Core>,
     connection: &'a Connection,
-    wait_ns: u64,
-    /// As the alarm was set last.
-    unsent: usize,
+    /// As the alarm was set last; so many at most.
+    unsent: u32,
     first: bool,
     lame: bool,
 }
 
 impl<'a> Wait<'a> {
     /// From now on.
-    pub(crate) fn new(core: &'a Rc<Core>, connection: &'a Connection, first: bool) -> Self {
-        let timeouts = &core.snapshot().timeouts;
-        let wait_ns = if first { timeouts.first_byte_ns } else { timeouts.keep_alive_ns };
-        let wait =
-            Self { core, connection, wait_ns, unsent: connection.transport.unsent(), first, lame: false };
-        wait.put_off(wait_ns);
+    pub(crate) fn new(connection: &'a Connection, first: bool) -> Self {
+        let wait = Self { connection, unsent: unsent(connection), first, lame: false };
+        wait.put_off(wait.wait_ns());
         wait
     }
 
+    fn wait_ns(&self) -> u64 {
+        let timeouts = &self.connection.core().snapshot().timeouts;
+        if self.first { timeouts.first_byte_ns } else { timeouts.keep_alive_ns }
+    }
+
     fn put_off(&self, wait_ns: u64) {
-        self.connection.alarm.set(self.core.handle.now().mono_ns.saturating_add(wait_ns));
+        let Connection { alarm, .. } = self.connection;
+        alarm.set(self.connection.core().handle.now().mono_ns.saturating_add(wait_ns));
     }
 
     /// The time is up: whether there is a reason to go on.
     fn goes_on(&mut self) -> bool {
-        let before = std::mem::replace(&mut self.unsent, self.connection.transport.unsent());
-        let taken = before.saturating_sub(self.unsent) as u64;
-        let least = (self.wait_ns / self.core.snapshot().timeouts.response_rate.byte_ns).max(1);
+        let core = self.connection.core();
+        let before = std::mem::replace(&mut self.unsent, unsent(self.connection));
+        let taken = u64::from(before.saturating_sub(self.unsent));
+        let least = (self.wait_ns() / core.snapshot().timeouts.response_rate.byte_ns).max(1);
         // A client that is still reading its last answer is not idle.
         if self.unsent > 0 && taken >= least {
             return true;
@@ -94,18 +99,22 @@ impl<'a> Wait<'a> {
             _ => "response",
         };
         if !self.lame {
-            self.core.record(&Event::TimeOut { wait });
+            core.record(&Event::TimeOut { wait });
         }
         false
     }
+}
+
+fn unsent(connection: &Connection) -> u32 {
+    u32::try_from(connection.transport.unsent()).unwrap_or(u32::MAX)
 }
 
 impl Future for Wait<'_> {
     type Output = bool;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        let Connection { transport, alarm, open, .. } = self.connection;
-        if !self.lame && self.core.ends_idle() {
+        let Connection { transport, alarm, .. } = self.connection;
+        if !self.lame && self.connection.core().ends_idle() {
             self.lame = true;
             self.put_off(LAME_DUCK_NS);
         }
@@ -116,9 +125,8 @@ impl Future for Wait<'_> {
             if !self.goes_on() {
                 return Poll::Ready(false);
             }
-            self.put_off(self.wait_ns);
+            self.put_off(self.wait_ns());
         }
-        open.wake_on_drain(cx);
         transport.rest();
         Poll::Pending
     }
@@ -141,7 +149,8 @@ pub(crate) fn try_head(core: &Rc<Core>, connection: &Connection) -> Result<Head,
 pub(crate) async fn read_head(core: &Rc<Core>, connection: &Connection, mut part: Vec<u8>) -> Head {
     let Connection { transport, alarm, .. } = connection;
     let limit_ns = core.snapshot().timeouts.head_ns;
-    alarm.set(core.handle.now().mono_ns.saturating_add(limit_ns));
+    let begun = core.now();
+    alarm.set(begun.mono_ns.saturating_add(limit_ns));
     let reading = async {
         loop {
             let received = transport.receive(|received| take(core, received, &mut part)).await;
@@ -150,7 +159,8 @@ pub(crate) async fn read_head(core: &Rc<Core>, connection: &Connection, mut part
             }
         }
     };
-    if let Ok(head) = alarm.guard(reading).await {
+    if let Ok(mut head) = alarm.guard(reading).await {
+        head.iter_mut().for_each(|asked| asked.begun = begun);
         return head;
     }
     core.record(&Event::TimeOut { wait: "head" });
@@ -181,7 +191,7 @@ fn take(core: &Rc<Core>, received: &[u8], part: &mut Vec<u8>) -> (usize, Taken) 
         h1::decode_request(input, &limits, snapshot.path_rules, &mut messages.request)
     });
     let taken = match decoded {
-        Ok(Some(framing)) => Taken::Whole(Asked { snapshot, messages, framing }),
+        Ok(Some(framing)) => Taken::Whole(Asked { snapshot, messages, framing, begun: core.now() }),
         Ok(None) => {
             core.recycle(messages);
             Taken::Part

@@ -29,7 +29,7 @@ use crate::mailbox::Bell;
 use crate::memory::Memory;
 use crate::options::{DriverKind, Error};
 use crate::plain::back_off;
-use crate::socket::{End, Incoming, Lent, ListenState, NONE, Shutdown, Table};
+use crate::socket::{End, Incoming, Lent, ListenState, Shutdown, Table};
 use crate::stats::add;
 use line::{Line, nanoseconds};
 use random::Random;
@@ -175,7 +175,7 @@ impl Simulated {
         let server = if refused {
             let socket = &mut table.sockets[client as usize];
             socket.connected = false;
-            socket.failed = Some(libc::ECONNREFUSED);
+            socket.fail(libc::ECONNREFUSED);
             None
         } else {
             self.memory.establish(table, client, (dial.local, dial.address))
@@ -190,14 +190,14 @@ impl Simulated {
             self.hang_up(table, client, Close::Plain);
             table.remove(client);
         } else {
-            table.wakes.extend(socket.writer.take().map(|(_, waker)| waker));
+            table.wakes.extend(socket.take_writer());
         }
     }
 
     /// Puts what a socket has to send on its way, as far as the other end has room.
     fn send(&mut self, table: &mut Table, slot: u32) {
         let Some(socket) = table.sockets.get(slot as usize).filter(|socket| !socket.closing) else { return };
-        let peer = socket.peer;
+        let peer = socket.peer();
         if table.sockets.contains(peer as usize) {
             let unsent = socket.send.len();
             if unsent > 0 && self.happens(|faults| faults.resets_per_1000, |injected| &mut injected.resets) {
@@ -219,7 +219,9 @@ impl Simulated {
             }
             let socket = &mut table.sockets[slot as usize];
             socket.send.clear(&table.buffers);
-            socket.failed = socket.failed.or(Some(libc::EPIPE));
+            if socket.failed.is_none() {
+                socket.fail(libc::EPIPE);
+            }
         }
         let now_ns = self.now_ns();
         let socket = &mut table.sockets[slot as usize];
@@ -308,7 +310,7 @@ impl Simulated {
         let now_ns = self.now_ns();
         for slot in [slot, peer] {
             if let Some(socket) = table.sockets.get_mut(slot as usize) {
-                socket.peer = NONE;
+                socket.part();
             }
             let Some(line) = self.lines.get_mut(&slot) else { continue };
             let kept = self.random.between(0, line.len() as u64) as usize;
@@ -324,11 +326,11 @@ impl Simulated {
     fn hang_up(&mut self, table: &mut Table, slot: u32, how: Close) {
         let now_ns = self.now_ns();
         let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
-        let peer = std::mem::replace(&mut socket.peer, NONE);
+        let peer = socket.part();
         let line = self.lines.remove(&slot);
         let left_unread = socket.queued > 0 || line.is_some_and(|line| line.len() > 0);
         let Some(other) = table.sockets.get_mut(peer as usize) else { return };
-        other.peer = NONE;
+        other.part();
         // As TCP does: RFC 9293, section 3.10.4.
         let reset = how == Close::Reset || left_unread;
         if let Some(line) = self.lines.get_mut(&peer) {
@@ -342,7 +344,7 @@ impl Simulated {
         let nth = self.random.below(table.sockets.len() as u64) as usize;
         if let Some((_, socket)) = table.sockets.iter_mut().nth(nth) {
             table.wakes.extend(socket.reader.take());
-            table.wakes.extend(socket.writer.take().map(|(_, waker)| waker));
+            table.wakes.extend(socket.take_writer());
         }
         let nth = self.random.below(table.listeners.len() as u64) as usize;
         if let Some((_, listening)) = table.listeners.iter_mut().nth(nth) {
@@ -496,7 +498,7 @@ impl Driver for Simulated {
 
     fn close(&mut self, table: &mut Table, slot: u32, how: Close) {
         let Some(socket) = table.sockets.get(slot as usize).filter(|socket| !socket.closing) else { return };
-        let (connected, failed, peer) = (socket.connected, socket.failed.is_some(), socket.peer);
+        let (connected, failed, peer) = (socket.connected, socket.failed.is_some(), socket.peer());
         let unsent = socket.send.len();
         let late = !table.stopped
             && (connected || !failed)

@@ -165,6 +165,39 @@ fn quiet_connections_hold_no_buffers() {
     });
 }
 
+/// What many connections needed at once is given up some time after, and made again when it is needed again.
+#[test]
+fn what_a_burst_has_left_goes() {
+    check(|handle| async move {
+        let mut pairs = Vec::new();
+        for _ in 0..48 {
+            pairs.push(pair(&handle).await);
+        }
+        for _ in 0..2 {
+            for (client, _) in &pairs {
+                client.write(|out| out.extend_from_slice(&pattern(3000)));
+            }
+            for (_, server) in &pairs {
+                assert!(receive_exactly(server, 3000).await == pattern(3000));
+            }
+            assert!(handle.stats().buffers_pooled > 16, "a burst needs buffers");
+            assert!(handle.trim().more, "what was needed a moment ago is not freed at once");
+            let mut freed = 0;
+            for _ in 0..100 {
+                handle.yield_now().await;
+                let trimmed = handle.trim();
+                freed += trimmed.bytes;
+                if !trimmed.more {
+                    break;
+                }
+            }
+            assert!(freed > 16 * 4096, "{freed} bytes");
+            assert_eq!(handle.trim(), crate::Trimmed { bytes: 0, more: false });
+            assert!(handle.stats().buffers_pooled <= 8, "{}", handle.stats().buffers_pooled);
+        }
+    });
+}
+
 #[test]
 fn the_buffer_pool_is_bounded() {
     let options = Options { pooled_buffers_max: 3, pooled_large_buffers_max: 1, ..options() };

@@ -231,6 +231,29 @@ fn a_full_mailbox_gives_the_letter_back() {
     });
 }
 
+/// Also those that nothing would ever wake.
+#[test]
+fn all_tasks_can_be_woken_at_once() {
+    check(|handle| async move {
+        let polls = Rc::new(RefCell::new(0));
+        for _ in 0..20 {
+            let polls = polls.clone();
+            handle.spawn(poll_fn(move |_| {
+                *polls.borrow_mut() += 1;
+                Poll::Pending
+            }));
+        }
+        handle.yield_now().await;
+        assert_eq!(polls.take(), 20);
+        handle.wake_all();
+        handle.wake_all();
+        // This task is woken too, in front of them.
+        handle.yield_now().await;
+        handle.yield_now().await;
+        assert_eq!(polls.take(), 20, "each of them, and once");
+    });
+}
+
 #[test]
 fn pooled_futures_use_their_memory_again() {
     check(|handle| async move {

@@ -84,8 +84,9 @@ impl Uring {
         if socket.send.is_empty() || socket.os.is_none() {
             return;
         }
-        socket.in_flight = socket.send.len();
+        let bytes = socket.send.len();
         socket.flight = self.flights.load(&mut socket.send);
+        socket.send.set_in_flight(bytes);
         socket.ops.send = true;
         self.continue_send(table, slot);
     }

@@ -146,8 +146,8 @@ impl RingBuffers {
 
     /// Copies what hangs in a socket's list into its own memory, and takes the buffers.
     pub(super) fn keep_all(&mut self, socket: &mut Socket, buffers: &Buffers, counters: &Counters) {
-        if socket.chunk_first != NONE && socket.kept.capacity() == 0 {
-            socket.kept = buffers.sized(socket.queued);
+        if socket.chunk_first != NONE {
+            socket.kept.reserve(socket.queued, buffers);
         }
         while let Some(chunk) = self.pop(&mut socket.chunk_first, &mut socket.chunk_last) {
             // They were counted when they came.
@@ -192,7 +192,8 @@ impl Chunk {
     }
 }
 
-/// Anonymous memory of whole pages.
+/// Anonymous memory of whole pages, all of which are there from the start: the kernel goes through the buffers in turn, so
+/// that a few hundred receives would touch them all, and pay for each page then.
 struct Mapping {
     base: NonNull<u8>,
     /// 0 when it is never to be unmapped.
@@ -201,8 +202,10 @@ struct Mapping {
 
 impl Mapping {
     fn new(length: usize) -> io::Result<Self> {
-        let (protection, flags) =
-            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let (protection, flags) = (
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE,
+        );
         // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no other memory.
         let base = unsafe { libc::mmap(ptr::null_mut(), length, protection, flags, -1, 0) };
         if base == libc::MAP_FAILED {

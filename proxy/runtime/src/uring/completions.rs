@@ -140,17 +140,17 @@ impl Uring {
         };
         if let Ok(sent) = usize::try_from(result) {
             add(&table.counters.sent_bytes, sent as u64);
-            socket.in_flight = self.flights.advance(socket.flight, sent, &table.buffers);
+            socket.send.set_in_flight(self.flights.advance(socket.flight, sent, &table.buffers));
         }
         let again = result >= 0 || matches!(result, INTERRUPTED | AGAIN);
-        if again && socket.in_flight > 0 && !socket.closing {
+        if again && socket.send.in_flight() > 0 && !socket.closing {
             self.flights.settle(socket.flight, &table.buffers);
             self.continue_send(table, at.slot);
             table.wake_writer(at.slot);
             return;
         }
         socket.ops.send = false;
-        socket.in_flight = 0;
+        socket.send.set_in_flight(0);
         self.flights.give_back(std::mem::replace(&mut socket.flight, NONE), &table.buffers);
         if socket.closing {
             self.free_when_done(table, at.slot);
@@ -178,9 +178,9 @@ impl Uring {
             self.free_when_done(table, at.slot);
             return;
         }
-        table.wakes.extend(socket.writer.take().map(|(_, waker)| waker));
+        table.wakes.extend(socket.take_writer());
         if result < 0 {
-            socket.failed = Some(-result);
+            socket.fail(-result);
         } else {
             socket.connected = true;
             self.arm_receive(table, at.slot);

@@ -6,6 +6,7 @@
 use crate::buffers::Buffers;
 use crate::send_queue::{SLICES_MAX, SendQueue};
 use crate::socket::NONE;
+use crate::spare::Spare;
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use slab::Slab;
@@ -16,11 +17,13 @@ use std::ptr::{self, NonNull};
 
 /// Flights kept for reuse.
 const SPARE_MAX: usize = 256;
+/// Of them so many stay, however little they are needed.
+const SPARE_MIN: usize = 4;
 
 #[derive(Default)]
 pub(super) struct Flights {
     flights: Slab<NonNull<Flight>>,
-    spare: Vec<NonNull<Flight>>,
+    spare: Spare<NonNull<Flight>>,
 }
 
 struct Flight {
@@ -111,6 +114,11 @@ impl Flights {
         }
     }
 
+    /// Frees those that were not needed since this was called last.
+    pub(super) fn trim(&mut self) {
+        self.spare.trim(SPARE_MIN).for_each(free);
+    }
+
     /// A flight whose operation has not begun or has ended.
     fn grounded(&mut self, index: u32) -> &mut Flight {
         // SAFETY: the pointer is to a live flight, which is freed only after it has left the slab. We reach it through
@@ -126,7 +134,7 @@ impl Flights {
 
 impl Drop for Flights {
     fn drop(&mut self) {
-        self.flights.drain().chain(self.spare.drain(..)).for_each(free);
+        self.flights.drain().chain(self.spare.drain()).for_each(free);
     }
 }
 

@@ -45,6 +45,8 @@ use user_data::{Op, UserData};
 
 /// Full buffers in one turn after which a socket is received from in bulk.
 const BULK_BUFFERS: usize = 2;
+/// Places for completions and entries that are kept however few there are.
+const COMPLETIONS_MIN: usize = 256;
 /// Waits for the last completions when stopping.
 const STOP_TURNS_MAX: u32 = 1000;
 
@@ -421,6 +423,13 @@ impl Driver for Uring {
             return 0;
         }
         plain::send_through(socket, bytes, &table.buffers, &table.counters)
+    }
+
+    fn trim(&mut self) {
+        self.flights.trim();
+        // What a burst made them, unless it goes on.
+        self.completions.shrink_to(COMPLETIONS_MIN);
+        self.backlog.shrink_to(COMPLETIONS_MIN);
     }
 
     fn settle(&mut self, table: &mut Table) {

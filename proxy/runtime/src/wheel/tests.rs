@@ -50,7 +50,7 @@ struct Naive {
 proptest! {
     #[test]
     fn rings_as_a_list_would(steps in steps(), start_ns in 0..10 * TICK_NS) {
-        let mut wheel = Wheel::new(start_ns, Rc::default());
+        let mut wheel = Wheel::new(start_ns, 0, Rc::default());
         let mut list: Vec<Naive> = Vec::new();
         let mut now_ns = start_ns;
         for step in steps {
@@ -96,7 +96,7 @@ proptest! {
     /// A jump past many spans at once rings everything that is due and nothing else.
     #[test]
     fn a_long_pause_rings_all_that_is_due(deadlines in vec(0..500_000_000_000_u64, 1..50), pause_ns in 0..600_000_000_000_u64) {
-        let mut wheel = Wheel::new(0, Rc::default());
+        let mut wheel = Wheel::new(0, 0, Rc::default());
         let mut list: Vec<Naive> = Vec::new();
         for deadline_ns in deadlines {
             let naive = Naive { key: wheel.insert(), deadline_ns, rings: Arc::default() };

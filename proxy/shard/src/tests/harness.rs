@@ -174,7 +174,7 @@ impl Backend {
     async fn accept(&mut self, handle: &Handle) -> io::Result<()> {
         let (stream, _) = self.listener.accept().await?;
         let transport = match &self.tls {
-            None => Transport::plain(handle, stream),
+            None => Transport::plain(stream),
             Some(server) => Transport::server(handle, stream, server),
         };
         let shaken = transport.handshake().await;

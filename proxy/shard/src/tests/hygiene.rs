@@ -53,7 +53,7 @@ async fn backend(handle: Handle, listener: Listener, random: Rc<Random>) {
         let (handle, random) = (handle.clone(), random.clone());
         let own = handle.clone();
         handle.spawn(async move {
-            let mut peer = Peer::plain(&own, stream);
+            let mut peer = Peer::plain(stream);
             serve(&own, &mut peer, &random).await;
         });
     }

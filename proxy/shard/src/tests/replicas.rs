@@ -165,7 +165,7 @@ async fn backend(world: Rc<World>, listener: Listener, seed: u64) {
     while let Ok((stream, _)) = listener.accept().await {
         let (world, random) = (world.clone(), Random::new(seed, 2_000));
         world.handle.clone().spawn(async move {
-            let mut peer = Peer::plain(&world.handle, stream);
+            let mut peer = Peer::plain(stream);
             loop {
                 let asked = peer.message(false).await;
                 let key = asked.split(' ').nth(1).and_then(|path| path.rsplit('/').next()?.parse().ok());

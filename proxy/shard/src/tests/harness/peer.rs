@@ -23,13 +23,13 @@ impl Peer {
         Self { transport, unread: Vec::new(), end: None, fields: Vec::new() }
     }
 
-    pub(in crate::tests) fn plain(handle: &Handle, stream: Stream) -> Self {
-        Self::new(Transport::plain(handle, stream))
+    pub(in crate::tests) fn plain(stream: Stream) -> Self {
+        Self::new(Transport::plain(stream))
     }
 
     /// A client's connection to a core.
     pub(in crate::tests) async fn connect(handle: &Handle, core: usize) -> io::Result<Self> {
-        Ok(Self::plain(handle, handle.connect(front(core)).await?))
+        Ok(Self::plain(handle.connect(front(core)).await?))
     }
 
     pub(in crate::tests) fn send(&self, bytes: &[u8]) {

@@ -14,7 +14,7 @@ use crate::tests::harness::Peer;
 pub(super) async fn backend(world: Rc<World>, listener: Listener, random: Random) {
     while let Ok((stream, _)) = listener.accept().await {
         let random = Random::new(random.below(1 << 40), 0);
-        let (world, peer) = (world.clone(), Peer::plain(&world.handle, stream));
+        let (world, peer) = (world.clone(), Peer::plain(stream));
         world.handle.clone().spawn(async move {
             let mut peer = peer;
             while serve(&world, &mut peer, &random).await {}
