@@ -51,6 +51,9 @@ const LOG_END_MAX: Duration = Duration::from_secs(5);
 /// its processor, so that a change of 10,000 routes does not take for ever.
 const NICE: i32 = 5;
 
+/// setpriority(2).
+const NICE_MAX: i32 = 19;
+
 /// What lives as long as the process, behind the control thread's doors.
 pub(crate) struct Node {
     pub(crate) started: Instant,
@@ -490,7 +493,10 @@ fn addresses(targets: &[Target]) -> Option<Arc<[Endpoint]>> {
 
 /// Lets every other thread of this process go first, from now on.
 fn give_way() {
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+    // From where the process was started: a number of its own would raise one that was made nice, which only root may.
+    let lowered = rustix::process::getpriority_process(None)
+        .and_then(|nice| rustix::process::setpriority_process(None, (nice + NICE).min(NICE_MAX)));
+    if let Err(error) = lowered {
         say::warning(&format!("the priority of a thread could not be lowered: {error}"));
     }
 }
