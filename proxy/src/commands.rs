@@ -168,6 +168,9 @@ fn origin(flags: Run) -> Result<Origin> {
             admin,
             state,
         }))),
+        Some(other) if other.contains("://") => {
+            bail!("`{other}` is no backend: its URL begins with http:// or https://")
+        }
         what => {
             let only_with_url = [
                 ("--listen", listen.is_some()),

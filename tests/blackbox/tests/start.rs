@@ -31,6 +31,15 @@ fn broken_toml() {
     check(Gateway::with("[[route\n").try_start(), 2, &["floodgate.toml:"]);
 }
 
+/// Not taken for a file that is not there.
+#[test]
+fn a_backend_that_is_not_http() {
+    let output = Command::new(gateway_binary()).args(["run", "ftp://127.0.0.1:9000"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("ftp://127.0.0.1:9000") && said.contains("http:// or https://"), "{said}");
+}
+
 #[test]
 fn an_occupied_port() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
