@@ -11,6 +11,10 @@ use shard::Level;
 /// processes need the rest.
 const SHARE_OF_MACHINE: (u64, u64) = (4, 5);
 
+/// One in so many bytes may be the cache's, lest there be a warning. It holds a quarter of its size in bodies on their way
+/// to clients besides, and shrinks a step at a time.
+const CACHE_SHARE: u64 = 3;
+
 /// A bound, and what is held against it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Limit {
@@ -43,6 +47,20 @@ impl Limit {
 
     pub(crate) fn max_bytes(&self) -> u64 {
         self.max_bytes
+    }
+
+    /// What an operator should know whose cache may take so much of it that the ladder has no room left to climb in. A
+    /// bound of 0 is none.
+    pub(crate) fn crowded_by(&self, cache_bytes: u64) -> Option<String> {
+        let share = cache_bytes.saturating_mul(CACHE_SHARE);
+        (self.max_bytes > 0 && share > self.max_bytes).then(|| {
+            format!(
+                "`[cache] size` of {} MiB is more than a third of the {} MiB of memory that the node may have (`memory_max`): \
+                 clients that do not read may need the rest faster than the cache shrinks",
+                cache_bytes >> 20,
+                self.max_bytes >> 20,
+            )
+        })
     }
 
     /// What counts: what the process has in RAM. Where the limit is a control group's, it is what the group has and
@@ -247,6 +265,18 @@ mod tests {
     fn what_is_configured_holds() {
         assert_eq!(Limit::new(Some(5)), Limit { max_bytes: 5, group: None });
         assert_eq!(Limit::new(Some(0)).max_bytes(), 0);
+    }
+
+    #[test]
+    fn a_cache_may_crowd_the_rest_out() {
+        #[track_caller]
+        fn check(max_bytes: u64, cache_bytes: u64, crowds: bool) {
+            assert_eq!(Limit::new(Some(max_bytes)).crowded_by(cache_bytes).is_some(), crowds);
+        }
+        check(300 << 20, 100 << 20, false);
+        check(300 << 20, 101 << 20, true);
+        check(0, u64::MAX, false);
+        check(1, u64::MAX, true);
     }
 
     #[test]

@@ -127,6 +127,9 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     if memory_limit.used_bytes().is_none() {
         say::warning("the kernel does not say how much memory is in use: `memory_max` is not kept");
     }
+    if let Some(text) = memory_limit.crowded_by(model.node.cache.size_bytes) {
+        say::warning(&text);
+    }
     let node = Arc::new(Node {
         started: Instant::now(),
         cores: OnceLock::new(),

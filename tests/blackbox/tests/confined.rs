@@ -40,6 +40,7 @@ fn a_cache_larger_than_the_group_shrinks() {
     let Some(group) = group("a_cache_larger_than_the_group_shrinks") else { return };
     let origin = origin();
     let gateway = Gateway::with(&config(&origin, "1GiB")).cgroup(&group).start();
+    gateway.wait_for_line("`[cache] size` of 1024 MiB is more than a third of the 256 MiB");
     let mut client = gateway.connect();
     let all = 2 * MEMORY_MAX / SMALL_BODY_BYTES as u64;
     for number in 0..all {
