@@ -99,7 +99,7 @@ pub(crate) static RETRIES: Section = Section {
             "budget",
             Form::Count(0, 100),
             "Calls of the last ten seconds that may be repeated, in percent; each core for itself. \
-             Connections that could not be made don't count.",
+             Connections that could not be made don't count, nor kept ones that were closed.",
         )
         .or("20"),
         Key::new("budget_min", Form::Count(0, 1_000), "Repeated in ten seconds however few calls there are.")

@@ -49,7 +49,8 @@ pub struct Breaker {
     pub trials: u32,
 }
 
-/// How many calls are repeated. A connection that could not be made costs nothing: the backend has not seen the call.
+/// How many calls are repeated. A connection that could not be made costs nothing, nor does a kept one that was closed: neither says
+/// that the backend has seen the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retries {
     /// Hosts that are asked for one call after the first.

@@ -126,7 +126,9 @@ impl Caller<'_> {
             if now_ns >= end_ns || avoid.len() > upstream.balance.retries.hosts_max as usize {
                 return instead;
             }
-            let seen = again != Again::Elsewhere { seen: false };
+            // What met a kept connection's end is not paid for: it can happen once a request, and no more often than backends
+            // close what is kept.
+            let seen = again == Again::Elsewhere { seen: true };
             let Some(next) = self.core.claim_again(slot, now_ns, &avoid, seen) else { return instead };
             claim = next;
             response.clear();

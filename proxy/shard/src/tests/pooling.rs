@@ -114,6 +114,25 @@ fn what_is_idempotent_is_sent_again_when_a_kept_connection_was_closed() {
     }
 }
 
+/// More often than the budget for retries would allow: a backend that closes what is kept is not a failing one.
+#[test]
+fn kept_connections_that_end_cost_no_budget() {
+    let mut talk = kept("", "");
+    talk.truncate(talk.rfind("c>").unwrap());
+    for number in 1..=8 {
+        let next = number + 1;
+        talk.push_str(&format!(
+            "c> {GET}
+             {number}< GET /b
+             {number} ends
+             {next}< GET /b
+             {next}> HTTP/1.1 200 OK|Content-Length: 1||2
+             c< 200 2\n"
+        ));
+    }
+    check(talk.trim_end());
+}
+
 #[test]
 fn nothing_else_is_sent_twice() {
     for (second, seen) in [
