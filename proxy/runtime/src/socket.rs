@@ -59,6 +59,8 @@ pub(crate) struct Socket {
     pub(crate) ops: Ops,
     /// Ring: receives plainly into the hot buffer, told by polls, because much is coming.
     pub(crate) bulk: bool,
+    /// Ring: what a plain receive brought last was little.
+    pub(crate) little: bool,
     /// Ring: the memory of the send or connect that the kernel has.
     pub(crate) flight: u32,
     /// Epoll and bulk: a receive may find something.
@@ -322,6 +324,7 @@ impl Table {
             closing: false,
             ops: Ops::default(),
             bulk: false,
+            little: false,
             flight: NONE,
             readable: false,
             unsure: false,

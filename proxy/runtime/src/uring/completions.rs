@@ -111,6 +111,7 @@ impl Uring {
             // Nobody knows whether there is more: the reader finds out.
             socket.readable = true;
             socket.unsure = true;
+            socket.little = false;
             table.wake_reader(slot);
         } else {
             self.arm_receive(table, slot);

@@ -10,8 +10,8 @@
 //! # Two ways to receive
 //! A socket begins in *ring* mode. When it brings much at once, or nobody takes what it brings, the multishot is not
 //! armed again and it goes on in *bulk* mode: a poll tells that something is there, and a plain receive takes up to a
-//! large buffer of it. That halves the cost of bodies, and back-pressure is simply not to receive. A small receive
-//! brings it back. Plain receives begin only after the multishot's last completion, so bytes stay in order.
+//! large buffer of it. That halves the cost of bodies, and back-pressure is simply not to receive. Two small receives in a
+//! row bring it back. Plain receives begin only after the multishot's last completion, so bytes stay in order.
 //!
 //! A multishot is capped at a few buffers, after which it ends by itself (Linux 6.17). Older kernels know no cap: there
 //! it is cancelled, but one enter may bring all buffers of the ring before that takes effect.
@@ -352,10 +352,13 @@ impl Driver for Uring {
         let queued = socket.queued + length;
         if fresh && lent.is_none() {
             self.arm_poll(table, slot);
-        } else if fresh && !socket.readable && length <= self.buffers.bytes() {
-            // Small again, and drained.
-            socket.bulk = false;
-            self.arm_receive(table, slot);
+        } else if fresh {
+            let is_little = !socket.readable && length <= self.buffers.bytes();
+            // Once may be the rest of something large, and another such thing come next.
+            if std::mem::replace(&mut socket.little, is_little) && is_little {
+                socket.bulk = false;
+                self.arm_receive(table, slot);
+            }
         }
         table.note_queued(queued);
         lent
