@@ -80,6 +80,9 @@ pub(crate) struct Run {
     /// A listener without TLS
     #[arg(long, help_heading = "In front of one backend")]
     pub(crate) plain: bool,
+    /// Call the backend over HTTP/2: by ALPN if its URL is https://, else by prior knowledge
+    #[arg(long, help_heading = "In front of one backend")]
+    pub(crate) http2: bool,
     /// Requests that each client may make (an IPv4 address or an IPv6 /64), such as 100/s or 30/m
     #[arg(long, value_name = "RATE", help_heading = "In front of one backend")]
     pub(crate) rate: Option<String>,

@@ -154,12 +154,14 @@ fn way_back(asked: Option<&Path>, named: Option<&Path>) -> String {
 /// A URL makes a gateway from flags; anything else names a file.
 fn origin(flags: Run) -> Result<Origin> {
     let is_url = |what: &str| what.starts_with("http://") || what.starts_with("https://");
-    let Run { what, listen, plain, rate, burst, cache, admin, workers, driver, state, last_good: _ } = flags;
+    let Run { what, listen, plain, http2, rate, burst, cache, admin, workers, driver, state, last_good: _ } =
+        flags;
     match what {
         Some(backend) if is_url(&backend) => Ok(Origin::Flags(Box::new(Flags {
             backend,
             listen,
             plain,
+            http2,
             rate,
             burst,
             cache,

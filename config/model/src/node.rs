@@ -124,8 +124,10 @@ pub struct Timeouts {
     pub head: Duration,
     /// Between two bytes of a request body, and of a response that the client reads.
     pub body_idle: Duration,
-    /// Between two requests of a connection.
+    /// Between two requests of an HTTP/1.1 connection.
     pub keep_alive: Duration,
+    /// How long an HTTP/2 connection may have no request.
+    pub http2_idle: Duration,
     /// How long an upgraded connection may be silent both ways; ten minutes for a WebSocket on AWS (row 157).
     pub tunnel_idle: Duration,
     /// How long an upgraded connection may last; two hours for a WebSocket on AWS (row 157).
@@ -151,6 +153,10 @@ pub struct Listener {
     pub connections_max: Option<usize>,
     /// TLS, unless it was asked for plain.
     pub plain: bool,
+    /// Whether HTTP/2 is spoken too: agreed on by ALPN, on a plain listener begun by a client that knows.
+    pub http2: bool,
+    /// Requests at once on an HTTP/2 connection (RFC 9113 §5.1.2).
+    pub http2_streams_max: u32,
     /// AWS's name of a security policy (row 13); checked by the compiler. `None`: `TLS_1_2`.
     pub security_policy: Option<String>,
     /// Names for the certificate that the local authority makes when none is configured.
@@ -227,6 +233,7 @@ impl Default for Timeouts {
             head: Duration::from_secs(10),
             body_idle: Duration::from_secs(30),
             keep_alive: Duration::from_secs(60),
+            http2_idle: Duration::from_secs(180),
             tunnel_idle: Duration::from_mins(10),
             tunnel_max: Duration::from_hours(2),
             linger: Duration::from_secs(2),

@@ -11,6 +11,8 @@ pub struct Upstream {
     pub name: String,
     /// At least one.
     pub targets: Vec<Target>,
+    /// Called over HTTP/2: TLS targets by ALPN, others by prior knowledge. Else over HTTP/1.1.
+    pub http2: bool,
     /// A CA bundle (PEM) instead of the public roots, for TLS targets.
     pub ca: Option<PathBuf>,
     /// The name asked for in the TLS handshake and checked in the certificate; `None`: the target's host.
@@ -128,6 +130,7 @@ impl Default for Upstream {
         Self {
             name: String::new(),
             targets: Vec::new(),
+            http2: false,
             ca: None,
             server_name: None,
             host: None,

@@ -119,6 +119,7 @@ static INTEGRATION: Section = Section {
             Form::Text(r#""http://127.0.0.1:8080/pets/{id}""#),
             "`http_proxy`: the backend and the whole path sent, with the variables of `key`.",
         ),
+        integration::HTTP2,
         route::UPSTREAM,
         Key::new(
             "path",
@@ -292,7 +293,8 @@ fn mapping(table: &Table<'_>, stages: &[Stage], only: Option<String>) -> Mapping
 fn route(table: &Table<'_>, kind: Kind, node: &Node, upstreams: &mut Upstreams) -> Option<Route> {
     let key = table.get("key").and_then(|value| value.parse(|text| route_key::parse(text, kind)));
     let integration = table.opt("integration", Value::table).and_then(|table| {
-        let (of_http, of_mock) = (["url", "upstream", "path", "strip_prefix"], ["status", "headers", "body"]);
+        let (of_http, of_mock) =
+            (["url", "http2", "upstream", "path", "strip_prefix"], ["status", "headers", "body"]);
         match table.opt("type", Value::choice)? {
             "mock" => {
                 refuse(&table, &of_http, "`mock` calls no backend");

@@ -220,6 +220,7 @@ fn applies(section: &'static Section, key: &Key, said: &Said<'_, '_>) -> bool {
     }
     let Said::Table(table) = said else { return true };
     match (section.name, key.name) {
+        ("listener", "http2_streams_max") => table.or("http2", Value::boolean, true),
         ("listener", "names" | "security_policy") => !table.or("plain", Value::boolean, false),
         ("api", "base_path") => table.get("mapping").is_none(),
         ("api.route.integration", _) => table.opt("type", Value::choice) == Some("mock"),

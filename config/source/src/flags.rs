@@ -25,6 +25,8 @@ pub struct Flags {
     pub listen: Option<SocketAddr>,
     /// Without TLS.
     pub plain: bool,
+    /// The backend is called over HTTP/2.
+    pub http2: bool,
     /// `100/s`, for each client.
     pub rate: Option<String>,
     /// Requests of a client at once.
@@ -85,7 +87,7 @@ fn model(flags: &Flags, line: &Line, cx: &Context<'_>) -> Option<Model> {
     node.driver = read.flag("--driver", flags.driver.as_ref(), driver).unwrap_or_default();
     node.admin.listen = read.flag("--admin", flags.admin.as_ref(), names::loopback);
     let (url, (path, strip_prefix)) = (url?, path?);
-    let upstream = upstreams.made(&url, read.origin(""));
+    let upstream = upstreams.made(&url, flags.http2, read.origin(""));
     let mut api = route::plain_api(&[], None);
     api.routes.push(Route {
         key,
@@ -141,6 +143,7 @@ impl Line {
         add("", Some(flags.backend.clone()));
         add("--listen", flags.listen.map(|address| address.to_string()));
         add("--plain", flags.plain.then(String::new));
+        add("--http2", flags.http2.then(String::new));
         add("--rate", flags.rate.clone());
         add("--burst", flags.burst.map(|burst| burst.to_string()));
         add("--cache", flags.cache.clone());

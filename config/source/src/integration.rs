@@ -23,6 +23,12 @@ pub(crate) const HEADERS: Key = Key::new("headers", Form::Pairs, "Headers of the
 pub(crate) const BODY: Key =
     Key::new("body", Form::Text(r#""hello""#), "The body of the answer, at most 1 MiB.").or(r#""""#);
 
+pub(crate) const HTTP2: Key = Key::new(
+    "http2",
+    Form::Boolean,
+    "With `url`: whether the backend is called over HTTP/2. Left out: over HTTP/1.1.",
+);
+
 pub(crate) static MOCK: Section =
     Section { name: "mock", doc: "An answer without a backend.", keys: &[STATUS, HEADERS, BODY] };
 
@@ -67,9 +73,14 @@ pub(crate) fn forward(
     url_path: UrlPath,
 ) -> Option<Integration> {
     let url = table.get("url").and_then(|value| value.parse(names::url).map(|url| (value, url)));
+    let http2 = table.or("http2", Value::boolean, false);
+    if let (Some(value), Some(_)) = (table.get("http2"), table.get("upstream")) {
+        let mistake = Mistake::new("the upstream says how it is called");
+        value.mistake(mistake.help("write `http2` into its `[upstream.NAME]`"));
+    }
     let upstream = match (table.get("upstream"), &url) {
         (Some(value), _) => upstreams.named(&value),
-        (None, Some((value, url))) => Some(upstreams.made(url, Some(value.origin()))),
+        (None, Some((value, url))) => Some(upstreams.made(url, http2, Some(value.origin()))),
         (None, None) => None,
     };
     let path = table.opt("path", |value| value.parse(|text| route_key::rewrite(text, route)));

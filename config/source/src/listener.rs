@@ -14,6 +14,8 @@ use crate::{
 
 /// Where a gateway listens that was told nothing.
 pub(crate) const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
+/// Requests at once on an HTTP/2 connection where nothing is said: what Envoy's guide for edge proxies says.
+const STREAMS_MAX: u32 = 100;
 
 pub(crate) static LISTENER: Section = Section {
     name: "listener",
@@ -32,6 +34,18 @@ pub(crate) static LISTENER: Section = Section {
             "Connections at once; more are reset. Left out: as many as the node takes.",
         ),
         Key::new("plain", Form::Boolean, "Without TLS.").or("false"),
+        Key::new(
+            "http2",
+            Form::Boolean,
+            "Whether HTTP/2 is spoken beside HTTP/1.1: by ALPN, on a plain listener by prior knowledge.",
+        )
+        .or("true"),
+        Key::new(
+            "http2_streams_max",
+            Form::Count(1, 1_000),
+            "Requests at once on an HTTP/2 connection; fewer while memory is short.",
+        )
+        .or("100"),
         Key::new("security_policy", Form::Text(r#""TLS_1_2""#), "AWS's name of what TLS may negotiate.")
             .or(r#""TLS_1_2""#),
         Key::new(
@@ -105,6 +119,8 @@ pub(crate) fn default() -> Listener {
         address: ADDRESS,
         connections_max: None,
         plain: false,
+        http2: true,
+        http2_streams_max: STREAMS_MAX,
         security_policy: None,
         names: vec!["localhost".into()],
         origin: None,
@@ -121,6 +137,12 @@ fn listener(table: &Table<'_>) -> Option<Listener> {
     let connections_max = table.opt("connections_max", Value::count);
     let name = table.opt("name", |value| value.parse(names::label));
     let plain = table.or("plain", Value::boolean, false);
+    let http2 = table.or("http2", Value::boolean, true);
+    let http2_streams_max = table.or("http2_streams_max", Value::count, STREAMS_MAX);
+    if let (false, Some(unused)) = (http2, table.get("http2_streams_max")) {
+        let mistake = Mistake::new("this listener has no HTTP/2");
+        unused.mistake(mistake.help("leave it out, or leave out `http2`"));
+    }
     let security_policy = table.opt("security_policy", Value::text);
     let hosts = table.opt("names", |value| value.list(names::host_pattern));
     for unused in ["security_policy", "names"].iter().filter(|_| plain).filter_map(|key| table.get(key)) {
@@ -138,6 +160,8 @@ fn listener(table: &Table<'_>) -> Option<Listener> {
         address,
         connections_max,
         plain,
+        http2,
+        http2_streams_max,
         security_policy,
         names: hosts.unwrap_or_else(|| vec!["localhost".into()]),
         origin: Some(table.origin()),

@@ -180,8 +180,14 @@ pub(crate) static TIMEOUTS: Section = Section {
             .or(r#""10s""#),
         Key::new("body_idle", Form::Duration(MS, HOUR), "Between two bytes of a body, in either direction.")
             .or(r#""30s""#),
-        Key::new("keep_alive", Form::Duration(MS, HOUR), "Between two requests of a connection.")
+        Key::new("keep_alive", Form::Duration(MS, HOUR), "Between two requests of an HTTP/1.1 connection.")
             .or(r#""60s""#),
+        Key::new(
+            "http2_idle",
+            Form::Duration(MS, HOUR),
+            "How long an HTTP/2 connection may have no request.",
+        )
+        .or(r#""180s""#),
         Key::new(
             "tunnel_idle",
             Form::Duration(MS, DAY),
@@ -324,6 +330,7 @@ fn timeouts(table: &Table<'_>, default: &Timeouts) -> Timeouts {
         head: table.or("head", Value::duration, default.head),
         body_idle: table.or("body_idle", Value::duration, default.body_idle),
         keep_alive: table.or("keep_alive", Value::duration, default.keep_alive),
+        http2_idle: table.or("http2_idle", Value::duration, default.http2_idle),
         tunnel_idle: table.or("tunnel_idle", Value::duration, default.tunnel_idle),
         tunnel_max: table.or("tunnel_max", Value::duration, default.tunnel_max),
         linger: table.or("linger", Value::duration, default.linger),

@@ -55,6 +55,7 @@ pub(crate) static ROUTE: Section = Section {
             "The backend that answers; a path in it stands before the \
              request's.",
         ),
+        integration::HTTP2,
         Key::new("mock", Form::Table(&integration::MOCK), "An answer without a backend."),
         Key::new(
             "path",
@@ -151,7 +152,7 @@ fn route(table: &Table<'_>, node: &Node, upstreams: &mut Upstreams) -> Option<Ro
         table.mistake(Mistake::new(format!("{names} can't all answer")).help("keep one of them"));
     }
     let integration = if let Some(value) = table.get("mock") {
-        for unused in ["path", "strip_prefix"].iter().filter_map(|key| table.get(key)) {
+        for unused in ["path", "strip_prefix", "http2"].iter().filter_map(|key| table.get(key)) {
             unused.mistake(Mistake::new("a mock calls no backend").help("leave it out"));
         }
         value.table().map(|table| Integration::Mock(integration::mock(&table)))

@@ -34,6 +34,12 @@ pub(crate) static UPSTREAM: Section = Section {
             "The backends: `http://host:port` or `https://host:port`.",
         )
         .required(),
+        Key::new(
+            "http2",
+            Form::Boolean,
+            "HTTP/2 in place of HTTP/1.1: `https://` targets by ALPN, `http://` targets by prior knowledge.",
+        )
+        .or("false"),
         Key::new("ca", Form::Path, "A CA bundle (PEM) for `https://` targets. Left out: the public roots."),
         Key::new(
             "server_name",
@@ -143,13 +149,15 @@ impl Upstreams {
         None
     }
 
-    /// The name of the group that a URL makes: one for all routes that name the same scheme, host and port.
-    pub(crate) fn made(&mut self, url: &Url, origin: Option<Origin>) -> String {
-        let name = url.base();
+    /// The name of the group that a URL makes: one for all routes that name the same scheme, host and port, and
+    /// call it alike.
+    pub(crate) fn made(&mut self, url: &Url, http2: bool, origin: Option<Origin>) -> String {
+        // A name with a blank is never an operator's.
+        let name = if http2 { format!("{} (HTTP/2)", url.base()) } else { url.base() };
         self.used.borrow_mut().insert(name.clone());
         if self.find(&name).is_none() {
             let targets = vec![target(url.clone(), origin.clone())];
-            self.push(Upstream { name: name.clone(), targets, origin, ..Upstream::default() });
+            self.push(Upstream { name: name.clone(), targets, http2, origin, ..Upstream::default() });
         }
         name
     }
@@ -181,6 +189,7 @@ fn upstream(named: Named<'_>) -> Upstream {
     let targets = table.get("targets").map(|value| targets(&value)).unwrap_or_default();
     let upstream = Upstream {
         name,
+        http2: table.or("http2", Value::boolean, default.http2),
         ca: table.opt("ca", Value::path),
         server_name: table.opt("server_name", |value| value.parse(names::host)),
         host: table.opt("host", |value| value.parse(host_and_port)),

@@ -222,6 +222,8 @@ fn model(front: SocketAddr, back: SocketAddr) -> Model {
         name: "front".into(),
         address: front,
         plain: true,
+        http2: true,
+        http2_streams_max: 100,
         security_policy: None,
         names: Vec::new(),
         connections_max: None,

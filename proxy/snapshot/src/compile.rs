@@ -104,6 +104,7 @@ fn timeouts(model: &Model) -> Timeouts {
         head_ns: nanoseconds(timeouts.head),
         body_idle_ns: nanoseconds(timeouts.body_idle),
         keep_alive_ns: nanoseconds(timeouts.keep_alive),
+        http2_idle_ns: nanoseconds(timeouts.http2_idle),
         tunnel_idle_ns: nanoseconds(timeouts.tunnel_idle),
         tunnel_max_ns: nanoseconds(timeouts.tunnel_max),
         linger_ns: nanoseconds(timeouts.linger),

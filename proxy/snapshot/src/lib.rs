@@ -58,6 +58,11 @@ pub struct Listener {
     pub tls: Option<Arc<tls::Server>>,
     /// Connections at once, on all cores; `None`: the node's limit alone.
     pub connections_max: Option<usize>,
+    /// Whether HTTP/2 is spoken: on a TLS connection that agreed on it ([`tls::ALPN_HTTP2`]), on a plain one that begins
+    /// with its preface.
+    pub http2: bool,
+    /// Requests at once on an HTTP/2 connection.
+    pub http2_streams_max: u32,
 }
 
 /// How many connections one client may have, and what one client is.
@@ -78,6 +83,8 @@ pub struct Upstream {
     pub name: String,
     /// At least one.
     pub targets: Vec<Target>,
+    /// Called over HTTP/2. A TLS connection whose peer has not agreed to that is none of this group.
+    pub http2: bool,
     /// For targets with TLS.
     pub tls: Option<tls::Client>,
     /// Connect, TLS included.
@@ -191,8 +198,10 @@ pub struct Timeouts {
     pub head_ns: u64,
     /// Between two bytes of a body, either way.
     pub body_idle_ns: u64,
-    /// Between two requests.
+    /// Between two requests of an HTTP/1.1 connection.
     pub keep_alive_ns: u64,
+    /// An HTTP/2 connection without a request.
+    pub http2_idle_ns: u64,
     /// Silence of a tunnel, both ways.
     pub tunnel_idle_ns: u64,
     /// A tunnel as a whole.

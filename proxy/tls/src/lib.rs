@@ -14,6 +14,11 @@ mod session;
 mod tickets;
 pub mod trust;
 
+/// HTTP/1.1's name in ALPN (RFC 7301 §6).
+pub const ALPN_HTTP1: &[u8] = b"http/1.1";
+/// HTTP/2's name in ALPN (RFC 9113 §3.2).
+pub const ALPN_HTTP2: &[u8] = b"h2";
+
 pub use certificate::EXPIRY_WARNING_S;
 pub use client::{Client, ClientSettings};
 pub use error::{Error, Warning};

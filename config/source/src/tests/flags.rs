@@ -32,6 +32,7 @@ fn a_url_is_a_whole_gateway() {
     let Integration::Http { upstream, path, strip_prefix } = &route.integration else { panic!("{route:?}") };
     assert_eq!((&**upstream, path, strip_prefix), ("http://127.0.0.1:8080", &None, &None));
     assert_eq!(model.upstreams[0].targets[0].port, 8080);
+    assert!(!model.upstreams[0].http2);
     assert!(route.throttles.is_empty() && route.cache.is_none());
 }
 
@@ -40,6 +41,7 @@ fn every_flag_has_its_meaning() {
     let model = model(&Flags {
         listen: None,
         plain: true,
+        http2: true,
         rate: Some("100/s".into()),
         burst: Some(7),
         cache: Some("60s".into()),
@@ -53,6 +55,7 @@ fn every_flag_has_its_meaning() {
         (model.listeners[0].address.to_string(), model.listeners[0].plain),
         ("127.0.0.1:8080".into(), true)
     );
+    assert_eq!((&*model.upstreams[0].name, model.upstreams[0].http2), ("https://b (HTTP/2)", true));
     let route = &model.apis[0].routes[0];
     let Integration::Http { path, .. } = &route.integration else { panic!("{route:?}") };
     assert_eq!(path.as_deref(), Some("/v1/{proxy}"));

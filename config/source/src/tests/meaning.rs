@@ -74,6 +74,7 @@ fn methods_forward_as_on_aws() {
     check("url = \"http://b/x/{id}\"", ("http://b", Some("/x/{id}"), None));
     check("url = \"http://b/x/{id+}\"", ("http://b", Some("/x/{id}"), None));
     check("url = \"http://b\"", ("http://b", Some("/"), None));
+    check("url = \"http://b/x\", http2 = true", ("http://b (HTTP/2)", Some("/x"), None));
     check("upstream = \"u\"", ("u", None, None));
     check("upstream = \"u\", path = \"/{id}\"", ("u", Some("/{id}"), None));
     check("upstream = \"u\", strip_prefix = \"/a\"", ("u", None, Some("/a")));
@@ -84,9 +85,14 @@ fn a_url_makes_one_upstream() {
     let route = |path: &str, url: &str| format!("[[route]]\nmatch = \"{path}\"\nurl = \"{url}\"\n");
     let text =
         [route("/a", "http://b:8080/x"), route("/b", "http://B:8080"), route("/c", "http://[::1]")].concat();
-    let model = model(&format!("{LISTENER}{text}"));
-    let names: Vec<_> = model.upstreams.iter().map(|it| &*it.name).collect();
-    assert_eq!(names, ["http://b:8080", "http://[::1]"]);
+    let http2 = |path: &str| format!("{}http2 = true\n", route(path, "http://b:8080"));
+    let model = model(&format!("{LISTENER}{text}{}{}", http2("/d"), http2("/e")));
+    let names: Vec<_> = model.upstreams.iter().map(|it| (&*it.name, it.http2)).collect();
+    assert_eq!(
+        names,
+        [("http://b:8080", false), ("http://[::1]", false), ("http://b:8080 (HTTP/2)", true)],
+        "what is called in two ways is two groups"
+    );
     let target = &model.upstreams[1].targets[0];
     assert_eq!((target.tls, &*target.host, target.port), (false, "::1", 80));
     assert_eq!(model.upstreams[0].first_byte_timeout, Duration::from_secs(29));
@@ -199,11 +205,11 @@ fn node_and_listeners_are_lowered() {
 [access_log]\nformat = \"$context.requestId\"
 [client]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\nconnections_max = 5\nipv4_prefix = 24\nipv6_prefix = 0
 [cache]\nsize = \"1GiB\"
-[timeouts]\nhandshake = \"1s\"\nhead = \"2s\"\nbody_idle = \"3s\"\nkeep_alive = \"4s\"\nfirst_byte = \"5s\"\ntunnel_idle = \"6s\"\ntunnel_max = \"7s\"\nlinger = \"8s\"\nrequest_rate_min = \"1KiB\"\nresponse_rate_min = \"0B\"\nrate_grace = \"9s\"
-[[listener]]\naddress = \"0.0.0.0:443\"\nsecurity_policy = \"TLS_1_0\"
-[[listener]]\nconnections_max = 7\nname = \"p\"\naddress = \"[::]:80\"\nplain = true
+[timeouts]\nhandshake = \"1s\"\nhead = \"2s\"\nbody_idle = \"3s\"\nkeep_alive = \"4s\"\nhttp2_idle = \"10s\"\nfirst_byte = \"5s\"\ntunnel_idle = \"6s\"\ntunnel_max = \"7s\"\nlinger = \"8s\"\nrequest_rate_min = \"1KiB\"\nresponse_rate_min = \"0B\"\nrate_grace = \"9s\"
+[[listener]]\naddress = \"0.0.0.0:443\"\nsecurity_policy = \"TLS_1_0\"\nhttp2_streams_max = 9
+[[listener]]\nconnections_max = 7\nname = \"p\"\naddress = \"[::]:80\"\nplain = true\nhttp2 = false
 [[certificate]]\nchain = \"c\"\nkey = \"/k\"\nhosts = [\"*.A\"]
-[upstream.u]\ntargets = [\"https://u\", \"https://10.0.0.1:1\"]\nca = \"ca\"\nserver_name = \"S\"\nhost = \"H:1\"\ntotal_timeout = \"1m\"\nidle_connections_max = 0
+[upstream.u]\ntargets = [\"https://u\", \"https://10.0.0.1:1\"]\nhttp2 = true\nca = \"ca\"\nserver_name = \"S\"\nhost = \"H:1\"\ntotal_timeout = \"1m\"\nidle_connections_max = 0
 [[route]]\nmatch = \"/\"\nupstream = \"u\"",
     );
     let node = &model.node;
@@ -222,15 +228,24 @@ fn node_and_listeners_are_lowered() {
     let seconds =
         [timeouts.handshake, timeouts.head, timeouts.body_idle, timeouts.keep_alive, timeouts.first_byte];
     assert_eq!(seconds.map(|it| it.as_secs()), [1, 2, 3, 4, 5]);
-    let seconds = [timeouts.tunnel_idle, timeouts.tunnel_max, timeouts.linger, timeouts.rate_grace];
-    assert_eq!(seconds.map(|it| it.as_secs()), [6, 7, 8, 9]);
+    let seconds = [
+        timeouts.tunnel_idle,
+        timeouts.tunnel_max,
+        timeouts.linger,
+        timeouts.rate_grace,
+        timeouts.http2_idle,
+    ];
+    assert_eq!(seconds.map(|it| it.as_secs()), [6, 7, 8, 9, 10]);
     assert_eq!((timeouts.request_rate_min, timeouts.response_rate_min), (1024, 0));
     let listeners: Vec<_> = model.listeners.iter().map(|it| (&*it.name, it.plain)).collect();
     assert_eq!(listeners, [("0.0.0.0:443", false), ("p", true)]);
+    let http2: Vec<_> = model.listeners.iter().map(|it| (it.http2, it.http2_streams_max)).collect();
+    assert_eq!(http2, [(true, 9), (false, 100)]);
     assert_eq!(model.certificates[0].hosts, ["*.a"]);
     assert_eq!(model.certificates[0].key, std::path::Path::new("/k"));
     let upstream = &model.upstreams[0];
     assert_eq!((upstream.server_name.as_deref(), upstream.host.as_deref()), (Some("s"), Some("h:1")));
+    assert!(upstream.http2);
     assert_eq!((upstream.targets[0].port, upstream.targets[1].port), (443, 1));
 }
 

@@ -319,6 +319,17 @@ fn addresses_and_names() {
         "[[listener]]\naddress = \"127.0.0.1:2\"\nplain = true\nsecurity_policy = \"TLS_1_2\"",
         &["4:19: a plain listener has no TLS | leave it out, or leave out `plain`"],
     );
+    check(
+        "[[listener]]\naddress = \"127.0.0.1:2\"\nhttp2 = false\nhttp2_streams_max = 9",
+        &["4:21: this listener has no HTTP/2 | leave it out, or leave out `http2`"],
+    );
+    check(
+        "[[listener]]\naddress = \"127.0.0.1:2\"\nhttp2 = \"h2\"\nhttp2_streams_max = 0",
+        &[
+            "3:9: expected `true` or `false`, found a string | write `http2 = true`",
+            "4:21: `0` is out of range | write something from `1` to `1000`",
+        ],
+    );
     check("[[certificate]]\nchain = \"\"\nkey = \"k\"", &["2:9: the path is empty or holds a zero byte"]);
     check_route(
         "match = \"/a\"\nurl = \"http://a\"\nhosts = [\"a:80\"]",
@@ -437,6 +448,11 @@ fn routes() {
         &["6:16: no path of this route begins with `/b` | the route takes `/a/{id}`: write `/a` or less"],
     );
     check_route("match = \"/a\"\nmock = {}\npath = \"/b\"", &["6:8: a mock calls no backend | leave it out"]);
+    check_route("match = \"/a\"\nmock = {}\nhttp2 = true", &["6:9: a mock calls no backend | leave it out"]);
+    check_route(
+        "match = \"/a\"\nupstream = \"orders\"\nhttp2 = true",
+        &["6:9: the upstream says how it is called | write `http2` into its `[upstream.NAME]`"],
+    );
     check_route(
         "match = \"/a\"\nmock.headers.Content-Length = \"3\"",
         &["5:31: `Content-Length` is set by the gateway | leave it out"],

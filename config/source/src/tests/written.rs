@@ -175,6 +175,9 @@ fn a_dump_means_what_the_files_mean() {
     check_dump(
         "[[listener]]\naddress = \"127.0.0.1:1\"\nplain = true\n[upstream.\"a.b\"]\ntargets = [\"http://a\"]\n[[route]]\nmatch = \"/\"\nupstream = \"a.b\"\n[[route]]\nmatch = \"/b\"\nmock.headers.a = 'b\"'\n",
     );
+    check_dump(
+        "[[listener]]\naddress = \"127.0.0.1:1\"\nhttp2 = false\n[upstream.a]\ntargets = [\"http://a\"]\nhttp2 = true\n[[route]]\nmatch = \"/\"\nupstream = \"a\"\n[[route]]\nmatch = \"/b\"\nurl = \"http://a\"\nhttp2 = true\n[[route]]\nmatch = \"/c\"\nmock = {}\n[[api]]\nname = \"a\"\nkind = \"http\"\nhosts = [\"a\"]\n[[api.route]]\nkey = \"GET /\"\nintegration = { type = \"http_proxy\", url = \"http://a\", http2 = true }\n",
+    );
     for cache in ["\"respect-origin\"", "{ mode = \"respect-origin\", body_max = \"2MiB\" }"] {
         check_dump(&format!("[[route]]\nmatch = \"/\"\nurl = \"http://a\"\ncache = {cache}\n"));
     }
@@ -216,6 +219,7 @@ first_byte = \"10s\" # default
 head = \"10s\" # default
 body_idle = \"30s\" # default
 keep_alive = \"60s\" # default
+http2_idle = \"180s\" # default
 tunnel_idle = \"10m\" # default
 tunnel_max = \"2h\" # default
 linger = \"2s\" # default
@@ -232,6 +236,8 @@ target = \"10KiB\" # default
 [[listener]] # f.toml:4
 address = \"127.0.0.1:1\" # f.toml:5
 plain = false # default
+http2 = true # default
+http2_streams_max = 100 # default
 security_policy = \"TLS_1_2\" # default
 names = [\"localhost\"] # default
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use model::{Diagnostic, Model, Origin};
-use tls::{CertificateSettings, SecurityPolicy, Server, ServerSettings};
+use tls::{ALPN_HTTP1, ALPN_HTTP2, CertificateSettings, SecurityPolicy, Server, ServerSettings};
 
 use super::Inputs;
 use crate::Listener;
+
+/// Whether clients are offered HTTP/2: with the change that makes the cores speak it, this goes.
+const CORES_SPEAK_HTTP2: bool = false;
 
 pub(super) fn compile(model: &Model, inputs: &Inputs<'_>, found: &mut Vec<Diagnostic>) -> Vec<Listener> {
     let certificates = certificates(model, inputs, found);
@@ -18,6 +21,8 @@ pub(super) fn compile(model: &Model, inputs: &Inputs<'_>, found: &mut Vec<Diagno
             address: listener.address,
             tls,
             connections_max: listener.connections_max,
+            http2: listener.http2,
+            http2_streams_max: listener.http2_streams_max,
         });
     }
     listeners
@@ -76,7 +81,7 @@ fn server(
         }
     }
     let policy = policy(listener.security_policy.as_deref(), origin, &key, found).unwrap_or_default();
-    let settings = ServerSettings { certificates, policy, alpn: vec![b"http/1.1".to_vec()] };
+    let settings = ServerSettings { certificates, policy, alpn: alpn(listener) };
     match Server::build(&settings, inputs.tickets, inputs.unix_s) {
         Ok((server, warnings)) => {
             found.extend(
@@ -89,6 +94,12 @@ fn server(
             None
         }
     }
+}
+
+/// What a listener agrees to in the handshake, the better first.
+fn alpn(listener: &model::Listener) -> Vec<Vec<u8>> {
+    let http2 = listener.http2.then_some(ALPN_HTTP2).filter(|_| CORES_SPEAK_HTTP2);
+    http2.into_iter().chain([ALPN_HTTP1]).map(<[u8]>::to_vec).collect()
 }
 
 fn policy(

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use message::Authority;
 use model::{Diagnostic, Model};
-use tls::{Client, ClientSettings};
+use tls::{ALPN_HTTP1, ALPN_HTTP2, Client, ClientSettings};
 
 use super::{Inputs, balance};
 use crate::{Slots, Target, Upstream, nanoseconds};
@@ -36,9 +36,9 @@ pub(super) fn compile(
 
 /// What makes it the same group after a change: where its connections lead and how they were made.
 fn identity(upstream: &model::Upstream) -> String {
-    let model::Upstream { name, targets, ca, server_name, host, .. } = upstream;
+    let model::Upstream { name, targets, http2, ca, server_name, host, .. } = upstream;
     let targets: Vec<_> = targets.iter().map(|target| (target.tls, &target.host, target.port)).collect();
-    format!("{name} {targets:?} {ca:?} {server_name:?} {host:?}")
+    format!("{name} {targets:?} {http2} {ca:?} {server_name:?} {host:?}")
 }
 
 fn build(
@@ -78,6 +78,7 @@ fn build(
     Some(Upstream {
         name: upstream.name.clone(),
         targets,
+        http2: upstream.http2,
         tls,
         connect_timeout_ns: nanoseconds(upstream.connect_timeout),
         first_byte_timeout_ns: nanoseconds(upstream.first_byte_timeout),
@@ -102,7 +103,9 @@ fn client(
         }
         None => None,
     };
-    let settings = ClientSettings { ca_pem, alpn: vec![b"http/1.1".to_vec()] };
+    // Only what is asked for: a backend that has HTTP/1.1 alone must not be taken for one that has both.
+    let alpn = if upstream.http2 { ALPN_HTTP2 } else { ALPN_HTTP1 };
+    let settings = ClientSettings { ca_pem, alpn: vec![alpn.to_vec()] };
     if let Some(before) = before.filter(|before| before.has_settings(&settings)) {
         return Ok(before.clone());
     }

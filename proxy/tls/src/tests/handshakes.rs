@@ -279,3 +279,34 @@ fn carry_cut(
     }
     bytes.len()
 }
+
+/// What a server has, what a client offers, what both agree on (`none`: no protocol; or `refused`).
+#[track_caller]
+fn check_alpn(server: &[&[u8]], client: &[&[u8]], agreed: &str) {
+    let mut settings = server_settings(vec![certificate(&["a.test"])]);
+    settings.alpn = server.iter().map(|protocol| protocol.to_vec()).collect();
+    let server = built(&settings, &Tickets::new());
+    let (mut client, mut server) =
+        (Session::client(&client_with(client), "a.test").unwrap(), Session::server(&server));
+    let outcome = converse(&mut client, &mut server);
+    assert_eq!(client.alpn(), server.alpn());
+    let said = server.alpn().map_or("none", |protocol| std::str::from_utf8(protocol).unwrap());
+    assert_eq!(if outcome.is_ok() { said } else { "refused" }, agreed);
+}
+
+/// RFC 7301 §3.2: the server's order counts; with nothing in common the handshake fails.
+#[test]
+fn the_better_protocol_is_agreed_on() {
+    let both = [ALPN_HTTP2, ALPN_HTTP1];
+    check_alpn(&both, &both, "h2");
+    check_alpn(&both, &[ALPN_HTTP1, ALPN_HTTP2], "h2");
+    check_alpn(&both, &[ALPN_HTTP1], "http/1.1");
+    check_alpn(&both, &[ALPN_HTTP2], "h2");
+    check_alpn(&both, &[b"h3", ALPN_HTTP1], "http/1.1");
+    check_alpn(&both, &[], "none");
+    check_alpn(&[ALPN_HTTP1], &both, "http/1.1");
+    check_alpn(&[ALPN_HTTP1], &[ALPN_HTTP2], "refused");
+    check_alpn(&both, &[b"h3"], "refused");
+    // A backend that knows nothing of ALPN agrees to nothing: that is no HTTP/2.
+    check_alpn(&[], &[ALPN_HTTP2], "none");
+}

@@ -88,6 +88,8 @@ pub(in crate::tests) fn standard() -> Model {
         address: front(0),
         connections_max: None,
         plain: true,
+        http2: true,
+        http2_streams_max: 100,
         security_policy: None,
         names: Vec::new(),
         origin: None,
