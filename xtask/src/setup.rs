@@ -12,10 +12,12 @@ use crate::{bench::micro, shell};
 /// Debian packages: the program that proves one is there, the package, what it is for.
 const PACKAGES: &[(&str, &str, &str)] = &[
     ("nginx", "nginx", "the backend of the tests, and the gateway that `bench` compares with"),
-    ("haproxy", "haproxy", "the other gateway that `bench` compares with"),
+    ("haproxy", "haproxy", "the other gateway that `bench` compares with, and an HTTP/2 peer on either side"),
     ("valgrind", "valgrind", "counts the instructions of parsers and tables"),
     ("strace", "strace", "counts the system calls of a request"),
-    ("curl", "curl", "a client that speaks HTTP and TLS independently of us"),
+    ("curl", "curl", "a client that speaks HTTP and TLS independently of us, HTTP/2 too"),
+    ("nghttp", "nghttp2-client", "shows HTTP/2 frame by frame, and h2load loads it"),
+    ("chromium-headless-shell", "chromium-headless-shell", "a browser: what it agrees on and loads (100 MB)"),
     ("openssl", "openssl", "a TLS client and certificates for the tests"),
     ("wrk", "wrk", "the load generator of the smoke test and of `bench`"),
     ("python3", "python3", "http.server as a second backend, and the h11 parser as a judge of our bytes"),
