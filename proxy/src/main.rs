@@ -6,6 +6,7 @@ mod climb;
 mod commands;
 mod cores;
 mod descriptors;
+mod greeting;
 mod heartbeat;
 mod ladder;
 mod last_good;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::Result;
-use control::{Control, Publish, Reloaded, Resolver, Target, Watch};
+use control::{Publish, Reloaded, Resolver, Target, Watch};
 use model::Model;
 use runtime::DriverChoice;
 use shard::{Addresses, ENDPOINTS_MAX, Endpoint, Message, Report};
@@ -26,6 +26,7 @@ use crate::{
     admin::Door,
     cores::{self, Cores, Plan},
     descriptors::{self, Shares},
+    greeting,
     heartbeat::{self, Heartbeats},
     ladder::Ladder,
     last_good::LastGood,
@@ -172,14 +173,14 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     node.resolver.get_or_init(|| control.resolver());
     node.resolve(&snapshot);
     let cores = node.start(&model, workers, snapshot, &mut bound, shares, logs)?;
-    announce(&model, &bound, &control, &cores, &socket);
+    greeting::announce(&model, &bound, &control, &cores, &socket);
     if created && model.certificates.is_empty() && model.listeners.iter().any(|listener| !listener.plain) {
         say::note(&format!(
             "made a certificate authority for this node: {}; `floodgate trust` says how to trust it",
             authority.display()
         ));
     }
-    hints(&model, &bound, &authority);
+    greeting::hints(&model, &bound, &authority);
     node.keep(&read);
     node.watch(&read);
     say::out("floodgate: ready");
@@ -536,58 +537,4 @@ fn log_target(model: &Model) -> log::Target {
         Some(model::LogTarget::Stdout) => log::Target::Stdout,
         Some(model::LogTarget::File(path)) => log::Target::File(path.clone()),
     }
-}
-
-/// What scripts read: where everything listens, and how the kernel is asked.
-fn announce(model: &Model, bound: &[Bound], control: &Control, cores: &Cores, socket: &std::path::Path) {
-    let drivers: Vec<_> = cores.drivers.iter().map(|driver| driver.as_str()).collect();
-    let driver = drivers.first().copied().unwrap_or("none");
-    say::note(&format!("version {}, {} cores, driver {driver}", env!("CARGO_PKG_VERSION"), drivers.len()));
-    if let Some(why) = &cores.fell_back {
-        say::warning(&format!("running on {driver}: {why}"));
-    }
-    for (listener, bound) in model.listeners.iter().zip(bound) {
-        say::out(&format!("floodgate: listener {} {}", listener.name, url(listener, bound.address)));
-    }
-    if let Some(address) = control.listen_address() {
-        say::out(&format!("floodgate: admin http://{address}"));
-    }
-    say::out(&format!("floodgate: admin socket {}", socket.display()));
-    if let Some(address) = control.demo_address() {
-        say::out(&format!("floodgate: demo backend http://{address}"));
-    }
-}
-
-fn url(listener: &model::Listener, address: SocketAddr) -> String {
-    let scheme = if listener.plain { "http" } else { "https" };
-    format!("{scheme}://{address}")
-}
-
-/// What to try first.
-fn hints(model: &Model, bound: &[Bound], authority: &std::path::Path) {
-    let Some((listener, bound)) = model.listeners.first().zip(bound.first()) else { return };
-    let name = listener.names.first().map_or_else(|| bound.address.ip().to_string(), Clone::clone);
-    let curl = match (listener.plain, model.certificates.is_empty()) {
-        (true, _) => format!("curl -i http://{}", bound.address),
-        (false, true) => {
-            format!("curl -i --cacert {} https://{name}:{}", authority.display(), bound.address.port())
-        }
-        (false, false) => format!("curl -i https://{name}:{}", bound.address.port()),
-    };
-    say::out("\nTry:");
-    if model.node.demo.is_none() {
-        say::out(&format!("  {curl}/\n"));
-        return;
-    }
-    for (path, what) in [
-        ("/hello", "a plain proxy route to the demo backend"),
-        ("/cached", "cached for a minute: ask twice and compare the time"),
-        ("/limited", "throttled: ask six times in a second"),
-    ] {
-        say::out(&format!("  {curl}{path}    # {what}"));
-    }
-    if let Some(address) = model.node.admin.listen {
-        say::out(&format!("  curl http://{address}/metrics    # what it counted"));
-    }
-    say::out("");
 }
