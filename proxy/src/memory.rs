@@ -11,9 +11,15 @@ use shard::Level;
 /// processes need the rest.
 const SHARE_OF_MACHINE: (u64, u64) = (4, 5);
 
-/// One in so many bytes may be the cache's, lest there be a warning. It holds a quarter of its size in bodies on their way
-/// to clients besides, and shrinks a step at a time.
-const CACHE_SHARE: u64 = 3;
+/// What is left to all else before a cache gets more than [`CACHE_SHARE_MIN`]: the kernel buffers megabytes for each client
+/// that does not read, and for its backend.
+const BESIDE_CACHE_BYTES: u64 = 1 << 30;
+
+/// What a cache may have of any memory. It has a quarter of its size in bodies on their way to clients besides.
+const CACHE_SHARE_MIN: (u64, u64) = (1, 4);
+
+/// What it may have of the largest, below where the ladder begins.
+const CACHE_SHARE_MAX: (u64, u64) = (3, 4);
 
 /// A bound, and what is held against it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,17 +55,28 @@ impl Limit {
         self.max_bytes
     }
 
-    /// What an operator should know whose cache may take so much of it that the ladder has no room left to climb in. A
-    /// bound of 0 is none.
-    pub(crate) fn crowded_by(&self, cache_bytes: u64) -> Option<String> {
-        let share = cache_bytes.saturating_mul(CACHE_SHARE);
-        (self.max_bytes > 0 && share > self.max_bytes).then(|| {
-            format!(
-                "`[cache] size` of {} MiB is more than a third of the {} MiB of memory that the node may have (`memory_max`): \
-                 clients that do not read may need the rest faster than the cache shrinks",
-                cache_bytes >> 20,
-                self.max_bytes >> 20,
-            )
+    /// What the cache may hold of it at most: what leaves room for all else, so that clients who do not read can't take the
+    /// rest faster than the cache shrinks (row O2). Without a bound there is none for the cache.
+    pub(crate) fn cache_bytes_max(&self) -> u64 {
+        let share = |(part, of): (u64, u64)| self.max_bytes / of * part;
+        match self.max_bytes {
+            0 => u64::MAX,
+            max => {
+                max.saturating_sub(BESIDE_CACHE_BYTES).clamp(share(CACHE_SHARE_MIN), share(CACHE_SHARE_MAX))
+            }
+        }
+    }
+
+    /// What of a cache of such a size it may be, if that is less; and what its operator should know.
+    pub(crate) fn cuts(&self, cache_bytes: u64) -> Option<(u64, String)> {
+        let cut_bytes = self.cache_bytes_max();
+        (cache_bytes > cut_bytes).then(|| {
+            let (cache, max, cut) = (cache_bytes >> 20, self.max_bytes >> 20, cut_bytes >> 20);
+            let text = format!(
+                "the cache is {cut} MiB instead of {cache} MiB (`[cache] size`), which leave too little of {max} MiB \
+                 (`memory_max`) to clients that do not read: set `size` to `{cut}MiB`, or raise `memory_max`"
+            );
+            (cut_bytes, text)
         })
     }
 
@@ -268,15 +285,48 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_may_crowd_the_rest_out() {
+    fn a_cache_leaves_room_for_all_else() {
         #[track_caller]
-        fn check(max_bytes: u64, cache_bytes: u64, crowds: bool) {
-            assert_eq!(Limit::new(Some(max_bytes)).crowded_by(cache_bytes).is_some(), crowds);
+        fn check(max_mib: u64, expected_mib: u64) {
+            let found = Limit::new(Some(max_mib << 20)).cache_bytes_max();
+            assert_eq!((found >> 20, found % (1 << 20)), (expected_mib, 0), "of {max_mib} MiB");
         }
-        check(300 << 20, 100 << 20, false);
-        check(300 << 20, 101 << 20, true);
-        check(0, u64::MAX, false);
-        check(1, u64::MAX, true);
+        check(32, 8);
+        check(256, 64);
+        check(512, 128);
+        check(1_024, 256);
+        // A quarter is the larger until it and the rest make 1 GiB.
+        check(1_364, 341);
+        check(1_368, 344);
+        check(2_048, 1_024);
+        check(4_096, 3_072);
+        // Three quarters are the less from there on.
+        check(4_100, 3_075);
+        check(8_192, 6_144);
+        check(1 << 20, 3 << 18);
+        assert_eq!(Limit::new(Some(0)).cache_bytes_max(), u64::MAX);
+        assert_eq!(Limit::new(Some(u64::MAX)).cache_bytes_max(), u64::MAX / 4 * 3);
+        assert_eq!(Limit::new(Some(1)).cache_bytes_max(), 0);
+    }
+
+    #[test]
+    fn a_cache_that_is_too_large_is_cut() {
+        #[track_caller]
+        fn check(max_mib: u64, cache_mib: u64, expected_mib: Option<u64>) {
+            let cut = Limit::new(Some(max_mib << 20)).cuts(cache_mib << 20);
+            assert_eq!(cut.map(|(bytes, _)| bytes >> 20), expected_mib, "{cache_mib} of {max_mib} MiB");
+        }
+        check(256, 64, None);
+        check(256, 65, Some(64));
+        check(256, 1 << 20, Some(64));
+        check(2_048, 1_024, None);
+        check(2_048, 1_025, Some(1_024));
+        check(0, 1 << 20, None);
+        assert_eq!(
+            Limit::new(Some(256 << 20)).cuts(128 << 20).unwrap().1,
+            "the cache is 64 MiB instead of 128 MiB (`[cache] size`), which leave too little of 256 MiB (`memory_max`) to \
+             clients that do not read: set `size` to `64MiB`, or raise `memory_max`"
+        );
     }
 
     #[test]

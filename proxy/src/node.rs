@@ -69,6 +69,8 @@ pub(crate) struct Node {
     pub(crate) memory_bytes: AtomicU64,
     pub(crate) memory_limit: Mutex<memory::Limit>,
     pub(crate) memory_level: AtomicU8,
+    /// What the caches of all cores may hold together, from the start to the end.
+    cache_bytes_max: u64,
     pub(crate) drain: Duration,
     pub(crate) manager: Arc<Manager>,
     pub(crate) heartbeats: Mutex<Option<Heartbeats>>,
@@ -128,9 +130,13 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     if memory_limit.used_bytes().is_none() {
         say::warning("the kernel does not say how much memory is in use: `memory_max` is not kept");
     }
-    if let Some(text) = memory_limit.crowded_by(model.node.cache.size_bytes) {
-        say::warning(&text);
-    }
+    let cache_bytes_max = match memory_limit.cuts(model.node.cache.size_bytes) {
+        Some((cut_bytes, text)) => {
+            say::warning(&text);
+            cut_bytes
+        }
+        None => model.node.cache.size_bytes,
+    };
     let node = Arc::new(Node {
         started: Instant::now(),
         cores: OnceLock::new(),
@@ -143,6 +149,7 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
         memory_bytes: AtomicU64::new(memory_limit.used_bytes().unwrap_or_default()),
         memory_limit: Mutex::new(memory_limit),
         memory_level: AtomicU8::new(0),
+        cache_bytes_max,
         drain: model.node.drain,
         heartbeats: Mutex::new(manager.watchdog().map(|watchdog| Heartbeats::new(workers, watchdog))),
         manager,
@@ -227,7 +234,7 @@ impl Node {
                 model::Driver::Epoll => DriverChoice::Epoll,
             },
             snapshot,
-            cache_bytes_max: model.node.cache.size_bytes,
+            cache_bytes_max: self.cache_bytes_max,
             shares,
             listeners: model.listeners.len(),
             endpoints: known,
@@ -360,11 +367,17 @@ impl Node {
         self.resolve(&snapshot);
         let late = publisher.publish(&snapshot, &cores.posts)?;
         self.generation.store(snapshot.generation, Ordering::Relaxed);
-        *held(&self.memory_limit) = memory::Limit::new(read.model.node.memory_max);
+        let memory_limit = memory::Limit::new(read.model.node.memory_max);
+        let crowded = memory_limit.cuts(self.cache_bytes_max).map(|(_, text)| {
+            let text = format!("from the next start on, {text}; until then it shrinks when memory is short");
+            say::warning(&text);
+            text
+        });
+        *held(&self.memory_limit) = memory_limit;
         let unkept = self.keep(&read);
         self.watch(&read);
         *model = read.model;
-        let notes: Vec<_> = late.into_iter().chain(unkept).collect();
+        let notes: Vec<_> = late.into_iter().chain(crowded).chain(unkept).collect();
         Ok(Reloaded { generation: snapshot.generation, notes: notes.join("\n") })
     }
 

@@ -109,7 +109,7 @@ pub struct PathRules {
 /// The node's response cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeCache {
-    /// Bytes over all cores: bodies, keys, heads and book-keeping.
+    /// Bytes over all cores: bodies, keys, heads and book-keeping. The node cuts it to what its memory has room for.
     pub size_bytes: u64,
 }
 

@@ -155,7 +155,8 @@ pub(crate) static CACHE: Section = Section {
     keys: &[Key::new(
         "size",
         Form::Size(1 << 20, 1 << 40),
-        "Bytes over all cores: bodies, keys, heads and book-keeping.",
+        "Bytes over all cores: bodies, keys, heads and book-keeping. At most what leaves room for all else: of `memory_max` all \
+         but 1GiB, yet a quarter at least and three quarters at most; more is cut to that at the start.",
     )
     .or(r#""64MiB""#)],
 };

@@ -75,12 +75,14 @@ fn a_cache_that_is_too_large_shrinks() {
     let origin = origin();
     let config = routes(&origin);
     let max_bytes = 96 * MIB;
-    let gateway = Gateway::with(&config).node(&format!("memory_max = \"{max_bytes}B\"")).start();
+    // Bounded at the start, the cache would be cut to what fits.
+    let gateway = Gateway::with(&config).node("memory_max = \"0B\"").start();
     let mut client = gateway.connect();
     let mut asked = 0;
-    let begun = gateway.metrics();
-    assert_eq!(begun.sum("floodgate_memory_max_bytes", &[]) as u64, max_bytes);
-    assert_eq!(begun.sum("floodgate_cache_capacity_bytes", &[]) as u64, 256 * MIB);
+    assert_eq!(gateway.metrics().sum("floodgate_cache_capacity_bytes", &[]) as u64, 256 * MIB);
+    rebind(&gateway, max_bytes);
+    gateway.wait_for_line("from the next start on, the cache is 24 MiB instead of 256 MiB");
+    assert_eq!(gateway.metrics().sum("floodgate_cache_capacity_bytes", &[]) as u64, 256 * MIB);
     let stepped = eventually("the cache is too large", || {
         // Not so much in one second that the first step is jumped over.
         if gateway.rss_bytes() < max_bytes * 83 / 100 {
