@@ -19,6 +19,7 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("nghttp", "nghttp2-client", "shows HTTP/2 frame by frame, and h2load loads it"),
     ("chromium-headless-shell", "chromium-headless-shell", "a browser: what it agrees on and loads (100 MB)"),
     ("openssl", "openssl", "a TLS client and certificates for the tests"),
+    ("nghttpd", "nghttp2-server", "an HTTP/2 server that our own HTTP/2 client of the tests is judged by"),
     ("wrk", "wrk", "the load generator of the smoke test and of `bench`"),
     ("python3", "python3", "http.server as a second backend, and the h11 parser as a judge of our bytes"),
     ("node", "nodejs", "runs the public suite for HTTP caches"),

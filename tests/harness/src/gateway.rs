@@ -16,6 +16,7 @@ use crate::{
     PATIENCE,
     cgroup::Cgroup,
     client::Connection,
+    h2,
     metrics::Metrics,
     process::{Ended, Process, rss_bytes},
     response::Response,
@@ -105,11 +106,31 @@ impl Gateway {
         Connection::open(self.address())
     }
 
+    /// A new connection to the first listener that speaks HTTP/2, by ALPN where it speaks TLS.
+    #[track_caller]
+    pub fn connect_h2(&self) -> h2::Connection {
+        self.connect_h2_with(h2::Options::default())
+    }
+
+    /// The same with other settings.
+    #[track_caller]
+    pub fn connect_h2_with(&self, options: h2::Options) -> h2::Connection {
+        let secure = self.listeners.first().is_some_and(|(_, tls, _)| *tls);
+        let tls = options.tls.or_else(|| secure.then(|| "localhost".to_owned()));
+        h2::Connection::open_with(self.address(), h2::Options { tls, ..options })
+    }
+
     /// Asks on a new connection: `GET /path`, then `name: value` lines.
     #[track_caller]
     pub fn ask(&self, request: &str) -> Response {
         let method = request.split(' ').next().unwrap_or_default().to_owned();
         self.connect().ask(request).response_to(&method)
+    }
+
+    /// The same over HTTP/2.
+    #[track_caller]
+    pub fn ask_h2(&self, request: &str) -> Response {
+        self.connect_h2().ask(request).response()
     }
 
     /// Asks with a body.

@@ -12,6 +12,7 @@ mod cache_suite;
 mod cgroup;
 mod client;
 mod gateway;
+pub mod h2;
 mod judge;
 mod metrics;
 mod oracle;
@@ -37,7 +38,7 @@ pub use process::{Ended, descriptors_max, eventually, free_port, raise_descripto
 pub use processors::{Parted, part};
 pub use response::Response;
 pub use scenario::{Scenario, run_scenario};
-pub use servers::{Nginx, PythonServer};
+pub use servers::{Nghttpd, Nginx, PythonServer};
 pub use strace::{Calls, Strace};
 pub use tools::{Curl, Wrk, curl, openssl, program, s_client, wrk, wrk_saying};
 pub use vectors::{conformance, latin1};

@@ -241,7 +241,7 @@ impl Gate {
         self.0.1.notify_all();
     }
 
-    fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let open = locked(&self.0.0);
         // A gate that a failed test never opened must not hold its thread for ever.
         let _ = self.0.1.wait_timeout_while(open, PATIENCE, |open| !*open);

@@ -1,4 +1,4 @@
-//! A response read strictly: what is not exactly HTTP/1.1 is an error and not guessed. Written without the product's
+//! A response, and how HTTP/1's is read strictly: what is not exactly HTTP/1.1 is an error and not guessed. Written without the product's
 //! own parser, so that both would have to be wrong in the same way.
 
 /// A whole response.
@@ -6,12 +6,16 @@
 pub struct Response {
     /// Its status.
     pub status: u16,
-    /// `HTTP/1.1` or `HTTP/1.0`.
+    /// `HTTP/1.1`, `HTTP/1.0` or `HTTP/2`.
     pub version: String,
     /// Its fields in order.
     pub fields: Vec<(String, String)>,
     /// Its body without framing.
     pub body: Vec<u8>,
+    /// Its trailers in order; none over HTTP/1, where they are refused.
+    pub trailers: Vec<(String, String)>,
+    /// The code with which its stream was reset; never over HTTP/1.
+    pub reset: Option<u32>,
 }
 
 /// How a body ends.
@@ -63,12 +67,21 @@ impl Response {
 
     /// Reads a head without its empty line.
     pub(crate) fn read_head(head: &[u8]) -> Result<Self, String> {
+        Self::read_head_of(&["HTTP/1.1", "HTTP/1.0"], head)
+    }
+
+    /// The same as curl shows it, who writes HTTP/2's in lines as well.
+    pub(crate) fn read_shown_head(head: &[u8]) -> Result<Self, String> {
+        Self::read_head_of(&["HTTP/1.1", "HTTP/1.0", "HTTP/2"], head)
+    }
+
+    fn read_head_of(versions: &[&str], head: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(head).map_err(|error| format!("head is not text: {error}"))?;
         let mut lines = text.split("\r\n");
         let first = lines.next().unwrap_or_default();
         let mut parts = first.splitn(3, ' ');
         let (version, status) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        if !["HTTP/1.1", "HTTP/1.0"].contains(&version) || status.len() != 3 || parts.next().is_none() {
+        if !versions.contains(&version) || status.len() != 3 || parts.next().is_none() {
             return Err(format!("bad status line {first:?}"));
         }
         let status = status.parse().map_err(|_| format!("bad status line {first:?}"))?;
@@ -84,7 +97,8 @@ impl Response {
             }
             fields.push((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()));
         }
-        Ok(Self { status, version: version.to_owned(), fields, body: Vec::new() })
+        let version = version.to_owned();
+        Ok(Self { status, version, fields, body: Vec::new(), trailers: Vec::new(), reset: None })
     }
 
     /// RFC 9112 section 6.3, from the client's side.

@@ -1,4 +1,4 @@
-//! Real backends: nginx and Python's http.server, each in a folder of its own.
+//! Real backends: nginx, nghttpd and Python's http.server, each in a folder of its own.
 
 use std::{
     fs,
@@ -17,6 +17,14 @@ use crate::{
 /// nginx with a few locations: `/small`, `/empty`, `/large` (1 MiB), `/show` (what it was asked), files under `/files/`.
 #[derive(Debug)]
 pub struct Nginx {
+    _process: Process,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+/// nghttpd, nghttp2's own server: HTTP/2 of prior knowledge on a folder; it sends back what is posted.
+#[derive(Debug)]
+pub struct Nghttpd {
     _process: Process,
     address: SocketAddr,
     folder: TempDir,
@@ -85,6 +93,49 @@ impl Nginx {
     /// A file that it serves under `/files/`.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join("files").join(name)
+    }
+}
+
+impl Nghttpd {
+    /// Starts it.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts it with more arguments.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        for _ in 0..ATTEMPTS {
+            let folder = TempDir::new().unwrap_or_else(|error| panic!("no folder: {error}"));
+            let port = free_port();
+            let mut command = Command::new(program("nghttpd"));
+            command
+                .args(["--verbose", "--no-tls", "--echo-upload", "-a", "127.0.0.1", "-d"])
+                .arg(folder.path());
+            command.args(arguments).arg(port.to_string());
+            let process = Process::start(&mut command);
+            // IPv4: listen 127.0.0.1:40961
+            let up = process
+                .wait_for_stdout(|lines| lines.iter().any(|line| line.contains("listen")).then_some(()));
+            if up.is_some() {
+                return Self { _process: process, address: SocketAddr::from(([127, 0, 0, 1], port)), folder };
+            }
+        }
+        panic!("nghttpd did not start in {ATTEMPTS} attempts");
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Puts a file into its folder.
+    pub fn put(&self, name: &str, text: &str) {
+        write(&self.folder.path().join(name), text);
     }
 }
 

@@ -66,7 +66,7 @@ pub fn curl(arguments: &[&str]) -> Curl {
 fn last_response(mut output: &[u8]) -> Option<Response> {
     loop {
         let end = find(output, b"\r\n\r\n")?;
-        let mut response = Response::read_head(&output[..end]).ok()?;
+        let mut response = Response::read_shown_head(&output[..end]).ok()?;
         output = &output[end + 4..];
         if response.status >= 200 {
             response.body = output.to_vec();
