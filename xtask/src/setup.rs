@@ -18,6 +18,7 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("curl", "curl", "a client that speaks HTTP and TLS independently of us, HTTP/2 too"),
     ("nghttp", "nghttp2-client", "shows HTTP/2 frame by frame, and h2load loads it"),
     ("chromium-headless-shell", "chromium-headless-shell", "a browser: what it agrees on and loads (100 MB)"),
+    ("certutil", "libnss3-tools", "tells the browser whom to trust"),
     ("openssl", "openssl", "a TLS client and certificates for the tests"),
     ("nghttpd", "nghttp2-server", "an HTTP/2 server that our own HTTP/2 client of the tests is judged by"),
     ("wrk", "wrk", "the load generator of the smoke test and of `bench`"),

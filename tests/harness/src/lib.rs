@@ -8,13 +8,16 @@
     reason = "a test that cannot go on panics; that is what this crate is for"
 )]
 
+mod browser;
 mod cache_suite;
 mod cgroup;
 mod client;
 mod gateway;
+mod grpc;
 pub mod h2;
 mod judge;
 mod metrics;
+mod nghttp;
 mod oracle;
 mod origin;
 mod process;
@@ -26,21 +29,24 @@ mod strace;
 mod tools;
 mod vectors;
 
+pub use browser::browse;
 pub use cache_suite::{CacheSuite, Judgement, cache_suite_missing};
 pub use cgroup::Cgroup;
 pub use client::{Broken, Connection};
 pub use gateway::{Builder, Gateway, Refused, driver, gateway_binary};
+pub use grpc::{GRPC_CASES, GrpcServer, grpc_agree, grpc_client, grpc_missing};
 pub use judge::{Watch, judge_strictly};
 pub use metrics::Metrics;
+pub use nghttp::{Frame, H2load, Nghttp, h2load, nghttp};
 pub use oracle::{Judged, judge_requests, judge_responses, oracle_missing, python};
 pub use origin::{Act, Gate, Origin, Recorded};
 pub use process::{Ended, descriptors_max, eventually, free_port, raise_descriptor_limit, rss_bytes, skip};
 pub use processors::{Parted, part};
 pub use response::Response;
 pub use scenario::{Scenario, run_scenario};
-pub use servers::{Nghttpd, Nginx, PythonServer};
+pub use servers::{Haproxy, Nghttpd, Nginx, PythonServer};
 pub use strace::{Calls, Strace};
-pub use tools::{Curl, Wrk, curl, openssl, program, s_client, wrk, wrk_saying};
+pub use tools::{Curl, Wrk, curl, curl_says, openssl, program, s_client, wrk, wrk_saying};
 pub use vectors::{conformance, latin1};
 
 /// How long anything may take that should take no time; a test that waits longer has failed.

@@ -1,4 +1,4 @@
-//! Real backends: nginx, nghttpd and Python's http.server, each in a folder of its own.
+//! Real servers: nginx, nghttpd, HAProxy and Python's http.server, each in a folder of its own.
 
 use std::{
     fs,
@@ -36,6 +36,14 @@ pub struct PythonServer {
     _process: Process,
     address: SocketAddr,
     folder: TempDir,
+}
+
+/// HAProxy with sections of the test's, in a folder of its own.
+#[derive(Debug)]
+pub struct Haproxy {
+    _process: Process,
+    address: SocketAddr,
+    _folder: TempDir,
 }
 
 /// How often a port may be taken by somebody else between our look and nginx's.
@@ -136,6 +144,55 @@ impl Nghttpd {
     /// Puts a file into its folder.
     pub fn put(&self, name: &str, text: &str) {
         write(&self.folder.path().join(name), text);
+    }
+}
+
+impl Haproxy {
+    /// Starts it with these sections; `{PORT}` in them is the port that it is asked at.
+    #[track_caller]
+    pub fn start(sections: &str) -> Self {
+        for _ in 0..ATTEMPTS {
+            if let Some(haproxy) = Self::try_start(sections) {
+                return haproxy;
+            }
+        }
+        panic!("haproxy did not start in {ATTEMPTS} attempts");
+    }
+
+    #[track_caller]
+    fn try_start(sections: &str) -> Option<Self> {
+        let folder = TempDir::new().unwrap_or_else(|error| panic!("no folder: {error}"));
+        let port = free_port();
+        let file = folder.path().join("haproxy.cfg");
+        let sections = sections.replace("{PORT}", &port.to_string());
+        write(
+            &file,
+            &format!(
+                "global\n  maxconn 4000\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  \
+                 timeout server 60s\n{sections}\n"
+            ),
+        );
+        let process = Process::start(Command::new(program("haproxy")).arg("-db").arg("-f").arg(&file));
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let up = eventually("haproxy is up", || {
+            if TcpStream::connect(address).is_ok() {
+                return Some(true);
+            }
+            let said = process.said().1;
+            assert!(!said.contains("[ALERT]") || said.contains("cannot bind"), "{said}");
+            said.contains("cannot bind").then_some(false)
+        });
+        up.then_some(Self { _process: process, address, _folder: folder })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 }
 

@@ -62,6 +62,15 @@ pub fn curl(arguments: &[&str]) -> Curl {
     Curl { code: output.status.code().unwrap_or(-1), response: last_response(&output.stdout), stderr }
 }
 
+/// Runs curl with these arguments; what it wrote to standard output (`--write-out` and bodies), whether all went well.
+#[track_caller]
+pub fn curl_says(arguments: &[&str]) -> (String, bool) {
+    let mut command = Command::new(program("curl"));
+    command.args(["--silent", "--show-error", "--max-time", "30", "--noproxy", "*"]).args(arguments);
+    let output = run(&mut command, b"");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.success())
+}
+
 /// curl has taken the framing off: the body is what follows the last head.
 fn last_response(mut output: &[u8]) -> Option<Response> {
     loop {
@@ -133,7 +142,7 @@ impl Wrk {
 }
 
 #[track_caller]
-fn run(command: &mut Command, input: &[u8]) -> Output {
+pub(crate) fn run(command: &mut Command, input: &[u8]) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let stdin = child.stdin.take();
