@@ -131,6 +131,7 @@ fn forward_plainly(request: &mut Request, cx: &Context<'_>) {
     let via: &[u8] = match version {
         Version::Http10 => b"1.0 floodgate",
         Version::Http11 => b"1.1 floodgate",
+        Version::Http2 => b"2.0 floodgate",
     };
     headers.push_known(Name::Via, "Via", via);
 }

@@ -27,6 +27,8 @@ pub enum Error {
     AsteriskForm,
     #[error("the version is neither HTTP/1.0 nor HTTP/1.1")]
     UnsupportedVersion,
+    #[error("the scheme is neither http nor https")]
+    BadScheme,
 
     // The fields of a head (RFC 9112 §5).
     #[error("the head is longer than {max} bytes")]
@@ -109,6 +111,12 @@ pub enum Error {
     InterimWithBody,
     #[error("a 101 response does not name exactly one protocol to change to")]
     BadSwitch,
+
+    // HTTP/2 only (RFC 9113 §8).
+    #[error("a field of HTTP/1.1's connections in a message of HTTP/2")]
+    FieldOfTheConnection,
+    #[error("the message is malformed by the rules of HTTP/2")]
+    Malformed,
 }
 
 impl Error {
@@ -146,6 +154,9 @@ impl Error {
             | Self::BadChunkEnd
             | Self::ChunkOverhead { .. }
             | Self::BadTrailer
+            | Self::BadScheme
+            | Self::FieldOfTheConnection
+            | Self::Malformed
             | Self::Cut => 400,
             Self::TargetTooLong { .. } => 414,
             Self::UnknownExpectation => 417,
@@ -171,6 +182,7 @@ impl Error {
             Self::BadTarget(_) => "bad_target",
             Self::AsteriskForm => "asterisk_form",
             Self::UnsupportedVersion => "unsupported_version",
+            Self::BadScheme => "bad_scheme",
             Self::HeadTooLong { .. } => "head_too_long",
             Self::TooManyHeaders { .. } => "too_many_headers",
             Self::BareLf => "bare_lf",
@@ -207,6 +219,8 @@ impl Error {
             Self::BadStatus => "bad_status",
             Self::InterimWithBody => "interim_with_body",
             Self::BadSwitch => "bad_switch",
+            Self::FieldOfTheConnection => "field_of_the_connection",
+            Self::Malformed => "malformed",
         }
     }
 }

@@ -1,9 +1,10 @@
-//! The wire: bytes to messages and back. Slices come in, messages and bytes go out.
-//! This room does not know sockets, clocks, TLS or routes; it never waits, and it never repairs: what two programs
+//! The wire: bytes to messages and back. Slices come in, messages and bytes go out; a connection of HTTP/2 is polled.
+//! This room does not know sockets, clocks, TLS or routes; it never waits by itself, and it never repairs: what two programs
 //! could read in two ways is refused.
 
 mod error;
 pub mod h1;
+pub mod h2;
 mod limits;
 
 pub use error::Error;

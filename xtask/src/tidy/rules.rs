@@ -49,7 +49,10 @@ pub(super) const FENCES: &[(&str, &[&str])] = &[
     ("io-uring", &["runtime", "runtimes"]),
     ("libc", &["runtime"]),
     ("socket2", &["runtime", "proxy"]),
-    ("tokio", &["control"]),
+    // `wire` needs the two traits by which `h2` reads and writes.
+    ("tokio", &["control", "wire"]),
+    ("h2", &["wire"]),
+    ("http", &["wire"]),
     ("hyper", &["control"]),
     ("hyper-util", &["control"]),
     ("hickory-resolver", &["control"]),

@@ -13,7 +13,7 @@ use crate::{Error, Limits, Underscores};
 
 /// Which way a head travels: a few fields have a meaning in one direction only.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Client,
     Upstream,
 }
@@ -221,7 +221,7 @@ fn diagnose(block: &[u8]) -> Option<Error> {
 }
 
 /// Whether a field that has no number goes on.
-fn passes_unknown(name: &[u8], side: Side, limits: &Limits) -> Result<bool, Error> {
+pub(crate) fn passes_unknown(name: &[u8], side: Side, limits: &Limits) -> Result<bool, Error> {
     if limits.underscores != Underscores::Keep && octets::has(name, b'_') {
         return match limits.underscores {
             Underscores::Refuse => Err(Error::UnderscoreInName),
@@ -248,7 +248,7 @@ fn remove_named(block: &[u8], headers: &mut Headers) {
 }
 
 /// `0|[1-9][0-9]*` below 2^63 (RFC 9110 §8.6, without its leniency for lists and leading zeros).
-fn content_length(value: &[u8]) -> Result<u64, Error> {
+pub(crate) fn content_length(value: &[u8]) -> Result<u64, Error> {
     let is_short = !value.is_empty() && value.len() <= 19 && (value[0] != b'0' || value.len() == 1);
     // Nineteen digits stay below 10^19 and fit 64 bits.
     let number = value.iter().filter(|_| is_short).try_fold(0u64, |number, &digit| {

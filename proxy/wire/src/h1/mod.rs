@@ -15,7 +15,7 @@
 mod body;
 mod date;
 mod encode;
-mod head;
+pub(crate) mod head;
 pub mod properties;
 mod request;
 mod response;

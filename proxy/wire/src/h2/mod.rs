@@ -1,0 +1,45 @@
+//! HTTP/2, both sides (RFC 9113): the `h2` crate behind our own door. It reads and writes a [`Link`] and never waits for
+//! anything else; messages are the same as those of HTTP/1.1, and as strict.
+//!
+//! What the codec refuses by itself never comes out: malformed heads are answered with `RST_STREAM`, broken framing and
+//! broken HPACK with `GOAWAY`. What it lets through [`Incoming::read`] and [`Awaited::poll_head`] judge by the rules of
+//! `h1`, so that no message depends on the version in which it came. Two things the codec does before anybody can see
+//! them: it cuts a `#` and what follows off `:path`, so that everyone behind it reads the same shorter path, and it drops
+//! pseudo-fields among trailers.
+//!
+//! All parts of one connection belong to one core: they share cells.
+
+mod client;
+mod code;
+mod fields;
+mod frames;
+mod link;
+mod oddities;
+mod receive;
+mod request;
+mod response;
+mod send;
+mod server;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use client::{AnswerFault, AnswerHead, Awaited, Caller, Client};
+pub use code::{Code, Fault};
+pub use link::Link;
+pub use oddities::{ODDITIES_HARD, ODDITIES_SOFT, Oddities};
+pub use receive::Receiver;
+pub use request::RequestHead;
+pub use send::{Reply, Sender};
+pub use server::{Incoming, Server};
+pub use settings::Settings;
+
+/// Whether bytes are how a client of prior knowledge begins (RFC 9113 §3.3); `None` while too few are there to tell.
+pub fn is_preface(input: &[u8]) -> Option<bool> {
+    let same = frames::PREFACE.iter().zip(input).all(|(own, sent)| own == sent);
+    match same {
+        true if input.len() < frames::PREFACE.len() => None,
+        same => Some(same),
+    }
+}

@@ -1,0 +1,4 @@
+//! The door from outside: both sides over bytes in memory, and a client that writes raw frames.
+
+mod calls;
+mod memory;
