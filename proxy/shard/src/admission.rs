@@ -49,6 +49,13 @@ pub(crate) struct Permit {
     place: u32,
 }
 
+impl Permit {
+    /// Number of its listener.
+    pub(crate) fn listener(self) -> usize {
+        self.listener as usize
+    }
+}
+
 /// The limit at which a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use balance::HostId;
-use message::{Body, Length, Reason, Request, Response};
+use message::{Body, Headers, Length, Reason, Request, Response};
 use runtime::{Alarm, Expired};
 use smallvec::SmallVec;
 use snapshot::{Snapshot, Target, Upstream};
@@ -19,21 +19,25 @@ use wire::h1::{self, BodyLength, ResponseFraming};
 
 use crate::{
     care::{does_no_harm_twice, is_own_fault},
+    client::Client,
     core::{Connected, Core},
+    h2::{self, Call, Found, Seat},
     pace::{Deadlines, Pace, Terms, Way},
     pool::Claim,
     race::{First, race},
     relay::{Fault, Relay},
     reply::{NoHead, ReplyHead},
+    side::Side,
     transport::Transport,
 };
 
 /// Addresses that failed for one request and are remembered without allocating; more are rare.
 const HOSTS_INLINE: usize = 4;
 
-/// A connection to a backend: made once, kept between calls, and handed on by its address.
+/// What a call is made on: a connection to a backend, made once and kept between calls, or a stream of one that others use
+/// too. Handed on by its address.
 pub(crate) struct Live {
-    pub(crate) transport: Transport,
+    pub(crate) line: Line,
     /// Held for as long as a call is on it.
     pub(crate) claim: Option<Claim>,
     /// Of the head that came last.
@@ -41,9 +45,53 @@ pub(crate) struct Live {
     pub(crate) slot: u32,
     /// When the whole call must be over, in `mono_ns`.
     pub(crate) end_ns: u64,
-    pub(crate) _connected: Connected,
     /// Since when no call is on it, in `mono_ns`.
     pub(crate) since_ns: u64,
+}
+
+/// By which protocol a backend is spoken to.
+pub(crate) enum Line {
+    Http1 { transport: Transport, _connected: Connected },
+    Http2(Box<Call>),
+}
+
+impl Live {
+    /// Where bodies come from and go to.
+    pub(crate) fn side(&self) -> Side<'_> {
+        match &self.line {
+            Line::Http1 { transport, .. } => Side::Http1(transport),
+            Line::Http2(call) => Side::Http2(call.flow()),
+        }
+    }
+
+    /// The connection, if the call has it for itself.
+    pub(crate) fn transport(&self) -> Option<&Transport> {
+        match &self.line {
+            Line::Http1 { transport, .. } => Some(transport),
+            Line::Http2(_) => None,
+        }
+    }
+
+    /// How what comes is told from what follows it. Streams end by themselves, whatever length was announced.
+    pub(crate) fn decoded_as(&self) -> BodyLength {
+        match (&self.line, self.framing.body) {
+            (_, BodyLength::None) => BodyLength::None,
+            (Line::Http1 { .. }, length) => length,
+            (Line::Http2(_), _) => BodyLength::UntilClose,
+        }
+    }
+
+    /// Whether it is on a connection that others have used before.
+    fn is_joined(&self) -> bool {
+        matches!(&self.line, Line::Http2(call) if call.is_joined())
+    }
+
+    /// Ends it so that the backend can't take what it got for the whole.
+    pub(crate) fn abort(self) {
+        if let Line::Http1 { transport, .. } = self.line {
+            transport.abort();
+        }
+    }
 }
 
 /// One request's call: what it needs of the client's side.
@@ -51,7 +99,7 @@ pub(crate) struct Caller<'a> {
     pub(crate) core: &'a Core,
     pub(crate) snapshot: &'a Snapshot,
     /// Who waits for the answer; `None`: nobody does.
-    pub(crate) client: Option<&'a Transport>,
+    pub(crate) client: Option<Client<'a>>,
     pub(crate) alarm: &'a Alarm,
     /// The request's body on its way, if one streams.
     pub(crate) upload: Option<&'a Relay>,
@@ -104,10 +152,14 @@ impl Caller<'_> {
                     live.end_ns = end_ns;
                     Ok(live)
                 }
+                None if upstream.http2 => {
+                    self.join(slot, upstream, claim, end_ns, !may_reuse).await.map(Box::new)
+                }
                 None => self.connect(slot, upstream, claim, end_ns).await.map(Box::new),
             };
             let attempted = match connected {
                 Ok(live) => {
+                    let was_reused = was_reused || live.is_joined();
                     let attempt = Attempt { slot, upstream, target, live, was_reused };
                     self.attempt(attempt, request, response).await
                 }
@@ -135,6 +187,7 @@ impl Caller<'_> {
         }
     }
 
+    /// A connection of the call's own.
     async fn connect(
         &self,
         slot: u32,
@@ -142,6 +195,57 @@ impl Caller<'_> {
         mut claim: Claim,
         end_ns: u64,
     ) -> Result<Live, Reason> {
+        let (transport, place) = self.reach(slot, upstream, &mut claim, end_ns).await?;
+        Ok(live(Line::Http1 { transport, _connected: place }, slot, claim, end_ns))
+    }
+
+    /// A stream of a connection that is there, or of one that is made for all who come. `anew`: only of a new one.
+    async fn join(
+        &self,
+        slot: u32,
+        upstream: &Upstream,
+        mut claim: Claim,
+        end_ns: u64,
+        anew: bool,
+    ) -> Result<Live, Reason> {
+        let core = self.core;
+        let now_ns = core.handle.now().mono_ns;
+        self.alarm.set(now_ns.saturating_add(upstream.connect_timeout_ns).min(end_ns));
+        let find = poll_fn(|cx| {
+            let found = core.pool(slot, |pool| Some(pool.shared(&claim)?.find(cx, anew)));
+            match found.flatten() {
+                Some(Found::Wait) => Poll::Pending,
+                Some(Found::Seat(seat)) => Poll::Ready(Some(seat)),
+                Some(Found::None) | None => Poll::Ready(None),
+            }
+        });
+        let seat = match self.alarm.guard(find).await {
+            Ok(Some(seat)) => {
+                core.record(&Event::BackendReuse { upstream: slot });
+                return Ok(live(Line::Http2(Box::new(Call::new(seat, true))), slot, claim, end_ns));
+            }
+            Ok(None) => {
+                let mut making = Making { core, slot, claim: &mut claim, made: None };
+                let (transport, place) = self.reach(slot, upstream, making.claim, end_ns).await?;
+                let started = h2::start(core, transport, Some(place));
+                making.made.insert(started.map_err(|_| Reason::BackendUnreachable)?).clone()
+            }
+            Err(_) => {
+                core.learn_fault(slot, &mut claim, Reason::BackendTimedOut.as_str());
+                return Err(Reason::BackendTimedOut);
+            }
+        };
+        Ok(live(Line::Http2(Box::new(Call::new(seat, false))), slot, claim, end_ns))
+    }
+
+    /// A new connection to the claimed address.
+    async fn reach(
+        &self,
+        slot: u32,
+        upstream: &Upstream,
+        claim: &mut Claim,
+        end_ns: u64,
+    ) -> Result<(Transport, Connected), Reason> {
         let handle = &self.core.handle;
         let begun_ns = handle.now().mono_ns;
         self.alarm.set(begun_ns.saturating_add(upstream.connect_timeout_ns).min(end_ns));
@@ -155,16 +259,7 @@ impl Caller<'_> {
             Ok(Ok(transport)) => {
                 let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
                 self.core.record(&Event::BackendConnect { upstream: slot, us });
-                let framing = ResponseFraming::default();
-                return Ok(Live {
-                    transport,
-                    claim: Some(claim),
-                    framing,
-                    slot,
-                    end_ns,
-                    since_ns: begun_ns,
-                    _connected: place,
-                });
+                return Ok((transport, place));
             }
             Ok(Err(error)) if is_own_fault(&error) => {
                 self.core.record(&Event::BackendFault { upstream: slot, label: "own_resources" });
@@ -173,7 +268,7 @@ impl Caller<'_> {
             Ok(Err(_)) => Reason::BackendUnreachable,
             Err(_) => Reason::BackendTimedOut,
         };
-        self.core.learn_fault(slot, &mut claim, reason.as_str());
+        self.core.learn_fault(slot, claim, reason.as_str());
         Err(reason)
     }
 
@@ -188,18 +283,11 @@ impl Caller<'_> {
         let Some(target) = upstream.targets.get(target) else {
             return Err(Failed { instead: Err(Reason::Internal), again: Again::No });
         };
-        let length = body_length(&request.body);
-        let transport = &live.transport;
-        transport.write(|out| {
-            h1::encode_request(request, &target.authority, length, out);
-            if let Body::Whole(bytes) = &request.body {
-                out.extend_from_slice(bytes);
-            }
-        });
+        let put = put(&live.line, request, target, self.alarm).await;
         if let (Some(_), Some(client)) = (self.upload, self.client)
             && self.expects_continue.replace(false)
         {
-            client.write(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+            client.interim(100, &Headers::default());
         }
         let deadlines = Deadlines::new(&self.core.handle, self.alarm, live.end_ns);
         let timing = Timing { deadlines: &deadlines, first_byte_ns: upstream.first_byte_timeout_ns };
@@ -210,17 +298,18 @@ impl Caller<'_> {
         if self.unsent_body().is_none() {
             timing.answer();
         }
-        let mut head = ReplyHead::new(self.core, self.client, request, transport, response);
+        let mut head = ReplyHead::new(self.core, self.client, request, &live.line, response);
         let answered = match self.upload.zip(self.client) {
+            _ if let Err(no_head) = put => Ok(Err(no_head)),
             None => self.unless_late_or_gone(&mut head).await,
             Some(from) => {
-                let answered = self.answered(&mut head, from, transport, &body, &timing);
+                let answered = self.answered(&mut head, from, live.side(), &body, &timing);
                 self.alarm.guard(answered).await
             }
         };
         let hinted = head.has_hinted();
         drop(head);
-        let (reason, nothing_came) = match answered {
+        let NoHead { reason, nothing_came, is_unseen } = match answered {
             Ok(Ok(framing)) => {
                 live.framing = framing;
                 self.core.learn_status(upstream, &mut live, response.status);
@@ -233,22 +322,24 @@ impl Caller<'_> {
                 }
                 return Ok(live);
             }
-            Ok(Err(NoHead { reason, nothing_came })) => (reason, nothing_came),
+            Ok(Err(no_head)) => no_head,
             Err(_) => match self.unsent_body() {
                 Some(upload) if !upload.is_stalled() => {
                     upload.give_up();
                     self.core.record(&Event::TimeOut { wait: "request_body" });
-                    (Reason::BodyTimedOut, false)
+                    NoHead::because(Reason::BodyTimedOut)
                 }
-                Some(_) | None => (Reason::BackendTimedOut, false),
+                Some(_) | None => NoHead::because(Reason::BackendTimedOut),
             },
         };
         response.clear();
-        // Only what is idempotent, was sent whole, and met a connection that ended before it said anything.
-        let again = match nothing_came && does_no_harm_twice(request, self.upload.is_some()) {
+        // Only what is idempotent, was sent whole, and met a connection that ended before it said anything; and what the
+        // backend says that it has not looked at, as long as it can be sent whole again (RFC 9113 §8.7).
+        let is_harmless = nothing_came && does_no_harm_twice(request, self.upload.is_some());
+        let again = match is_harmless || is_unseen && self.upload.is_none() {
             _ if is_clients(&reason) => Again::No,
             true if was_reused => Again::Anew,
-            true => Again::Elsewhere { seen: true },
+            true => Again::Elsewhere { seen: !is_unseen },
             false => Again::No,
         };
         if again == Again::Anew {
@@ -256,6 +347,9 @@ impl Caller<'_> {
         } else if !is_clients(&reason)
             && let Some(claim) = &mut live.claim
         {
+            if let (Line::Http2(call), Reason::BackendTimedOut) = (&live.line, &reason) {
+                call.distrust();
+            }
             self.core.learn_fault(slot, claim, reason.as_str());
         }
         Err(Failed { instead: Err(reason), again })
@@ -270,12 +364,12 @@ impl Caller<'_> {
     async fn answered(
         &self,
         head: &mut ReplyHead<'_>,
-        (upload, client): (&Relay, &Transport),
-        transport: &Transport,
+        (upload, client): (&Relay, Client<'_>),
+        to: Side<'_>,
         body: &Pace<'_>,
         timing: &Timing<'_>,
     ) -> Result<ResponseFraming, NoHead> {
-        let mut sent = pin!(upload.run(client, transport, body));
+        let mut sent = pin!(upload.run(client.side(), to, body));
         let first = {
             let head = pin!(poll_fn(|cx| head.poll(cx)));
             race(head, sent.as_mut()).await
@@ -318,6 +412,40 @@ impl Caller<'_> {
     }
 }
 
+/// A connection that others wait for is being made.
+struct Making<'a> {
+    core: &'a Core,
+    slot: u32,
+    claim: &'a mut Claim,
+    made: Option<Seat>,
+}
+
+impl Drop for Making<'_> {
+    /// Whatever became of it, they go on.
+    fn drop(&mut self) {
+        let Self { core, slot, claim, made } = self;
+        core.pool(*slot, |pool| pool.shared(claim).map(|shared| shared.made(made.as_ref())));
+    }
+}
+
+fn live(line: Line, slot: u32, claim: Claim, end_ns: u64) -> Live {
+    Live { line, claim: Some(claim), framing: ResponseFraming::default(), slot, end_ns, since_ns: 0 }
+}
+
+/// Puts the request on its way, but for a body that streams.
+async fn put(line: &Line, request: &Request, target: &Target, alarm: &Alarm) -> Result<(), NoHead> {
+    match line {
+        Line::Http1 { transport, .. } => transport.write(|out| {
+            h1::encode_request(request, &target.authority, body_length(&request.body), out);
+            if let Body::Whole(bytes) = &request.body {
+                out.extend_from_slice(bytes);
+            }
+        }),
+        Line::Http2(call) => call.begin(request, target, alarm).await?,
+    }
+    Ok(())
+}
+
 /// A connection to an address, with its handshake. Bytes that come before the handshake fail it (bug 15).
 pub(crate) async fn open(
     core: &Core,
@@ -333,6 +461,11 @@ pub(crate) async fn open(
         None => Transport::plain(stream),
     };
     transport.handshake().await?;
+    // A backend that does not choose it speaks something else.
+    let chosen = transport.session().map(|session| session.borrow().alpn() == Some(tls::ALPN_HTTP2));
+    if upstream.http2 && chosen == Some(false) {
+        return Err(io::Error::other("the backend does not speak HTTP/2"));
+    }
     Ok(transport)
 }
 
@@ -369,7 +502,7 @@ impl Timing<'_> {
 }
 
 /// How a body is framed toward the backend: as it came, so far as its length is known.
-fn body_length(body: &Body) -> BodyLength {
+pub(crate) fn body_length(body: &Body) -> BodyLength {
     match body {
         Body::Empty => BodyLength::None,
         Body::Whole(bytes) => BodyLength::Known(bytes.len() as u64),

@@ -4,10 +4,13 @@
 use std::{net::IpAddr, rc::Rc};
 
 use runtime::{Alarm, Stream};
+use snapshot::Snapshot;
 use telemetry::Event;
 
 use crate::{
+    client::Client,
     core::{Core, Open},
+    h2,
     pace::{Credit, Terms},
     relay::UNSENT_BYTES_HIGH,
     request::{After, refuse, serve},
@@ -48,6 +51,9 @@ pub(crate) fn connection(
         {
             return;
         }
+        if connection.agreed_on_http2() {
+            return into_http2(made, Vec::new());
+        }
         let mut first = true;
         loop {
             if connection.transport.unsent() >= UNSENT_BYTES_HIGH
@@ -59,7 +65,7 @@ pub(crate) fn connection(
             {
                 break;
             }
-            if !Wait::new(connection, std::mem::take(&mut first)).await {
+            if !Wait::new(connection, first).await {
                 break;
             }
             let head = 'head: {
@@ -69,8 +75,13 @@ pub(crate) fn connection(
                 };
                 connection.core().handle.pooled(|| read_head(connection.core(), connection, part)).await
             };
-            let Some(asked) = asked(connection.core(), connection, head) else { break };
-            match connection.core().handle.pooled(|| serve(connection.core(), connection, asked)).await {
+            let asked = match asked(connection, head, std::mem::take(&mut first)) {
+                Ok(asked) => asked,
+                Err(None) => break,
+                Err(Some(early)) => return into_http2(made.take(), early),
+            };
+            let serving = || serve(connection.core(), Client::Http1(connection), asked);
+            match connection.core().handle.pooled(serving).await {
                 After::Next => {}
                 After::Close => break,
                 After::Cut => {
@@ -85,16 +96,28 @@ pub(crate) fn connection(
     }
 }
 
-/// The request, or `None` after saying why there is none.
-fn asked(core: &Core, connection: &Connection, head: Head) -> Option<Asked> {
-    match head {
-        Ok(asked) => Some(asked),
-        Err(Unasked::Ended) => None,
-        Err(Unasked::Refused { status, label, messages }) => {
-            refuse(core, connection, status, label, messages);
-            None
-        }
+/// Goes on in HTTP/2, in a task of its own: connections of HTTP/1 do not pay for what it takes.
+fn into_http2(made: Option<Connection>, early: Vec<u8>) {
+    if let Some(connection) = made {
+        let handle = connection.core().handle.clone();
+        handle.spawn(handle.pooled(|| h2::serve(Rc::new(connection), early)));
     }
+}
+
+/// The request. Where there is none it has been said why, or here is what a client of HTTP/2 has begun its connection with.
+fn asked(connection: &Connection, head: Head, is_first: bool) -> Result<Asked, Option<Vec<u8>>> {
+    let (status, label, messages) = match head {
+        Ok(asked) => return Ok(asked),
+        Err(Unasked::Ended) => return Err(None),
+        Err(Unasked::Http2 { early, .. }) if is_first && connection.may_turn_to_http2() => {
+            return Err(Some(early));
+        }
+        Err(
+            Unasked::Refused { status, label, messages } | Unasked::Http2 { status, label, messages, .. },
+        ) => (status, label, messages),
+    };
+    refuse(connection.core(), Client::Http1(connection), status, label, messages);
+    Err(None)
 }
 
 /// Carries the handshake to its end; false when it failed, and the client was told why.
@@ -133,6 +156,24 @@ impl Connection {
         Some(Self { transport, alarm, peer, port, open })
     }
 
+    /// Whether the handshake has agreed on HTTP/2.
+    fn agreed_on_http2(&self) -> bool {
+        self.transport.session().is_some_and(|session| session.borrow().alpn() == Some(tls::ALPN_HTTP2))
+    }
+
+    /// Whether a client that knows that we speak HTTP/2 may do so without having asked (RFC 9113 §3.3).
+    fn may_turn_to_http2(&self) -> bool {
+        let snapshot = self.core().snapshot();
+        let listener = snapshot.listeners.get(self.open.listener());
+        self.transport.session().is_none() && listener.is_some_and(|listener| listener.http2)
+    }
+
+    /// Streams that it may have at once, if it speaks HTTP/2.
+    pub(crate) fn streams_max(&self, snapshot: &Snapshot) -> u32 {
+        let listener = snapshot.listeners.get(self.open.listener());
+        listener.map_or(1, |listener| listener.http2_streams_max)
+    }
+
     /// Whose it is.
     pub(crate) fn core(&self) -> &Rc<Core> {
         self.open.core()
@@ -162,8 +203,14 @@ impl Connection {
     }
 }
 
+impl AsRef<Transport> for Connection {
+    fn as_ref(&self) -> &Transport {
+        &self.transport
+    }
+}
+
 /// Ends a connection so that what was sent arrives.
-async fn close(core: &Rc<Core>, connection: &Connection) {
+pub(crate) async fn close(core: &Rc<Core>, connection: &Connection) {
     let Connection { transport, alarm, .. } = connection;
     transport.finish();
     if !connection.unsent_below(core, 1).await {

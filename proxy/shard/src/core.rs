@@ -431,6 +431,13 @@ impl Open {
     }
 }
 
+impl Open {
+    /// Number of the listener that it came by.
+    pub(crate) fn listener(&self) -> usize {
+        self.permit.listener()
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         let Self { core, permit } = self;

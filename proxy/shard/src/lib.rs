@@ -6,8 +6,11 @@ mod access;
 mod admission;
 mod backend;
 mod care;
+mod client;
 mod connection;
 mod core;
+mod flow;
+mod h2;
 mod head;
 mod ids;
 mod owner;
@@ -21,9 +24,11 @@ mod renewal;
 mod replay;
 mod reply;
 mod request;
+mod side;
 mod transport;
 mod tunnel;
 mod waiting;
+mod way;
 
 #[cfg(test)]
 mod tests;

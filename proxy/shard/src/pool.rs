@@ -4,7 +4,7 @@
 use balance::{Circuit, Group, HostId, Outcome, Refused, Settings};
 use snapshot::Upstream;
 
-use crate::{Endpoint, TargetReport, UpstreamReport, backend::Live, probe::Probed, transport::Transport};
+use crate::{Endpoint, TargetReport, UpstreamReport, backend::Live, h2::Shared, probe::Probed};
 
 /// The connections to one upstream group.
 #[derive(Default)]
@@ -44,6 +44,8 @@ struct Backend {
     /// Unused connections, the one used last at the end: it is the warmest.
     #[expect(clippy::vec_box, reason = "what is kept moves between here and its calls by its address")]
     idle: Vec<Box<Live>>,
+    /// Connections that calls share.
+    shared: Shared,
     /// What probes of this core's own have said.
     probed: Probed,
 }
@@ -65,7 +67,12 @@ impl Pool {
         let mut old: Vec<_> = std::mem::take(&mut self.backends).into_iter().map(Some).collect();
         for (endpoint, place) in endpoints.iter().zip(&places) {
             let kept = place.and_then(|place| old.get_mut(place)?.take());
-            let new = || Backend { endpoint: *endpoint, idle: Vec::new(), probed: Probed::default() };
+            let new = || Backend {
+                endpoint: *endpoint,
+                idle: Vec::new(),
+                shared: Shared::default(),
+                probed: Probed::default(),
+            };
             self.backends.push(kept.unwrap_or_else(new));
         }
         let Choice { group, settings, .. } = &mut **self.choice.get_or_insert_default();
@@ -182,11 +189,17 @@ impl Pool {
         let place = self.place(claim)?;
         while let Some(live) = self.backends[place].idle.pop() {
             self.idle -= 1;
-            if is_silent(&live.transport) {
+            if is_silent(&live) {
                 return Some(live);
             }
         }
         None
+    }
+
+    /// The connections to the claimed address that calls share, if the group still has it.
+    pub(crate) fn shared(&mut self, claim: &Claim) -> Option<&mut Shared> {
+        let place = self.place(claim)?;
+        Some(&mut self.backends[place].shared)
     }
 
     /// Keeps a connection whose last response was whole, while there is room.
@@ -203,15 +216,16 @@ impl Pool {
 
     /// Whether there are no unused connections.
     pub(crate) fn is_unused(&self) -> bool {
-        self.idle == 0
+        self.idle == 0 && self.backends.iter().all(|backend| backend.shared.is_empty())
     }
 
     /// Closes connections that were unused for too long or that the backend has closed.
     pub(crate) fn sweep(&mut self, keep_alive_ns: u64, now_ns: u64) {
         for backend in &mut self.backends {
-            backend.idle.retain(|idle| {
-                now_ns.saturating_sub(idle.since_ns) < keep_alive_ns && is_silent(&idle.transport)
-            });
+            backend.shared.sweep(keep_alive_ns, now_ns);
+            backend
+                .idle
+                .retain(|idle| now_ns.saturating_sub(idle.since_ns) < keep_alive_ns && is_silent(idle));
         }
         self.count();
     }
@@ -220,6 +234,7 @@ impl Pool {
     pub(crate) fn let_go(&mut self) {
         for backend in &mut self.backends {
             backend.idle.clear();
+            backend.shared.let_go();
         }
         self.idle = 0;
     }
@@ -271,6 +286,8 @@ impl Claim {
     }
 }
 
-fn is_silent(transport: &Transport) -> bool {
-    transport.is_quiet() || matches!(transport.try_receive(|_| (0, ())), Ok(None))
+fn is_silent(live: &Live) -> bool {
+    live.transport().is_some_and(|transport| {
+        transport.is_quiet() || matches!(transport.try_receive(|_| (0, ())), Ok(None))
+    })
 }

@@ -11,7 +11,7 @@ use snapshot::{Health, Snapshot, Target, Upstream};
 use telemetry::Event;
 use wire::h1::{self, ResponseKind};
 
-use crate::{Endpoint, Message, backend::open, core::Core, head, transport::Transport};
+use crate::{Endpoint, Message, backend::open, core::Core, h2, head, transport::Transport};
 
 /// How often it is looked whether a probe is due, if none is due earlier: a new configuration may want some.
 const LOOK: Duration = Duration::from_secs(1);
@@ -136,6 +136,9 @@ async fn ask(
     endpoint: Endpoint,
 ) -> Option<u16> {
     let transport = open(core, slot, upstream, target, endpoint.address).await.ok()?;
+    if upstream.http2 {
+        return h2::probe(core, transport, target, health).await;
+    }
     transport.write(|out| {
         for part in ["GET ", &health.path, " HTTP/1.1\r\nHost: ", target.authority.as_str(), FIELDS] {
             out.extend_from_slice(part.as_bytes());

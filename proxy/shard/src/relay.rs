@@ -6,12 +6,12 @@ use std::cell::{Cell, RefCell};
 
 use policy::cache::{Fate, Keep};
 use runtime::Received;
-use wire::h1::{self, BodyDecoder, BodyLength};
+use wire::h1::{BodyDecoder, BodyLength};
 
 use crate::{
     owner::{Fill, Gathering},
     pace::Pace,
-    transport::Transport,
+    side::Side,
 };
 
 /// Above so many unsent bytes the other side is not read. What keeps a connection busy is the kernel's queue: ours only
@@ -93,9 +93,9 @@ impl Relay {
 
     /// Above so many unsent bytes the sender is not read. While others wait for a copy, a slow client does not hold them
     /// up: what may be kept may also wait.
-    fn unsent_bytes_high(&self) -> usize {
+    fn unsent_bytes_high(&self, to: Side<'_>) -> usize {
         let kept = self.tap.borrow().as_ref().map_or(0, |tap| tap.keep.body_bytes_max());
-        usize::try_from(kept).unwrap_or(usize::MAX).max(UNSENT_BYTES_HIGH)
+        usize::try_from(kept).unwrap_or(usize::MAX).max(to.unsent_bytes_high())
     }
 
     /// Whether all of it has been read.
@@ -124,13 +124,13 @@ impl Relay {
     }
 
     /// Moves what is left. Who is waited for has a deadline that each byte puts off.
-    pub(crate) async fn run(&self, from: &Transport, to: &Transport, pace: &Pace<'_>) -> Result<(), Fault> {
+    pub(crate) async fn run(&self, from: Side<'_>, to: Side<'_>, pace: &Pace<'_>) -> Result<(), Fault> {
         pace.wait_for_sender(self.bytes());
         while !self.is_done() {
-            match from.receive(|received| self.step(received, to)).await {
+            match from.receive(|received, is_last| self.step(received, is_last, to)).await {
                 Ok(Received::Bytes(Ok(()))) => {}
                 Ok(Received::Bytes(Err(fault))) => return Err(self.fault(fault)),
-                Ok(Received::End) => self.end(to)?,
+                Ok(Received::End) => self.end(from, to)?,
                 // A failed connection ends no body.
                 Err(_) => return Err(self.fault(Fault::SenderGone)),
             }
@@ -141,6 +141,8 @@ impl Relay {
             // Others need not wait for this client; what it has not taken counts as gathered until it has.
             self.settle_tap();
             self.make_room(to, pace).await?;
+        } else if !to.sends_by_itself() {
+            self.make_room(to, pace).await?;
         }
         pace.end();
         Ok(())
@@ -148,15 +150,15 @@ impl Relay {
 
     /// Moves what is there already, while the receiver is not behind; true when that was all of it. A short answer mostly
     /// comes with its head, and need not be waited for.
-    pub(crate) fn run_now(&self, from: &Transport, to: &Transport) -> Result<bool, Fault> {
+    pub(crate) fn run_now(&self, from: Side<'_>, to: Side<'_>) -> Result<bool, Fault> {
         for _ in 0..STEPS_NOW_MAX {
-            if self.is_done() || to.unsent() >= self.unsent_bytes_high() {
+            if self.is_done() || to.unsent() >= self.unsent_bytes_high(to) {
                 break;
             }
-            match from.try_receive(|received| self.step(received, to)) {
+            match from.try_receive(|received, is_last| self.step(received, is_last, to)) {
                 Ok(Some(Received::Bytes(Ok(())))) => {}
                 Ok(Some(Received::Bytes(Err(fault)))) => return Err(self.fault(fault)),
-                Ok(Some(Received::End)) => self.end(to)?,
+                Ok(Some(Received::End)) => self.end(from, to)?,
                 Ok(None) => break,
                 Err(_) => return Err(self.fault(Fault::SenderGone)),
             }
@@ -165,9 +167,9 @@ impl Relay {
     }
 
     /// Waits while the receiver is behind. It need not catch up in time, but must take something.
-    async fn make_room(&self, to: &Transport, pace: &Pace<'_>) -> Result<(), Fault> {
+    async fn make_room(&self, to: Side<'_>, pace: &Pace<'_>) -> Result<(), Fault> {
         self.stalled.set(true);
-        while to.unsent() >= self.unsent_bytes_high() {
+        while to.unsent() >= self.unsent_bytes_high(to) {
             pace.wait_for_receiver(self.bytes().saturating_sub(to.unsent() as u64));
             to.sent_below(to.unsent()).await.map_err(|_| Fault::ReceiverGone)?;
         }
@@ -184,10 +186,10 @@ impl Relay {
     }
 
     /// Reads what is left and throws it away, up to a number of bytes; true when the end was reached.
-    pub(crate) async fn discard(&self, from: &Transport, bytes_max: usize) -> bool {
+    pub(crate) async fn discard(&self, from: Side<'_>, bytes_max: usize) -> bool {
         let mut bytes = 0;
         while !self.is_done() && bytes <= bytes_max {
-            let received = from.receive(|received| {
+            let received = from.receive(|received, _| {
                 let (consumed, ok) = self.skip(received);
                 (consumed, ok.then_some(consumed))
             });
@@ -200,9 +202,9 @@ impl Relay {
     }
 
     /// Reads all that is left for the cache alone; true when it came to its end and the cache still wants it.
-    pub(crate) async fn gather(&self, from: &Transport) -> bool {
+    pub(crate) async fn gather(&self, from: Side<'_>) -> bool {
         while !self.is_done() && self.tap.borrow().is_some() {
-            match from.receive(|received| self.skip(received)).await {
+            match from.receive(|received, _| self.skip(received)).await {
                 Ok(Received::Bytes(true)) => {}
                 Ok(Received::End) => return self.decoder.borrow_mut().at_eof().is_ok(),
                 Ok(Received::Bytes(false)) | Err(_) => return false,
@@ -226,8 +228,11 @@ impl Relay {
         (taken, true)
     }
 
-    /// Moves what of these bytes belongs to the body; says how many do.
-    fn step(&self, received: &[u8], to: &Transport) -> (usize, Result<(), Fault>) {
+    /// Moves what of these bytes belongs to the body; says how many do. `is_last`: nothing comes behind them.
+    fn step(&self, received: &[u8], is_last: bool, to: Side<'_>) -> (usize, Result<(), Fault>) {
+        // What others wait for is not held up by what this client has room for.
+        let room = if self.tap.borrow().is_some() { received.len() } else { to.room(received.len()) };
+        let (received, is_last) = (&received[..room], is_last && room == received.len());
         let mut decoder = self.decoder.borrow_mut();
         let mut taken = 0;
         loop {
@@ -236,29 +241,23 @@ impl Relay {
                 Err(error) => return (received.len(), Err(Fault::Malformed(error))),
             };
             taken += piece.consumed;
+            // Where the protocol below frames a body, its decoder takes all for data and is told of the end.
+            let done = piece.done || is_last && taken == received.len() && decoder.at_eof().is_ok();
             if !piece.data.is_empty() {
                 let bytes = self.bytes.get() + piece.data.len() as u64;
                 if bytes > self.bytes_max.get() {
                     return (received.len(), Err(Fault::TooLarge(self.bytes_max.get())));
                 }
                 self.bytes.set(bytes);
-                self.pass(piece.data, to);
+                self.copy(piece.data);
+                to.pass(piece.data, self.chunked, done);
             }
-            if piece.done {
-                self.close(to);
+            if done {
+                to.end(self.chunked);
             }
-            if piece.done || piece.consumed == 0 || taken == received.len() {
+            if done || piece.consumed == 0 || taken == received.len() {
                 return (taken, Ok(()));
             }
-        }
-    }
-
-    fn pass(&self, data: &[u8], to: &Transport) {
-        self.copy(data);
-        if self.chunked {
-            to.write(|out| h1::encode_chunk(data, out));
-        } else {
-            to.write_through(data);
         }
     }
 
@@ -278,16 +277,11 @@ impl Relay {
         }
     }
 
-    fn close(&self, to: &Transport) {
-        if self.chunked {
-            to.write(h1::encode_last_chunk);
-        }
-    }
-
-    /// The sender's end: right for a body that ends with the connection, a cut for all others.
-    fn end(&self, to: &Transport) -> Result<(), Fault> {
-        self.decoder.borrow_mut().at_eof().map_err(|_| self.fault(Fault::SenderGone))?;
-        self.close(to);
-        Ok(())
+    /// The sender's end: right for a body that ends with the connection or is framed by the protocol below, a cut for all
+    /// others.
+    fn end(&self, from: Side<'_>, to: Side<'_>) -> Result<(), Fault> {
+        let ended = self.decoder.borrow_mut().at_eof();
+        ended.map_err(|_| self.fault(Fault::SenderGone))?;
+        to.end_after(from, self.chunked).map_err(|_| self.fault(Fault::SenderGone))
     }
 }

@@ -78,7 +78,7 @@ async fn ask(under: Under, snapshot: Rc<Arc<Snapshot>>, facts: Facts, renewal: R
     let length = match &response.body {
         // It is at hand, and the backend sends none after a 304.
         Body::Whole(_) => BodyLength::None,
-        Body::Empty | Body::Stream(_) => live.framing.body,
+        Body::Empty | Body::Stream(_) => live.decoded_as(),
     };
     let Some(Fate::Keep(keep)) = fate else {
         fill.settle(fate);
@@ -90,9 +90,9 @@ async fn ask(under: Under, snapshot: Rc<Arc<Snapshot>>, facts: Facts, renewal: R
     let relay = Relay::new(length, false);
     relay.tap(keep, fill);
     alarm.set(core.handle.now().mono_ns.saturating_add(BODY_NS).min(live.end_ns));
-    if alarm.guard(relay.gather(&live.transport)).await == Ok(true) {
+    if alarm.guard(relay.gather(live.side())).await == Ok(true) {
         relay.settle_tap();
-        if live.framing.body == length {
+        if live.decoded_as() == length {
             core.release(live, &snapshot, true);
         }
     }

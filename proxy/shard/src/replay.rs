@@ -6,7 +6,7 @@ use message::{Headers, Method, Name, Request, Version};
 use policy::cache::{Encoded, Replay};
 use wire::h1::{self, KeptHead};
 
-use crate::{connection::Connection, core::Core, request::ADJACENT_BYTES_MAX};
+use crate::{connection::Connection, core::Core, way::ADJACENT_BYTES_MAX};
 
 /// The head of a response that is being kept; `None` for one that has to be written anew each time.
 pub(crate) fn encode(status: u16, headers: &Headers, body_bytes: u64) -> Option<Encoded> {

@@ -9,9 +9,12 @@ use std::{
 
 use message::{Reason, Request, Response, Version};
 use runtime::Received;
-use wire::h1::{self, ResponseFraming, ResponseKind};
+use wire::{
+    h1::{self, ResponseFraming, ResponseKind},
+    h2::AnswerFault,
+};
 
-use crate::{core::Core, head, transport::Transport};
+use crate::{backend::Line, client::Client, core::Core, h2::Call, head, transport::Transport};
 
 /// What received bytes come to: a whole head, or nothing yet.
 type Decoded = Result<Option<ResponseFraming>, wire::Error>;
@@ -20,9 +23,9 @@ type Decoded = Result<Option<ResponseFraming>, wire::Error>;
 pub(crate) struct ReplyHead<'a> {
     core: &'a Core,
     /// Gets interim replies.
-    client: Option<&'a Transport>,
+    client: Option<Client<'a>>,
     request: &'a Request,
-    from: &'a Transport,
+    from: &'a Line,
     response: &'a mut Response,
     /// What has come of a head in pieces.
     buffer: Vec<u8>,
@@ -35,15 +38,24 @@ pub(crate) struct NoHead {
     pub(crate) reason: Reason,
     /// The backend said nothing at all.
     pub(crate) nothing_came: bool,
+    /// The backend said that it has not looked at the request.
+    pub(crate) is_unseen: bool,
+}
+
+impl NoHead {
+    /// Who knows what the backend has seen.
+    pub(crate) fn because(reason: Reason) -> Self {
+        Self { reason, nothing_came: false, is_unseen: false }
+    }
 }
 
 impl<'a> ReplyHead<'a> {
     /// Reads into `response` what comes from `from` in reply to `request`.
     pub(crate) fn new(
         core: &'a Core,
-        client: Option<&'a Transport>,
+        client: Option<Client<'a>>,
         request: &'a Request,
-        from: &'a Transport,
+        from: &'a Line,
         response: &'a mut Response,
     ) -> Self {
         Self { core, client, request, from, response, buffer: Vec::new(), interim: 0, nothing_came: true }
@@ -51,11 +63,22 @@ impl<'a> ReplyHead<'a> {
 
     /// The head of the final reply. Interim ones but `100 Continue` are passed on.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseFraming, NoHead>> {
+        match self.from {
+            Line::Http1 { transport, .. } => self.poll_connection(transport, cx),
+            Line::Http2(call) => self.poll_stream(call, cx),
+        }
+    }
+
+    fn poll_connection(
+        &mut self,
+        from: &Transport,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseFraming, NoHead>> {
         loop {
-            let ended = match self.from.poll_readable(cx) {
+            let ended = match from.poll_readable(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => Err(Reason::BackendFailed),
-                Poll::Ready(Ok(())) => match self.receive() {
+                Poll::Ready(Ok(())) => match self.receive(from) {
                     Ok(None | Some(Received::Bytes(Ok(None)))) => continue,
                     Ok(Some(Received::Bytes(Ok(Some(framing))))) => match self.take_up(framing) {
                         Ok(None) => continue,
@@ -77,11 +100,37 @@ impl<'a> ReplyHead<'a> {
 
     /// That there will be none, for this reason.
     pub(crate) fn no_head(&self, reason: Reason) -> NoHead {
-        NoHead { reason, nothing_came: self.nothing_came }
+        NoHead { reason, nothing_came: self.nothing_came, is_unseen: false }
     }
 
-    fn receive(&mut self) -> io::Result<Option<Received<Decoded>>> {
-        let Self { core, request, from, response, buffer, nothing_came, .. } = self;
+    fn poll_stream(&mut self, from: &Call, cx: &mut Context<'_>) -> Poll<Result<ResponseFraming, NoHead>> {
+        let core = self.core;
+        loop {
+            let limits = &core.codec_limits;
+            let framing = match from.poll_head(limits, &self.request.method, self.response, cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(framing)) => framing,
+                Poll::Ready(Err(fault)) => return Poll::Ready(Err(self.stream_fault(fault))),
+            };
+            self.nothing_came = false;
+            match self.take_up(framing) {
+                Ok(None) => {}
+                Ok(Some(framing)) => return Poll::Ready(Ok(framing)),
+                Err(reason) => return Poll::Ready(Err(self.no_head(reason))),
+            }
+        }
+    }
+
+    fn stream_fault(&self, fault: AnswerFault) -> NoHead {
+        match fault {
+            AnswerFault::Malformed(_) => self.no_head(Reason::BackendMalformed),
+            AnswerFault::Refused => NoHead { is_unseen: true, ..self.no_head(Reason::BackendFailed) },
+            AnswerFault::Reset(_) | AnswerFault::Gone => self.no_head(Reason::BackendFailed),
+        }
+    }
+
+    fn receive(&mut self, from: &Transport) -> io::Result<Option<Received<Decoded>>> {
+        let Self { core, request, response, buffer, nothing_came, .. } = self;
         let limits = &core.codec_limits;
         from.try_receive(|received| {
             *nothing_came = false;
@@ -105,10 +154,10 @@ impl<'a> ReplyHead<'a> {
                     return Err(Reason::BackendMalformed);
                 }
                 self.interim += 1;
-                let client = self.client.filter(|_| self.request.version == Version::Http11);
+                let client = self.client.filter(|_| self.request.version != Version::Http10);
                 if let Some(client) = client.filter(|_| self.response.status != 100) {
                     let Response { status, headers, .. } = &self.response;
-                    client.write(|out| h1::encode_interim(*status, headers, out));
+                    client.interim(*status, headers);
                 }
                 Ok(None)
             }

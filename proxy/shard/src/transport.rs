@@ -215,6 +215,11 @@ impl Transport {
         self.stream.sent_below(bytes).await
     }
 
+    /// As [`Self::sent_below`].
+    pub(crate) fn poll_sent_below(&self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<()>> {
+        self.stream.poll_sent_below(cx, bytes)
+    }
+
     /// Bytes that wait to be sent.
     pub(crate) fn unsent(&self) -> usize {
         self.stream.unsent()

@@ -53,6 +53,14 @@ pub(crate) enum Unasked {
         /// As far as it was understood.
         messages: Box<Messages>,
     },
+    /// It is what clients of HTTP/2 begin with, who have not asked whether we speak it. Where we do not, it is refused.
+    Http2 {
+        status: u16,
+        label: &'static str,
+        messages: Box<Messages>,
+        /// All that has come.
+        early: Vec<u8>,
+    },
 }
 
 /// Waits for the next request; false when there will be none. Who connects and says nothing is not waited for as long
@@ -136,7 +144,7 @@ impl Future for Wait<'_> {
 enum Taken {
     Whole(Asked),
     Part,
-    Wrong(wire::Error, Box<Messages>),
+    Wrong(wire::Error, Box<Messages>, Option<Vec<u8>>),
 }
 
 /// The head that has begun, if it is all there: the usual case, which has no need of a deadline. Else what there is of it.
@@ -174,8 +182,12 @@ pub(crate) async fn read_head(core: &Rc<Core>, connection: &Connection, mut part
 fn head_of(received: io::Result<Option<Received<Taken>>>) -> Option<Head> {
     match received {
         Ok(Some(Received::Bytes(Taken::Whole(asked)))) => Some(Ok(asked)),
-        Ok(Some(Received::Bytes(Taken::Wrong(error, messages)))) => {
-            Some(Err(Unasked::Refused { status: error.status(), label: error.as_str(), messages }))
+        Ok(Some(Received::Bytes(Taken::Wrong(error, messages, http2)))) => {
+            let (status, label) = (error.status(), error.as_str());
+            Some(Err(match http2 {
+                None => Unasked::Refused { status, label, messages },
+                Some(early) => Unasked::Http2 { status, label, messages, early },
+            }))
         }
         Ok(Some(Received::End)) | Err(_) => Some(Err(Unasked::Ended)),
         Ok(Some(Received::Bytes(Taken::Part)) | None) => None,
@@ -187,6 +199,7 @@ fn take(core: &Rc<Core>, received: &[u8], part: &mut Vec<u8>) -> (usize, Taken) 
     let snapshot = core.snapshot();
     let limits = core.request_limits(&snapshot);
     let mut messages = core.messages();
+    let before = part.len();
     let (bytes, decoded) = head::gather(received, part, Vec::new, limits.head_bytes_max, |input| {
         h1::decode_request(input, &limits, snapshot.path_rules, &mut messages.request)
     });
@@ -196,7 +209,17 @@ fn take(core: &Rc<Core>, received: &[u8], part: &mut Vec<u8>) -> (usize, Taken) 
             core.recycle(messages);
             Taken::Part
         }
-        Err(error) => Taken::Wrong(error, messages),
+        Err(error) => {
+            let http2 = (error == wire::Error::UnsupportedVersion).then(|| http2(&part[..before], received));
+            Taken::Wrong(error, messages, http2.flatten())
+        }
     };
     (bytes, taken)
+}
+
+/// All that has come, if that is the beginning of HTTP/2.
+#[cold]
+fn http2(before: &[u8], received: &[u8]) -> Option<Vec<u8>> {
+    let all = [before, received].concat();
+    (wire::h2::is_preface(&all) != Some(false)).then_some(all)
 }

@@ -8,9 +8,6 @@ use tls::{ALPN_HTTP1, ALPN_HTTP2, CertificateSettings, SecurityPolicy, Server, S
 use super::Inputs;
 use crate::Listener;
 
-/// Whether clients are offered HTTP/2: with the change that makes the cores speak it, this goes.
-const CORES_SPEAK_HTTP2: bool = false;
-
 pub(super) fn compile(model: &Model, inputs: &Inputs<'_>, found: &mut Vec<Diagnostic>) -> Vec<Listener> {
     let certificates = certificates(model, inputs, found);
     let mut listeners = Vec::with_capacity(model.listeners.len());
@@ -98,7 +95,7 @@ fn server(
 
 /// What a listener agrees to in the handshake, the better first.
 fn alpn(listener: &model::Listener) -> Vec<Vec<u8>> {
-    let http2 = listener.http2.then_some(ALPN_HTTP2).filter(|_| CORES_SPEAK_HTTP2);
+    let http2 = listener.http2.then_some(ALPN_HTTP2);
     http2.into_iter().chain([ALPN_HTTP1]).map(<[u8]>::to_vec).collect()
 }
 

@@ -77,6 +77,11 @@ impl Receiver {
         Poll::Ready(())
     }
 
+    /// Whether nothing comes behind what is shown next: neither data nor trailers.
+    pub fn is_last(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
     /// Whether the data has ended and all of it was taken.
     pub fn is_ended(&self) -> bool {
         self.current.is_empty() && (self.state == State::Ended || self.stream.is_end_stream())

@@ -1,0 +1,235 @@
+//! The two directions of an HTTP/2 stream, a client's or one to a backend. What its peer's windows have no room for waits
+//! here and not in the protocol's own queues, so that it is known how much of it the peer has taken. It does not know what
+//! the bytes are.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    io,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use message::Headers;
+use runtime::Received;
+use wire::{
+    Limits,
+    h2::{Code, Receiver, Sender},
+};
+
+/// So many bytes of a body are taken even if there is no window for them: to know that there is more, and lest each byte
+/// of credit from a peer that drips it is a read and a frame.
+const AHEAD_BYTES: usize = 1 << 10;
+
+/// What comes and what goes on one stream.
+#[derive(Default)]
+pub(crate) struct Flow {
+    receiver: RefCell<Option<Receiver>>,
+    out: RefCell<Out>,
+}
+
+/// What goes.
+#[derive(Default)]
+struct Out {
+    sender: Option<Sender>,
+    pieces: VecDeque<Bytes>,
+    bytes: usize,
+    /// What was written is all.
+    ends: bool,
+    /// To follow what was written.
+    trailers: Option<Headers>,
+    /// The end has been sent.
+    ended: bool,
+    /// Nothing can be sent any more.
+    failed: bool,
+}
+
+impl Flow {
+    /// Of which only the incoming side is there as yet.
+    pub(crate) fn receiving(receiver: Receiver) -> Self {
+        Self { receiver: RefCell::new(Some(receiver)), out: RefCell::default() }
+    }
+
+    /// Gets its incoming side.
+    pub(crate) fn set_receiver(&self, receiver: Receiver) {
+        *self.receiver.borrow_mut() = Some(receiver);
+    }
+
+    /// Gets its outgoing side, on which nothing goes any more if its end has been sent with its beginning.
+    pub(crate) fn set_sender(&self, sender: Sender, ended: bool) {
+        let out = &mut *self.out.borrow_mut();
+        out.sender = Some(sender);
+        (out.ends, out.ended) = (ended, ended);
+    }
+
+    /// Nothing can be sent.
+    pub(crate) fn fail(&self) {
+        self.out.borrow_mut().failed = true;
+    }
+
+    /// Ready when bytes, the end or a fault may be there.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut *self.receiver.borrow_mut() {
+            Some(receiver) => receiver.poll_readable(cx),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// Shows what has come, if there is something now.
+    pub(crate) fn try_receive<R>(
+        &self,
+        take: impl FnOnce(&[u8], bool) -> (usize, R),
+    ) -> io::Result<Option<Received<R>>> {
+        let mut receiver = self.receiver.borrow_mut();
+        let Some(receiver) = &mut *receiver else { return Err(io::ErrorKind::NotConnected.into()) };
+        let mut cx = Context::from_waker(Waker::noop());
+        // Asked before its bytes are shown: then what is known is known of them.
+        if receiver.poll_readable(&mut cx).is_pending() {
+            return Ok(None);
+        }
+        let is_last = receiver.is_last();
+        match receiver.poll_receive(&mut cx, |received| take(received, is_last)) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(Ok(Some(taken))) => Ok(Some(Received::Bytes(taken))),
+            Poll::Ready(Ok(None)) => Ok(Some(Received::End)),
+            Poll::Ready(Err(_)) => Err(io::ErrorKind::ConnectionReset.into()),
+        }
+    }
+
+    /// What stands behind the body, once that has ended.
+    pub(crate) fn trailers(&self, limits: &Limits) -> io::Result<Option<Headers>> {
+        let mut receiver = self.receiver.borrow_mut();
+        let Some(receiver) = &mut *receiver else { return Ok(None) };
+        let mut headers = Headers::default();
+        match receiver.poll_trailers(&mut Context::from_waker(Waker::noop()), limits, &mut headers) {
+            Poll::Ready(Ok(true)) => Ok(Some(headers)),
+            Poll::Ready(Ok(false)) => Ok(None),
+            // They come with the end, or it has not come.
+            Poll::Ready(Err(_)) | Poll::Pending => Err(io::ErrorKind::ConnectionReset.into()),
+        }
+    }
+
+    /// Appends to the body.
+    pub(crate) fn write(&self, data: &[u8], ends: bool) {
+        self.write_shared(Bytes::copy_from_slice(data), ends);
+    }
+
+    /// The same with bytes that others hold too.
+    pub(crate) fn write_shared(&self, bytes: Bytes, ends: bool) {
+        let out = &mut *self.out.borrow_mut();
+        if out.failed || out.ends {
+            return;
+        }
+        out.ends = ends;
+        if !bytes.is_empty() {
+            out.bytes += bytes.len();
+            out.pieces.push_back(bytes);
+        }
+        out.pump();
+    }
+
+    /// The body has ended.
+    pub(crate) fn end(&self) {
+        self.write_shared(Bytes::new(), true);
+    }
+
+    /// The same, and this stands behind it.
+    pub(crate) fn end_with(&self, trailers: Option<Headers>) -> io::Result<()> {
+        self.out.borrow_mut().trailers = trailers;
+        self.end();
+        if self.out.borrow().failed { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+
+    /// Of so many bytes how many the peer has room for, and a few more.
+    pub(crate) fn room(&self, bytes: usize) -> usize {
+        let Some(sender) = &mut self.out.borrow_mut().sender else { return bytes };
+        sender.room(bytes).max(AHEAD_BYTES).min(bytes)
+    }
+
+    /// Bytes for which there was no room yet.
+    pub(crate) fn unsent(&self) -> usize {
+        self.out.borrow().bytes
+    }
+
+    /// Ready when fewer than so many bytes are unsent, or can't be sent any more.
+    pub(crate) fn poll_sent_below(&self, cx: &mut Context<'_>, bytes: usize) -> Poll<io::Result<()>> {
+        let out = &mut *self.out.borrow_mut();
+        loop {
+            out.pump();
+            if out.failed {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            if out.bytes < bytes.max(1) {
+                return Poll::Ready(Ok(()));
+            }
+            let Some(sender) = &mut out.sender else { return Poll::Pending };
+            match sender.poll_room(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => out.failed = true,
+            }
+        }
+    }
+
+    /// Ready when the peer does not want what is sent, or has gone.
+    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.out.borrow_mut().sender {
+            Some(sender) => sender.poll_gone(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Ends the stream so that the peer can't take what it got for the whole; false where nothing was sent yet.
+    pub(crate) fn reset(&self, code: Code) -> bool {
+        let out = &mut *self.out.borrow_mut();
+        out.failed = true;
+        out.pieces.clear();
+        out.bytes = 0;
+        match &mut out.sender {
+            Some(sender) => {
+                sender.reset(code);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Out {
+    /// Sends what there is room for.
+    fn pump(&mut self) {
+        if self.failed || self.ended {
+            return;
+        }
+        if self.send().is_err() {
+            self.failed = true;
+            self.pieces.clear();
+            self.bytes = 0;
+        }
+    }
+
+    fn send(&mut self) -> Result<(), Code> {
+        let Some(sender) = &mut self.sender else { return Ok(()) };
+        while let Some(mut piece) = self.pieces.pop_front() {
+            let room = sender.room(piece.len());
+            if room < piece.len() {
+                self.pieces.push_front(piece.split_off(room));
+                if room == 0 {
+                    return Ok(());
+                }
+            }
+            self.bytes -= piece.len();
+            let is_last = self.ends && self.pieces.is_empty() && self.trailers.is_none();
+            self.ended = is_last;
+            sender.send(piece, is_last)?;
+        }
+        if self.ends && !self.ended {
+            self.ended = true;
+            return match self.trailers.take() {
+                Some(trailers) => sender.send_trailers(&trailers),
+                None => sender.send(Bytes::new(), true),
+            };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,242 @@
+//! A client's HTTP/2 connection: one task that reads and writes its frames, and one for each of its requests. It ends when
+//! the client ends it, when it is silent or stalled for too long, when the node drains, or when the client is odd beyond
+//! measure. What frames mean is `wire`'s.
+
+mod backend;
+mod call;
+mod link;
+mod stream;
+
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use snapshot::Snapshot;
+use telemetry::Event;
+use wire::h2::{Code, Fault, Server, Settings};
+
+use self::link::Link;
+pub(crate) use self::{
+    backend::{Found, Seat, Shared, start},
+    call::{Call, probe},
+    stream::Stream,
+};
+use crate::{
+    connection::{Connection, close},
+    core::Core,
+    pace::{Credit, Terms},
+    pressure::Level,
+};
+
+/// How often a connection that is busy is looked at: for what stalls, and to forgive what was long ago.
+const LOOK_NS: u64 = 1_000_000_000;
+
+/// Oddities forgiven for each second.
+const FORGIVEN_A_SECOND: u32 = 10;
+
+/// How long a client that was told to go is waited for once it has no streams left.
+const LAME_DUCK_NS: u64 = 1_000_000_000;
+
+/// A stream's window while memory is short.
+const STREAM_WINDOW_SHORT_BYTES: u32 = 16 << 10;
+
+/// Serves a connection whose client speaks HTTP/2, to its end. `early`: what was received before that was known.
+pub(crate) async fn serve(connection: Rc<Connection>, early: Vec<u8>) {
+    let mut serving = Serving::new(&connection, early);
+    poll_fn(|cx| serving.poll(cx)).await;
+    drop(serving);
+    close(connection.core(), &connection).await;
+}
+
+/// A connection being served.
+struct Serving {
+    connection: Rc<Connection>,
+    server: Server<Link<Connection>>,
+    /// Bytes that were written.
+    written: Rc<Cell<u64>>,
+    /// How fast the client takes them.
+    reader: Credit,
+    settings: Settings,
+    /// Since when there is no stream, in `mono_ns`.
+    idle_ns: Option<u64>,
+    /// Since when a head has begun and is not whole.
+    head_ns: Option<u64>,
+    /// Oddities are forgiven up to here.
+    forgiven_ns: u64,
+    /// It has had a request.
+    is_used: bool,
+    /// Since when it knows that it is to open no more streams.
+    told_ns: Option<u64>,
+    /// It is over, and only has to hear why.
+    is_over: bool,
+    is_short: bool,
+}
+
+impl Serving {
+    fn new(connection: &Rc<Connection>, early: Vec<u8>) -> Self {
+        let core = connection.core();
+        let snapshot = core.snapshot();
+        let settings = settings(core, &snapshot, connection.streams_max(&snapshot));
+        let link = Link::new(connection.clone(), early);
+        let written = link.written();
+        let now_ns = core.handle.now().mono_ns;
+        let timeouts = &snapshot.timeouts;
+        Self {
+            connection: connection.clone(),
+            server: Server::new(link, &settings),
+            written,
+            reader: Credit::new(Terms { idle_ns: timeouts.body_idle_ns, rate: timeouts.response_rate }),
+            settings,
+            idle_ns: Some(now_ns),
+            head_ns: None,
+            forgiven_ns: now_ns,
+            is_used: false,
+            told_ns: None,
+            is_over: false,
+            is_short: false,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            self.heed();
+            if self.poll_codec(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if self.is_over {
+                // It was told why, as far as it reads.
+                return Poll::Ready(());
+            }
+            let (due_ns, wait) = self.due();
+            self.connection.alarm.set(due_ns);
+            if self.connection.alarm.poll_expired(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if let Some(wait) = wait {
+                if self.told_ns.is_none() {
+                    self.connection.core().record(&Event::TimeOut { wait });
+                }
+                let is_idle = self.idle_ns.is_some() && self.head_ns.is_none();
+                self.end(if is_idle { Code::NoError } else { Code::EnhanceYourCalm });
+            }
+        }
+    }
+
+    /// Reads and writes all that can be, as one send.
+    fn poll_codec(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { connection, server, is_used, .. } = self;
+        connection.transport.as_one(|| {
+            loop {
+                match server.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Some(Ok(incoming))) => {
+                        *is_used = true;
+                        Stream::begin(connection, incoming);
+                    }
+                    Poll::Ready(Some(Err(fault))) => {
+                        if let Some(label) = label(fault) {
+                            connection.core().record(&Event::Malform { status: 400, label });
+                        }
+                        return Poll::Ready(());
+                    }
+                    Poll::Ready(None) => return Poll::Ready(()),
+                }
+            }
+        })
+    }
+
+    /// Does what the core's state asks for.
+    fn heed(&mut self) {
+        let core = self.connection.core();
+        let ends_idle = core.ends_idle();
+        let is_short = core.pressure.get() >= Level::Trim;
+        if is_short != self.is_short {
+            self.is_short = is_short;
+            let bytes = if is_short { STREAM_WINDOW_SHORT_BYTES } else { self.settings.stream_window_bytes };
+            self.server.set_stream_window(bytes);
+        }
+        if ends_idle {
+            self.tell();
+        }
+    }
+
+    /// Lets it open no more streams; those it has are finished.
+    fn tell(&mut self) {
+        if self.told_ns.is_none() {
+            self.told_ns = Some(self.connection.core().handle.now().mono_ns);
+            self.server.go_away();
+        }
+    }
+
+    fn end(&mut self, code: Code) {
+        self.is_over = true;
+        self.server.kill(code);
+    }
+
+    /// When to look again, and what has lasted too long if that moment has come.
+    fn due(&mut self) -> (u64, Option<&'static str>) {
+        let core = self.connection.core();
+        let now_ns = core.handle.now().mono_ns;
+        let snapshot = core.snapshot();
+        let timeouts = &snapshot.timeouts;
+        let seconds = now_ns.saturating_sub(self.forgiven_ns) / LOOK_NS;
+        if seconds > 0 {
+            self.forgiven_ns += seconds * LOOK_NS;
+            let points = u64::from(FORGIVEN_A_SECOND).saturating_mul(seconds);
+            self.server.oddities().forgive(u32::try_from(points).unwrap_or(u32::MAX));
+        }
+        let (mut due_ns, mut wait) = (now_ns.saturating_add(LOOK_NS), None);
+        let mut by = |at_ns: u64, what| {
+            if at_ns <= now_ns {
+                (due_ns, wait) = (now_ns, Some(what));
+            }
+            due_ns = due_ns.min(at_ns);
+        };
+        let unsent = self.connection.transport.unsent() as u64;
+        if unsent > 0 {
+            by(self.reader.run(now_ns, self.written.get().saturating_sub(unsent)), "response");
+        } else {
+            self.reader.stop(now_ns);
+        }
+        self.head_ns = self.server.is_inside_head().then(|| self.head_ns.unwrap_or(now_ns));
+        if let Some(since_ns) = self.head_ns {
+            by(since_ns.saturating_add(timeouts.head_ns), "head");
+        }
+        self.idle_ns = (!self.server.has_streams()).then(|| self.idle_ns.unwrap_or(now_ns));
+        if let Some(since_ns) = self.idle_ns {
+            let (since_ns, wait_ns, what) = match (self.told_ns, self.is_used) {
+                (Some(told_ns), _) => (since_ns.max(told_ns), LAME_DUCK_NS, "keep_alive"),
+                (None, true) => (since_ns, timeouts.http2_idle_ns, "keep_alive"),
+                (None, false) => (since_ns, timeouts.first_byte_ns, "first_byte"),
+            };
+            let at_ns = since_ns.saturating_add(wait_ns);
+            by(at_ns, what);
+            if unsent == 0 && self.head_ns.is_none() {
+                // Nothing else is to be looked at before.
+                due_ns = at_ns.max(now_ns);
+            }
+        }
+        (due_ns, wait)
+    }
+}
+
+/// The name in the metrics of what the client did wrong, if it was its fault.
+fn label(fault: Fault) -> Option<&'static str> {
+    match fault {
+        Fault::Broken(_) => Some("http2_broken"),
+        Fault::Flooded => Some("http2_flood"),
+        Fault::GoneAway(_) | Fault::Link(_) => None,
+    }
+}
+
+fn settings(core: &Core, snapshot: &Snapshot, streams_max: u32) -> Settings {
+    let limits = core.request_limits(snapshot);
+    Settings {
+        streams_max,
+        head_list_bytes_max: u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX),
+        ..Settings::CLIENTS
+    }
+}

@@ -1,0 +1,163 @@
+//! One request of a client's HTTP/2 connection: a task of its own on the connection's core, with its own deadline. What
+//! ends it ends nothing else.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use message::{Headers, Response};
+use runtime::Alarm;
+use telemetry::Event;
+use wire::{
+    h1::{BodyLength, RequestFraming, ResponseBody},
+    h2::{Code, Incoming, Reply},
+};
+
+use crate::{
+    client::Client,
+    connection::Connection,
+    core::{Core, Messages},
+    flow::Flow,
+    pace::{Credit, Terms},
+    request::{After, refuse, serve},
+    waiting::Asked,
+    way::Sent,
+};
+
+/// A client's stream.
+pub(crate) struct Stream {
+    connection: Rc<Connection>,
+    alarm: Alarm,
+    flow: Flow,
+    reply: RefCell<Reply>,
+    answered: Cell<bool>,
+}
+
+impl Stream {
+    /// Begins to serve what has come in.
+    pub(crate) fn begin(connection: &Rc<Connection>, mut incoming: Incoming) {
+        let core = connection.core();
+        let snapshot = core.snapshot();
+        let mut messages = core.messages();
+        let limits = core.request_limits(&snapshot);
+        let read = incoming.read(&limits, snapshot.path_rules, &mut messages.request);
+        let (receiver, reply) = incoming.split();
+        let stream = Self {
+            connection: connection.clone(),
+            alarm: core.handle.alarm(),
+            flow: Flow::receiving(receiver),
+            reply: RefCell::new(reply),
+            answered: Cell::new(false),
+        };
+        let head = match read {
+            Ok(head) => {
+                let framing = RequestFraming {
+                    body: BodyLength::UntilClose,
+                    keep_alive: true,
+                    expect_continue: head.expect_continue,
+                };
+                Ok(Asked { snapshot, messages, framing, begun: core.now() })
+            }
+            Err(error) => Err((error, messages)),
+        };
+        core.handle.spawn(core.handle.pooled(|| stream.run(head)));
+    }
+
+    async fn run(self, head: Result<Asked, (wire::Error, Box<Messages>)>) {
+        let core = self.connection.core();
+        let after = match head {
+            Ok(asked) => serve(core, Client::Http2(&self), asked).await,
+            Err((error, messages)) => {
+                refuse(core, Client::Http2(&self), error.status(), error.as_str(), messages);
+                self.finish(core).await
+            }
+        };
+        match after {
+            After::Next => {}
+            // Nobody shall take what was sent for the whole.
+            After::Close | After::Cut => self.reset(Code::InternalError),
+        }
+    }
+
+    /// The connection that it shares with others.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Its deadline.
+    pub(crate) fn alarm(&self) -> &Alarm {
+        &self.alarm
+    }
+
+    /// Its bodies.
+    pub(crate) fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// Ready when the client has given the request up.
+    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.answered.get() { self.flow.poll_gone(cx) } else { self.reply.borrow_mut().poll_gone(cx) }
+    }
+
+    /// Passes an interim response on. Who has gone does not miss it.
+    pub(crate) fn interim(&self, status: u16, headers: &Headers) {
+        let _gone = self.reply.borrow_mut().interim(status, headers);
+    }
+
+    /// Sends the head of an answer, which `ends` it or not.
+    pub(crate) fn begin_answer(&self, core: &Core, response: &Response, body: ResponseBody, ends: bool) {
+        let length = match body {
+            ResponseBody::Known(bytes) => Some(bytes),
+            ResponseBody::HeadOnly(bytes) => bytes,
+            ResponseBody::Chunked | ResponseBody::UntilClose | ResponseBody::None => None,
+        };
+        self.answered.set(true);
+        // Who has gone is noticed by who waits for room, or by nobody.
+        if let Ok(sender) = self.reply.borrow_mut().answer(response, length, &core.date(), ends) {
+            self.flow.set_sender(sender, ends);
+        } else {
+            self.flow.fail();
+        }
+    }
+
+    /// Sends an answer that is all there, as far as there is room. Returns the body's bytes.
+    pub(crate) fn answer(&self, core: &Core, response: &Response, sent: &Sent) -> u64 {
+        let body = sent.bytes.clone().unwrap_or_default();
+        let bytes = body.len() as u64;
+        self.begin_answer(core, response, sent.body, body.is_empty());
+        self.flow.write_shared(body, true);
+        bytes
+    }
+
+    /// Waits until what was written is sent, for as long as the client takes enough of it.
+    pub(crate) async fn finish(&self, core: &Core) -> After {
+        let unsent = || self.flow.unsent();
+        let (begun, reader) = (unsent(), {
+            let timeouts = &core.snapshot().timeouts;
+            Credit::new(Terms { idle_ns: timeouts.body_idle_ns, rate: timeouts.response_rate })
+        });
+        while unsent() > 0 {
+            let (now_ns, before) = (core.handle.now().mono_ns, unsent());
+            self.alarm.set(reader.run(now_ns, (begun - before) as u64));
+            let sent = poll_fn(|cx| self.flow.poll_sent_below(cx, before));
+            match self.alarm.guard(sent).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return After::Cut,
+                Err(_) => {
+                    core.record(&Event::TimeOut { wait: "response" });
+                    return After::Cut;
+                }
+            }
+        }
+        After::Next
+    }
+
+    fn reset(&self, code: Code) {
+        if !self.flow.reset(code) {
+            self.reply.borrow_mut().reset(code);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The way of an answer to its client: framed as the client's protocol wants it, its body moved to the last byte. What the
+//! answer is has been decided before.
+
+use std::{pin::pin, rc::Rc};
+
+use bytes::Bytes;
+use message::{Body, Request, Response};
+use policy::cache::{Fate, Replay};
+use snapshot::Snapshot;
+use telemetry::Event;
+use wire::h1::{self, BodyLength, ResponseBody, ResponseOptions};
+
+use crate::{
+    backend::Live,
+    client::Client,
+    connection::Connection,
+    core::Core,
+    owner::Fill,
+    pace::{self, Deadlines, Pace, Terms},
+    pool::Claim,
+    race::{First, race},
+    relay::{Fault, Relay},
+    replay::Ready,
+    request::After,
+    side::Side,
+    tunnel::{End, tunnel},
+};
+
+/// Bodies up to this length are put beside their head, in one send; longer ones are shared with it.
+pub(crate) const ADJACENT_BYTES_MAX: usize = 16 << 10;
+
+/// What of an unread body is read and thrown away to keep the connection; with more to come it is closed.
+const DISCARD_BYTES_MAX: usize = 64 << 10;
+
+/// How an answer is framed.
+pub(crate) struct Sent {
+    pub(crate) body: ResponseBody,
+    /// All of it, if it is at hand and belongs to the answer.
+    pub(crate) bytes: Option<Bytes>,
+}
+
+impl Sent {
+    /// An answer whose body is at hand.
+    pub(crate) fn whole(response: &Response, request: &Request) -> Self {
+        let bytes = match &response.body {
+            Body::Whole(bytes) => bytes.clone(),
+            Body::Empty | Body::Stream(_) => Bytes::new(),
+        };
+        let length = BodyLength::Known(bytes.len() as u64);
+        let body = ResponseBody::choose(&request.method, request.version, response, length);
+        let bytes = matches!(body, ResponseBody::Known(_)).then_some(bytes);
+        Self { body, bytes }
+    }
+}
+
+/// Puts head and whole body into the send queue of a connection of HTTP/1. Returns the body's bytes.
+pub(crate) fn send(
+    core: &Core,
+    connection: &Connection,
+    response: &Response,
+    request: &Request,
+    close: bool,
+    sent: &Sent,
+) -> u64 {
+    let date = core.date();
+    let options = ResponseOptions { version: request.version, close, body: sent.body, date: &date };
+    let adjacent = sent.bytes.as_ref().filter(|bytes| bytes.len() <= ADJACENT_BYTES_MAX);
+    connection.transport.write(|out| {
+        h1::encode_response(response, &options, out);
+        if let Some(bytes) = adjacent {
+            out.extend_from_slice(bytes);
+        }
+    });
+    if let (Some(bytes), None) = (&sent.bytes, adjacent) {
+        connection.transport.write_shared(bytes.clone());
+    }
+    sent.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)
+}
+
+/// The way of an answer to its client.
+pub(crate) struct Way<'a> {
+    pub(crate) core: &'a Rc<Core>,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) client: Client<'a>,
+    pub(crate) request: &'a Request,
+    pub(crate) upload: Option<&'a Relay>,
+    pub(crate) keep_alive: bool,
+}
+
+impl Way<'_> {
+    /// An answer that is all there.
+    pub(crate) async fn whole(&self, response: &Response, unasked_body: bool) -> (After, u64) {
+        let sent = Sent::whole(response, self.request);
+        let Self { core, client, request, .. } = self;
+        match client {
+            Client::Http1(connection) => {
+                let close = self.closes(unasked_body);
+                let bytes =
+                    connection.transport.as_one(|| send(core, connection, response, request, close, &sent));
+                (self.settle(connection, close).await, bytes)
+            }
+            Client::Http2(stream) => {
+                let bytes = stream.answer(core, response, &sent);
+                (stream.finish(core).await, bytes)
+            }
+        }
+    }
+
+    /// A kept answer, sent as it is kept if the client takes it so.
+    pub(crate) async fn replay(
+        &self,
+        replay: &Replay,
+        response: &mut Response,
+        unasked_body: bool,
+    ) -> (After, u64) {
+        let (Some(ready), Client::Http1(connection)) = (Ready::new(replay, self.request), self.client) else {
+            replay.write(response);
+            return self.whole(response, unasked_body).await;
+        };
+        response.status = replay.status();
+        let close = self.closes(unasked_body);
+        let bytes = ready.send(self.core, connection, close);
+        (self.settle(connection, close).await, bytes)
+    }
+
+    /// An answer whose body comes from the backend.
+    pub(crate) async fn stream(
+        &self,
+        response: &Response,
+        mut live: Box<Live>,
+        fill: Option<Fill>,
+        fate: Option<Fate>,
+        unasked_body: bool,
+    ) -> (After, u64) {
+        let body = match &response.body {
+            // A policy put another body in its place: the backend's is not wanted. After a 304 there is none.
+            Body::Whole(_) => {
+                if let Some(fill) = fill {
+                    fill.settle(fate);
+                }
+                if live.framing.body == BodyLength::None {
+                    self.core.release(live, self.snapshot, self.upload.is_none_or(Relay::is_done));
+                }
+                return self.whole(response, unasked_body).await;
+            }
+            Body::Empty | Body::Stream(_) => live.framing.body,
+        };
+        let Request { method, version, .. } = self.request;
+        let framed = ResponseBody::choose(method, *version, response, body);
+        let relay = Relay::new(live.decoded_as(), framed == ResponseBody::Chunked);
+        match (fill, fate) {
+            (Some(fill), Some(Fate::Keep(keep))) => relay.tap(keep, fill),
+            // What is not for the cache is told at once: those who wait for it go themselves.
+            (Some(fill), fate) => fill.settle(fate),
+            (None, _) => {}
+        }
+        let head = Sent { body: framed, bytes: None };
+        let (from, to) = (live.side(), self.client.side());
+        let (close, now) = match self.client {
+            Client::Http1(connection) => {
+                let close = self.closes(unasked_body) || framed == ResponseBody::UntilClose;
+                let now = connection.transport.as_one(|| {
+                    send(self.core, connection, response, self.request, close, &head);
+                    relay.run_now(from, to)
+                });
+                (close, now)
+            }
+            Client::Http2(stream) => {
+                stream.begin_answer(self.core, response, framed, relay.is_done());
+                (false, relay.run_now(from, to))
+            }
+        };
+        let uploaded = self.upload.is_none_or(Relay::is_done);
+        let passed = match now {
+            Ok(true) if uploaded && to.sends_by_itself() => Ok(()),
+            Ok(_) => self.pass(&live, &relay).await,
+            Err(fault) => Err(fault),
+        };
+        let bytes = relay.bytes();
+        if let Err(fault) = passed {
+            self.core.learn_body_fault(&mut live, &fault);
+            return (After::Cut, bytes);
+        }
+        relay.settle_tap();
+        self.core.release(live, self.snapshot, self.upload.is_none_or(Relay::is_done));
+        match self.client {
+            Client::Http1(connection) => (self.settle(connection, close).await, bytes),
+            Client::Http2(_) => (After::Next, bytes),
+        }
+    }
+
+    /// Moves the answer's body, and what is left of the request's, until the answer is whole.
+    async fn pass(&self, live: &Live, relay: &Relay) -> Result<(), Fault> {
+        let Self { core, snapshot, client, upload, .. } = self;
+        let (alarm, from, to) = (client.alarm(), live.side(), client.side());
+        let upstream = snapshot.upstream(live.slot);
+        let timeouts = &snapshot.timeouts;
+        let client_ns = timeouts.body_idle_ns;
+        let backend = Terms::idle(upstream.map_or(client_ns, |upstream| upstream.idle_timeout_ns));
+        let reader = Terms { idle_ns: client_ns, rate: timeouts.response_rate };
+        let deadlines = Deadlines::new(&core.handle, alarm, live.end_ns);
+        let pace = Pace::new(&deadlines, pace::Way::Down, backend, reader);
+        let passing = async {
+            let mut down = pin!(relay.run(from, to, &pace));
+            let Some(upload) = upload.filter(|upload| !upload.is_done()) else { return down.await };
+            let sender = Terms { idle_ns: client_ns, rate: timeouts.request_rate };
+            let upload_pace = Pace::new(&deadlines, pace::Way::Up, sender, backend);
+            let mut up = pin!(upload.run(to, from, &upload_pace));
+            match race(down.as_mut(), up.as_mut()).await {
+                First::Left(passed) => passed,
+                // Whether the rest of the request arrived or not, the answer goes on.
+                First::Right(_) => {
+                    upload_pace.end();
+                    down.await
+                }
+            }
+        };
+        if let Ok(passed) = alarm.guard(passing).await {
+            return passed;
+        }
+        if deadlines.has_passed(pace::Way::Up) {
+            core.record(&Event::TimeOut { wait: "request_body" });
+        } else if relay.is_stalled() {
+            core.record(&Event::TimeOut { wait: "response" });
+        } else {
+            return Err(Fault::SenderGone);
+        }
+        // The client was waited for.
+        Err(Fault::ReceiverGone)
+    }
+
+    /// `101`: from here on the bytes are the two sides' own affair.
+    pub(crate) async fn switch(&self, response: &Response, live: Box<Live>) -> (After, u64) {
+        // Nobody else has asked for it.
+        let (Client::Http1(Connection { transport, alarm, .. }), Some(backend)) =
+            (self.client, live.transport())
+        else {
+            return (After::Cut, 0);
+        };
+        let protocol =
+            live.framing.upgrade.as_deref().or(self.request.upgrade.as_deref()).unwrap_or_default();
+        transport.write(|out| h1::encode_switching(response, protocol, out));
+        live.claim.iter().for_each(Claim::complete);
+        let timeouts = &self.snapshot.timeouts;
+        let ended = tunnel(transport, backend, &self.core.handle, alarm, timeouts).await;
+        if let End::TimedOut(wait) | End::Failed(Some(wait)) = ended {
+            self.core.record(&Event::TimeOut { wait });
+        }
+        match ended {
+            End::Both | End::TimedOut(_) => (After::Close, 0),
+            End::Failed(_) => {
+                live.abort();
+                (After::Cut, 0)
+            }
+        }
+    }
+
+    /// Whether the connection can't be kept after this answer, which is said in its head: the client wants it so, the
+    /// node drains, or what is left of the request's body is not worth reading.
+    fn closes(&self, unasked_body: bool) -> bool {
+        let unread = self.upload.filter(|upload| !upload.is_done());
+        let left = unread
+            .map(|upload| self.request.body.length().map(|length| length.saturating_sub(upload.bytes())));
+        let too_much = match left {
+            None => false,
+            Some(None) => true,
+            Some(Some(bytes)) => bytes > DISCARD_BYTES_MAX as u64 || unasked_body,
+        };
+        let broken = self.upload.is_some_and(Relay::is_broken);
+        !self.keep_alive || self.core.is_draining() || too_much || broken
+    }
+
+    /// Reads what is left of the request's body, so that the next request is found (bug 1).
+    async fn settle(&self, connection: &Connection, close: bool) -> After {
+        if close {
+            return After::Close;
+        }
+        let Some(upload) = self.upload.filter(|upload| !upload.is_done()) else { return After::Next };
+        let Connection { transport, alarm, .. } = connection;
+        alarm.set(self.core.handle.now().mono_ns.saturating_add(self.snapshot.timeouts.body_idle_ns));
+        match alarm.guard(upload.discard(Side::Http1(transport), DISCARD_BYTES_MAX)).await {
+            Ok(true) => After::Next,
+            Ok(false) => After::Close,
+            Err(_) => {
+                self.core.record(&Event::TimeOut { wait: "request_body" });
+                After::Close
+            }
+        }
+    }
+}
