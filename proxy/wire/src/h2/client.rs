@@ -128,7 +128,7 @@ impl Caller {
         let (answer, stream) =
             self.requests.send_request(request, ends).map_err(|error| Code::of_error(&error))?;
         let seat = Rc::new(Seat::take(&self.seats));
-        let sender = Sender::new(stream, Some(Rc::clone(&seat)));
+        let sender = Sender::new(stream, Rc::clone(&self.shared), Some(Rc::clone(&seat)));
         let shared = Rc::clone(&self.shared);
         Ok((Awaited { answer: Some(answer), seat, shared }, sender))
     }

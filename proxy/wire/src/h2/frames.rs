@@ -9,14 +9,24 @@ pub(super) const HEAD_BYTES: usize = 9;
 
 /// Types of frames (RFC 9113 §6).
 pub(super) mod kind {
+    pub(in crate::h2) const DATA: u8 = 0;
     pub(in crate::h2) const HEADERS: u8 = 1;
+    pub(in crate::h2) const RST_STREAM: u8 = 3;
+    pub(in crate::h2) const SETTINGS: u8 = 4;
     pub(in crate::h2) const PUSH_PROMISE: u8 = 5;
+    pub(in crate::h2) const PING: u8 = 6;
+    pub(in crate::h2) const GOAWAY: u8 = 7;
+    pub(in crate::h2) const WINDOW_UPDATE: u8 = 8;
     pub(in crate::h2) const CONTINUATION: u8 = 9;
 }
 
 /// Flags of frames (RFC 9113 §6).
 pub(super) mod flag {
+    pub(in crate::h2) const END_STREAM: u8 = 0x1;
+    /// Of PING and SETTINGS.
+    pub(in crate::h2) const ACK: u8 = 0x1;
     pub(in crate::h2) const END_HEADERS: u8 = 0x4;
+    pub(in crate::h2) const PADDED: u8 = 0x8;
 }
 
 /// The head of a frame.

@@ -24,11 +24,12 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod windows;
 
 pub use client::{AnswerFault, AnswerHead, Awaited, Caller, Client};
 pub use code::{Code, Fault};
 pub use link::Link;
-pub use oddities::{ODDITIES_HARD, ODDITIES_SOFT, Oddities};
+pub use oddities::{ODDITIES_FORGIVEN_PER_S, ODDITIES_HARD, ODDITIES_SOFT, Oddities};
 pub use receive::Receiver;
 pub use request::RequestHead;
 pub use send::{Reply, Sender};

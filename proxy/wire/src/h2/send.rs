@@ -10,16 +10,18 @@ use message::{Headers, Response};
 
 use super::client::Seat;
 use super::fields::{self, OF_THE_HOP};
+use super::link::Shared;
 use super::{Code, response};
 
 /// The right to answer one request. Dropped without an answer it resets the stream, once nobody has any part of it.
 pub struct Reply {
     stream: SendResponse<Bytes>,
+    shared: Rc<Shared>,
 }
 
 impl Reply {
-    pub(super) fn new(stream: SendResponse<Bytes>) -> Self {
-        Self { stream }
+    pub(super) fn new(stream: SendResponse<Bytes>, shared: Rc<Shared>) -> Self {
+        Self { stream, shared }
     }
 
     /// Sends an interim answer: 100 to 199, not 101.
@@ -40,7 +42,7 @@ impl Reply {
     ) -> Result<Sender, Code> {
         let head = response::write(response, content_length, date);
         let stream = self.stream.send_response(head, ends).map_err(|error| Code::of_error(&error))?;
-        Ok(Sender::new(stream, None))
+        Ok(Sender::new(stream, Rc::clone(&self.shared), None))
     }
 
     /// Answers in place of all that the stream was for, with a short body. Once it has gone the client is told to leave
@@ -56,8 +58,9 @@ impl Reply {
         self.stream.poll_reset(cx).map(|_| ())
     }
 
-    /// Ends the stream without an answer.
+    /// Ends the stream without an answer, for a reason of ours: whatever `code` says, it is not counted as an oddity.
     pub fn reset(&mut self, code: Code) {
+        self.shared.watch.borrow_mut().resets(code);
         self.stream.send_reset(code.reason());
     }
 }
@@ -68,12 +71,13 @@ pub struct Sender {
     stream: SendStream<Bytes>,
     /// Bytes that were asked for last.
     wanted: usize,
+    shared: Rc<Shared>,
     _seat: Option<Rc<Seat>>,
 }
 
 impl Sender {
-    pub(super) fn new(stream: SendStream<Bytes>, seat: Option<Rc<Seat>>) -> Self {
-        Self { stream, wanted: 1, _seat: seat }
+    pub(super) fn new(stream: SendStream<Bytes>, shared: Rc<Shared>, seat: Option<Rc<Seat>>) -> Self {
+        Self { stream, wanted: 1, shared, _seat: seat }
     }
 
     /// Bytes that the peer's windows have room for now, at most `want`; asks for as much.
@@ -124,8 +128,9 @@ impl Sender {
         self.stream.poll_reset(cx).map(|_| ())
     }
 
-    /// Ends the stream.
+    /// Ends the stream, for a reason of ours: whatever `code` says, it is not counted as an oddity.
     pub fn reset(&mut self, code: Code) {
+        self.shared.watch.borrow_mut().resets(code);
         self.stream.send_reset(code.reason());
     }
 }

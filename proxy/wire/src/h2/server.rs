@@ -11,13 +11,10 @@ use message::{PathRules, Request};
 
 use super::link::{Io, Link, Shared};
 use super::request::{self, RequestHead};
-use super::watch::Watch;
+use super::watch::{BAD_HEAD_POINTS, Watch};
 use super::{Code, Fault, Oddities, Receiver, Reply, Settings};
 use crate::h1::head::Side;
 use crate::{Error, Limits};
-
-/// Points for a head that is answered with an error: as much as for one that the codec resets.
-const REFUSED_POINTS: u32 = 2;
 
 /// The connection of a client. It does its work while it is polled; dropped it is gone, and its streams with it.
 pub struct Server<L> {
@@ -185,14 +182,15 @@ impl Incoming {
         let ends = self.request.body().is_end_stream();
         let read = request::read(&self.request, ends, limits, rules, into);
         if read.is_err() {
-            self.oddities.add(REFUSED_POINTS);
+            self.oddities.add(BAD_HEAD_POINTS);
         }
         read
     }
 
     /// The body to come and the right to answer. What the codec had of the head is given up.
     pub fn split(self) -> (Receiver, Reply) {
+        let reply = Reply::new(self.reply, Rc::clone(&self.shared));
         let receiver = Receiver::new(self.request.into_body(), self.shared, Side::Client, None);
-        (receiver, Reply::new(self.reply))
+        (receiver, reply)
     }
 }

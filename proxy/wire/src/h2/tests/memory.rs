@@ -31,6 +31,16 @@ pub(super) fn ends() -> (End, End) {
 }
 
 impl End {
+    /// Puts bytes on their way to the other end.
+    pub(super) fn put(&self, bytes: &[u8]) {
+        self.write(bytes);
+    }
+
+    /// Takes all that has come in.
+    pub(super) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.inbound.borrow_mut().bytes)
+    }
+
     /// Bytes that wait on both ways: what changes while anything moves.
     pub(super) fn state(&self) -> (usize, usize) {
         (self.inbound.borrow().bytes.len(), self.outbound.borrow().bytes.len())
