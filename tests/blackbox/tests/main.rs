@@ -12,6 +12,7 @@ mod confined;
 mod errors;
 mod files;
 mod framing;
+mod h2;
 mod hostile;
 mod last_good;
 mod manager;
