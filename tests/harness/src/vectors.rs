@@ -15,11 +15,16 @@ pub fn conformance(file: &str, table: &str) -> Vec<Vec<Value>> {
     let rows = tables.get(table).and_then(Value::as_array);
     let rows = rows.unwrap_or_else(|| panic!("{}: no {table}", path.display()));
     let columns = |row: &Value| row.as_array().unwrap_or_else(|| panic!("{table}: no row: {row}")).clone();
-    let expanded = |value: Value| match value {
-        Value::String(text) => Value::String(expand(&text)),
-        other => other,
-    };
     rows.iter().map(|row| columns(row).into_iter().map(expanded).collect()).collect()
+}
+
+/// Each text of a value written out.
+fn expanded(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(expand(&text)),
+        Value::Array(values) => Value::Array(values.into_iter().map(expanded).collect()),
+        other => other,
+    }
 }
 
 /// One byte a character, so that bytes beyond ASCII can be written.

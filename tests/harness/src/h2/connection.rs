@@ -268,6 +268,12 @@ impl Connection {
         self
     }
 
+    /// Sends any frame if the other side takes it; whether it did.
+    pub fn try_frame(&mut self, frame: &Frame) -> bool {
+        self.note_sent(frame);
+        self.link.write(&frame.bytes()).is_ok()
+    }
+
     /// Sends any bytes.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
@@ -353,6 +359,11 @@ impl Connection {
     pub fn so_far(&self, stream: u32) -> Response {
         let found = self.streams.get(&stream).map(|stream| stream.answer.response.clone());
         found.unwrap_or_else(|| panic!("there is no stream {stream}"))
+    }
+
+    /// Whether a stream was ever opened.
+    pub fn knows(&self, stream: u32) -> bool {
+        self.streams.contains_key(&stream)
     }
 
     /// Interim answers of a stream so far.

@@ -13,11 +13,13 @@ mod frame;
 pub mod hpack;
 mod judge;
 mod link;
+mod notation;
 mod origin;
 
 pub use connection::{Connection, GoAway, Options};
 pub use frame::{Frame, HEAD_BYTES, code, code_name, flag, kind, setting};
 pub use hpack::Block;
+pub use notation::Sent;
 pub use origin::{Act, Origin, Recorded};
 
 /// A field, its name as it came.

@@ -40,6 +40,10 @@ impl Connection {
             }
             kind::RST_STREAM => {
                 let code = frame.word(0).filter(|_| frame.payload.len() == 4).ok_or("RST_STREAM's length")?;
+                // Streams that were left out are closed as well (RFC 9113, 5.1.1), and may be told so.
+                if frame.stream < self.next_stream && !self.streams.contains_key(&frame.stream) {
+                    self.add_stream(frame.stream, "");
+                }
                 self.stream(frame.stream)?.answer.take_reset(code)
             }
             kind::SETTINGS => self.take_settings(frame),

@@ -25,7 +25,7 @@ pub enum Indexing {
 }
 
 /// A header block, piece by piece, exactly as it is told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block(Vec<u8>);
 
 impl Block {
