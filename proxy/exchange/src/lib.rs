@@ -2,6 +2,7 @@
 //! nothing of sockets, bytes or time: what it needs of the world it asks a [`Core`].
 
 pub mod answers;
+pub mod grpc;
 mod renewal;
 #[cfg(test)]
 mod tests;
@@ -103,7 +104,9 @@ pub async fn exchange<'a, C: Core>(
 ) -> Served<'a> {
     let found = match snapshot.find(request) {
         Ok(found) => found,
-        Err(Missed { dialect, reason }) => return Served::refused(reason, dialect, facts, response),
+        Err(Missed { dialect, reason }) => {
+            return Served::refused(reason, dialect, request, facts, response);
+        }
     };
     let mut served = Served { api: Some(found.api), stage: Some(found.stage), ..Served::default() };
     if let Some(answer) = preflight(&found, request) {
@@ -117,6 +120,7 @@ pub async fn exchange<'a, C: Core>(
         }
     }
     answers::identify(response, found.api.dialect, facts.request_id);
+    served.translate(request, response);
     served
 }
 
@@ -325,14 +329,30 @@ async fn integrate<C: Core>(
 
 impl<'a> Served<'a> {
     /// The client's TLS name belongs to another virtual server than the host it asks for.
-    pub fn misdirected(facts: &Facts, response: &mut Response) -> Self {
-        Self::refused(Reason::Misdirected, Dialect::Proxy, facts, response)
+    pub fn misdirected(request: &Request, facts: &Facts, response: &mut Response) -> Self {
+        Self::refused(Reason::Misdirected, Dialect::Proxy, request, facts, response)
     }
 
-    fn refused(reason: Reason, dialect: Dialect, facts: &Facts, response: &mut Response) -> Self {
+    fn refused(
+        reason: Reason,
+        dialect: Dialect,
+        request: &Request,
+        facts: &Facts,
+        response: &mut Response,
+    ) -> Self {
         let mut served = Self::default();
         served.refuse(reason, dialect, facts, response);
+        served.translate(request, response);
         served
+    }
+
+    /// Who has called by gRPC is told in gRPC's words why there is no answer.
+    fn translate(&self, request: &Request, response: &mut Response) {
+        if let Some(reason) = &self.reason
+            && grpc::is_call(request)
+        {
+            grpc::translate(reason, response);
+        }
     }
 
     fn refuse(&mut self, reason: Reason, dialect: Dialect, facts: &Facts, response: &mut Response) {

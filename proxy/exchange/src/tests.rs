@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use message::{Body, Dialect, Now, PathRules, Reason, Request, RequestId, Response, Target};
+use message::{Body, Dialect, Now, PathRules, Reason, Request, RequestId, Response, Target, Version};
 use policy::{
     Answer, Question,
     cache::{Fate, Found, Store},
@@ -233,6 +233,32 @@ fn failures_of_the_backend_are_told_in_the_dialect() {
         let suspended = |_: &Request| Err(Reason::BackendSuspended { retry_after_s: 3 });
         check_failure(dialect, suspended, 503, "Service Unavailable");
     }
+}
+
+/// What a caller of gRPC is told when the gateway answers by itself; one of HTTP/1.1 is told as everybody is.
+#[test]
+fn callers_of_grpc_are_told_in_its_words() {
+    let ask = |kind, version, asked: &str, backend| {
+        let snapshot = snapshot(&model(kind, vec![route("POST /s/m")]));
+        let mut request = Request { version, ..request(asked) };
+        request.headers.push("Content-Type", b"application/grpc+proto");
+        let (served, response) = run(&snapshot, &mut request, &fake(backend));
+        let field = |name| response.headers.find(name).map(|it| String::from_utf8_lossy(it).into_owned());
+        (response.status, field("grpc-status"), field("grpc-message"), served.reason.is_some())
+    };
+    let told = |status: &str, message: &str| (200, Some(status.to_owned()), Some(message.to_owned()), true);
+    let late = |_: &Request| Err(Reason::BackendTimedOut);
+    use model::Kind::{Http, Proxy, Rest};
+    assert_eq!(ask(Proxy, Version::Http2, "POST /s/m", late), told("4", "Gateway Timeout"));
+    assert_eq!(ask(Http, Version::Http2, "POST /s/m", late), told("4", "Endpoint request timed out"));
+    for (kind, message) in [(Proxy, "Not Found"), (Http, "Not Found"), (Rest, "Missing Authentication Token")]
+    {
+        assert_eq!(ask(kind, Version::Http2, "POST /s/other", late), told("12", message), "{kind:?}");
+    }
+    assert_eq!(ask(Proxy, Version::Http11, "POST /s/m", late), (504, None, None, true));
+    // A server's own answer stays, whatever it is.
+    let unwell = |_: &Request| Ok(Response::new(503));
+    assert_eq!(ask(Proxy, Version::Http2, "POST /s/m", unwell), (503, None, None, false));
 }
 
 /// Row 128: REST and HTTP APIs name the request, dialect `proxy` does not.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use balance::HostId;
+use exchange::grpc;
 use message::{Body, Headers, Length, Reason, Request, Response};
 use runtime::{Alarm, Expired};
 use smallvec::SmallVec;
@@ -136,7 +137,10 @@ impl Caller<'_> {
     ) -> Result<Box<Live>, Reason> {
         let upstream = self.snapshot.upstream(slot).ok_or(Reason::Internal)?;
         let now_ns = self.core.handle.now().mono_ns;
-        let end_ns = upstream.total_timeout_ns.map_or(u64::MAX, |total_ns| now_ns.saturating_add(total_ns));
+        // A caller of gRPC says how long it waits; it goes on to the backend as well.
+        let total_ns = upstream.total_timeout_ns.unwrap_or(u64::MAX);
+        let total_ns = grpc::timeout_ns(request).map_or(total_ns, |waits_ns| waits_ns.min(total_ns));
+        let end_ns = now_ns.saturating_add(total_ns);
         let mut claim = self.core.claim(slot, self.snapshot, upstream, now_ns)?;
         let mut avoid = SmallVec::<[HostId; HOSTS_INLINE]>::new();
         let mut may_reuse = true;

@@ -116,7 +116,7 @@ async fn answer(
         fill: Cell::new(None),
     };
     let mut served = if client.is_misdirected(request) {
-        Served::misdirected(&facts, response)
+        Served::misdirected(request, &facts, response)
     } else {
         exchange(snapshot, request, response, &facts, &call).await
     };

@@ -151,16 +151,24 @@ fn tickets_resume() {
     }
 }
 
-/// HTTP/1.1 is what is spoken; a client that offers more gets that.
+/// HTTP/2 is agreed on with who offers it, unless a listener has none.
 #[test]
-fn alpn_says_http_1_1() {
-    let gateway = Gateway::with(MOCK).tls().start();
-    let said = s_client(
-        gateway.address(),
-        &["-alpn", "h2,http/1.1", "-servername", "localhost"],
-        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-    );
-    assert!(said.contains("ALPN protocol: http/1.1"), "{said}");
+fn alpn_says_what_is_spoken() {
+    for (listener, offered, agreed) in [
+        ("", "h2,http/1.1", "h2"),
+        ("", "http/1.1,h2", "h2"),
+        ("", "http/1.1", "http/1.1"),
+        ("http2 = false", "h2,http/1.1", "http/1.1"),
+    ] {
+        let gateway = Gateway::with(MOCK).tls().listener(listener).start();
+        let said = s_client(
+            gateway.address(),
+            &["-alpn", offered, "-servername", "localhost"],
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        );
+        assert!(said.contains(&format!("ALPN protocol: {agreed}")), "{listener} {offered}: {said}");
+        assert_eq!(said.contains("200 OK"), agreed == "http/1.1", "{listener} {offered}: {said}");
+    }
 }
 
 /// A backend over TLS: its certificate is checked against its own authority and name.

@@ -10,9 +10,10 @@ use crate::tools::{program, run};
 /// Time that scripts may take, as the page sees it: it stands still while anything is fetched.
 const PAGE_MS_MAX: u32 = 20_000;
 
-/// Opens a page, trusting this authority (PEM) beside the public ones; the document when nothing goes on any more.
+/// Opens a page, trusting this authority (PEM) beside the public ones; the document when nothing goes on any more, or what
+/// the browser says if there is none.
 #[track_caller]
-pub fn browse(url: &str, authority: Option<&Path>) -> String {
+pub fn browse(url: &str, authority: Option<&Path>) -> Result<String, String> {
     let home = TempDir::new().unwrap_or_else(|error| panic!("no folder: {error}"));
     if let Some(authority) = authority {
         trust(home.path(), authority);
@@ -27,12 +28,11 @@ pub fn browse(url: &str, authority: Option<&Path>) -> String {
         .args(["--timeout=60000", "--dump-dom", url]);
     let output = run(&mut command, b"");
     let document = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success() && !document.is_empty(),
-        "the browser: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    document
+    if output.status.success() && !document.is_empty() {
+        Ok(document)
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
 }
 
 /// Puts an authority into a user's store as a person would.

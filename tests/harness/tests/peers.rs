@@ -56,7 +56,9 @@ fn the_browser_runs_scripts() {
     let page = "<body><script>fetch('/small').then(it => it.text()).then(it => document.body.innerText = it + '!')</script>";
     std::fs::write(nginx.file("page.html"), page).unwrap();
     let document = browse(&format!("{}/files/page.html", nginx.url()), None);
-    assert!(document.contains("small!"), "{document}");
+    assert!(document.as_ref().is_ok_and(|document| document.contains("small!")), "{document:?}");
+    let refused = browse("http://127.0.0.1:1/", None);
+    assert!(refused.as_ref().is_err_and(|said| said.contains("ERR_")), "{refused:?}");
 }
 
 #[test]
