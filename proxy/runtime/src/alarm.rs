@@ -2,8 +2,8 @@
 
 use crate::reactor::Reactor;
 use crate::wheel::NEVER;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -55,15 +55,30 @@ impl Alarm {
     }
 
     /// Runs `future` until it is done or the deadline has passed. When both are the case, the future wins.
-    pub async fn guard<F: Future>(&self, future: F) -> Result<F::Output, Expired> {
-        let mut future = pin!(future);
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = future.as_mut().poll(cx) {
-                return Poll::Ready(Ok(output));
-            }
-            self.poll_expired(cx).map(|()| Err(Expired))
-        })
-        .await
+    pub fn guard<F: Future>(&self, future: F) -> Guard<'_, F> {
+        Guard { alarm: self, future }
+    }
+}
+
+/// A future with a deadline: see [`Alarm::guard`]. No `async fn`, in whose future the guarded one would lie twice.
+pub struct Guard<'a, F> {
+    alarm: &'a Alarm,
+    future: F,
+}
+
+impl<F: Future> Future for Guard<'_, F> {
+    type Output = Result<F::Output, Expired>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: nothing is moved out of what this gives access to: the alarm is a reference, and the future is pinned
+        // again below.
+        let Self { alarm, future } = unsafe { self.get_unchecked_mut() };
+        // SAFETY: it is pinned with the guard that it lies in: there is no other way to it, the guard is `Unpin` only if the
+        // future is, and it has no `Drop` of its own.
+        match unsafe { Pin::new_unchecked(future) }.poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Ok(output)),
+            Poll::Pending => alarm.poll_expired(cx).map(|()| Err(Expired)),
+        }
     }
 }
 

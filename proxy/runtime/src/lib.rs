@@ -43,7 +43,7 @@ mod stream;
 mod uring;
 mod wheel;
 
-pub use alarm::{Alarm, Expired};
+pub use alarm::{Alarm, Expired, Guard};
 pub use allocator::give_back;
 pub use clock::Clock;
 pub use connect::Connect;

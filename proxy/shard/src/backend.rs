@@ -203,6 +203,18 @@ impl Caller<'_> {
         Ok(live(Line::Http1 { transport, _connected: place }, slot, claim, end_ns))
     }
 
+    /// A place on a connection that is there.
+    fn seat(&self, slot: u32, upstream: &Upstream, claim: &Claim, may_reuse: bool) -> Option<Seat> {
+        let is_shared = upstream.http2 && may_reuse;
+        is_shared.then(|| self.core.pool(slot, |pool| pool.shared(claim)?.seat())).flatten().flatten()
+    }
+
+    /// A call on a connection that was there.
+    fn seated(&self, seat: Seat, slot: u32, claim: Claim, end_ns: u64) -> Live {
+        self.core.record(&Event::BackendReuse { upstream: slot });
+        live(Line::Http2(Box::new(Call::new(seat, true))), slot, claim, end_ns)
+    }
+
     /// A stream of a connection that is there, or of one that is made for all who come. `anew`: only of a new one.
     async fn join(
         &self,
@@ -225,8 +237,7 @@ impl Caller<'_> {
         });
         let seat = match self.alarm.guard(find).await {
             Ok(Some(seat)) => {
-                core.record(&Event::BackendReuse { upstream: slot });
-                return Ok(live(Line::Http2(Box::new(Call::new(seat, true))), slot, claim, end_ns));
+                return Ok(self.seated(seat, slot, claim, end_ns));
             }
             Ok(None) => {
                 let mut making = Making { core, slot, claim: &mut claim, made: None };
@@ -307,7 +318,8 @@ impl Caller<'_> {
             _ if let Err(no_head) = put => Ok(Err(no_head)),
             None => self.unless_late_or_gone(&mut head).await,
             Some(from) => {
-                let answered = self.answered(&mut head, from, live.side(), &body, &timing);
+                let (head, to) = (&mut head, live.side());
+                let answered = self.core.handle.pooled(|| self.answered(head, from, to, &body, &timing));
                 self.alarm.guard(answered).await
             }
         };

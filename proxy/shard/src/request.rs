@@ -136,7 +136,7 @@ async fn answer(
         Way { core, snapshot, client, request, upload: upload.as_ref(), keep_alive: framing.keep_alive };
     let (after, sent_bytes) = match live {
         Some(live) if live.framing.kind == ResponseKind::SwitchingProtocols => {
-            way.switch(response, live).await
+            core.handle.pooled(|| way.switch(response, live)).await
         }
         Some(live) => way.stream(response, live, fill, served.fate.take(), expects_continue.get()).await,
         None => {

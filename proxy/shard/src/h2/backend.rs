@@ -96,11 +96,15 @@ impl Connection {
 }
 
 impl Shared {
+    /// A seat, if there is one.
+    pub(crate) fn seat(&self) -> Option<Seat> {
+        self.connections.iter().find(|it| it.has_room()).map(Seat::take)
+    }
+
     /// A seat, or what to do without. `anew`: only on a connection that is made now.
     pub(crate) fn find(&mut self, cx: &Context<'_>, anew: bool) -> Found {
-        let found = self.connections.iter().find(|it| it.has_room()).filter(|_| !anew);
-        match found {
-            Some(connection) => Found::Seat(Seat::take(connection)),
+        match self.seat().filter(|_| !anew) {
+            Some(seat) => Found::Seat(seat),
             None if self.connecting => {
                 self.waiting.push(cx.waker().clone());
                 Found::Wait

@@ -66,19 +66,22 @@ impl Stream {
         core.handle.spawn(core.handle.pooled(|| stream.run(head)));
     }
 
-    async fn run(self, head: Result<Asked, (wire::Error, Box<Messages>)>) {
-        let core = self.connection.core();
-        let after = match head {
-            Ok(asked) => serve(core, Client::Http2(&self), asked).await,
-            Err((error, messages)) => {
-                refuse(core, Client::Http2(&self), error.status(), error.as_str(), messages);
-                self.finish(core).await
+    /// No `async fn`, in whose future the arguments lie twice: this future is what a request in flight costs.
+    fn run(self, head: Result<Asked, (wire::Error, Box<Messages>)>) -> impl Future<Output = ()> {
+        async move {
+            let core = self.connection.core();
+            let after = match head {
+                Ok(asked) => serve(core, Client::Http2(&self), asked).await,
+                Err((error, messages)) => {
+                    refuse(core, Client::Http2(&self), error.status(), error.as_str(), messages);
+                    self.finish(core).await
+                }
+            };
+            match after {
+                After::Next => {}
+                // Nobody shall take what was sent for the whole.
+                After::Close | After::Cut => self.reset(Code::InternalError),
             }
-        };
-        match after {
-            After::Next => {}
-            // Nobody shall take what was sent for the whole.
-            After::Close | After::Cut => self.reset(Code::InternalError),
         }
     }
 
