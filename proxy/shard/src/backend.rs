@@ -156,10 +156,18 @@ impl Caller<'_> {
                     live.end_ns = end_ns;
                     Ok(live)
                 }
-                None if upstream.http2 => {
-                    self.join(slot, upstream, claim, end_ns, !may_reuse).await.map(Box::new)
+                None if let Some(seat) = self.seat(slot, upstream, &claim, may_reuse) => {
+                    Ok(Box::new(self.seated(seat, slot, claim, end_ns)))
                 }
-                None => self.connect(slot, upstream, claim, end_ns).await.map(Box::new),
+                // Seldom waited for, and then in memory of its own.
+                None if upstream.http2 => {
+                    let joining = || self.join(slot, upstream, claim, end_ns, !may_reuse);
+                    self.core.handle.pooled(joining).await.map(Box::new)
+                }
+                None => {
+                    let connecting = || self.connect(slot, upstream, claim, end_ns);
+                    self.core.handle.pooled(connecting).await.map(Box::new)
+                }
             };
             let attempted = match connected {
                 Ok(live) => {

@@ -66,7 +66,8 @@ impl Stream {
         core.handle.spawn(core.handle.pooled(|| stream.run(head)));
     }
 
-    /// No `async fn`, in whose future the arguments lie twice: this future is what a request in flight costs.
+    /// This future is what a request in flight costs.
+    #[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
     fn run(self, head: Result<Asked, (wire::Error, Box<Messages>)>) -> impl Future<Output = ()> {
         async move {
             let core = self.connection.core();
