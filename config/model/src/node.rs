@@ -128,7 +128,7 @@ pub struct Timeouts {
     pub keep_alive: Duration,
     /// How long an HTTP/2 connection may have no request.
     pub http2_idle: Duration,
-    /// How long an upgraded connection may be silent both ways; ten minutes for a WebSocket on AWS (row 157).
+    /// How long an upgraded connection or a call of gRPC may be silent both ways; ten minutes for a WebSocket on AWS (row 157).
     pub tunnel_idle: Duration,
     /// How long an upgraded connection may last; two hours for a WebSocket on AWS (row 157).
     pub tunnel_max: Duration,

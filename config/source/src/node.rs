@@ -192,7 +192,7 @@ pub(crate) static TIMEOUTS: Section = Section {
         Key::new(
             "tunnel_idle",
             Form::Duration(MS, DAY),
-            "How long an upgraded connection (a WebSocket) may be silent both ways.",
+            "How long an upgraded connection (a WebSocket) or a call of gRPC may be silent both ways.",
         )
         .or(r#""10m""#),
         Key::new("tunnel_max", Form::Duration(MS, DAY), "How long an upgraded connection may last.")

@@ -81,7 +81,7 @@ fn rest(reason: &Reason) -> Row {
         Reason::BackendMalformed => {
             Row(502, "InternalServerErrorException", message!("Internal server error"))
         }
-        Reason::BackendTimedOut => {
+        Reason::BackendTimedOut | Reason::CallTimedOut => {
             Row(504, "InternalServerErrorException", message!("Endpoint request timed out"))
         }
         Reason::BackendBusy | Reason::BackendSuspended { .. } | Reason::Overloaded => {
@@ -108,7 +108,9 @@ fn http(reason: &Reason) -> Row {
         Reason::BackendUnreachable | Reason::BackendFailed => Row(503, "", message!("Service Unavailable")),
         Reason::BackendMalformed => Row(500, "", message!("Internal Server Error")),
         // Row 60 leaves open whether HTTP backends that are late answer 503 or 504; 504 says what happened.
-        Reason::BackendTimedOut => Row(504, "", message!("Endpoint request timed out")),
+        Reason::BackendTimedOut | Reason::CallTimedOut => {
+            Row(504, "", message!("Endpoint request timed out"))
+        }
         Reason::BackendBusy | Reason::BackendSuspended { .. } | Reason::Overloaded => {
             Row(503, "", message!("Service Unavailable"))
         }
@@ -130,7 +132,7 @@ fn proxy(reason: &Reason) -> Row {
         Reason::BackendUnreachable | Reason::BackendFailed | Reason::BackendMalformed => {
             Row(502, "", message!("Bad Gateway"))
         }
-        Reason::BackendTimedOut => Row(504, "", message!("Gateway Timeout")),
+        Reason::BackendTimedOut | Reason::CallTimedOut => Row(504, "", message!("Gateway Timeout")),
         Reason::BackendBusy | Reason::BackendSuspended { .. } | Reason::Overloaded => {
             Row(503, "", message!("Service Unavailable"))
         }

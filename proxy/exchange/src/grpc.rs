@@ -31,13 +31,10 @@ pub fn is_call(request: &Request) -> bool {
         && request.headers.get(Name::ContentType).is_some_and(is_media_type)
 }
 
-/// How long the caller of a call waits for its end, in nanoseconds; `None`: it does not say, or not as it should. What
+/// How long the caller waits for the end of its call, in nanoseconds; `None`: it does not say, or not as it should. What
 /// is written otherwise is the server's to judge: it goes there as it came.
-pub fn timeout_ns(request: &Request) -> Option<u64> {
-    if !is_call(request) {
-        return None;
-    }
-    parse_timeout(request.headers.find(TIMEOUT)?)
+pub fn timeout_ns(call: &Request) -> Option<u64> {
+    parse_timeout(call.headers.find(TIMEOUT)?)
 }
 
 /// Puts an answer of the gateway's own as a caller understands it: a head that is trailers at once, with status 200,
@@ -64,7 +61,7 @@ fn code(reason: &Reason) -> &'static str {
         | Reason::BodyTooLarge { .. }
         | Reason::HeadersTooLarge { .. }
         | Reason::TargetTooLong { .. } => code::RESOURCE_EXHAUSTED,
-        Reason::BackendTimedOut | Reason::BodyTimedOut => code::DEADLINE_EXCEEDED,
+        Reason::BackendTimedOut | Reason::CallTimedOut | Reason::BodyTimedOut => code::DEADLINE_EXCEEDED,
         Reason::BackendUnreachable
         | Reason::BackendFailed
         | Reason::BackendBusy
@@ -195,9 +192,6 @@ mod tests {
             check_timeout(bad, None);
         }
         assert_eq!(timeout_ns(&request("application/grpc", Version::Http2)), None);
-        let mut other = request("text/plain", Version::Http2);
-        other.headers.push("grpc-timeout", b"1S");
-        assert_eq!(timeout_ns(&other), None);
     }
 
     proptest! {

@@ -49,6 +49,8 @@ pub enum Reason {
     BackendMalformed,
     /// A deadline of the integration passed (row 60).
     BackendTimedOut,
+    /// The caller's own time for the call was over (gRPC's `grpc-timeout`).
+    CallTimedOut,
     /// As many calls are under way to the backend as there may be.
     BackendBusy,
     /// So many calls to the backend failed that none is made for a while; whole seconds, rounded up, until one is.
@@ -87,6 +89,7 @@ impl Reason {
             Self::BackendFailed => "backend_failed",
             Self::BackendMalformed => "backend_malformed",
             Self::BackendTimedOut => "backend_timed_out",
+            Self::CallTimedOut => "call_timed_out",
             Self::BackendBusy => "backend_busy",
             Self::BackendSuspended { .. } => "backend_suspended",
             Self::Overloaded => "overloaded",

@@ -23,7 +23,7 @@ use crate::{
     client::Client,
     core::{Connected, Core},
     h2::{self, Call, Found, Seat},
-    pace::{Deadlines, Pace, Terms, Way},
+    pace::{Bounds, Deadlines, Pace, Terms, Way},
     pool::Claim,
     race::{First, race},
     relay::{Fault, Relay},
@@ -44,8 +44,8 @@ pub(crate) struct Live {
     /// Of the head that came last.
     pub(crate) framing: ResponseFraming,
     pub(crate) slot: u32,
-    /// When the whole call must be over, in `mono_ns`.
-    pub(crate) end_ns: u64,
+    /// Of the call as a whole.
+    pub(crate) bounds: Bounds,
     /// Since when no call is on it, in `mono_ns`.
     pub(crate) since_ns: u64,
 }
@@ -137,10 +137,7 @@ impl Caller<'_> {
     ) -> Result<Box<Live>, Reason> {
         let upstream = self.snapshot.upstream(slot).ok_or(Reason::Internal)?;
         let now_ns = self.core.handle.now().mono_ns;
-        // A caller of gRPC says how long it waits; it goes on to the backend as well.
-        let total_ns = upstream.total_timeout_ns.unwrap_or(u64::MAX);
-        let total_ns = grpc::timeout_ns(request).map_or(total_ns, |waits_ns| waits_ns.min(total_ns));
-        let end_ns = now_ns.saturating_add(total_ns);
+        let bounds = self.bounds(upstream, request, now_ns);
         let mut claim = self.core.claim(slot, self.snapshot, upstream, now_ns)?;
         let mut avoid = SmallVec::<[HostId; HOSTS_INLINE]>::new();
         let mut may_reuse = true;
@@ -153,19 +150,19 @@ impl Caller<'_> {
                 Some(mut live) => {
                     self.core.record(&Event::BackendReuse { upstream: slot });
                     live.claim = Some(claim);
-                    live.end_ns = end_ns;
+                    live.bounds = bounds;
                     Ok(live)
                 }
                 None if let Some(seat) = self.seat(slot, upstream, &claim, may_reuse) => {
-                    Ok(Box::new(self.seated(seat, slot, claim, end_ns)))
+                    Ok(Box::new(self.seated(seat, slot, claim, &bounds)))
                 }
                 // Seldom waited for, and then in memory of its own.
                 None if upstream.http2 => {
-                    let joining = || self.join(slot, upstream, claim, end_ns, !may_reuse);
+                    let joining = || self.join(slot, upstream, claim, &bounds, !may_reuse);
                     self.core.handle.pooled(joining).await.map(Box::new)
                 }
                 None => {
-                    let connecting = || self.connect(slot, upstream, claim, end_ns);
+                    let connecting = || self.connect(slot, upstream, claim, &bounds);
                     self.core.handle.pooled(connecting).await.map(Box::new)
                 }
             };
@@ -187,7 +184,7 @@ impl Caller<'_> {
                 Again::Elsewhere { .. } => avoid.push(host),
             }
             let now_ns = self.core.handle.now().mono_ns;
-            if now_ns >= end_ns || avoid.len() > upstream.balance.retries.hosts_max as usize {
+            if now_ns >= bounds.end_ns || avoid.len() > upstream.balance.retries.hosts_max as usize {
                 return instead;
             }
             // What met a kept connection's end is not paid for: it can happen once a request, and no more often than backends
@@ -199,16 +196,36 @@ impl Caller<'_> {
         }
     }
 
+    /// What bounds the call. A caller of gRPC says how long it waits, which goes on to the backend too, and may be silent for
+    /// as long as whoever has a connection to itself.
+    fn bounds(&self, upstream: &Upstream, request: &Request, now_ns: u64) -> Bounds {
+        let total_ns = upstream.total_timeout_ns.unwrap_or(u64::MAX);
+        let mut bounds = Bounds::until(now_ns.saturating_add(total_ns));
+        if grpc::is_call(request) {
+            bounds.silence_ns = Some(self.snapshot.timeouts.tunnel_idle_ns);
+            if let Some(waits_ns) = grpc::timeout_ns(request).filter(|waits_ns| *waits_ns < total_ns) {
+                (bounds.end_ns, bounds.is_callers) = (now_ns.saturating_add(waits_ns), true);
+            }
+        }
+        bounds
+    }
+
+    /// Who took so long: the backend, if the caller's own time is not over.
+    fn late(&self, bounds: &Bounds) -> Reason {
+        let is_callers = bounds.is_callers_over(self.core.handle.now().mono_ns);
+        if is_callers { Reason::CallTimedOut } else { Reason::BackendTimedOut }
+    }
+
     /// A connection of the call's own.
     async fn connect(
         &self,
         slot: u32,
         upstream: &Upstream,
         mut claim: Claim,
-        end_ns: u64,
+        bounds: &Bounds,
     ) -> Result<Live, Reason> {
-        let (transport, place) = self.reach(slot, upstream, &mut claim, end_ns).await?;
-        Ok(live(Line::Http1 { transport, _connected: place }, slot, claim, end_ns))
+        let (transport, place) = self.reach(slot, upstream, &mut claim, bounds).await?;
+        Ok(live(Line::Http1 { transport, _connected: place }, slot, claim, bounds))
     }
 
     /// A place on a connection that is there.
@@ -218,9 +235,9 @@ impl Caller<'_> {
     }
 
     /// A call on a connection that was there.
-    fn seated(&self, seat: Seat, slot: u32, claim: Claim, end_ns: u64) -> Live {
+    fn seated(&self, seat: Seat, slot: u32, claim: Claim, bounds: &Bounds) -> Live {
         self.core.record(&Event::BackendReuse { upstream: slot });
-        live(Line::Http2(Box::new(Call::new(seat, true))), slot, claim, end_ns)
+        live(Line::Http2(Box::new(Call::new(seat, true))), slot, claim, bounds)
     }
 
     /// A stream of a connection that is there, or of one that is made for all who come. `anew`: only of a new one.
@@ -229,12 +246,12 @@ impl Caller<'_> {
         slot: u32,
         upstream: &Upstream,
         mut claim: Claim,
-        end_ns: u64,
+        bounds: &Bounds,
         anew: bool,
     ) -> Result<Live, Reason> {
         let core = self.core;
         let now_ns = core.handle.now().mono_ns;
-        self.alarm.set(now_ns.saturating_add(upstream.connect_timeout_ns).min(end_ns));
+        self.alarm.set(now_ns.saturating_add(upstream.connect_timeout_ns).min(bounds.end_ns));
         let find = poll_fn(|cx| {
             let found = core.pool(slot, |pool| Some(pool.shared(&claim)?.find(cx, anew)));
             match found.flatten() {
@@ -245,20 +262,23 @@ impl Caller<'_> {
         });
         let seat = match self.alarm.guard(find).await {
             Ok(Some(seat)) => {
-                return Ok(self.seated(seat, slot, claim, end_ns));
+                return Ok(self.seated(seat, slot, claim, bounds));
             }
             Ok(None) => {
                 let mut making = Making { core, slot, claim: &mut claim, made: None };
-                let (transport, place) = self.reach(slot, upstream, making.claim, end_ns).await?;
+                let (transport, place) = self.reach(slot, upstream, making.claim, bounds).await?;
                 let started = h2::start(core, transport, Some(place));
                 making.made.insert(started.map_err(|_| Reason::BackendUnreachable)?).clone()
             }
             Err(_) => {
-                core.learn_fault(slot, &mut claim, Reason::BackendTimedOut.as_str());
-                return Err(Reason::BackendTimedOut);
+                let reason = self.late(bounds);
+                if !is_clients(&reason) {
+                    core.learn_fault(slot, &mut claim, reason.as_str());
+                }
+                return Err(reason);
             }
         };
-        Ok(live(Line::Http2(Box::new(Call::new(seat, false))), slot, claim, end_ns))
+        Ok(live(Line::Http2(Box::new(Call::new(seat, false))), slot, claim, bounds))
     }
 
     /// A new connection to the claimed address.
@@ -267,11 +287,11 @@ impl Caller<'_> {
         slot: u32,
         upstream: &Upstream,
         claim: &mut Claim,
-        end_ns: u64,
+        bounds: &Bounds,
     ) -> Result<(Transport, Connected), Reason> {
         let handle = &self.core.handle;
         let begun_ns = handle.now().mono_ns;
-        self.alarm.set(begun_ns.saturating_add(upstream.connect_timeout_ns).min(end_ns));
+        self.alarm.set(begun_ns.saturating_add(upstream.connect_timeout_ns).min(bounds.end_ns));
         let target = upstream.targets.get(claim.endpoint.target).ok_or(Reason::Internal)?;
         let Some(place) = self.core.connects() else {
             self.core.record(&Event::BackendFault { upstream: slot, label: "own_resources" });
@@ -289,9 +309,11 @@ impl Caller<'_> {
                 return Err(Reason::BackendUnreachable);
             }
             Ok(Err(_)) => Reason::BackendUnreachable,
-            Err(_) => Reason::BackendTimedOut,
+            Err(_) => self.late(bounds),
         };
-        self.core.learn_fault(slot, claim, reason.as_str());
+        if !is_clients(&reason) {
+            self.core.learn_fault(slot, claim, reason.as_str());
+        }
         Err(reason)
     }
 
@@ -312,7 +334,7 @@ impl Caller<'_> {
         {
             client.interim(100, &Headers::default());
         }
-        let deadlines = Deadlines::new(&self.core.handle, self.alarm, live.end_ns);
+        let deadlines = Deadlines::new(&self.core.handle, self.alarm, live.bounds);
         let timing = Timing { deadlines: &deadlines, first_byte_ns: upstream.first_byte_timeout_ns };
         let timeouts = &self.snapshot.timeouts;
         let client = Terms { idle_ns: timeouts.body_idle_ns, rate: timeouts.request_rate };
@@ -333,7 +355,7 @@ impl Caller<'_> {
         };
         let hinted = head.has_hinted();
         drop(head);
-        let NoHead { reason, nothing_came, is_unseen } = match answered {
+        let NoHead { mut reason, nothing_came, is_unseen } = match answered {
             Ok(Ok(framing)) => {
                 live.framing = framing;
                 self.core.learn_status(upstream, &mut live, response.status);
@@ -347,6 +369,9 @@ impl Caller<'_> {
                 return Ok(live);
             }
             Ok(Err(no_head)) => no_head,
+            Err(_) if live.bounds.is_callers_over(self.core.handle.now().mono_ns) => {
+                NoHead::because(Reason::CallTimedOut)
+            }
             Err(_) => match self.unsent_body() {
                 Some(upload) if !upload.is_stalled() => {
                     upload.give_up();
@@ -356,6 +381,9 @@ impl Caller<'_> {
                 Some(_) | None => NoHead::because(Reason::BackendTimedOut),
             },
         };
+        if reason == Reason::BackendTimedOut {
+            reason = self.late(&live.bounds);
+        }
         response.clear();
         // Only what is idempotent, was sent whole, and met a connection that ended before it said anything; and what the
         // backend says that it has not looked at, as long as it can be sent whole again (RFC 9113 §8.7).
@@ -452,8 +480,8 @@ impl Drop for Making<'_> {
     }
 }
 
-fn live(line: Line, slot: u32, claim: Claim, end_ns: u64) -> Live {
-    Live { line, claim: Some(claim), framing: ResponseFraming::default(), slot, end_ns, since_ns: 0 }
+fn live(line: Line, slot: u32, claim: Claim, bounds: &Bounds) -> Live {
+    Live { line, claim: Some(claim), framing: ResponseFraming::default(), slot, bounds: *bounds, since_ns: 0 }
 }
 
 /// Puts the request on its way, but for a body that streams.
@@ -497,7 +525,11 @@ pub(crate) async fn open(
 pub(crate) fn is_clients(reason: &Reason) -> bool {
     matches!(
         reason,
-        Reason::ClientGone | Reason::BodyMalformed | Reason::BodyTimedOut | Reason::BodyTooLarge { .. }
+        Reason::ClientGone
+            | Reason::CallTimedOut
+            | Reason::BodyMalformed
+            | Reason::BodyTimedOut
+            | Reason::BodyTooLarge { .. }
     )
 }
 

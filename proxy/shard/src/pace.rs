@@ -61,6 +61,30 @@ impl Credit {
     }
 }
 
+/// What bounds a call as a whole.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    /// When it must be over, in `mono_ns`.
+    pub(crate) end_ns: u64,
+    /// The caller has said so: that it is over then says nothing about the backend.
+    pub(crate) is_callers: bool,
+    /// How long both ways together may be silent, where bodies are streams of messages that come when they come. `None`:
+    /// each body has to go on by itself.
+    pub(crate) silence_ns: Option<u64>,
+}
+
+impl Bounds {
+    /// Over by then, in `mono_ns`.
+    pub(crate) fn until(end_ns: u64) -> Self {
+        Self { end_ns, is_callers: false, silence_ns: None }
+    }
+
+    /// Whether the caller's time is over.
+    pub(crate) fn is_callers_over(&self, now_ns: u64) -> bool {
+        self.is_callers && now_ns >= self.end_ns
+    }
+}
+
 /// Which way bytes go.
 #[derive(Clone, Copy)]
 pub(crate) enum Way {
@@ -75,14 +99,16 @@ pub(crate) enum Way {
 pub(crate) struct Deadlines<'a> {
     handle: &'a Handle,
     alarm: &'a Alarm,
-    /// When all must be over, in `mono_ns`.
-    end_ns: u64,
+    bounds: Bounds,
     due_ns: [Cell<u64>; 2],
+    /// When both ways have been silent for too long, in `mono_ns`.
+    silent_ns: Cell<u64>,
 }
 
 impl<'a> Deadlines<'a> {
-    pub(crate) fn new(handle: &'a Handle, alarm: &'a Alarm, end_ns: u64) -> Self {
-        Self { handle, alarm, end_ns, due_ns: [Cell::new(u64::MAX), Cell::new(u64::MAX)] }
+    pub(crate) fn new(handle: &'a Handle, alarm: &'a Alarm, bounds: Bounds) -> Self {
+        let due_ns = [Cell::new(u64::MAX), Cell::new(u64::MAX)];
+        Self { handle, alarm, bounds, due_ns, silent_ns: Cell::new(u64::MAX) }
     }
 
     pub(crate) fn now_ns(&self) -> u64 {
@@ -96,7 +122,12 @@ impl<'a> Deadlines<'a> {
             Way::Up => up.set(due_ns),
             Way::Down => down.set(due_ns),
         }
-        self.alarm.set(up.get().min(down.get()).min(self.end_ns));
+        self.alarm.set(up.get().min(down.get()).min(self.silent_ns.get()).min(self.bounds.end_ns));
+    }
+
+    /// Whether both ways have been silent for too long.
+    pub(crate) fn are_silent(&self) -> bool {
+        self.silent_ns.get() <= self.now_ns()
     }
 
     /// Nobody is waited for on this way any more.
@@ -132,7 +163,15 @@ impl<'a> Pace<'a> {
     pub(crate) fn wait_for_sender(&self, brought_bytes: u64) {
         let now_ns = self.deadlines.now_ns();
         self.receiver.stop(now_ns);
-        self.deadlines.set(self.way, self.sender.run(now_ns, brought_bytes));
+        let due_ns = match self.deadlines.bounds.silence_ns {
+            None => self.sender.run(now_ns, brought_bytes),
+            // It has just brought something, or nothing has begun: the other way need not go on meanwhile.
+            Some(silence_ns) => {
+                self.deadlines.silent_ns.set(now_ns.saturating_add(silence_ns));
+                u64::MAX
+            }
+        };
+        self.deadlines.set(self.way, due_ns);
     }
 
     /// The receiver is waited for; it has taken so many bytes in all.

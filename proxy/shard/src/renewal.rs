@@ -89,7 +89,7 @@ async fn ask(under: Under, snapshot: Rc<Arc<Snapshot>>, facts: Facts, renewal: R
     };
     let relay = Relay::new(length, false);
     relay.tap(keep, fill);
-    alarm.set(core.handle.now().mono_ns.saturating_add(BODY_NS).min(live.end_ns));
+    alarm.set(core.handle.now().mono_ns.saturating_add(BODY_NS).min(live.bounds.end_ns));
     if alarm.guard(relay.gather(live.side())).await == Ok(true) {
         relay.settle_tap();
         if live.decoded_as() == length {

@@ -198,7 +198,7 @@ impl Way<'_> {
         let client_ns = timeouts.body_idle_ns;
         let backend = Terms::idle(upstream.map_or(client_ns, |upstream| upstream.idle_timeout_ns));
         let reader = Terms { idle_ns: client_ns, rate: timeouts.response_rate };
-        let deadlines = Deadlines::new(&core.handle, alarm, live.end_ns);
+        let deadlines = Deadlines::new(&core.handle, alarm, live.bounds);
         let pace = Pace::new(&deadlines, pace::Way::Down, backend, reader);
         let passing = async {
             let mut down = pin!(relay.run(from, to, &pace));
@@ -222,6 +222,10 @@ impl Way<'_> {
             core.record(&Event::TimeOut { wait: "request_body" });
         } else if relay.is_stalled() {
             core.record(&Event::TimeOut { wait: "response" });
+        } else if deadlines.are_silent() {
+            core.record(&Event::TimeOut { wait: "tunnel_idle" });
+        } else if live.bounds.is_callers_over(deadlines.now_ns()) {
+            // It has gone, or is about to.
         } else {
             return Err(Fault::SenderGone);
         }

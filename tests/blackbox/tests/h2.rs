@@ -1,5 +1,6 @@
-//! HTTP/2: its rules by a peer that can break each of them, and peers that are not ours, on either side: curl, nghttp, h2load, a browser, grpcio, nginx and HAProxy. That
-//! they and their scripts are right the harness's own tests show, where they talk to each other.
+//! HTTP/2: its rules by a peer that can break each of them, and peers that are not ours, on either side: curl, nghttp,
+//! h2load, a browser, grpcio, nginx and HAProxy. That they and their scripts are right the harness's own tests show, where
+//! they talk to each other.
 
 mod browser;
 mod curl;

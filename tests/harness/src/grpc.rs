@@ -8,13 +8,15 @@ use crate::{oracle::python, process::Process};
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/grpc_server.py");
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/grpc_client.py");
 
-/// All that a server and a client do with each other, as `grpc_client.py` names it.
-pub const GRPC_CASES: [&str; 12] = [
+/// All that a server and a client do with each other, as `grpc_client.py` names it. It has some more, which need a gateway
+/// that is set for them.
+pub const GRPC_CASES: [&str; 13] = [
     "unary",
     "metadata",
     "server_streaming",
     "client_streaming",
     "bidirectional",
+    "quiet",
     "statuses",
     "midway",
     "deadline",

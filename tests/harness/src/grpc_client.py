@@ -145,6 +145,42 @@ def case_deadline(stub):
     assert remaining is not None and 0 < remaining <= 1.1, f"{remaining} s were left to the server"
 
 
+def case_quiet(stub):
+    """Messages come when they come: with pauses between them, each way, and little in them."""
+    pauses = (0, 1.0, 0.1, 1.0, 0.1)
+
+    def messages():
+        for number, pause in enumerate(pauses):
+            time.sleep(pause)
+            yield b"%d" % number
+
+    call = stub.bidirectional("Bidirectional")(messages(), timeout=PATIENCE)
+    same(list(call), [b"%d" % number for number in range(len(pauses))])
+    same(stub.client_streaming("ClientStreaming")(messages(), timeout=PATIENCE), b"5 5")
+
+
+def case_silent(stub):
+    """Nobody says anything any more: whoever is between ends it, long before the caller's time is over."""
+    silence = threading.Event()
+
+    def messages():
+        yield b"first"
+        silence.wait(PATIENCE)
+
+    begun = time.monotonic()
+    call = stub.bidirectional("Bidirectional")(messages(), timeout=PATIENCE)
+    same(next(call), b"first")
+    ends_with(grpc.StatusCode.INTERNAL, lambda: next(call))
+    silence.set()
+    assert time.monotonic() - begun < PATIENCE / 2
+
+
+def case_impatient(stub):
+    """Callers who don't wait for an answer."""
+    for _ in range(12):
+        ends_with(grpc.StatusCode.DEADLINE_EXCEEDED, lambda: stub.unary("Hang")(b"", timeout=0.05))
+
+
 def case_cancellation(stub):
     """Who takes no more of a stream ends it at the server, and the connection stays good."""
     before = stub.seen()

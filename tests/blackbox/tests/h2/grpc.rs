@@ -51,6 +51,42 @@ pub(super) fn before(server: &GrpcServer) -> String {
     format!("{LIMITS}{}", everything_over_http2(&format!("http://{}", server.address()), ""))
 }
 
+/// Messages come when they come: what bounds a body's pauses and its rate does not bind a call, silence both ways does, as
+/// it does whoever has a connection to itself.
+#[test]
+fn calls_may_be_quiet_and_not_silent() {
+    if !is_here("calls_may_be_quiet_and_not_silent") {
+        return;
+    }
+    let server = GrpcServer::start();
+    let timeouts = "[timeouts]\nbody_idle = \"200ms\"\nrate_grace = \"100ms\"\ntunnel_idle = \"5s\"\n";
+    let upstream = "idle_timeout = \"200ms\"\n";
+    let config = everything_over_http2(&format!("http://{}", server.address()), upstream);
+    let gateway = Gateway::start(&format!("{timeouts}{config}"));
+    grpc_agree(gateway.address(), None, &["quiet", "silent", "unary"]);
+    let silent = gateway.metrics().sum("floodgate_timeouts_total", &[("wait", "tunnel_idle")]);
+    assert_eq!(silent, 1.0);
+}
+
+/// Whose time is over has learned nothing about the server: it is not left out for callers who do not wait.
+#[test]
+fn impatient_callers_eject_nobody() {
+    if !is_here("impatient_callers_eject_nobody") {
+        return;
+    }
+    let (one, two) = (GrpcServer::start(), GrpcServer::start());
+    let gateway = Gateway::start(&format!(
+        "[upstream.group]\ntargets = [\"http://{}\", \"http://{}\"]\nhttp2 = true\noutlier.consecutive = 2\n\
+         [[route]]\nmatch = \"$default\"\nupstream = \"group\"\n",
+        one.address(),
+        two.address()
+    ));
+    grpc_agree(gateway.address(), None, &["impatient"]);
+    let metrics = gateway.metrics();
+    assert_eq!(metrics.sum("floodgate_upstream_ejections_total", &[]), 0.0);
+    assert!(metrics.has("floodgate_upstream_ejections_total"));
+}
+
 fn authority(gateway: &Gateway) -> PathBuf {
     Path::new(&gateway.state("authority/ca.pem")).to_path_buf()
 }
