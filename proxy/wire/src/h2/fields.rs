@@ -73,6 +73,14 @@ fn check_value(value: &[u8]) -> Result<(), Error> {
     if is_sound { Ok(()) } else { Err(Error::BadFieldValue) }
 }
 
+/// Whether a field that has no number goes on. What is a name to the codec may have a quote in it.
+fn passes(text: &str, side: Side, limits: &Limits) -> Result<bool, Error> {
+    if !octets::is_token(text.as_bytes()) {
+        return Err(Error::BadFieldName);
+    }
+    passes_unknown(text.as_bytes(), side, limits)
+}
+
 /// Adds the crumbs of a cookie as the one field that HTTP/1.1 knows (RFC 9113 §8.2.3), once.
 fn push_cookies(fields: &HeaderMap, into: &mut Headers) {
     if into.get(Name::Cookie).is_some() {
@@ -99,7 +107,7 @@ impl<'a> Hop<'a> {
         limits: &Limits,
     ) -> Result<bool, Error> {
         match name {
-            Name::Other => return passes_unknown(text.as_bytes(), side, limits),
+            Name::Other => return passes(text, side, limits),
             Name::ContentLength if self.content_length.is_some() => {
                 return Err(Error::RepeatedContentLength);
             }
@@ -136,7 +144,7 @@ pub(super) fn read_trailers(fields: &HeaderMap, side: Side, limits: &Limits, int
         let may_pass = Name::of(text.as_bytes()) == Name::Other
             && !is_out_of_place(text)
             && check_value(value).is_ok()
-            && passes_unknown(text.as_bytes(), side, limits) == Ok(true);
+            && passes(text, side, limits) == Ok(true);
         if may_pass {
             into.push_known(Name::Other, text, value);
         }

@@ -15,6 +15,7 @@ mod fields;
 mod frames;
 mod link;
 mod oddities;
+pub mod properties;
 mod receive;
 mod request;
 mod response;

@@ -15,7 +15,7 @@
 //! | WINDOW_UPDATE that leaves a window below 256 bytes, or of 0 | 3 | |
 //! | HEADERS or CONTINUATION of less than 1 KiB that does not end its block | 2 | |
 //! | a block of more than 16 CONTINUATION, or of twice the bytes of the largest head | the rest | |
-//! | RST_STREAM by which our codec answers a fault; one stream more than there may be | 4, 2 | |
+//! | RST_STREAM or 431 by which our codec answers a fault; one stream more than there may be | 4, 2 | |
 //! | a head that is refused by our rules | 4 | |
 //! | *forgiven:* a stream that came to its end | −2 | |
 //! | *forgiven:* 16 KiB of bodies sent, or received and taken | −1 | |

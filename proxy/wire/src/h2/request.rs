@@ -48,7 +48,8 @@ fn fill<B>(
         return Err(Error::Connect);
     }
     into.version = Version::Http2;
-    if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
+    let is_known = |scheme: &str| ["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme));
+    if !uri.scheme_str().is_none_or(is_known) {
         return Err(Error::BadScheme);
     }
     let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
@@ -90,14 +91,7 @@ pub(super) fn write(
     secure: bool,
     content_length: Option<u64>,
 ) -> Option<http::Request<()>> {
-    let target = &request.target;
-    let mut path =
-        String::with_capacity(target.path().len() + target.query().map_or(0, |query| query.len() + 1));
-    path.push_str(target.path());
-    if let Some(query) = target.query() {
-        path.push('?');
-        path.push_str(query);
-    }
+    let path = path_and_query(request.target.path(), request.target.query());
     let mut parts = uri::Parts::default();
     parts.scheme = Some(if secure { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
     parts.authority = Some(uri::Authority::try_from(authority.as_str()).ok()?);
@@ -116,6 +110,28 @@ pub(super) fn write(
     *call.uri_mut() = Uri::from_parts(parts).ok()?;
     *call.headers_mut() = fields;
     Some(call)
+}
+
+/// As it is but for the three bytes of a query that HTTP/1.1 lets through as clients send them and the codec does not: as
+/// browsers do, they are escaped.
+fn path_and_query(path: &str, query: Option<&str>) -> String {
+    let mut text = String::with_capacity(path.len() + query.map_or(0, |query| query.len() + 1));
+    text.push_str(path);
+    let Some(mut rest) = query else { return text };
+    text.push('?');
+    while let Some(at) = rest.find(['"', '<', '>']) {
+        let (before, from) = rest.split_at(at);
+        let escape = match from.as_bytes() {
+            [b'"', ..] => "%22",
+            [b'<', ..] => "%3C",
+            _ => "%3E",
+        };
+        text.push_str(before);
+        text.push_str(escape);
+        rest = &from[1..];
+    }
+    text.push_str(rest);
+    text
 }
 
 fn is_grpc(request: &Request) -> bool {

@@ -73,7 +73,9 @@ impl<L: Link> Server<L> {
                 Poll::Ready(Some(Ok((request, reply)))) => {
                     let shared = Rc::clone(&self.shared);
                     let oddities = self.oddities.clone();
-                    return Poll::Ready(Some(Ok(Incoming { request, reply, shared, oddities })));
+                    let incoming = Incoming { request, reply, shared, oddities };
+                    self.shared.watch.borrow_mut().serves(incoming.id());
+                    return Poll::Ready(Some(Ok(incoming)));
                 }
                 Poll::Ready(Some(Err(error))) => return self.end(Some(Fault::of_error(&error))),
                 Poll::Ready(None) => return self.end(None),
@@ -185,6 +187,11 @@ impl Incoming {
             self.oddities.add(BAD_HEAD_POINTS);
         }
         read
+    }
+
+    /// The number of its stream.
+    pub(super) fn id(&self) -> u32 {
+        self.reply.stream_id().as_u32()
     }
 
     /// The body to come and the right to answer. What the codec had of the head is given up.

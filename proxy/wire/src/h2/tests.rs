@@ -1,6 +1,9 @@
 //! The door from outside: both sides over bytes in memory, and a client that writes raw frames.
 
+mod answers;
 mod calls;
 mod floods;
-mod memory;
-mod raw;
+mod generated;
+mod requests;
+mod rows;
+mod sessions;

@@ -216,6 +216,13 @@ impl Watch {
         }
     }
 
+    /// A stream of the peer's was handed on.
+    pub(super) fn serves(&mut self, stream: u32) {
+        if let Some(stream) = self.windows.get(stream) {
+            stream.is_served = true;
+        }
+    }
+
     /// A stream is reset by us for reasons of our own.
     pub(super) fn resets(&mut self, code: Code) {
         if blame(code) > 0 {
@@ -328,6 +335,7 @@ impl Watch {
                 }
                 if let Some(stream) = self.windows.get(stream) {
                     stream.has_head = true;
+                    stream.is_served |= !self.of_client;
                 }
             }
             kind::DATA => {
@@ -362,8 +370,11 @@ impl Watch {
     /// One way of a stream has come to its end. It is forgiven for what was asked for and done.
     fn ended(&mut self, id: u32, by_peer: bool) {
         let Some(stream) = self.windows.get(id) else { return };
-        if by_peer != self.of_client && !(if by_peer { stream.peer_ended } else { stream.we_ended }) {
-            self.oddities.forgive(STREAM_FORGIVES);
+        let was_ended = if by_peer { stream.peer_ended } else { stream.we_ended };
+        match by_peer != self.of_client && !was_ended {
+            true if stream.is_served => self.oddities.forgive(STREAM_FORGIVES),
+            true => self.oddities.add(FAULT_POINTS),
+            false => {}
         }
         stream.peer_ended |= by_peer;
         stream.we_ended |= !by_peer;

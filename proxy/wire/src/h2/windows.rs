@@ -13,6 +13,8 @@ pub(super) struct Stream {
     pub(super) id: u32,
     /// Bytes that we may send; below zero after the peer has lowered its settings.
     pub(super) window: i64,
+    /// It was handed on to whoever answers; others the codec answers itself.
+    pub(super) is_served: bool,
     /// We have sent a head on it.
     pub(super) has_head: bool,
     pub(super) we_ended: bool,
@@ -44,7 +46,14 @@ impl Windows {
         self.last_id = id;
         if self.open.len() < STREAMS_MAX {
             let window = self.initial;
-            self.open.push(Stream { id, window, has_head: false, we_ended: false, peer_ended: false });
+            self.open.push(Stream {
+                id,
+                window,
+                is_served: false,
+                has_head: false,
+                we_ended: false,
+                peer_ended: false,
+            });
         }
         true
     }

@@ -7,8 +7,8 @@ use message::{
     Authority, Body, Headers, Length, Method, Name, PathRules, Request, Response, Target, Version,
 };
 
-use super::memory::{End, ends};
 use crate::Limits;
+use crate::h2::properties::memory::{End, ends};
 use crate::h2::*;
 
 const RULES: PathRules = PathRules { merge_slashes: false, encoded_slashes: false };

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use message::Response;
 
-use super::raw::*;
 use crate::h2::frames::{flag, kind};
+use crate::h2::properties::raw::*;
 use crate::h2::*;
 
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
@@ -139,6 +139,23 @@ fn made_you_reset() {
 fn malformed_heads() {
     let malformed = block(&[(":method", "GET"), (":method", "GET")]);
     flood(Served::Never, &[], b"", CALM, |number| headers(flag::END_STREAM, stream(number), &malformed));
+}
+
+/// Answered by the codec, with 431.
+#[test]
+fn heads_that_are_too_long() {
+    let cookie = literal(b"cookie", &[b'a'; 8_000]);
+    let first: Vec<u8> = [plain(), [&[0x40][..], &literal(b"x", &[b'a'; 3_000])[1..]].concat()].concat();
+    let bomb = [plain(), [0xbe].repeat(30)].concat();
+    let first = headers(flag::END_STREAM, 1, &first);
+    flood(Served::Empty, &[], &first, CALM, |number| headers(flag::END_STREAM, stream(number + 1), &bomb));
+    let next = |number| {
+        let id = stream(number);
+        let parts =
+            [frame(kind::HEADERS, flag::END_STREAM, id, &plain()), frame(9, 0, id, &cookie.repeat(2))];
+        [parts.concat(), frame(9, 0, id, &cookie.repeat(2)).repeat(3), frame(9, 4, id, &cookie)].concat()
+    };
+    flood(Served::Empty, &[], b"", CALM, next);
 }
 
 #[test]

@@ -18,13 +18,13 @@ struct Way {
 
 /// One end. Whoever uses it polls both until nothing moves, so that it wakes nobody.
 #[derive(Clone, Default)]
-pub(super) struct End {
+pub(in crate::h2) struct End {
     inbound: Rc<RefCell<Way>>,
     outbound: Rc<RefCell<Way>>,
 }
 
 /// Two ends that are connected.
-pub(super) fn ends() -> (End, End) {
+pub(in crate::h2) fn ends() -> (End, End) {
     let end = End::default();
     let other = End { inbound: Rc::clone(&end.outbound), outbound: Rc::clone(&end.inbound) };
     (end, other)
@@ -32,17 +32,17 @@ pub(super) fn ends() -> (End, End) {
 
 impl End {
     /// Puts bytes on their way to the other end.
-    pub(super) fn put(&self, bytes: &[u8]) {
+    pub(in crate::h2) fn put(&self, bytes: &[u8]) {
         self.write(bytes);
     }
 
     /// Takes all that has come in.
-    pub(super) fn take(&self) -> Vec<u8> {
+    pub(in crate::h2) fn take(&self) -> Vec<u8> {
         std::mem::take(&mut self.inbound.borrow_mut().bytes)
     }
 
     /// Bytes that wait on both ways: what changes while anything moves.
-    pub(super) fn state(&self) -> (usize, usize) {
+    pub(in crate::h2) fn state(&self) -> (usize, usize) {
         (self.inbound.borrow().bytes.len(), self.outbound.borrow().bytes.len())
     }
 }

@@ -5,32 +5,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::memory::{End, ends};
-use crate::h2::frames::{Event, Frames, Head, PREFACE, flag, kind};
+#[cfg(test)]
+use crate::h2::frames::PREFACE;
+use crate::h2::frames::{Event, Frames, Head, flag, kind};
 use crate::h2::*;
 
 /// A frame (RFC 9113 §4.1).
-pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(in crate::h2) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [_, length @ ..] = (payload.len() as u32).to_be_bytes();
     [&length[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-pub(super) fn headers(flags: u8, stream: u32, block: &[u8]) -> Vec<u8> {
+pub(in crate::h2) fn headers(flags: u8, stream: u32, block: &[u8]) -> Vec<u8> {
     frame(kind::HEADERS, flags | flag::END_HEADERS, stream, block)
 }
 
-pub(super) fn data(flags: u8, stream: u32, bytes: &[u8]) -> Vec<u8> {
+pub(in crate::h2) fn data(flags: u8, stream: u32, bytes: &[u8]) -> Vec<u8> {
     frame(kind::DATA, flags, stream, bytes)
 }
 
-pub(super) fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
+pub(in crate::h2) fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
     frame(kind::WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
 }
 
-pub(super) fn rst_stream(stream: u32, code: Code) -> Vec<u8> {
+pub(in crate::h2) fn rst_stream(stream: u32, code: Code) -> Vec<u8> {
     frame(kind::RST_STREAM, 0, stream, &code.number().to_be_bytes())
 }
 
-pub(super) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
+pub(in crate::h2) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
     let payload: Vec<u8> = values
         .iter()
         .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
@@ -39,7 +41,7 @@ pub(super) fn settings(values: &[(u16, u32)]) -> Vec<u8> {
 }
 
 /// An integer with a prefix of seven bits, whose highest bit is clear (RFC 7541 §5.1).
-pub(super) fn integer(value: usize, prefix_bits: u32) -> Vec<u8> {
+pub(in crate::h2) fn integer(value: usize, prefix_bits: u32) -> Vec<u8> {
     let max = (1 << prefix_bits) - 1;
     if value < max {
         return vec![value as u8];
@@ -54,23 +56,33 @@ pub(super) fn integer(value: usize, prefix_bits: u32) -> Vec<u8> {
 }
 
 /// A field, literal and never to be indexed (RFC 7541 §6.2.3).
-pub(super) fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
+pub(in crate::h2) fn literal(name: &[u8], value: &[u8]) -> Vec<u8> {
     [&[0x10][..], &integer(name.len(), 7), name, &integer(value.len(), 7), value].concat()
 }
 
 /// A header block of such fields.
-pub(super) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(in crate::h2) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     fields.iter().flat_map(|(name, value)| literal(name.as_bytes(), value.as_bytes())).collect()
 }
 
 /// A plain request's.
-pub(super) fn plain() -> Vec<u8> {
+pub(in crate::h2) fn plain() -> Vec<u8> {
     block(&[(":method", "GET"), (":scheme", "https"), (":path", "/"), (":authority", "a.example")])
 }
 
 /// Whether the server wants another turn.
 #[derive(Default)]
-struct Woken(AtomicBool);
+pub(in crate::h2) struct Woken(AtomicBool);
+
+impl Woken {
+    pub(in crate::h2) fn clear(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    pub(in crate::h2) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 impl Wake for Woken {
     fn wake(self: Arc<Self>) {
@@ -79,57 +91,42 @@ impl Wake for Woken {
 }
 
 /// The client and the server it speaks to.
-pub(super) struct Raw {
+pub(in crate::h2) struct Raw {
     end: End,
-    pub(super) server: Server<End>,
+    pub(in crate::h2) server: Server<End>,
     frames: Frames,
     /// Frames of the server that were not looked at.
-    pub(super) got: Vec<(Head, Vec<u8>)>,
+    pub(in crate::h2) got: Vec<(Head, Vec<u8>)>,
     /// How the connection has ended.
-    pub(super) ended: Option<Option<Fault>>,
+    pub(in crate::h2) ended: Option<Option<Fault>>,
 }
 
 impl Raw {
     /// Nothing was sent yet.
-    pub(super) fn silent(settings: &Settings) -> Self {
+    pub(in crate::h2) fn silent(settings: &Settings) -> Self {
         let (end, other) = ends();
         let server = Server::new(other, settings);
         Self { end, server, frames: Frames::new(false), got: Vec::new(), ended: None }
     }
 
-    /// Preface and settings were exchanged.
-    pub(super) fn new() -> Self {
-        Self::with(&Settings::CLIENTS, &[])
-    }
-
-    pub(super) fn with(own: &Settings, theirs: &[(u16, u32)]) -> Self {
-        let mut raw = Self::silent(own);
-        raw.send(PREFACE);
-        raw.send(&settings(theirs));
-        raw.send(&frame(kind::SETTINGS, flag::ACK, 0, b""));
-        assert!(raw.run().is_empty() && raw.ended.is_none());
-        raw.got.clear();
-        raw
-    }
-
-    pub(super) fn send(&mut self, bytes: &[u8]) {
+    pub(in crate::h2) fn send(&mut self, bytes: &[u8]) {
         self.end.put(bytes);
     }
 
     /// Lets the server work until nothing moves; the requests that came out.
-    pub(super) fn run(&mut self) -> Vec<Incoming> {
+    pub(in crate::h2) fn run(&mut self) -> Vec<Incoming> {
         let mut requests = Vec::new();
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         let mut cx = Context::from_waker(&waker);
         while self.ended.is_none() {
             let before = self.end.state();
-            woken.0.store(false, Ordering::Relaxed);
+            woken.clear();
             match self.server.poll(&mut cx) {
                 Poll::Ready(Some(Ok(request))) => requests.push(request),
                 Poll::Ready(Some(Err(fault))) => self.ended = Some(Some(fault)),
                 Poll::Ready(None) => self.ended = Some(None),
-                Poll::Pending if self.end.state() == before && !woken.0.load(Ordering::Relaxed) => break,
+                Poll::Pending if self.end.state() == before && !woken.is_set() => break,
                 Poll::Pending => {}
             }
         }
@@ -144,14 +141,31 @@ impl Raw {
             match (event, self.got.last_mut()) {
                 (Event::Head(head), _) => self.got.push((head, Vec::new())),
                 (Event::Payload(part), Some((_, payload))) => payload.extend_from_slice(part),
-                (Event::Payload(_), None) => panic!("a payload without a head"),
-                (Event::End, _) => {}
+                (Event::Payload(_), None) | (Event::End, _) => {}
             }
         }
     }
+}
+
+#[cfg(test)]
+impl Raw {
+    /// Preface and settings were exchanged.
+    pub(in crate::h2) fn new() -> Self {
+        Self::with(&Settings::CLIENTS, &[])
+    }
+
+    pub(in crate::h2) fn with(own: &Settings, theirs: &[(u16, u32)]) -> Self {
+        let mut raw = Self::silent(own);
+        raw.send(PREFACE);
+        raw.send(&settings(theirs));
+        raw.send(&frame(kind::SETTINGS, flag::ACK, 0, b""));
+        assert!(raw.run().is_empty() && raw.ended.is_none());
+        raw.got.clear();
+        raw
+    }
 
     /// The code of the last frame of that kind, `RST_STREAM` or `GOAWAY`, on a stream.
-    pub(super) fn code(&self, wanted: u8, stream: u32) -> Option<Code> {
+    pub(in crate::h2) fn code(&self, wanted: u8, stream: u32) -> Option<Code> {
         let is_wanted = |(head, _): &&(Head, Vec<u8>)| head.kind == wanted && head.stream == stream;
         let (_, payload) = self.got.iter().rfind(is_wanted)?;
         let at = if wanted == kind::GOAWAY { 4 } else { 0 };
