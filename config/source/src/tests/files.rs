@@ -192,7 +192,7 @@ fn the_examples_are_right() {
     let mut names: Vec<_> =
         std::fs::read_dir(config().join("examples")).unwrap().map(|it| it.unwrap().path()).collect();
     names.sort();
-    assert_eq!(names.len(), 3);
+    assert_eq!(names.len(), 4);
     for name in names {
         let outcome = load(&name, &System);
         assert_eq!(outcome.diagnostics, [], "{name:?}");

@@ -181,7 +181,7 @@ fn a_dump_means_what_the_files_mean() {
     for cache in ["\"respect-origin\"", "{ mode = \"respect-origin\", body_max = \"2MiB\" }"] {
         check_dump(&format!("[[route]]\nmatch = \"/\"\nurl = \"http://a\"\ncache = {cache}\n"));
     }
-    for file in ["two-apis", "static-site", "own-certificate"] {
+    for file in ["two-apis", "static-site", "own-certificate", "grpc"] {
         let text = std::fs::read_to_string(config().join(format!("examples/{file}.toml"))).unwrap();
         check_dump(&text);
     }

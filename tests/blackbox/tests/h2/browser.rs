@@ -6,7 +6,7 @@ use crate::everything;
 
 const PARTS: usize = 100;
 
-/// Loads its parts, half of them with a body, then writes down over what each thing came.
+/// Loads its parts, then writes down over what each thing came.
 const PAGE: &str = r#"<!doctype html>
 <title>loading</title>
 <body>
