@@ -33,16 +33,18 @@ pub(super) struct Hop<'a> {
     pub(super) expect_continue: bool,
 }
 
-/// Reads fields: those that go on are added to `into`, the others told. `line_bytes` is what the rest of the head has.
+/// Reads fields: those that go on are added to `into`, the others told. `line_bytes` is what the rest of the head has, of
+/// which `line_fields` would be fields in HTTP/1.1.
 pub(super) fn read<'a>(
     fields: &'a HeaderMap,
     line_bytes: usize,
+    line_fields: usize,
     side: Side,
     limits: &Limits,
     into: &mut Headers,
 ) -> Result<Hop<'a>, Error> {
     let max = limits.headers_max.min(HEADERS_CAP);
-    if fields.len() > max {
+    if line_fields + fields.len() > max {
         return Err(Error::TooManyHeaders { max });
     }
     let max = limits.head_bytes_max.min(HEAD_BYTES_CAP);

@@ -58,7 +58,10 @@ fn fill<B>(
     }
     let authority = uri.authority().map(uri::Authority::as_str);
     let line_bytes = method.len() + path.len() + authority.map_or(0, str::len);
-    let hop = fields::read(request.headers(), line_bytes, Side::Client, limits, &mut into.headers)?;
+    // It becomes `Host`, and counts as that.
+    let is_host = authority.is_some() && !request.headers().contains_key(header::HOST);
+    let (fields, line_fields) = (request.headers(), usize::from(is_host));
+    let hop = fields::read(fields, line_bytes, line_fields, Side::Client, limits, &mut into.headers)?;
     read_authority(authority, hop.host, &mut into.authority)?;
     if path == "*" {
         return Err(Error::AsteriskForm);

@@ -38,7 +38,8 @@ fn fill<B>(
     if into.status > 599 {
         return Err(Error::BadStatus);
     }
-    let hop = fields::read(response.headers(), STATUS_LINE_BYTES, Side::Upstream, limits, &mut into.headers)?;
+    let hop =
+        fields::read(response.headers(), STATUS_LINE_BYTES, 0, Side::Upstream, limits, &mut into.headers)?;
     let announced = hop.content_length.map(|(bytes, _)| bytes);
     let has_none = *request_method == Method::Head || into.status == 304;
     into.body = match (into.status, announced) {
