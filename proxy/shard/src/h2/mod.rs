@@ -68,6 +68,8 @@ struct Serving {
     forgiven_ns: u64,
     /// It has had a request.
     is_used: bool,
+    /// Since when memory is so short that who asks for nothing has to go.
+    lame_ns: Option<u64>,
     /// Since when it knows that it is to open no more streams.
     told_ns: Option<u64>,
     /// It is over, and only has to hear why.
@@ -94,6 +96,7 @@ impl Serving {
             head_ns: None,
             forgiven_ns: now_ns,
             is_used: false,
+            lame_ns: None,
             told_ns: None,
             is_over: false,
             is_short: false,
@@ -151,16 +154,27 @@ impl Serving {
     /// Does what the core's state asks for.
     fn heed(&mut self) {
         let core = self.connection.core();
-        let ends_idle = core.ends_idle();
+        let (is_draining, ends_idle) = (core.is_draining(), core.ends_idle());
+        let now_ns = core.handle.now().mono_ns;
         let is_short = core.pressure.get() >= Level::Trim;
         if is_short != self.is_short {
             self.is_short = is_short;
             let bytes = if is_short { STREAM_WINDOW_SHORT_BYTES } else { self.settings.stream_window_bytes };
             self.server.set_stream_window(bytes);
         }
-        if ends_idle {
+        if is_draining || self.is_lame(ends_idle, now_ns) {
             self.tell();
         }
+    }
+
+    /// Whether memory is short and it has asked for nothing for a moment; who does ask is served.
+    fn is_lame(&mut self, ends_idle: bool, now_ns: u64) -> bool {
+        if !ends_idle {
+            self.lame_ns = None;
+            return false;
+        }
+        let since_ns = *self.lame_ns.get_or_insert(now_ns);
+        self.idle_ns.is_some_and(|idle_ns| idle_ns.max(since_ns).saturating_add(LAME_DUCK_NS) <= now_ns)
     }
 
     /// Lets it open no more streams; those it has are finished.
@@ -217,6 +231,9 @@ impl Serving {
             if unsent == 0 && self.head_ns.is_none() {
                 // Nothing else is to be looked at before.
                 due_ns = at_ns.max(now_ns);
+            }
+            if let (Some(lame_ns), None) = (self.lame_ns, self.told_ns) {
+                due_ns = due_ns.min(since_ns.max(lame_ns).saturating_add(LAME_DUCK_NS));
             }
         }
         (due_ns, wait)
