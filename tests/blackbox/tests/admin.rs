@@ -5,6 +5,12 @@ use harness::{Gateway, Origin, curl};
 
 use crate::everything;
 
+over_both! {
+    data_listeners_do_not_lead_there
+    requests_are_counted
+    every_request_leaves_a_line
+}
+
 #[test]
 fn health_and_readiness() {
     let gateway = Gateway::start("");
@@ -45,7 +51,6 @@ fn nothing_is_changed_over_tcp() {
     }
 }
 
-#[test]
 fn data_listeners_do_not_lead_there() {
     let gateway = Gateway::start("[[route]]\nmatch = \"GET /a\"\nmock = { status = 200 }\n");
     for path in ["/metrics", "/healthz", "/readyz", "/reload", "/cache/flush"] {
@@ -53,7 +58,6 @@ fn data_listeners_do_not_lead_there() {
     }
 }
 
-#[test]
 fn requests_are_counted() {
     let origin = Origin::fixed("12345");
     let gateway = Gateway::with(&format!(
@@ -100,7 +104,6 @@ fn the_driver_is_shown() {
     }
 }
 
-#[test]
 fn every_request_leaves_a_line() {
     let origin = Origin::fixed("12345");
     let folder = tempfile::TempDir::new().unwrap();

@@ -3,9 +3,23 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{Act, Broken, Gateway, Origin, free_port};
+use harness::{Act, Gateway, Origin, free_port};
 
 use crate::everything_with;
+
+over_both! {
+    what_is_no_answer_is_a_bad_gateway
+    silence_is_a_timeout
+    half_a_head_is_a_timeout
+    the_whole_call_has_a_bound
+    nobody_listens
+    a_name_that_does_not_exist
+    a_short_body_never_looks_whole
+    a_reset_does_not_end_a_body
+    several_targets_by_least_load
+    a_post_is_not_repeated
+    a_client_that_leaves_frees_the_backend
+}
 
 fn bytes(text: &str) -> Act {
     Act::Send(text.as_bytes().to_vec())
@@ -26,13 +40,12 @@ fn check(script: Vec<Act>, status: u16, message: &str) {
     let origin = once(script);
     let deadlines = "connect_timeout = \"1s\"\nfirst_byte_timeout = \"300ms\"\nidle_timeout = \"300ms\"\n";
     let gateway = Gateway::start(&everything_with(&origin.url(), deadlines));
-    let mut connection = gateway.connect();
+    let mut connection = gateway.client();
     let response = connection.ask("GET /").response();
     assert_eq!((response.status, response.message()), (status, message.to_owned()));
     assert_eq!(gateway.ask("GET /well").text(), "well");
 }
 
-#[test]
 fn what_is_no_answer_is_a_bad_gateway() {
     check(vec![Act::Close], 502, "Bad Gateway");
     check(vec![Act::Reset], 502, "Bad Gateway");
@@ -55,7 +68,6 @@ fn what_is_no_answer_is_a_bad_gateway() {
     check(vec![bytes(&endless)], 502, "Bad Gateway");
 }
 
-#[test]
 fn silence_is_a_timeout() {
     let origin = once(vec![Act::Stall]);
     let gateway = Gateway::start(&everything_with(&origin.url(), "first_byte_timeout = \"400ms\"\n"));
@@ -67,31 +79,26 @@ fn silence_is_a_timeout() {
     assert_eq!(gateway.ask("GET /well").text(), "well");
 }
 
-#[test]
 fn half_a_head_is_a_timeout() {
     check(vec![bytes("HTTP/1.1 200 OK\r\nContent-Le"), Act::Stall], 504, "Gateway Timeout");
 }
 
-#[test]
 fn the_whole_call_has_a_bound() {
     let drip = Act::Drip(vec![b'x'; 100], Duration::from_millis(50));
     let origin = once(vec![bytes("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"), drip]);
     let gateway = Gateway::start(&everything_with(&origin.url(), "total_timeout = \"500ms\"\n"));
     let asked = Instant::now();
-    let mut connection = gateway.connect();
-    let cut = connection.ask("GET /").try_response("GET");
-    assert!(matches!(cut, Err(Broken::Ended(_))), "{cut:?}");
+    let mut connection = gateway.client();
+    connection.ask("GET /").is_cut();
     assert!(asked.elapsed() < Duration::from_secs(3), "after {:?}", asked.elapsed());
 }
 
-#[test]
 fn nobody_listens() {
     let gateway = Gateway::start(&everything_with(&format!("http://127.0.0.1:{}", free_port()), ""));
     let response = gateway.ask("GET /");
     assert_eq!((response.status, response.message()), (502, "Bad Gateway".to_owned()));
 }
 
-#[test]
 fn a_name_that_does_not_exist() {
     let gateway = Gateway::start(&everything_with("http://no-such-host.invalid:80", ""));
     let response = gateway.ask("GET /");
@@ -103,13 +110,11 @@ fn a_name_that_does_not_exist() {
 fn check_cut(script: Vec<Act>) {
     let origin = once(script);
     let gateway = Gateway::start(&everything_with(&origin.url(), "idle_timeout = \"300ms\"\n"));
-    let mut connection = gateway.connect();
-    let cut = connection.ask("GET /").try_response("GET");
-    assert!(matches!(cut, Err(Broken::Ended(_))), "{cut:?}");
+    let mut connection = gateway.client();
+    connection.ask("GET /").is_cut();
     assert_eq!(gateway.ask("GET /well").text(), "well");
 }
 
-#[test]
 fn a_short_body_never_looks_whole() {
     check_cut(vec![bytes("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), Act::Close]);
     check_cut(vec![bytes("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"), Act::Reset]);
@@ -126,13 +131,11 @@ fn a_short_body_never_looks_whole() {
 }
 
 /// A body until the end of the connection has no mark of its end; a reset is none.
-#[test]
 fn a_reset_does_not_end_a_body() {
     check_cut(vec![bytes("HTTP/1.0 200 OK\r\n\r\nhalf"), Act::Reset]);
 }
 
 /// The one with the least in flight is asked: a stuck target does not get the second request.
-#[test]
 fn several_targets_by_least_load() {
     let stuck = Origin::start(|_| vec![Act::Stall]);
     let good = Origin::fixed("good");
@@ -144,7 +147,7 @@ fn several_targets_by_least_load() {
     let gateway = Gateway::start(&config);
     let mut waiting = Vec::new();
     while stuck.requests().is_empty() {
-        let mut connection = gateway.connect();
+        let mut connection = gateway.client();
         connection.ask("GET /");
         waiting.push(connection);
         assert!(waiting.len() < 20, "the first target is never asked");
@@ -159,7 +162,6 @@ fn several_targets_by_least_load() {
 }
 
 /// A request that may have been carried out is not sent twice.
-#[test]
 fn a_post_is_not_repeated() {
     let origin = Origin::start(|_| vec![Act::ReadBody, Act::Close]);
     let gateway = Gateway::start(&everything_with(&origin.url(), ""));
@@ -168,14 +170,13 @@ fn a_post_is_not_repeated() {
 }
 
 /// A client that goes away takes its call with it.
-#[test]
 fn a_client_that_leaves_frees_the_backend() {
     let origin = once(vec![Act::Stall]);
     let gateway = Gateway::start(&everything_with(&origin.url(), ""));
-    let mut connection = gateway.connect();
+    let mut connection = gateway.client();
     connection.ask("GET /");
     origin.received(1);
-    connection.reset();
+    let _connection = connection.give_up();
     origin.ended(1);
     assert_eq!(gateway.ask("GET /well").text(), "well");
 }

@@ -11,6 +11,14 @@ use std::{
 
 use harness::{Act, Gate, Gateway, Nginx, Origin, eventually};
 
+over_both! {
+    a_backend_that_is_killed_under_load_is_not_noticed
+    a_backend_that_flaps_is_not_noticed
+    an_outage_is_not_made_worse
+    probes_tell_who_is_asked
+    above_a_bound_the_answer_is_at_once
+}
+
 /// A route for everything, to these backends.
 fn group(urls: &[String], keys: &str) -> String {
     format!(
@@ -28,7 +36,6 @@ fn retries(gateway: &Gateway) -> f64 {
 }
 
 /// One of two real servers is killed while clients ask: none of them notices.
-#[test]
 fn a_backend_that_is_killed_under_load_is_not_noticed() {
     const CLIENTS: usize = 4;
     let (stays, goes) = (Nginx::start(), Nginx::start());
@@ -38,7 +45,7 @@ fn a_backend_that_is_killed_under_load_is_not_noticed() {
         .map(|_| {
             let (gateway, asked, over) = (gateway.clone(), asked.clone(), over.clone());
             thread::spawn(move || {
-                let mut connection = gateway.connect();
+                let mut connection = gateway.client();
                 while !over.load(Relaxed) {
                     let response = connection.ask("GET /small").response();
                     assert_eq!(response.status, 200, "after {} requests", asked.load(Relaxed));
@@ -64,7 +71,6 @@ fn a_backend_that_is_killed_under_load_is_not_noticed() {
 }
 
 /// One of two backends closes one request in four: within the budget clients see nothing of it.
-#[test]
 fn a_backend_that_flaps_is_not_noticed() {
     let count = AtomicUsize::new(0);
     let flapping = Origin::start(move |_| match count.fetch_add(1, Relaxed) % 4 {
@@ -73,7 +79,7 @@ fn a_backend_that_flaps_is_not_noticed() {
     });
     let steady = Origin::fixed("well");
     let gateway = Gateway::start(&group(&[flapping.url(), steady.url()], ""));
-    let mut connection = gateway.connect();
+    let mut connection = gateway.client();
     for number in 0..200 {
         assert_eq!(connection.ask("GET /").response().status, 200, "request {number}");
     }
@@ -83,7 +89,6 @@ fn a_backend_that_flaps_is_not_noticed() {
 }
 
 /// Rule U3: both backends fail always. A fifth more is asked than clients ask, or three; what may do harm is asked once.
-#[test]
 fn an_outage_is_not_made_worse() {
     let close = |_: &_| vec![Act::Close];
     let (one, two) = (Origin::start(close), Origin::start(close));
@@ -105,7 +110,6 @@ fn an_outage_is_not_made_worse() {
 }
 
 /// Active checks on two cores: with all ill all are asked; those that are well again begin with a small share.
-#[test]
 fn probes_tell_who_is_asked() {
     let well = Arc::new([AtomicBool::new(true), AtomicBool::new(true)]);
     let origin = |number: usize| {
@@ -154,13 +158,12 @@ fn probes_tell_who_is_asked() {
     assert_eq!(requests, 60.0);
 }
 
-#[test]
 fn above_a_bound_the_answer_is_at_once() {
     let gate = Gate::default();
     let waits = gate.clone();
     let origin = Origin::start(move |_| vec![Act::Wait(waits.clone()), Act::answer(200, &[], "well")]);
     let gateway = Gateway::start(&group(&[origin.url()], "in_flight_max = 2"));
-    let mut held = [gateway.connect(), gateway.connect()];
+    let mut held = [gateway.client(), gateway.client()];
     for connection in &mut held {
         connection.ask("GET /");
     }

@@ -3,6 +3,15 @@
 
 use harness::{Act, Gateway, Origin, Response, free_port};
 
+over_both! {
+    no_route
+    throttled
+    unreachable
+    too_late
+    no_api
+    request_ids
+}
+
 /// Statuses, `x-amzn-errortype` and message of one cause: a plain route, an HTTP API, a REST API.
 #[derive(Clone, Copy)]
 struct Expected<'a> {
@@ -75,7 +84,6 @@ fn is_uuid(text: &str) -> bool {
     text.len() == 36 && text.bytes().enumerate().all(digit)
 }
 
-#[test]
 fn no_route() {
     let origin = Origin::fixed("");
     let expected = Expected {
@@ -86,7 +94,6 @@ fn no_route() {
     check(&three_kinds(&origin.url(), ""), GONE, expected);
 }
 
-#[test]
 fn throttled() {
     let origin = Origin::fixed("");
     let gateway = three_kinds(&origin.url(), "");
@@ -106,7 +113,6 @@ fn throttled() {
     assert_eq!((after("http.test"), after("rest.test")), (None, None));
 }
 
-#[test]
 fn unreachable() {
     let expected = Expected {
         plain: (502, "Bad Gateway"),
@@ -116,7 +122,6 @@ fn unreachable() {
     check(&three_kinds(&format!("http://127.0.0.1:{}", free_port()), ""), "/x", expected);
 }
 
-#[test]
 fn too_late() {
     let origin = Origin::start(|_| vec![Act::Stall]);
     let expected = Expected {
@@ -129,7 +134,6 @@ fn too_late() {
 }
 
 /// Nobody answers for this host (section N: unmapped base path).
-#[test]
 fn no_api() {
     let origin = Origin::fixed("");
     let gateway = three_kinds(&origin.url(), "");
@@ -139,7 +143,6 @@ fn no_api() {
 }
 
 /// Every answer has an id of its own (row 128).
-#[test]
 fn request_ids() {
     let origin = Origin::fixed("");
     let gateway = three_kinds(&origin.url(), "");

@@ -4,10 +4,15 @@
 
 use std::{thread, time::Duration};
 
-use harness::{Act, Connection, Gateway, Origin, Watch, conformance, latin1};
+use harness::{Act, Broken, Connection, Gateway, Origin, Protocol, Watch, conformance, latin1, over};
 use toml::Value;
 
 use crate::everything;
+
+over_both! {
+    a_slow_body_is_cut
+    an_idle_connection_is_closed
+}
 
 mod answers;
 mod modes;
@@ -206,24 +211,30 @@ fn a_slow_head_is_answered_408() {
     assert!(origin.requests().is_empty());
 }
 
-#[test]
 fn a_slow_body_is_cut() {
     let origin = Origin::fixed("ok");
     let gateway =
         Gateway::start(&format!("[timeouts]\nbody_idle = \"300ms\"\n{}", everything(&origin.url())));
-    let mut connection = gateway.connect();
-    connection.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf");
-    let rest = String::from_utf8_lossy(&connection.rest()).into_owned();
-    assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 408"), "{rest}");
+    let mut client = gateway.client();
+    client.begin("POST /\ncontent-length: 10").body(b"half", false);
+    match client.try_response() {
+        Ok(response) => assert_eq!(response.status, 408),
+        Err(Broken::Ended(_)) => {}
+        Err(broken) => panic!("{broken:?}"),
+    }
+    // The backend is told, and not left to wait for the rest.
+    origin.ended(1);
+    if over().clients == Protocol::Http2 {
+        assert_eq!(client.ask("GET /").response().text(), "ok", "a stream's fault ends the stream");
+    }
 }
 
 /// A connection on which nothing is asked is closed without a word.
-#[test]
 fn an_idle_connection_is_closed() {
     let origin = Origin::fixed("ok");
-    let gateway =
-        Gateway::start(&format!("[timeouts]\nkeep_alive = \"200ms\"\n{}", everything(&origin.url())));
-    let mut connection = gateway.connect();
-    assert_eq!(connection.ask("GET /").response().status, 200);
-    assert_eq!(connection.rest(), b"");
+    let timeouts = "[timeouts]\nkeep_alive = \"200ms\"\nhttp2_idle = \"200ms\"\n";
+    let gateway = Gateway::start(&format!("{timeouts}{}", everything(&origin.url())));
+    let mut client = gateway.client();
+    assert_eq!(client.ask("GET /").response().status, 200);
+    client.ends();
 }

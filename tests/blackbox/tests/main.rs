@@ -3,7 +3,26 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
+/// Makes two tests of each function: its clients speak HTTP/1.1, or HTTP/2. Which tests run over one alone, `alone` says.
+macro_rules! over_both {
+    ($($name:ident)*) => {
+        over! { http1, Http1 to Http1: $($name)* }
+        over! { http2, Http2 to Http1: $($name)* }
+    };
+}
+
+macro_rules! over {
+    ($module:ident, $clients:ident to $backends:ident: $($name:ident)*) => {
+        mod $module {
+            const OVER: harness::Over =
+                harness::Over { clients: harness::Protocol::$clients, backends: harness::Protocol::$backends };
+            $(#[test] fn $name() { harness::run_over(OVER, super::$name); })*
+        }
+    };
+}
+
 mod admin;
+mod alone;
 mod backends;
 mod cache;
 mod cache_suite;

@@ -1,16 +1,20 @@
 //! Real backends and real clients: nginx, Python's http.server, curl.
 
-use harness::{
-    Gateway, Nginx, Origin, PythonServer, curl, judge_requests, judge_responses, oracle_missing, skip,
-};
+use harness::{Gateway, Nginx, Origin, PythonServer, judge_requests, judge_responses, oracle_missing, skip};
 
 use crate::everything;
 
-#[test]
+over_both! {
+    curl_through_us_to_nginx
+    large_bodies_pass_both_ways
+    python_behind_us
+    run_url_is_a_whole_gateway
+}
+
 fn curl_through_us_to_nginx() {
     let nginx = Nginx::start();
     let gateway = Gateway::start(&everything(&nginx.url()));
-    let ask = |arguments: &[&str], path: &str| curl(&[arguments, &[&gateway.url(path)]].concat());
+    let ask = |arguments: &[&str], path: &str| gateway.curl(arguments, path);
     assert_eq!(ask(&[], "/small").response().text(), "small");
     let head = ask(&["--head"], "/small");
     assert_eq!((head.response().status, head.response().field("content-length")), (200, Some("5")));
@@ -23,43 +27,44 @@ fn curl_through_us_to_nginx() {
     assert_eq!((ranged.response().status, ranged.response().text()), (206, "0123".to_owned()));
 }
 
-#[test]
 fn large_bodies_pass_both_ways() {
     let nginx = Nginx::start();
     let gateway = Gateway::start(&everything(&nginx.url()));
-    let down = curl(&[&gateway.url("/large")]);
+    let down = gateway.curl(&[], "/large");
     assert_eq!(down.response().body, "0123456789abcdef".repeat(1 << 16).as_bytes());
 
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("up");
     let bytes: Vec<u8> = (0..5_000_000_u32).map(|number| (number * 7 % 251) as u8).collect();
     std::fs::write(&file, &bytes).unwrap();
-    let up = curl(&["--upload-file", file.to_str().unwrap(), &gateway.url("/files/up")]);
+    let up = gateway.curl(&["--upload-file", file.to_str().unwrap()], "/files/up");
     assert_eq!(up.response().status, 201);
     assert_eq!(std::fs::read(nginx.file("up")).unwrap(), bytes);
 
-    let chunked = ["--upload-file", file.to_str().unwrap(), "-H", "transfer-encoding: chunked"];
-    let up = curl(&[&chunked[..], &[&gateway.url("/files/chunked")]].concat());
-    assert_eq!(up.response().status, 201);
-    assert_eq!(std::fs::read(nginx.file("chunked")).unwrap(), bytes);
+    // Of unknown length: chunked over HTTP/1.1.
+    let mut client = gateway.client();
+    client.begin("PUT /files/unknown");
+    for part in bytes.chunks(100_000) {
+        client.body(part, false);
+    }
+    assert_eq!(client.body(b"", true).response().status, 201);
+    assert_eq!(std::fs::read(nginx.file("unknown")).unwrap(), bytes);
 }
 
-#[test]
 fn python_behind_us() {
     let python = PythonServer::start();
     python.put("hello.txt", "hello from python");
     let gateway = Gateway::start(&everything(&python.url()));
-    let got = curl(&[&gateway.url("/hello.txt")]);
+    let got = gateway.curl(&[], "/hello.txt");
     assert_eq!(got.response().text(), "hello from python");
-    assert_eq!(curl(&[&gateway.url("/none.txt")]).response().status, 404);
+    assert_eq!(gateway.curl(&[], "/none.txt").response().status, 404);
     // http.server speaks HTTP/1.0 and closes: the client's connection is ours to keep.
-    let mut connection = gateway.connect();
+    let mut connection = gateway.client();
     for _ in 0..3 {
         assert_eq!(connection.ask("GET /hello.txt").response().text(), "hello from python");
     }
 }
 
-#[test]
 fn run_url_is_a_whole_gateway() {
     let origin = Origin::fixed("mine");
     let gateway = Gateway::from_flags(&[
@@ -72,7 +77,7 @@ fn run_url_is_a_whole_gateway() {
         "--burst",
         "2",
     ]);
-    let mut connection = gateway.connect();
+    let mut connection = gateway.client();
     let statuses = [0, 1, 2].map(|_| connection.ask("GET /a/b?c").response().status);
     assert_eq!(statuses, [200, 200, 429]);
     assert_eq!(origin.answered(2)[0].target(), "/a/b?c");

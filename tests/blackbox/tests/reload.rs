@@ -10,6 +10,15 @@ use std::{
 
 use harness::{Act, Gate, Gateway, Origin};
 
+over_both! {
+    a_good_file_is_taken_by_reload_and_by_sighup
+    a_bad_file_changes_nothing_and_says_why
+    flags_outlive_a_reload
+    a_request_in_flight_keeps_what_it_began_with
+    a_reload_keeps_buckets
+    nobody_notices_a_reload
+}
+
 fn mock(body: &str) -> String {
     format!("[[route]]\nmatch = \"GET /\"\nmock = {{ status = 200, body = \"{body}\" }}\n")
 }
@@ -23,10 +32,9 @@ fn reload(gateway: &Gateway) -> String {
     said
 }
 
-#[test]
 fn a_good_file_is_taken_by_reload_and_by_sighup() {
     let gateway = Gateway::with(&mock("one")).workers(2).start();
-    let mut connection = gateway.connect();
+    let mut connection = gateway.client();
     assert_eq!(connection.ask("GET /").response().text(), "one");
     gateway.configure(&mock("two"));
     reload(&gateway);
@@ -44,7 +52,6 @@ fn a_good_file_is_taken_by_reload_and_by_sighup() {
     });
 }
 
-#[test]
 fn a_bad_file_changes_nothing_and_says_why() {
     let gateway = Gateway::start(&mock("one"));
     gateway.configure("[[route]]\nmatch = \"GET /\"\nmok = { status = 200 }\n[[route]]\nmatch = \"GET /b\"\nurl = \"nonsense\"\n");
@@ -191,7 +198,6 @@ fn what_needs_a_restart_is_refused_by_name() {
 }
 
 /// What the command line says counts more than the file, at a reload as at the start.
-#[test]
 fn flags_outlive_a_reload() {
     let state = tempfile::TempDir::new().unwrap();
     let with_flags = Gateway::with(&mock("one")).argument("--workers").argument("2");
@@ -202,14 +208,13 @@ fn flags_outlive_a_reload() {
     assert_eq!(gateway.metrics().sum("floodgate_workers", &[]), 2.0);
 }
 
-#[test]
 fn a_request_in_flight_keeps_what_it_began_with() {
     let gate = Gate::default();
     let waits = gate.clone();
     let origin =
         Origin::start(move |_| vec![Act::Wait(waits.clone()), Act::answer(200, &[], "begun before")]);
     let gateway = Gateway::start(&crate::everything(&origin.url()));
-    let mut connection = gateway.connect();
+    let mut connection = gateway.client();
     connection.ask("GET /");
     origin.received(1);
     gateway.configure(&mock("new"));
@@ -221,7 +226,6 @@ fn a_request_in_flight_keeps_what_it_began_with() {
 }
 
 /// Buckets are spent, not settings: a reload forgives nobody.
-#[test]
 fn a_reload_keeps_buckets() {
     let route = |more: &str| {
         format!(
@@ -237,7 +241,6 @@ fn a_reload_keeps_buckets() {
 }
 
 /// Ten reloads under load on kept connections and on new ones: not one request fails.
-#[test]
 fn nobody_notices_a_reload() {
     let gateway = Arc::new(Gateway::with(&mock("0")).workers(2).start());
     let over = Arc::new(AtomicBool::new(false));
@@ -245,11 +248,11 @@ fn nobody_notices_a_reload() {
         .map(|kind| {
             let (gateway, over) = (Arc::clone(&gateway), Arc::clone(&over));
             thread::spawn(move || {
-                let mut connection = gateway.connect();
+                let mut connection = gateway.client();
                 let mut asked = 0;
                 while !over.load(Ordering::Relaxed) {
                     if kind % 2 == 0 {
-                        connection = gateway.connect();
+                        connection = gateway.client();
                     }
                     let response = connection.ask("GET /").response();
                     assert_eq!(response.status, 200);

@@ -4,11 +4,12 @@ use std::{fs, path::PathBuf};
 
 use harness::{Scenario, run_scenario};
 
-/// A test for each file, so that a run says which subject failed.
+/// Tests for each file, so that a run says which subject failed.
 macro_rules! files {
     ($($name:ident)*) => {
         const FILES: &[&str] = &[$(stringify!($name)),*];
-        $(#[test] fn $name() { run(stringify!($name)); })*
+        $(fn $name() { run(stringify!($name)); })*
+        over_both! { $($name)* }
     };
 }
 

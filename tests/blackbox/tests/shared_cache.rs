@@ -8,6 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use harness::{Act, Gate, Gateway, Origin, Response, eventually};
 
+over_both! {
+    the_cases_that_need_no_time_hold_through_the_whole_gateway
+    what_is_changed_is_found_changed_on_every_core
+    what_may_be_stale_is_answered_at_once_and_renewed
+}
+
 const TABLE: &str = include_str!("../../conformance/http_cache.txt");
 
 /// Cases that are to be played at least.
@@ -39,14 +45,14 @@ fn fields(text: &str) -> Vec<(String, String)> {
 }
 
 /// What a row asks for: the request with a path of its own.
-fn asked(text: &str, id: &str) -> (String, String) {
+fn asked(text: &str, id: &str) -> String {
     let line = text.split(" ~ ").next().unwrap().trim();
     let (method, path) = line.split_once(' ').unwrap();
     let mut request = format!("{method} /{id}{path}");
     for (name, value) in fields(text) {
         request += &format!("\n{name}: {value}");
     }
-    (method.to_owned(), request)
+    request
 }
 
 /// What the origin does for a row's answer; a date is put in where the row has none.
@@ -80,7 +86,6 @@ fn described(response: &Response, validated: Option<bool>, has_failed: bool) -> 
     }
 }
 
-#[test]
 fn the_cases_that_need_no_time_hold_through_the_whole_gateway() {
     let plan = Arc::new(Mutex::new(Act::Stall));
     let next = Arc::clone(&plan);
@@ -105,9 +110,9 @@ fn the_cases_that_need_no_time_hold_through_the_whole_gateway() {
         let play = |text: &str, reply: &str, body: &str| {
             *plan.lock().unwrap() = act(&dated(reply, base), body);
             let before = origin.requests().len();
-            let (method, request) = asked(&dated(text, base), id);
-            let mut connection = gateway.connect();
-            let response = connection.ask(&request).response_to(&method);
+            let request = asked(&dated(text, base), id);
+            let mut connection = gateway.client();
+            let response = connection.ask(&request).response();
             let calls = origin.requests_from(before);
             let is_validating = |call: &harness::Recorded| {
                 call.field("if-none-match").is_some() || call.field("if-modified-since").is_some()
@@ -123,7 +128,6 @@ fn the_cases_that_need_no_time_hold_through_the_whole_gateway() {
 }
 
 /// Whoever hears that something was changed does not find it unchanged, on whichever core.
-#[test]
 fn what_is_changed_is_found_changed_on_every_core() {
     let version = Arc::new(AtomicUsize::new(0));
     let own = Arc::clone(&version);
@@ -141,7 +145,7 @@ fn what_is_changed_is_found_changed_on_every_core() {
     );
     let gateway = Gateway::with(&routes).workers(2).start();
     // Connections meet both cores.
-    let mut clients: Vec<_> = (0..8).map(|_| gateway.connect()).collect();
+    let mut clients: Vec<_> = (0..8).map(|_| gateway.client()).collect();
     for round in 1..=20 {
         let expected = round.to_string();
         let writer = round % clients.len();
@@ -158,7 +162,6 @@ fn what_is_changed_is_found_changed_on_every_core() {
 }
 
 /// Nobody waits for the backend while what is kept may be stale (RFC 5861 §3): the one who has it asked has his answer before.
-#[test]
 fn what_may_be_stale_is_answered_at_once_and_renewed() {
     let gate = Gate::default();
     let waits = gate.clone();

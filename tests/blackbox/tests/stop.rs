@@ -12,8 +12,19 @@ use harness::{Act, Gate, Gateway, Origin};
 
 use crate::everything;
 
+over_both! {
+    requests_in_flight_are_finished
+    kept_connections_are_told
+    a_second_signal_ends_it_at_once
+    idle_connections_do_not_hold_it_up
+    who_does_not_finish_is_cut_at_the_bound
+    readiness_ends_before_service_does
+    the_port_is_free_after_an_orderly_end
+    the_port_is_free_after_a_hasty_end
+    the_port_is_free_after_a_kill
+}
+
 /// Rule R5: a thousand in flight, none is cut, and the end comes within 6 s.
-#[test]
 fn requests_in_flight_are_finished() {
     const IN_FLIGHT: usize = 1_000;
     harness::raise_descriptor_limit();
@@ -22,7 +33,7 @@ fn requests_in_flight_are_finished() {
     let origin = Origin::start(move |_| vec![Act::Wait(waits.clone()), Act::answer(200, &[], "to the end")]);
     let gateway = Gateway::with(&everything(&origin.url())).workers(2).start();
     let address = gateway.address();
-    let mut clients: Vec<_> = (0..IN_FLIGHT).map(|_| gateway.connect()).collect();
+    let mut clients: Vec<_> = (0..IN_FLIGHT).map(|_| gateway.client()).collect();
     for client in &mut clients {
         client.ask("GET /");
     }
@@ -37,8 +48,8 @@ fn requests_in_flight_are_finished() {
     gate.open();
     for client in &mut clients {
         let response = client.response();
-        assert_eq!((response.text(), response.field("connection")), ("to the end".to_owned(), Some("close")));
-        assert_eq!(client.rest(), b"");
+        assert!(response.text() == "to the end" && client.is_told_to_go(&response), "{response:?}");
+        client.ends();
     }
     let ended = gateway.wait();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -46,7 +57,6 @@ fn requests_in_flight_are_finished() {
 }
 
 /// Who asks all the time is told with an answer, and never by a request that is lost.
-#[test]
 fn kept_connections_are_told() {
     const CLIENTS: usize = 16;
     let origin = Origin::fixed("whole");
@@ -55,7 +65,7 @@ fn kept_connections_are_told() {
     thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
-                let mut client = gateway.connect();
+                let mut client = gateway.client();
                 scope.spawn({
                     let asked = &asked;
                     move || {
@@ -63,8 +73,8 @@ fn kept_connections_are_told() {
                             let answer = client.ask("GET /").response();
                             assert_eq!((answer.status, answer.text().as_str()), (200, "whole"));
                             asked.fetch_add(1, Ordering::Relaxed);
-                            if answer.field("connection") == Some("close") {
-                                return client.rest();
+                            if client.is_told_to_go(&answer) {
+                                return client.ends();
                             }
                         }
                     }
@@ -76,7 +86,7 @@ fn kept_connections_are_told() {
         });
         gateway.ask_to_end();
         for client in clients {
-            assert_eq!(client.join().expect("a request was lost"), b"");
+            client.join().expect("a request was lost");
         }
     });
     let ended = gateway.wait();
@@ -84,11 +94,10 @@ fn kept_connections_are_told() {
 }
 
 /// Who wants it now says so twice.
-#[test]
 fn a_second_signal_ends_it_at_once() {
     let origin = Origin::start(|_| vec![Act::Stall]);
     let gateway = Gateway::start(&everything(&origin.url()));
-    let mut client = gateway.connect();
+    let mut client = gateway.client();
     client.ask("GET /");
     origin.received(1);
     gateway.ask_to_end();
@@ -97,26 +106,24 @@ fn a_second_signal_ends_it_at_once() {
     let ended = gateway.wait();
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.took < Duration::from_secs(5), "after {:?}", ended.took);
-    assert_eq!(client.rest(), b"");
+    client.ends();
 }
 
-#[test]
 fn idle_connections_do_not_hold_it_up() {
     let origin = Origin::fixed("ok");
     let gateway = Gateway::start(&everything(&origin.url()));
-    let mut client = gateway.connect();
+    let mut client = gateway.client();
     assert_eq!(client.ask("GET /").response().status, 200);
-    let _silent = gateway.connect();
+    let _silent = gateway.client();
     let ended = gateway.end();
     assert_eq!(ended.code, Some(0));
     assert!(ended.took < Duration::from_secs(5), "after {:?}", ended.took);
 }
 
-#[test]
 fn who_does_not_finish_is_cut_at_the_bound() {
     let origin = Origin::start(|_| vec![Act::Stall]);
     let gateway = Gateway::with(&everything(&origin.url())).node("drain = \"500ms\"").start();
-    let mut client = gateway.connect();
+    let mut client = gateway.client();
     client.ask("GET /");
     origin.received(1);
     let ended = gateway.end();
@@ -127,11 +134,10 @@ fn who_does_not_finish_is_cut_at_the_bound() {
     );
 }
 
-#[test]
 fn readiness_ends_before_service_does() {
     let origin = Origin::start(|_| vec![Act::Stall]);
     let gateway = Gateway::with(&everything(&origin.url())).node("drain = \"2s\"").start();
-    let mut client = gateway.connect();
+    let mut client = gateway.client();
     client.ask("GET /");
     origin.received(1);
     gateway.ask_to_end();
@@ -156,12 +162,13 @@ fn check_starts_again(end: fn(Gateway)) {
     let mut running = gateway().start();
     let address = running.address();
     for round in 1..=ROUNDS {
-        let mut clients: Vec<_> = (0..IDLE).map(|_| running.connect()).collect();
+        let mut clients: Vec<_> = (0..IDLE).map(|_| running.client()).collect();
         for client in &mut clients[..IDLE / 2] {
             assert_eq!(client.ask("GET /").response().text(), "well");
         }
         clients[0].ask("GET /stall");
-        clients[IDLE - 1].send("GET / HTTP/1.1\r\nHo");
+        let mut half = running.connect();
+        half.send("GET / HTTP/1.1\r\nHo");
         origin.received(round * (IDLE / 2 + 2) - 1);
         end(running);
         running = gateway().at(address).start();
@@ -169,14 +176,12 @@ fn check_starts_again(end: fn(Gateway)) {
     }
 }
 
-#[test]
 fn the_port_is_free_after_an_orderly_end() {
     check_starts_again(|gateway| {
         assert_eq!(gateway.end().code, Some(0));
     });
 }
 
-#[test]
 fn the_port_is_free_after_a_hasty_end() {
     check_starts_again(|gateway| {
         gateway.ask_to_end();
@@ -186,7 +191,6 @@ fn the_port_is_free_after_a_hasty_end() {
     });
 }
 
-#[test]
 fn the_port_is_free_after_a_kill() {
     check_starts_again(|gateway| {
         gateway.kill();

@@ -2,21 +2,31 @@
 
 use std::{fs, path::Path};
 
-use harness::{Gateway, Origin, curl, openssl, s_client};
+use harness::{Gateway, Origin, curl, openssl, over, s_client};
 
 use crate::everything;
 
+over_both! {
+    curl_trusts_the_local_authority
+    large_bodies_through_tls
+    plain_bytes_at_a_tls_port
+}
+
 const MOCK: &str = "[[route]]\nmatch = \"$default\"\nmock = { status = 200, body = \"secret\" }\n";
 
-#[test]
 fn curl_trusts_the_local_authority() {
     let gateway = Gateway::with(MOCK).tls().start();
     let port = gateway.address().port();
     let ca = gateway.state("authority/ca.pem");
     let url = format!("https://localhost:{port}/");
     let resolve = format!("localhost:{port}:127.0.0.1");
-    let arguments = ["--resolve", &resolve, "--cacert", ca.to_str().unwrap(), &url];
-    assert_eq!(curl(&arguments).response().text(), "secret");
+    let spoken = over().clients;
+    let arguments = [spoken.curl_flag(), "--resolve", &resolve, "--cacert", ca.to_str().unwrap(), &url];
+    let answer = curl(&arguments);
+    assert_eq!(
+        (answer.response().text().as_str(), answer.response().version.as_str()),
+        ("secret", spoken.curl_name())
+    );
     assert_eq!(curl(&["--resolve", &resolve, &url]).code, 60, "nobody else vouches for it");
     for version in ["--tlsv1.2", "--tlsv1.3"] {
         let max = version.trim_start_matches("--tlsv");
@@ -27,7 +37,6 @@ fn curl_trusts_the_local_authority() {
     assert_ne!(curl(&old).code, 0);
 }
 
-#[test]
 fn large_bodies_through_tls() {
     let body = "0123456789abcdef".repeat(1 << 16);
     let origin = Origin::fixed(&body);
@@ -36,18 +45,17 @@ fn large_bodies_through_tls() {
     let file = folder.path().join("up");
     fs::write(&file, &body).unwrap();
     let upload = format!("@{}", file.display());
-    let answer = curl(&["--insecure", "--data-binary", &upload, &gateway.url("/")]);
+    let answer = gateway.curl(&["--insecure", "--data-binary", &upload], "/");
     assert!(answer.response().text() == body, "the answer is not what the backend sent");
     assert!(origin.answered(1)[0].body == body.as_bytes(), "the backend did not get what was sent");
 }
 
 /// A plain request to a TLS port, and the other way round: neither gets an answer that it could mistake.
-#[test]
 fn plain_bytes_at_a_tls_port() {
     let gateway = Gateway::with(MOCK).tls().start();
     let said = gateway.exchange_raw("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(!String::from_utf8_lossy(&said).contains("secret"));
-    assert_eq!(curl(&["--insecure", &gateway.url("/")]).response().text(), "secret");
+    assert_eq!(gateway.curl(&["--insecure"], "/").response().text(), "secret");
 }
 
 /// A certificate and its key, made by openssl for these names.

@@ -14,12 +14,15 @@ use tempfile::TempDir;
 
 use crate::{
     PATIENCE,
+    asking::Client,
     cgroup::Cgroup,
     client::Connection,
     h2,
     metrics::Metrics,
     process::{Ended, Process, rss_bytes},
+    protocol::{Over, Protocol, over},
     response::Response,
+    tools::{Curl, curl},
 };
 
 /// A running gateway. Dropping it ends it.
@@ -31,6 +34,8 @@ pub struct Gateway {
     admin: SocketAddr,
     folder: TempDir,
     builder: Builder,
+    /// Which protocols the test runs over.
+    over: Over,
 }
 
 /// A gateway that did not start.
@@ -100,7 +105,16 @@ impl Gateway {
         format!("{scheme}://{}{path}", self.address())
     }
 
-    /// A new connection to the first listener.
+    /// A new connection to the first listener, over the protocol that the test runs over.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        match self.over.clients {
+            Protocol::Http1 => Client::http1(self.connect()),
+            Protocol::Http2 => Client::http2(self.connect_h2()),
+        }
+    }
+
+    /// A new connection to the first listener, for bytes of HTTP/1.1.
     #[track_caller]
     pub fn connect(&self) -> Connection {
         Connection::open(self.address())
@@ -120,14 +134,13 @@ impl Gateway {
         h2::Connection::open_with(self.address(), h2::Options { tls, ..options })
     }
 
-    /// Asks on a new connection: `GET /path`, then `name: value` lines.
+    /// Asks on a new connection, over the protocol that the test runs over: `GET /path`, then `name: value` lines.
     #[track_caller]
     pub fn ask(&self, request: &str) -> Response {
-        let method = request.split(' ').next().unwrap_or_default().to_owned();
-        self.connect().ask(request).response_to(&method)
+        self.client().ask(request).response()
     }
 
-    /// The same over HTTP/2.
+    /// The same over HTTP/2, whatever the test runs over.
     #[track_caller]
     pub fn ask_h2(&self, request: &str) -> Response {
         self.connect_h2().ask(request).response()
@@ -136,7 +149,13 @@ impl Gateway {
     /// Asks with a body.
     #[track_caller]
     pub fn ask_with_body(&self, request: &str, body: &[u8]) -> Response {
-        self.connect().send(crate::client::request_bytes(request, body)).response()
+        self.client().ask_with_body(request, body).response()
+    }
+
+    /// Runs curl with these arguments for a path of the first listener, over the protocol that the test runs over.
+    #[track_caller]
+    pub fn curl(&self, arguments: &[&str], path: &str) -> Curl {
+        curl(&[&[self.over.clients.curl_flag()], arguments, &[&self.url(path)]].concat())
     }
 
     /// Sends these bytes on a new connection and gives back all that comes until the gateway ends it.
@@ -355,7 +374,7 @@ impl Builder {
         };
         let Announced { listeners, admin } = ready;
         let admin = admin.unwrap_or_else(|| panic!("no admin listener: {:?}", process.said()));
-        Ok(Gateway { process, listeners, admin, folder, builder: self })
+        Ok(Gateway { process, listeners, admin, folder, builder: self, over: over() })
     }
 
     fn command(&self, file: &Path) -> Command {

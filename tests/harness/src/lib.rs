@@ -8,6 +8,7 @@
     reason = "a test that cannot go on panics; that is what this crate is for"
 )]
 
+mod asking;
 mod browser;
 mod cache_suite;
 mod cgroup;
@@ -22,6 +23,7 @@ mod oracle;
 mod origin;
 mod process;
 mod processors;
+mod protocol;
 mod response;
 mod scenario;
 mod servers;
@@ -29,6 +31,7 @@ mod strace;
 mod tools;
 mod vectors;
 
+pub use asking::Client;
 pub use browser::browse;
 pub use cache_suite::{CacheSuite, Judgement, cache_suite_missing};
 pub use cgroup::Cgroup;
@@ -42,6 +45,7 @@ pub use oracle::{Judged, judge_requests, judge_responses, oracle_missing, python
 pub use origin::{Act, Gate, Origin, Recorded};
 pub use process::{Ended, descriptors_max, eventually, free_port, raise_descriptor_limit, rss_bytes, skip};
 pub use processors::{Parted, part};
+pub use protocol::{Over, Protocol, over, run_over};
 pub use response::Response;
 pub use scenario::{Scenario, run_scenario};
 pub use servers::{Haproxy, Nghttpd, Nginx, PythonServer};

@@ -10,15 +10,17 @@
 //! a first line, a field (`name: value`, `name: *` for any value, `-name` for none), or, behind a bar, the body:
 //! `>| text`, `<| text`; two JSON texts are compared as JSON. `^ nothing`: the backend was not asked. `{origin}` in the
 //! route or the configuration is the URL of a backend that answers as `origin = { status, headers, body }` says.
+//!
+//! A scenario runs over whatever protocol the test runs over; `http1 = "why"` is one of HTTP/1.1's own.
 
 use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
 use crate::{
-    client::request_bytes,
     gateway::Gateway,
     origin::{Act, Origin, Recorded},
+    protocol::{Over, over},
     response::Response,
 };
 
@@ -27,6 +29,8 @@ use crate::{
 pub struct Scenario {
     /// What it shows.
     pub about: String,
+    /// Why it is said over HTTP/1.1 alone.
+    pub http1: Option<String>,
     config: String,
     origin: Table,
     turns: Vec<Turn>,
@@ -50,7 +54,7 @@ enum Line {
     Body(String),
 }
 
-const KEYS: [&str; 6] = ["about", "route", "routes", "config", "origin", "talk"];
+const KEYS: [&str; 7] = ["about", "http1", "route", "routes", "config", "origin", "talk"];
 
 impl Scenario {
     /// Reads the scenarios of a file: one at its root, or several as `[[scenario]]`.
@@ -71,6 +75,10 @@ impl Scenario {
         }
         let text = |key: &str| table.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let about = text("about");
+        let http1 = table.get("http1").map(|why| why.as_str().map(str::to_owned).unwrap_or_default());
+        if http1.as_deref() == Some("") {
+            return Err(format!("{about}: `http1` says why"));
+        }
         let routes = match (table.get("route"), table.get("routes")) {
             (Some(one), None) => vec![one.clone()],
             (None, Some(Value::Array(several))) => several.clone(),
@@ -89,22 +97,24 @@ impl Scenario {
         if about.is_empty() || turns.is_empty() {
             return Err(format!("{about:?}: a scenario says what it is about and has a talk"));
         }
-        Ok(Self { about, config, origin, turns })
+        Ok(Self { about, http1, config, origin, turns })
     }
 }
 
-/// Runs one scenario on a gateway and a backend of its own.
+/// Runs one scenario on a gateway and a backend of its own; one of HTTP/1.1's own is not run over anything else.
 #[track_caller]
 pub fn run_scenario(scenario: &Scenario) {
+    if scenario.http1.is_some() && over() != Over::default() {
+        return;
+    }
     let origin = start_origin(&scenario.origin);
     let gateway = Gateway::start(&scenario.config.replace("{origin}", &origin.url()));
-    let mut connection = gateway.connect();
+    let mut client = gateway.client();
     let mut asked_before = 0;
     for (number, turn) in scenario.turns.iter().enumerate() {
         let request = turn.request.join("\n").replace("{origin}", &origin.url());
-        let method = request.split(' ').next().unwrap_or_default();
-        connection.send(request_bytes(&request, turn.body.clone().unwrap_or_default().as_bytes()));
-        let response = connection.response_to(method);
+        let body = turn.body.as_deref().unwrap_or_default();
+        let response = client.ask_with_body(&request, body.as_bytes()).response();
         let place = format!("{}: turn {}, {request:?}", scenario.about, number + 1);
         for line in &turn.answer {
             check_answer(line, &response, &place);
@@ -115,8 +125,8 @@ pub fn run_scenario(scenario: &Scenario) {
             check_seen(line, seen, &place);
         }
         asked_before = all.len();
-        if response.all("connection").contains(&"close") {
-            connection = gateway.connect();
+        if client.is_told_to_go(&response) {
+            client = gateway.client();
         }
     }
 }
@@ -240,6 +250,8 @@ mod tests {
         assert!(Scenario::read("about = \"x\"\ntalk = [\"< 200\"]").unwrap_err().contains("speaks first"));
         assert!(Scenario::read("about = \"x\"\ntalks = []").unwrap_err().contains("no key `talks`"));
         assert!(Scenario::read("talk = [\"> GET /\"]").unwrap_err().contains("says what it is about"));
+        let mute = "about = \"x\"\nhttp1 = \"\"\ntalk = [\"> GET /\"]";
+        assert!(Scenario::read(mute).unwrap_err().contains("says why"));
         assert!(Scenario::read("about = \"x\"\ntalk = [\"? GET /\"]").is_err());
     }
 }

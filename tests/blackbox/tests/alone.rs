@@ -1,0 +1,95 @@
+//! Which tests run over one protocol alone, and why. All others are written once and run over HTTP/1.1 and HTTP/2
+//! (`over_both!`), so that no policy sees which it is; a new test does, or stands here.
+
+use std::{env, process::Command};
+
+/// A module (`name::`) or a test, and the reason.
+const ALONE: &[(&str, &str)] = &[
+    ("admin::foreign_names_are_turned_away", ADMIN),
+    ("admin::health_and_readiness", ADMIN),
+    ("admin::nothing_is_changed_over_tcp", ADMIN),
+    ("admin::the_driver_is_shown", ADMIN),
+    ("admin::the_unix_socket_says_the_same", ADMIN),
+    ("alone::", "about the tests themselves"),
+    ("cache_suite::", "the suite's client speaks HTTP/1.1"),
+    ("confined::", "counts clients that read nothing, which over HTTP/2 are held back by windows first"),
+    ("files::", "verbs on files, without a client"),
+    ("framing::chunks_become_a_close_for_http_1_0", SYNTAX),
+    ("framing::close_is_obeyed_and_said", "HTTP/2 has no Connection"),
+    ("framing::http_1_0_ends_after_one_answer", SYNTAX),
+    ("framing::pipelined_requests_are_answered_in_order", "HTTP/2 has streams instead"),
+    ("h2::", "HTTP/2's own"),
+    ("hostile::a_slow_head_is_answered_408", SYNTAX),
+    ("hostile::answers::", "bytes of HTTP/1.1 from a backend; HTTP/2's frames have a table of their own"),
+    ("hostile::modes::", "bodies that could be read as requests, which HTTP/2's frames cannot"),
+    ("hostile::nonces::", "requests that are pipelined"),
+    ("hostile::paths::", SYNTAX),
+    ("hostile::trust::", SYNTAX),
+    ("hostile::what_is_refused_ends_there", SYNTAX),
+    ("hostile::what_is_right_passes_once", SYNTAX),
+    ("last_good::", FILES),
+    ("manager::", "the service manager; a request only shows that it serves"),
+    ("measured::", "figures of HTTP/1.1; those of HTTP/2 are the judge of speed's"),
+    (
+        "memory::a_backend_that_does_not_read",
+        "sends until the kernel's buffers are full, where HTTP/2 has windows",
+    ),
+    ("memory::descriptors_run_out", "about descriptors"),
+    ("memory::heads_that_never_end", SYNTAX),
+    ("memory::idle_tls_connections", "about what TLS keeps"),
+    ("memory::no_core_spins_where_descriptors_have_run_out", "about descriptors"),
+    ("proxying::a_foreign_parser_agrees", "the parser reads HTTP/1.1"),
+    ("reload::a_tunnel_holds_one_generation_over_a_hundred_reloads", UPGRADE),
+    ("reload::damaged_files_are_taken_or_refused", FILES),
+    ("reload::every_kind_of_bad_file_changes_nothing", FILES),
+    ("reload::what_needs_a_restart_is_refused_by_name", FILES),
+    ("scenarios::every_file_is_run", "about the tests themselves"),
+    ("shipped::", "what a newcomer types, who has curl choose"),
+    ("start::", FILES),
+    ("syscalls::", "counts calls of HTTP/1.1's requests"),
+    ("tls::alpn_says_what_is_spoken", HANDSHAKE),
+    ("tls::certificates_are_reloaded", HANDSHAKE),
+    ("tls::the_certificate_follows_the_name", HANDSHAKE),
+    ("tls::tickets_resume", HANDSHAKE),
+    ("tls::tls_to_the_backend", HANDSHAKE),
+    ("upgrade::", UPGRADE),
+    ("watch::", FILES),
+];
+
+const ADMIN: &str = "the admin listener speaks HTTP/1.1 alone";
+const FILES: &str = "about files; a request only shows which configuration serves";
+const HANDSHAKE: &str = "about TLS's handshake, before a protocol is spoken";
+const SYNTAX: &str = "bytes of HTTP/1; HTTP/2's frames and fields have a table of their own";
+const UPGRADE: &str = "HTTP/2 has no Upgrade";
+
+/// Of the modules that `over!` makes.
+const OVER: [&str; 2] = ["::http1::", "::http2::"];
+
+#[test]
+fn every_test_runs_over_both_or_says_why_not() {
+    let listed =
+        Command::new(env::current_exe().unwrap()).args(["--list", "--format", "terse"]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let tests: Vec<&str> = listed.lines().filter_map(|line| line.strip_suffix(": test")).collect();
+    assert!(tests.len() > 200, "{listed}");
+    let is_alone = |test: &str, name: &str| test == name || name.ends_with("::") && test.starts_with(name);
+    let mut wrong = Vec::new();
+    for test in &tests {
+        let over = OVER.iter().find(|over| test.contains(**over));
+        let named = ALONE.iter().any(|(name, _)| is_alone(test, name));
+        match over {
+            None if !named => wrong.push(format!("{test} runs over one protocol and is not in the list")),
+            Some(over) => {
+                let missing = OVER.iter().map(|other| test.replacen(over, other, 1));
+                let missing = missing.filter(|other| !tests.contains(&other.as_str()));
+                wrong.extend(missing.map(|other| format!("{test} has no {other}")));
+            }
+            None => {}
+        }
+    }
+    let stale = ALONE.iter().filter(|(name, _)| {
+        !tests.iter().any(|test| is_alone(test, name) && !OVER.iter().any(|over| test.contains(over)))
+    });
+    wrong.extend(stale.map(|(name, _)| format!("{name} is in the list, and there is no such test")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
