@@ -117,6 +117,8 @@ pub enum Error {
     FieldOfTheConnection,
     #[error("the message is malformed by the rules of HTTP/2")]
     Malformed,
+    #[error("the heads of a connection's requests are together longer than {max} bytes")]
+    HeadsTooLong { max: usize },
 }
 
 impl Error {
@@ -161,6 +163,7 @@ impl Error {
             Self::TargetTooLong { .. } => 414,
             Self::UnknownExpectation => 417,
             Self::HeadTooLong { .. }
+            | Self::HeadsTooLong { .. }
             | Self::TooManyHeaders { .. }
             | Self::TooManyConnectionNames { .. }
             | Self::TrailerTooLong { .. } => 431,
@@ -221,6 +224,7 @@ impl Error {
             Self::BadSwitch => "bad_switch",
             Self::FieldOfTheConnection => "field_of_the_connection",
             Self::Malformed => "malformed",
+            Self::HeadsTooLong { .. } => "heads_too_long",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::limits::{HEAD_BYTES_CAP, HEADERS_CAP};
 use crate::{Error, Limits, Underscores};
 
 /// Which way a head travels: a few fields have a meaning in one direction only.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Client,
     Upstream,

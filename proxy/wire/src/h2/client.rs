@@ -72,6 +72,7 @@ impl<L: Link> Client<L> {
             self.streams_max = streams_max;
             self.seats.wake();
         }
+        self.shared.wake_senders();
         if self.oddities.is_hard() {
             return Poll::Ready(Err(Fault::Flooded));
         }

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::ledger::{Ledger, QUEUED_BYTES_MAX};
 use super::watch::Watch;
 
 /// What HTTP/2 needs of a connection's bytes.
@@ -40,6 +41,7 @@ pub(super) struct Io<L> {
 /// What the parts of a connection have in common.
 pub(super) struct Shared {
     pub(super) watch: RefCell<Watch>,
+    pub(super) ledger: Ledger,
     /// Write without asking for room: the few bytes with which a connection begins.
     pub(super) is_beginning: Cell<bool>,
 }
@@ -56,7 +58,25 @@ impl<L: Link> Io<L> {
 
 impl Shared {
     pub(super) fn new(watch: Watch) -> Rc<Self> {
-        Rc::new(Self { watch: RefCell::new(watch), is_beginning: Cell::new(false) })
+        Rc::new(Self {
+            watch: RefCell::new(watch),
+            ledger: Ledger::default(),
+            is_beginning: Cell::new(false),
+        })
+    }
+}
+
+impl Shared {
+    /// Bytes of bodies that may be given to the codec.
+    pub(super) fn queue_room(&self) -> usize {
+        QUEUED_BYTES_MAX.saturating_sub(self.watch.borrow().queued())
+    }
+
+    /// The codec has done what it could: whoever waits to give it more may, once that is worth it.
+    pub(super) fn wake_senders(&self) {
+        if self.queue_room() >= QUEUED_BYTES_MAX / 2 {
+            self.ledger.wake();
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod client;
 mod code;
 mod fields;
 mod frames;
+mod ledger;
 mod link;
 mod oddities;
 pub mod properties;

@@ -101,6 +101,7 @@ impl Receiver {
         Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
             Ok(None) => Ok(false),
             Ok(Some(trailers)) => {
+                self.shared.watch.borrow_mut().unread(self.stream.stream_id().as_u32());
                 fields::read_trailers(&trailers, self.side, limits, into);
                 Ok(!into.is_empty())
             }
@@ -110,5 +111,14 @@ impl Receiver {
                 Err(code)
             }
         })
+    }
+}
+
+/// What has come is dropped with it.
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        if self.side == Side::Client {
+            self.shared.watch.borrow_mut().unread(self.stream.stream_id().as_u32());
+        }
     }
 }

@@ -10,6 +10,7 @@ use message::{Headers, Response};
 
 use super::client::Seat;
 use super::fields::{self, OF_THE_HOP};
+use super::ledger::HeldHead;
 use super::link::Shared;
 use super::{Code, response};
 
@@ -17,11 +18,23 @@ use super::{Code, response};
 pub struct Reply {
     stream: SendResponse<Bytes>,
     shared: Rc<Shared>,
+    /// The head that is answered.
+    held: Option<HeldHead>,
 }
 
 impl Reply {
     pub(super) fn new(stream: SendResponse<Bytes>, shared: Rc<Shared>) -> Self {
-        Self { stream, shared }
+        Self { stream, shared, held: None }
+    }
+
+    /// For as long as the answer is not sent, this head is held.
+    pub(super) fn hold(&mut self, held: HeldHead) {
+        self.held = Some(held);
+    }
+
+    /// The number of the stream.
+    pub(super) fn id(&self) -> u32 {
+        self.stream.stream_id().as_u32()
     }
 
     /// Sends an interim answer: 100 to 199, not 101.
@@ -42,7 +55,9 @@ impl Reply {
     ) -> Result<Sender, Code> {
         let head = response::write(response, content_length, date);
         let stream = self.stream.send_response(head, ends).map_err(|error| Code::of_error(&error))?;
-        Ok(Sender::new(stream, Rc::clone(&self.shared), None))
+        let mut sender = Sender::new(stream, Rc::clone(&self.shared), None);
+        sender._held = self.held.take();
+        Ok(sender)
     }
 
     /// Answers in place of all that the stream was for, with a short body. Once it has gone the client is told to leave
@@ -72,16 +87,23 @@ pub struct Sender {
     /// Bytes that were asked for last.
     wanted: usize,
     shared: Rc<Shared>,
+    _held: Option<HeldHead>,
     _seat: Option<Rc<Seat>>,
 }
 
 impl Sender {
     pub(super) fn new(stream: SendStream<Bytes>, shared: Rc<Shared>, seat: Option<Rc<Seat>>) -> Self {
-        Self { stream, wanted: 1, shared, _seat: seat }
+        Self { stream, wanted: 1, shared, _held: None, _seat: seat }
     }
 
-    /// Bytes that the peer's windows have room for now, at most `want`; asks for as much.
+    /// Bytes that the peer's windows, and our own bound for the connection, have room for now, at most `want`; asks for as
+    /// much.
     pub fn room(&mut self, want: usize) -> usize {
+        self.granted(want).min(self.shared.queue_room())
+    }
+
+    /// What the windows have room for.
+    fn granted(&mut self, want: usize) -> usize {
         self.wanted = want.max(1);
         self.stream.reserve_capacity(self.wanted);
         self.stream.capacity().min(want)
@@ -90,31 +112,44 @@ impl Sender {
     /// Ready when there is room for some of what [`Sender::room`] was asked for, or never will be.
     pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Code>> {
         loop {
-            let room = self.room(self.wanted);
+            let granted = self.granted(self.wanted);
+            let room = granted.min(self.shared.queue_room());
             if room > 0 {
                 return Poll::Ready(Ok(room));
+            }
+            if granted > 0 {
+                // Much lies with the codec that the peer does not read. It may also give up.
+                self.shared.ledger.wait(cx.waker());
+                return self.poll_why(cx).map(Err);
             }
             match ready!(self.stream.poll_capacity(cx)) {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Poll::Ready(Err(Code::of_error(&error))),
-                None => return Poll::Ready(Err(self.why(cx))),
+                None => {
+                    return Poll::Ready(Err(match self.poll_why(cx) {
+                        Poll::Ready(code) => code,
+                        Poll::Pending => Code::StreamClosed,
+                    }));
+                }
             }
         }
     }
 
-    /// Why a stream is no longer one to send on.
-    fn why(&mut self, cx: &mut Context<'_>) -> Code {
-        match self.stream.poll_reset(cx) {
-            Poll::Ready(Ok(reason)) => Code::of_reason(reason),
-            Poll::Ready(Err(error)) => Code::of_error(&error),
-            Poll::Pending => Code::StreamClosed,
-        }
+    /// Why the stream is no longer one to send on, once it is not.
+    fn poll_why(&mut self, cx: &mut Context<'_>) -> Poll<Code> {
+        self.stream.poll_reset(cx).map(|reset| match reset {
+            Ok(reason) => Code::of_reason(reason),
+            Err(error) => Code::of_error(&error),
+        })
     }
 
     /// Sends bytes; with `ends` they are the last. More than there is room for waits for room, so that the bound of what
     /// waits is the caller's to keep.
     pub fn send(&mut self, bytes: Bytes, ends: bool) -> Result<(), Code> {
-        self.stream.send_data(bytes, ends).map_err(|error| Code::of_error(&error))
+        let (stream, length) = (self.stream.stream_id().as_u32(), bytes.len());
+        self.stream.send_data(bytes, ends).map_err(|error| Code::of_error(&error))?;
+        self.shared.watch.borrow_mut().queue(stream, length);
+        Ok(())
     }
 
     /// Ends the body with trailers.

@@ -9,6 +9,7 @@ use h2::RecvStream;
 use h2::server::{Connection, Handshake, SendResponse};
 use message::{PathRules, Request};
 
+use super::ledger::{HEADS_BYTES_MAX, HeldHead};
 use super::link::{Io, Link, Shared};
 use super::request::{self, RequestHead};
 use super::watch::{BAD_HEAD_POINTS, Watch};
@@ -71,9 +72,7 @@ impl<L: Link> Server<L> {
             let State::Open(connection) = &mut self.state else { return Poll::Ready(None) };
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, reply)))) => {
-                    let shared = Rc::clone(&self.shared);
-                    let oddities = self.oddities.clone();
-                    let incoming = Incoming { request, reply, shared, oddities };
+                    let incoming = Incoming::new(request, reply, &self.shared, &self.oddities);
                     self.shared.watch.borrow_mut().serves(incoming.id());
                     return Poll::Ready(Some(Ok(incoming)));
                 }
@@ -81,6 +80,7 @@ impl<L: Link> Server<L> {
                 Poll::Ready(None) => return self.end(None),
                 Poll::Pending if self.oddities.is_hard() && !matches!(self.leaving, Leaving::Now(..)) => {}
                 Poll::Pending => {
+                    self.shared.wake_senders();
                     let mut watch = self.shared.watch.borrow_mut();
                     if watch.is_turn_over() && !self.oddities.is_hard() {
                         cx.waker().wake_by_ref();
@@ -165,25 +165,50 @@ impl<L: Link> Server<L> {
 
 /// A request as it came in.
 pub struct Incoming {
-    request: http::Request<RecvStream>,
-    reply: SendResponse<Bytes>,
+    head: http::Request<()>,
+    receiver: Receiver,
+    reply: Reply,
     shared: Rc<Shared>,
     oddities: Oddities,
 }
 
 impl Incoming {
+    fn new(
+        request: http::Request<RecvStream>,
+        reply: SendResponse<Bytes>,
+        shared: &Rc<Shared>,
+        oddities: &Oddities,
+    ) -> Self {
+        let (head, body) = request.into_parts();
+        Self {
+            head: http::Request::from_parts(head, ()),
+            receiver: Receiver::new(body, Rc::clone(shared), Side::Client, None),
+            reply: Reply::new(reply, Rc::clone(shared)),
+            shared: Rc::clone(shared),
+            oddities: oddities.clone(),
+        }
+    }
+
     /// Reads the head into `into`, whose memory is kept: method, target, authority, version, end-to-end fields (crumbs
     /// of cookies joined), body. The scheme is the caller's to set: what the client says of it has to be one of HTTP's,
     /// and is of no consequence. On an error `into` is empty, and the stream is to be refused with the error's status.
+    ///
+    /// Heads count against a bound of the connection until their answers are sent.
     pub fn read(
         &mut self,
         limits: &Limits,
         rules: PathRules,
         into: &mut Request,
     ) -> Result<RequestHead, Error> {
-        let ends = self.request.body().is_end_stream();
-        let read = request::read(&self.request, ends, limits, rules, into);
+        let ends = self.receiver.is_ended();
+        let read = request::read(&self.head, ends, limits, rules, into).and_then(|head| {
+            let bytes = into.headers.bytes() + into.target.raw().len();
+            let held = HeldHead::new(&self.shared, into.headers.len(), bytes);
+            self.reply.hold(held.ok_or(Error::HeadsTooLong { max: HEADS_BYTES_MAX })?);
+            Ok(head)
+        });
         if read.is_err() {
+            into.clear();
             self.oddities.add(BAD_HEAD_POINTS);
         }
         read
@@ -191,13 +216,11 @@ impl Incoming {
 
     /// The number of its stream.
     pub(super) fn id(&self) -> u32 {
-        self.reply.stream_id().as_u32()
+        self.reply.id()
     }
 
     /// The body to come and the right to answer. What the codec had of the head is given up.
     pub fn split(self) -> (Receiver, Reply) {
-        let reply = Reply::new(self.reply, Rc::clone(&self.shared));
-        let receiver = Receiver::new(self.request.into_body(), self.shared, Side::Client, None);
-        (receiver, reply)
+        (self.receiver, self.reply)
     }
 }

@@ -13,8 +13,12 @@ use super::windows::Windows;
 /// Bytes that the codec reads before others have their turn.
 const TURN_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of header blocks after which it hands out what it has read.
-const TURN_HEAD_BYTES_MAX: u32 = 8 * 1024;
+/// Bytes of header blocks after which it hands out what it has read: dozens of heads as clients send them, or so many
+/// fields of one byte, of which each takes some 200 bytes in its map.
+const TURN_HEAD_BYTES_MAX: u32 = 2 * 1024;
+
+/// Bytes of trailers that came and that nobody has taken yet, for the same reason.
+const TRAILER_BYTES_MAX: u32 = 4 * 1024;
 
 /// Most CONTINUATION frames of a header block.
 const CONTINUATIONS_MAX: u32 = 16;
@@ -73,6 +77,10 @@ pub(super) struct Watch {
     /// A header block has begun: its bytes and its CONTINUATION frames so far.
     block: Option<(u32, u32)>,
     block_bytes_max: u32,
+    /// Whether it is of trailers.
+    is_trailers: bool,
+    /// Trailers that nobody has taken: their streams and bytes.
+    trailers: Vec<(u32, u32)>,
     has_settings: bool,
     has_goaway: bool,
     /// We have sent DATA or HEADERS since the last ping.
@@ -83,6 +91,7 @@ pub(super) struct Watch {
     own_resets: u32,
     extras: Free,
     updates: Free,
+    received_bytes: u64,
     /// Bytes of bodies that have forgiven nothing yet.
     moved_bytes: u32,
     /// What is left of the turn.
@@ -157,6 +166,8 @@ impl Watch {
             setting: ([0; 6], 0),
             block: None,
             block_bytes_max: head_list_bytes_max.saturating_mul(2),
+            is_trailers: false,
+            trailers: Vec::new(),
             has_settings: false,
             has_goaway: false,
             has_spoken: false,
@@ -164,6 +175,7 @@ impl Watch {
             own_resets: 0,
             extras: EXTRAS,
             updates: UPDATES,
+            received_bytes: 0,
             moved_bytes: 0,
             turn_bytes: TURN_BYTES_MAX,
             turn_head_bytes: TURN_HEAD_BYTES_MAX,
@@ -193,7 +205,13 @@ impl Watch {
         }
         let taken = bytes.len() - rest.len();
         self.turn_bytes -= taken;
+        self.received_bytes = self.received_bytes.saturating_add(taken as u64);
         taken
+    }
+
+    /// Bytes that were ever received.
+    pub(super) fn received_bytes(&self) -> u64 {
+        self.received_bytes
     }
 
     /// Looks at bytes that are sent.
@@ -221,6 +239,24 @@ impl Watch {
         if let Some(stream) = self.windows.get(stream) {
             stream.is_served = true;
         }
+    }
+
+    /// Nobody will read what comes on a stream any more; or its trailers were taken.
+    pub(super) fn unread(&mut self, stream: u32) {
+        self.trailers.retain(|(id, _)| *id != stream);
+        if let Some(stream) = self.windows.get(stream) {
+            stream.is_unread = true;
+        }
+    }
+
+    /// The codec is given bytes of a body.
+    pub(super) fn queue(&mut self, stream: u32, bytes: usize) {
+        self.windows.queue(stream, bytes);
+    }
+
+    /// Bytes of bodies that it has and has not sent.
+    pub(super) fn queued(&self) -> usize {
+        self.windows.queued()
     }
 
     /// A stream is reset by us for reasons of our own.
@@ -274,11 +310,17 @@ impl Watch {
         match kind {
             kind::HEADERS | kind::PUSH_PROMISE | kind::CONTINUATION => {
                 self.turn_head_bytes = self.turn_head_bytes.saturating_sub(payload_bytes.max(1));
-                if self.inbound.has(flag::END_HEADERS) {
-                    self.block = None;
+                if kind == kind::HEADERS && self.of_client {
+                    self.is_trailers = !self.windows.open(stream);
+                    if !self.is_trailers {
+                        self.opened();
+                    }
                 }
-                if kind == kind::HEADERS && self.of_client && self.windows.open(stream) {
-                    self.opened();
+                if self.inbound.has(flag::END_HEADERS)
+                    && let Some((bytes, _)) = self.block.take()
+                    && self.is_trailers
+                {
+                    self.hold_trailers(stream, bytes);
                 }
                 if kind == kind::HEADERS && self.inbound.has(flag::END_STREAM) {
                     self.ended(stream, true);
@@ -311,6 +353,17 @@ impl Watch {
             kind::WINDOW_UPDATE => self.granted(stream, self.inbound.number() & !(1 << 31)),
             _ if self.extras.take() => {}
             _ => self.oddities.add(EXTRA_POINTS),
+        }
+    }
+
+    /// Trailers have come whole. They lie in the codec until the one who reads the body comes to them.
+    fn hold_trailers(&mut self, stream: u32, bytes: u32) {
+        if self.windows.get(stream).is_some_and(|stream| !stream.is_unread) {
+            self.trailers.push((stream, bytes));
+        }
+        let held = self.trailers.iter().fold(0, |held: u32, (_, bytes)| held.saturating_add(*bytes));
+        if held > TRAILER_BYTES_MAX {
+            self.oddities.add(ODDITIES_HARD);
         }
     }
 

@@ -13,6 +13,10 @@ pub(super) struct Stream {
     pub(super) id: u32,
     /// Bytes that we may send; below zero after the peer has lowered its settings.
     pub(super) window: i64,
+    /// Bytes of ours that the codec has and has not sent.
+    queued: usize,
+    /// Nobody is there any more who would read what the peer sends.
+    pub(super) is_unread: bool,
     /// It was handed on to whoever answers; others the codec answers itself.
     pub(super) is_served: bool,
     /// We have sent a head on it.
@@ -29,11 +33,14 @@ pub(super) struct Windows {
     connection: i64,
     initial: i64,
     last_id: u32,
+    /// Of all streams together.
+    queued: usize,
 }
 
 impl Default for Windows {
     fn default() -> Self {
-        Self { open: Vec::new(), connection: INITIAL_BYTES, initial: INITIAL_BYTES, last_id: 0 }
+        let (connection, initial) = (INITIAL_BYTES, INITIAL_BYTES);
+        Self { open: Vec::new(), connection, initial, last_id: 0, queued: 0 }
     }
 }
 
@@ -49,6 +56,8 @@ impl Windows {
             self.open.push(Stream {
                 id,
                 window,
+                queued: 0,
+                is_unread: false,
                 is_served: false,
                 has_head: false,
                 we_ended: false,
@@ -67,7 +76,22 @@ impl Windows {
     /// Forgets a stream that has ended; what was known of it.
     pub(super) fn close(&mut self, id: u32) -> Option<Stream> {
         let at = self.open.binary_search_by_key(&id, |stream| stream.id).ok()?;
-        Some(self.open.remove(at))
+        let stream = self.open.remove(at);
+        self.queued -= stream.queued;
+        Some(stream)
+    }
+
+    /// Counts bytes that the codec is given.
+    pub(super) fn queue(&mut self, id: u32, bytes: usize) {
+        if let Some(stream) = self.get(id) {
+            stream.queued += bytes;
+            self.queued += bytes;
+        }
+    }
+
+    /// Bytes that the codec has and has not sent.
+    pub(super) fn queued(&self) -> usize {
+        self.queued
     }
 
     /// Counts bytes that we sent on a stream.
@@ -75,6 +99,9 @@ impl Windows {
         self.connection -= i64::from(bytes);
         if let Some(stream) = self.get(id) {
             stream.window -= i64::from(bytes);
+            let sent = stream.queued.min(bytes as usize);
+            stream.queued -= sent;
+            self.queued -= sent;
         }
     }
 
@@ -117,6 +144,16 @@ mod tests {
         assert_eq!((windows.grant(7, 0), windows.grant(9, 0), windows.grant(3, 0)), (Some(10), None, None));
         assert_eq!(windows.close(5).map(|stream| stream.window), Some(13));
         assert_eq!((windows.close(5), windows.grant(5, 1)), (None, None));
+        // What is queued is sent, or lost with its stream.
+        windows.queue(1, 10);
+        windows.queue(7, 20);
+        windows.queue(9, 40);
+        windows.send(7, 15);
+        assert_eq!(windows.queued(), 15);
+        windows.close(1);
+        assert_eq!(windows.queued(), 5);
+        windows.send(7, 6);
+        assert_eq!((windows.queued(), windows.close(7).map(|stream| stream.window)), (0, Some(-11)));
     }
 
     #[test]
