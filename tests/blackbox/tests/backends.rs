@@ -21,6 +21,17 @@ over_both! {
     a_client_that_leaves_frees_the_backend
 }
 
+// What is said in both protocols' own ways by scripted backends.
+over! {
+    http2_to_http2, Http2 to Http2:
+    silence_is_a_timeout
+    nobody_listens
+    a_name_that_does_not_exist
+    several_targets_by_least_load
+    a_post_is_not_repeated
+    a_client_that_leaves_frees_the_backend
+}
+
 fn bytes(text: &str) -> Act {
     Act::Send(text.as_bytes().to_vec())
 }
@@ -177,6 +188,6 @@ fn a_client_that_leaves_frees_the_backend() {
     connection.ask("GET /");
     origin.received(1);
     let _connection = connection.give_up();
-    origin.ended(1);
+    origin.given_up(1);
     assert_eq!(gateway.ask("GET /well").text(), "well");
 }

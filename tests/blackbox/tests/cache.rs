@@ -4,7 +4,7 @@ use std::{sync::Arc, thread};
 
 use harness::{Act, Gate, Gateway, Origin, Protocol, eventually, over};
 
-over_both! {
+over_all! {
     hits_and_misses_are_counted
     hits_are_alike_by_either_way
     many_clients_cost_one_call

@@ -11,7 +11,7 @@ use std::{
 
 use harness::{Act, Gate, Gateway, Nginx, Origin, eventually};
 
-over_both! {
+over_all! {
     a_backend_that_is_killed_under_load_is_not_noticed
     a_backend_that_flaps_is_not_noticed
     an_outage_is_not_made_worse

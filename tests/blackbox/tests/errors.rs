@@ -3,7 +3,7 @@
 
 use harness::{Act, Gateway, Origin, Response, free_port};
 
-over_both! {
+over_all! {
     no_route
     throttled
     unreachable

@@ -22,6 +22,15 @@ over_both! {
     a_slow_body_is_not_a_dead_one
 }
 
+// What is said in both protocols' own ways by scripted backends.
+over! {
+    http2_to_http2, Http2 to Http2:
+    connections_are_kept_on_both_sides
+    expect_continue
+    expect_continue_is_not_said_with_a_refusal
+    a_pooled_connection_that_died_is_replaced
+}
+
 fn gateway(origin: &Origin) -> Gateway {
     Gateway::start(&everything(&origin.url()))
 }

@@ -223,7 +223,7 @@ fn a_slow_body_is_cut() {
         Err(broken) => panic!("{broken:?}"),
     }
     // The backend is told, and not left to wait for the rest.
-    origin.ended(1);
+    origin.given_up(1);
     if over().clients == Protocol::Http2 {
         assert_eq!(client.ask("GET /").response().text(), "ok", "a stream's fault ends the stream");
     }

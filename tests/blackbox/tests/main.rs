@@ -11,6 +11,16 @@ macro_rules! over_both {
     };
 }
 
+/// Makes four: the same, and with backends that are spoken to in HTTP/2.
+macro_rules! over_all {
+    ($($name:ident)*) => {
+        over_both! { $($name)* }
+        over! { http1_to_http2, Http1 to Http2: $($name)* }
+        over! { http2_to_http2, Http2 to Http2: $($name)* }
+    };
+}
+
+/// Makes one test of each function, of whose clients and backends it is said what they speak.
 macro_rules! over {
     ($module:ident, $clients:ident to $backends:ident: $($name:ident)*) => {
         mod $module {

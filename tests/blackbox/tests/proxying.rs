@@ -1,6 +1,8 @@
 //! Real backends and real clients: nginx, Python's http.server, curl.
 
-use harness::{Gateway, Nginx, Origin, PythonServer, judge_requests, judge_responses, oracle_missing, skip};
+use harness::{
+    Gateway, Nginx, Origin, PythonServer, judge_requests, judge_responses, oracle_missing, over, skip,
+};
 
 use crate::everything;
 
@@ -9,6 +11,19 @@ over_both! {
     large_bodies_pass_both_ways
     python_behind_us
     run_url_is_a_whole_gateway
+}
+
+over! {
+    http2_to_http2, Http2 to Http2:
+    curl_through_us_to_nginx
+    large_bodies_pass_both_ways
+    run_url_is_a_whole_gateway
+}
+
+over! {
+    http1_to_http2, Http1 to Http2:
+    curl_through_us_to_nginx
+    large_bodies_pass_both_ways
 }
 
 fn curl_through_us_to_nginx() {
@@ -22,7 +37,8 @@ fn curl_through_us_to_nginx() {
     assert_eq!(ask(&[], "/nothing").response().status, 404);
     let shown = ask(&["-X", "POST", "-d", "a=b"], "/show?x=1");
     let host = nginx.url().replace("http://", "");
-    assert_eq!(shown.response().text(), format!("POST /show?x=1 HTTP/1.1 {host}"));
+    let spoken = over().backends.name();
+    assert_eq!(shown.response().text(), format!("POST /show?x=1 {spoken} {host}"));
     let ranged = ask(&["-r", "16-19"], "/large");
     assert_eq!((ranged.response().status, ranged.response().text()), (206, "0123".to_owned()));
 }

@@ -9,7 +9,7 @@ macro_rules! files {
     ($($name:ident)*) => {
         const FILES: &[&str] = &[$(stringify!($name)),*];
         $(fn $name() { run(stringify!($name)); })*
-        over_both! { $($name)* }
+        over_all! { $($name)* }
     };
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use harness::{Act, Gate, Gateway, Origin, Response, eventually};
 
-over_both! {
+over_all! {
     the_cases_that_need_no_time_hold_through_the_whole_gateway
     what_is_changed_is_found_changed_on_every_core
     what_may_be_stale_is_answered_at_once_and_renewed

@@ -12,7 +12,7 @@ use harness::{Act, Gate, Gateway, Origin};
 
 use crate::everything;
 
-over_both! {
+over_all! {
     requests_in_flight_are_finished
     kept_connections_are_told
     a_second_signal_ends_it_at_once

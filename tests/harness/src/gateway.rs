@@ -11,6 +11,7 @@ use std::{
 
 use rustix::process::Signal;
 use tempfile::TempDir;
+use toml::{Table, Value};
 
 use crate::{
     PATIENCE,
@@ -34,8 +35,6 @@ pub struct Gateway {
     admin: SocketAddr,
     folder: TempDir,
     builder: Builder,
-    /// Which protocols the test runs over.
-    over: Over,
 }
 
 /// A gateway that did not start.
@@ -65,6 +64,8 @@ pub struct Builder {
     environment: Vec<(String, String)>,
     descriptors_max: Option<u32>,
     cgroup: Option<Arc<Cgroup>>,
+    /// Which protocols the test runs over.
+    over: Over,
 }
 
 impl Gateway {
@@ -76,13 +77,16 @@ impl Gateway {
 
     /// The same, with more to say.
     pub fn with(config: &str) -> Builder {
-        Builder { config: config.to_owned(), ..Builder::default() }
+        Builder { config: config.to_owned(), over: over(), ..Builder::default() }
     }
 
     /// `floodgate run URL …`: a gateway from flags alone, one's own backend first.
     #[track_caller]
     pub fn from_flags(flags: &[&str]) -> Self {
-        Builder { flags: flags.iter().map(|&flag| flag.to_owned()).collect(), ..Builder::default() }.start()
+        let over = over();
+        let more = (over.backends == Protocol::Http2).then_some("--http2");
+        let flags = flags.iter().copied().chain(more).map(str::to_owned).collect();
+        Builder { flags, over, ..Builder::default() }.start()
     }
 
     /// The address of the first listener.
@@ -108,7 +112,7 @@ impl Gateway {
     /// A new connection to the first listener, over the protocol that the test runs over.
     #[track_caller]
     pub fn client(&self) -> Client {
-        match self.over.clients {
+        match self.builder.over.clients {
             Protocol::Http1 => Client::http1(self.connect()),
             Protocol::Http2 => Client::http2(self.connect_h2()),
         }
@@ -155,7 +159,7 @@ impl Gateway {
     /// Runs curl with these arguments for a path of the first listener, over the protocol that the test runs over.
     #[track_caller]
     pub fn curl(&self, arguments: &[&str], path: &str) -> Curl {
-        curl(&[&[self.over.clients.curl_flag()], arguments, &[&self.url(path)]].concat())
+        curl(&[&[self.builder.over.clients.curl_flag()], arguments, &[&self.url(path)]].concat())
     }
 
     /// Sends these bytes on a new connection and gives back all that comes until the gateway ends it.
@@ -374,7 +378,7 @@ impl Builder {
         };
         let Announced { listeners, admin } = ready;
         let admin = admin.unwrap_or_else(|| panic!("no admin listener: {:?}", process.said()));
-        Ok(Gateway { process, listeners, admin, folder, builder: self, over: over() })
+        Ok(Gateway { process, listeners, admin, folder, builder: self })
     }
 
     fn command(&self, file: &Path) -> Command {
@@ -405,11 +409,11 @@ impl Builder {
 
     fn write(&self, folder: &Path) -> PathBuf {
         let file = folder.join("floodgate.toml");
-        let text = if self.bare {
-            self.config.clone()
-        } else {
-            format!("{}\n{}", self.prelude(folder), self.config)
+        let config = match self.over.backends {
+            Protocol::Http1 => self.config.clone(),
+            Protocol::Http2 => to_backends_over_http2(&self.config),
         };
+        let text = if self.bare { config } else { format!("{}\n{config}", self.prelude(folder)) };
         fs::write(&file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         file
     }
@@ -427,6 +431,32 @@ impl Builder {
             !self.tls,
             self.listener,
         )
+    }
+}
+
+/// The same configuration with `http2 = true` for all backends; one that is no TOML as it is.
+fn to_backends_over_http2(config: &str) -> String {
+    let Ok(mut tables) = config.parse::<Table>() else { return config.to_owned() };
+    if let Some(Value::Table(upstreams)) = tables.get_mut("upstream") {
+        upstreams.iter_mut().filter_map(|(_, upstream)| upstream.as_table_mut()).for_each(|upstream| {
+            upstream.insert("http2".to_owned(), Value::Boolean(true));
+        });
+    }
+    say_http2(&mut tables);
+    tables.to_string()
+}
+
+/// Wherever a `url` is.
+fn say_http2(table: &mut Table) {
+    if table.contains_key("url") {
+        table.insert("http2".to_owned(), Value::Boolean(true));
+    }
+    for (_, value) in table.iter_mut() {
+        match value {
+            Value::Table(table) => say_http2(table),
+            Value::Array(values) => values.iter_mut().filter_map(Value::as_table_mut).for_each(say_http2),
+            _ => {}
+        }
     }
 }
 
@@ -495,7 +525,16 @@ impl Drop for Gateway {
 
 #[cfg(test)]
 mod tests {
-    use super::Announced;
+    use super::{Announced, to_backends_over_http2};
+
+    #[test]
+    fn backends_are_spoken_to_in_http_2() {
+        let config = "[upstream.a]\ntargets = [\"http://a\"]\n[[route]]\nmatch = \"/\"\nurl = \"http://b\"\n\
+                      [[api]]\n[[api.route]]\nintegration = { url = \"http://c\" }\n";
+        let changed = to_backends_over_http2(config);
+        assert_eq!(changed.matches("http2 = true").count(), 3, "{changed}");
+        assert_eq!(to_backends_over_http2("no ["), "no [");
+    }
 
     #[test]
     fn announcements_are_read() {

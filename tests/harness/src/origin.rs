@@ -1,5 +1,6 @@
 //! A backend that does what a script says and keeps every byte it was sent, connection by connection. It reads requests
-//! with a reader of its own, so that what the gateway forwards is judged by somebody else.
+//! with a reader of its own, so that what the gateway forwards is judged by somebody else. Where the test runs over HTTP/2 to
+//! its backends, it speaks that.
 
 use std::{
     io::{Read, Write},
@@ -13,17 +14,22 @@ use std::{
 };
 
 use crate::{
-    PATIENCE,
+    PATIENCE, h2,
     process::locked,
+    protocol::{Protocol, over},
     response::{find, read_chunked},
 };
+
+mod http2;
 
 /// What a script does next.
 #[derive(Clone, Debug)]
 pub enum Act {
     /// Reads the request's body to its end.
     ReadBody,
-    /// Sends these bytes.
+    /// An answer with a length.
+    Answer(u16, Vec<(String, String)>, String),
+    /// Sends these bytes, which are HTTP/1.1.
     Send(Vec<u8>),
     /// Sends these bytes one by one, with a pause after each.
     Drip(Vec<u8>, Duration),
@@ -56,9 +62,12 @@ pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 /// A scripted backend.
 #[derive(Debug)]
-pub struct Origin {
-    address: SocketAddr,
-    state: Arc<State>,
+pub struct Origin(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Http1 { address: SocketAddr, state: Arc<State> },
+    Http2(h2::Origin),
 }
 
 /// Connections that wait until they are accepted. The 128 of the standard library are gone at once when a test has a
@@ -93,116 +102,162 @@ struct Log {
 impl Origin {
     /// Starts one. The script sees a request's head and says what happens.
     pub fn start(script: impl Fn(&Recorded) -> Vec<Act> + Send + Sync + 'static) -> Self {
-        Self::serve(State::default(), Arc::new(script))
+        Self::serve(State::default(), script)
     }
 
     /// Starts one that keeps nothing of what it is sent: for more requests than a test could look at.
     pub fn forgetful(script: impl Fn(&Recorded) -> Vec<Act> + Send + Sync + 'static) -> Self {
-        Self::serve(State { forgetful: true, ..State::default() }, Arc::new(script))
+        Self::serve(State { forgetful: true, ..State::default() }, script)
     }
 
-    fn serve(state: State, script: Arc<Script>) -> Self {
+    fn serve(state: State, script: impl Fn(&Recorded) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        if over().backends == Protocol::Http2 {
+            return Self(Inner::Http2(http2::start(script)));
+        }
+        let script: Arc<Script> = Arc::new(script);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("origin: {error}"));
         rustix::net::listen(&listener, BACKLOG).unwrap_or_else(|error| panic!("origin: {error}"));
         let address = listener.local_addr().unwrap_or_else(|error| panic!("origin: {error}"));
         let state = Arc::new(state);
         let of_thread = Arc::clone(&state);
         thread::spawn(move || accept(&listener, &of_thread, &script));
-        Self { address, state }
+        Self(Inner::Http1 { address, state })
+    }
+
+    /// What is kept of HTTP/1.1.
+    #[track_caller]
+    fn state(&self) -> &State {
+        match &self.0 {
+            Inner::Http1 { state, .. } => state,
+            Inner::Http2(_) => panic!("only HTTP/1.1 is a sequence of bytes"),
+        }
     }
 
     /// Answers every request with 200 and this body.
     pub fn fixed(body: &str) -> Self {
-        let answer = answer(200, &[], body);
-        Self::start(move |_| vec![Act::ReadBody, Act::Send(answer.clone())])
+        let answer = Act::answer(200, &[], body);
+        Self::start(move |_| vec![Act::ReadBody, answer.clone()])
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        match &self.0 {
+            Inner::Http1 { address, .. } => *address,
+            Inner::Http2(origin) => origin.address(),
+        }
     }
 
     /// Its URL, without a slash at the end.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// The requests so far.
     pub fn requests(&self) -> Vec<Recorded> {
-        locked(&self.state.log).requests.clone()
+        self.requests_from(0)
     }
 
     /// The requests so far without the first ones.
     pub fn requests_from(&self, from: usize) -> Vec<Recorded> {
-        locked(&self.state.log).requests.get(from..).unwrap_or_default().to_vec()
+        match &self.0 {
+            Inner::Http1 { state, .. } => {
+                locked(&state.log).requests.get(from..).unwrap_or_default().to_vec()
+            }
+            Inner::Http2(origin) => origin.requests().iter().skip(from).map(http2::recorded).collect(),
+        }
     }
 
     /// Waits until so many requests were answered, and gives all back.
     #[track_caller]
     pub fn answered(&self, count: usize) -> Vec<Recorded> {
-        self.wait(&format!("{count} answered requests"), |log| {
-            (log.answered >= count).then(|| log.requests.clone())
-        })
+        match &self.0 {
+            Inner::Http1 { state, .. } => state.wait(&format!("{count} answered requests"), |log| {
+                (log.answered >= count).then(|| log.requests.clone())
+            }),
+            Inner::Http2(origin) => origin.answered(count).iter().map(http2::recorded).collect(),
+        }
     }
 
     /// Waits until so many requests have come, answered or not.
     #[track_caller]
     pub fn received(&self, count: usize) -> Vec<Recorded> {
-        self.wait(&format!("{count} requests"), |log| {
-            (log.requests.len() >= count).then(|| log.requests.clone())
-        })
+        match &self.0 {
+            Inner::Http1 { state, .. } => state.wait(&format!("{count} requests"), |log| {
+                (log.requests.len() >= count).then(|| log.requests.clone())
+            }),
+            Inner::Http2(origin) => origin.received(count).iter().map(http2::recorded).collect(),
+        }
     }
 
     /// Connections so far.
     pub fn connections(&self) -> usize {
-        locked(&self.state.log).raw.len()
+        match &self.0 {
+            Inner::Http1 { state, .. } => locked(&state.log).raw.len(),
+            Inner::Http2(origin) => origin.connections(),
+        }
     }
 
-    /// Waits until so many connections are over.
+    /// Waits until so many requests were given up: over HTTP/1.1 with their connections.
     #[track_caller]
-    pub fn ended(&self, count: usize) {
-        self.wait(&format!("{count} ended connections"), |log| (log.ended >= count).then_some(()));
+    pub fn given_up(&self, count: usize) {
+        match &self.0 {
+            Inner::Http1 { state, .. } => {
+                state.wait(&format!("{count} ended connections"), |log| (log.ended >= count).then_some(()));
+            }
+            Inner::Http2(origin) => http2::given_up(origin, count),
+        }
+    }
+
+    /// What the gateway did that HTTP/2 does not allow; never over HTTP/1.1, which is judged by its bytes.
+    pub fn faults(&self) -> Vec<String> {
+        match &self.0 {
+            Inner::Http1 { .. } => Vec::new(),
+            Inner::Http2(origin) => origin.faults(),
+        }
     }
 
     /// All bytes of a connection so far.
     pub fn raw(&self, connection: usize) -> Vec<u8> {
-        locked(&self.state.log).raw.get(connection).cloned().unwrap_or_default()
+        locked(&self.state().log).raw.get(connection).cloned().unwrap_or_default()
     }
 
     /// The same without its first bytes.
     pub fn raw_from(&self, connection: usize, from: usize) -> Vec<u8> {
-        let log = locked(&self.state.log);
+        let log = locked(&self.state().log);
         log.raw.get(connection).and_then(|raw| raw.get(from..)).unwrap_or_default().to_vec()
     }
+}
 
+impl State {
     #[track_caller]
     fn wait<T>(&self, what: &str, find: impl Fn(&Log) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
-        let mut log = locked(&self.state.log);
+        let mut log = locked(&self.log);
         loop {
             if let Some(found) = find(&log) {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "origin: no {what} within {PATIENCE:?}; came: {:?}", log.requests);
-            log = self.state.changed.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner).0;
+            log = self.changed.wait_timeout(log, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        self.state.stopped.store(true, Ordering::SeqCst);
-        for socket in locked(&self.state.log).sockets.iter().flatten() {
+        let Inner::Http1 { address, state } = &self.0 else { return };
+        state.stopped.store(true, Ordering::SeqCst);
+        for socket in locked(&state.log).sockets.iter().flatten() {
             let _ = socket.shutdown(Shutdown::Both);
         }
         // Wakes the thread that accepts.
-        let _ = TcpStream::connect(self.address);
+        let _ = TcpStream::connect(address);
     }
 }
 
 impl Recorded {
-    /// `GET /path HTTP/1.1`.
+    /// `GET /path HTTP/1.1`, or `HTTP/2.0` behind it.
     pub fn line(&self) -> &str {
         self.head.lines().next().unwrap_or_default()
     }
@@ -230,7 +285,8 @@ impl Recorded {
 impl Act {
     /// An answer with a length.
     pub fn answer(status: u16, fields: &[(&str, &str)], body: &str) -> Self {
-        Self::Send(answer(status, fields, body))
+        let fields = fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        Self::Answer(status, fields.collect(), body.to_owned())
     }
 }
 
@@ -254,7 +310,7 @@ impl std::fmt::Debug for State {
     }
 }
 
-fn answer(status: u16, fields: &[(&str, &str)], body: &str) -> Vec<u8> {
+fn answer(status: u16, fields: &[(String, String)], body: &str) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in fields {
         head.push_str(&format!("{name}: {value}\r\n"));
@@ -337,6 +393,7 @@ impl Peer {
     fn act(&mut self, act: Act) -> Option<()> {
         match act {
             Act::ReadBody => Some(()),
+            Act::Answer(status, fields, body) => self.stream.write_all(&answer(status, &fields, &body)).ok(),
             Act::Send(bytes) => self.stream.write_all(&bytes).ok(),
             Act::Drip(bytes, pause) => bytes.iter().try_for_each(|byte| {
                 self.stream.write_all(&[*byte]).ok()?;

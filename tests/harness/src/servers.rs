@@ -11,10 +11,11 @@ use tempfile::TempDir;
 
 use crate::{
     process::{Process, eventually, free_port},
+    protocol::{Protocol, over},
     tools::program,
 };
 
-/// nginx with a few locations: `/small`, `/empty`, `/large` (1 MiB), `/show` (what it was asked), files under `/files/`.
+/// nginx, over HTTP/2 where the test's backends are, with a few locations: `/small`, `/empty`, `/large` (1 MiB), `/show` (what it was asked), files under `/files/`.
 #[derive(Debug)]
 pub struct Nginx {
     _process: Process,
@@ -227,6 +228,8 @@ impl PythonServer {
 
 fn config(root: &Path, port: u16, server: &str) -> String {
     let root = root.display();
+    // Either, since without TLS this nginx cannot tell them apart.
+    let http2 = if over().backends == Protocol::Http2 { " http2" } else { "" };
     format!(
         "daemon off; master_process off; worker_processes 1; pid {root}/nginx.pid; error_log {root}/error.log;
         events {{ worker_connections 1024; }}
@@ -236,7 +239,7 @@ fn config(root: &Path, port: u16, server: &str) -> String {
           client_body_temp_path {root}/a; proxy_temp_path {root}/b; fastcgi_temp_path {root}/c;
           uwsgi_temp_path {root}/d; scgi_temp_path {root}/e;
           server {{
-            listen 127.0.0.1:{port};
+            listen 127.0.0.1:{port}{http2};
             location = /small {{ return 200 'small'; }}
             location = /empty {{ return 204; }}
             location = /large {{ alias {root}/files/large; }}
