@@ -197,11 +197,12 @@ impl Caller<'_> {
     }
 
     /// What bounds the call. A caller of gRPC says how long it waits, which goes on to the backend too, and may be silent for
-    /// as long as whoever has a connection to itself.
+    /// as long as whoever has a connection to itself; but only where a backend can be one of gRPC: the word of a client alone
+    /// gives it no more time for its body.
     fn bounds(&self, upstream: &Upstream, request: &Request, now_ns: u64) -> Bounds {
         let total_ns = upstream.total_timeout_ns.unwrap_or(u64::MAX);
         let mut bounds = Bounds::until(now_ns.saturating_add(total_ns));
-        if grpc::is_call(request) {
+        if upstream.http2 && grpc::is_call(request) {
             bounds.silence_ns = Some(self.snapshot.timeouts.tunnel_idle_ns);
             if let Some(waits_ns) = grpc::timeout_ns(request).filter(|waits_ns| *waits_ns < total_ns) {
                 (bounds.end_ns, bounds.is_callers) = (now_ns.saturating_add(waits_ns), true);

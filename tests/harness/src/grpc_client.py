@@ -175,6 +175,21 @@ def case_silent(stub):
     assert time.monotonic() - begun < PATIENCE / 2
 
 
+def case_slow(stub):
+    """One message, then nothing: nobody waits for the rest."""
+    silence = threading.Event()
+
+    def messages():
+        yield b"first"
+        silence.wait(PATIENCE)
+
+    begun = time.monotonic()
+    call = lambda: stub.client_streaming("ClientStreaming")(messages(), timeout=PATIENCE)
+    same(ends_with(grpc.StatusCode.DEADLINE_EXCEEDED, call).details(), "Request Timeout")
+    silence.set()
+    assert time.monotonic() - begun < PATIENCE / 2
+
+
 def case_impatient(stub):
     """Callers who don't wait for an answer."""
     for _ in range(12):

@@ -68,6 +68,19 @@ fn calls_may_be_quiet_and_not_silent() {
     assert_eq!(silent, 1.0);
 }
 
+/// Who only says that it speaks gRPC has no more time for its body than others.
+#[test]
+fn a_backend_without_http2_is_not_held() {
+    if !is_here("a_backend_without_http2_is_not_held") {
+        return;
+    }
+    let origin = Origin::fixed("never");
+    let config = crate::everything(&origin.url());
+    let gateway = Gateway::start(&format!("[timeouts]\nbody_idle = \"500ms\"\n{config}"));
+    grpc_agree(gateway.address(), None, &["slow"]);
+    assert_eq!(gateway.metrics().sum("floodgate_timeouts_total", &[("wait", "request_body")]), 1.0);
+}
+
 /// Whose time is over has learned nothing about the server: it is not left out for callers who do not wait.
 #[test]
 fn impatient_callers_eject_nobody() {

@@ -5,7 +5,7 @@ use harness::{
 };
 
 use super::{Way, everything_over_http2, nginx_over_http2};
-use crate::{everything, tls::certificate};
+use crate::{everything, everything_with, tls::certificate};
 
 const LARGE_BYTES: usize = 1 << 20;
 
@@ -173,4 +173,65 @@ fn grpc_through_others_in_front() {
         nginx_over_http2(&format!("location /floodgate.Test/ {{ grpc_pass grpc://{}; }}", gateway.address()));
     let address = url.trim_start_matches("http://").parse().unwrap();
     grpc_agree(address, None, &GRPC_CASES);
+}
+
+/// `floodgate run URL --http2`.
+#[test]
+fn a_backend_from_flags() {
+    let (_nginx, url) = nginx_over_http2("");
+    let flags = ["--plain", "--listen", "127.0.0.1:0"];
+    let show = |more: &[&str]| {
+        let gateway = Gateway::from_flags(&[&[&*url], more, &flags].concat());
+        gateway.ask("GET /show")
+    };
+    let two = show(&["--http2"]);
+    assert_eq!((two.status, two.text().contains("HTTP/2.0")), (200, true), "{two:?}");
+    // nginx has nothing else at this port.
+    assert_eq!(show(&[]).status, 502);
+}
+
+/// What is spoken, with clients and with backends, changes with a reload: connections that there are stay what they are,
+/// and no request fails.
+#[test]
+fn what_is_spoken_changes() {
+    let (nginx, over_http2) = nginx_over_http2("");
+    let config = |url: &str, http2: bool| everything_with(url, &format!("http2 = {http2}\n"));
+    let gateway = Gateway::with(&config(&nginx.url(), false)).tls().listener("http2 = false").start();
+    let ask = || {
+        let answer = curl(&["--http2", "--insecure", &gateway.url("/show")]);
+        let response = answer.response();
+        assert_eq!(response.status, 200, "{response:?}");
+        (response.version.clone(), response.text().split(' ').nth(2).unwrap_or_default().to_owned())
+    };
+    let of = |client: &str, backend: &str| (client.to_owned(), backend.to_owned());
+    assert_eq!(ask(), of("HTTP/1.1", "HTTP/1.1"));
+    for (url, http2, backend) in
+        [(&over_http2, true, "HTTP/2.0"), (&nginx.url(), false, "HTTP/1.1"), (&over_http2, true, "HTTP/2.0")]
+    {
+        gateway.configure(&config(url, http2));
+        let reloaded = gateway.reload();
+        assert!(reloaded.status.success(), "{reloaded:?}");
+        assert_eq!(ask(), of("HTTP/1.1", backend));
+        assert_eq!(ask(), of("HTTP/1.1", backend));
+    }
+    let text = std::fs::read_to_string(gateway.config_file()).unwrap();
+    std::fs::write(gateway.config_file(), text.replacen("http2 = false", "http2 = true", 1)).unwrap();
+    assert!(gateway.reload().status.success());
+    assert_eq!(ask(), of("HTTP/2", "HTTP/2.0"));
+}
+
+/// Probes speak what calls speak.
+#[test]
+fn backends_are_probed_over_http2() {
+    let (nginx, over_http2) = nginx_over_http2("");
+    for (url, well) in [(&over_http2, 1.0), (&nginx.url(), 0.0)] {
+        let health = "health = { path = \"/small\", interval = \"500ms\", timeout = \"500ms\", healthy = 1, unhealthy = 1 }\n";
+        let gateway = Gateway::start(&everything_over_http2(url, health));
+        let result = if well > 0.0 { "passed" } else { "failed" };
+        harness::eventually("it was probed", || {
+            let metrics = gateway.metrics();
+            let probes = metrics.sum("floodgate_upstream_probes_total", &[("result", result)]);
+            (probes >= 3.0 && metrics.sum("floodgate_upstream_target_healthy", &[]) == well).then_some(())
+        });
+    }
 }
