@@ -22,7 +22,7 @@ use crate::{
     care::{does_no_harm_twice, is_own_fault},
     client::Client,
     core::{Connected, Core},
-    h2::{self, Call, Found, Seat},
+    h2::{self, Call, Seat, Unseated},
     pace::{Bounds, Deadlines, Pace, Terms, Way},
     pool::Claim,
     race::{First, race},
@@ -252,24 +252,18 @@ impl Caller<'_> {
     ) -> Result<Live, Reason> {
         let core = self.core;
         let now_ns = core.handle.now().mono_ns;
-        self.alarm.set(now_ns.saturating_add(upstream.connect_timeout_ns).min(bounds.end_ns));
-        let find = poll_fn(|cx| {
-            let found = core.pool(slot, |pool| Some(pool.shared(&claim)?.find(cx, anew)));
-            match found.flatten() {
-                Some(Found::Wait) => Poll::Pending,
-                Some(Found::Seat(seat)) => Poll::Ready(Some(seat)),
-                Some(Found::None) | None => Poll::Ready(None),
-            }
-        });
-        let seat = match self.alarm.guard(find).await {
-            Ok(Some(seat)) => {
-                return Ok(self.seated(seat, slot, claim, bounds));
-            }
-            Ok(None) => {
-                let mut making = Making { core, slot, claim: &mut claim, made: None };
-                let (transport, place) = self.reach(slot, upstream, making.claim, bounds).await?;
+        // Where very many come at once, most wait for others' connections, and that is no fault of the backend's.
+        self.alarm.set(now_ns.saturating_add(upstream.first_byte_timeout_ns).min(bounds.end_ns));
+        let shared = core.pool(slot, |pool| pool.shared(&claim).cloned()).flatten();
+        let waiting = shared.as_ref().ok_or(Reason::Internal)?.wait(anew);
+        let seat = match self.alarm.guard(waiting).await {
+            Ok(Ok(seat)) => return Ok(self.seated(seat, slot, claim, bounds)),
+            // Who tried has learnt it.
+            Ok(Err(Unseated::Failed)) => return Err(Reason::BackendUnreachable),
+            Ok(Err(Unseated::Make(making))) => {
+                let (transport, place) = self.reach(slot, upstream, &mut claim, bounds).await?;
                 let started = h2::start(core, transport, Some(place));
-                making.made.insert(started.map_err(|_| Reason::BackendUnreachable)?).clone()
+                making.done(started.map_err(|_| Reason::BackendUnreachable)?)
             }
             Err(_) => {
                 let reason = self.late(bounds);
@@ -462,22 +456,6 @@ impl Caller<'_> {
             Poll::Pending => self.alarm.poll_expired(cx).map(|()| Err(Expired)),
         })
         .await
-    }
-}
-
-/// A connection that others wait for is being made.
-struct Making<'a> {
-    core: &'a Core,
-    slot: u32,
-    claim: &'a mut Claim,
-    made: Option<Seat>,
-}
-
-impl Drop for Making<'_> {
-    /// Whatever became of it, they go on.
-    fn drop(&mut self) {
-        let Self { core, slot, claim, made } = self;
-        core.pool(*slot, |pool| pool.shared(claim).map(|shared| shared.made(made.as_ref())));
     }
 }
 

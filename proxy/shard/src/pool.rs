@@ -1,6 +1,8 @@
 //! Connections to backends: which backend takes a call, and which of its connections. Everything here is one core's.
 //! Who is asked next is `balance`'s to say; here are the addresses and what is kept of them.
 
+use std::rc::Rc;
+
 use balance::{Circuit, Group, HostId, Outcome, Refused, Settings};
 use snapshot::Upstream;
 
@@ -45,7 +47,7 @@ struct Backend {
     #[expect(clippy::vec_box, reason = "what is kept moves between here and its calls by its address")]
     idle: Vec<Box<Live>>,
     /// Connections that calls share.
-    shared: Shared,
+    shared: Rc<Shared>,
     /// What probes of this core's own have said.
     probed: Probed,
 }
@@ -70,7 +72,7 @@ impl Pool {
             let new = || Backend {
                 endpoint: *endpoint,
                 idle: Vec::new(),
-                shared: Shared::default(),
+                shared: Rc::default(),
                 probed: Probed::default(),
             };
             self.backends.push(kept.unwrap_or_else(new));
@@ -197,9 +199,8 @@ impl Pool {
     }
 
     /// The connections to the claimed address that calls share, if the group still has it.
-    pub(crate) fn shared(&mut self, claim: &Claim) -> Option<&mut Shared> {
-        let place = self.place(claim)?;
-        Some(&mut self.backends[place].shared)
+    pub(crate) fn shared(&self, claim: &Claim) -> Option<&Rc<Shared>> {
+        Some(&self.backends[self.place(claim)?].shared)
     }
 
     /// Keeps a connection whose last response was whole, while there is room.

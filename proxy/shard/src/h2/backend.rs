@@ -3,10 +3,11 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::VecDeque,
     future::poll_fn,
-    io,
+    io, iter,
     rc::Rc,
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
 };
 
 use wire::h2::{Caller, Client, Settings};
@@ -20,14 +21,27 @@ use crate::{
 /// Calls at once on one connection, however many its backend would take: one loss on the way holds all of them up.
 const STREAMS_MAX: usize = 100;
 
-/// The shared connections to one address.
+/// The shared connections to one address. Outlives the address's place in its group, for those who still wait.
 #[derive(Default)]
-pub(crate) struct Shared {
+pub(crate) struct Shared(RefCell<State>);
+
+#[derive(Default)]
+struct State {
     connections: Vec<Rc<Connection>>,
     /// One is being made.
     connecting: bool,
-    /// Who waits for it.
-    waiting: Vec<Waker>,
+    /// Those that were to be made and were not.
+    failures: u64,
+    /// Who waits for it, the first to come at the front. They are woken one by one, each by the one before: most of very
+    /// many would find no seat.
+    waiting: VecDeque<Rc<Waiter>>,
+}
+
+/// Somebody who waits for a connection.
+#[derive(Default)]
+struct Waiter {
+    /// None once it was woken, or waits no more.
+    waker: Cell<Option<Waker>>,
 }
 
 /// A connection that calls share.
@@ -51,13 +65,12 @@ impl Clone for Seat {
     }
 }
 
-/// What a call finds.
-pub(crate) enum Found {
-    Seat(Seat),
-    /// Nobody else is making a connection: the call is to make one, and to say when it is done.
-    None,
-    /// Somebody is.
-    Wait,
+/// Why there is no seat.
+pub(crate) enum Unseated {
+    /// Nobody else is making a connection: who asked is to make one.
+    Make(Making),
+    /// Somebody was, in vain.
+    Failed,
 }
 
 impl Seat {
@@ -98,34 +111,50 @@ impl Connection {
 impl Shared {
     /// A seat, if there is one.
     pub(crate) fn seat(&self) -> Option<Seat> {
-        self.connections.iter().find(|it| it.has_room()).map(Seat::take)
+        self.0.borrow().connections.iter().find(|it| it.has_room()).map(Seat::take)
     }
 
-    /// A seat, or what to do without. `anew`: only on a connection that is made now.
-    pub(crate) fn find(&mut self, cx: &Context<'_>, anew: bool) -> Found {
-        match self.seat().filter(|_| !anew) {
-            Some(seat) => Found::Seat(seat),
-            None if self.connecting => {
-                self.waiting.push(cx.waker().clone());
-                Found::Wait
+    /// Waits for a seat, as long as somebody makes a connection. `anew`: only on one that is made now.
+    pub(crate) async fn wait(self: &Rc<Self>, anew: bool) -> Result<Seat, Unseated> {
+        let queued = Queued { shared: self, waiter: Rc::default(), failures: self.0.borrow().failures };
+        poll_fn(|cx| match self.seat().filter(|_| !anew) {
+            Some(seat) => Poll::Ready(Ok(seat)),
+            None => self.waits(cx, &queued).map(Err),
+        })
+        .await
+    }
+
+    /// What to do without a seat.
+    fn waits(self: &Rc<Self>, cx: &Context<'_>, queued: &Queued<'_>) -> Poll<Unseated> {
+        let state = &mut *self.0.borrow_mut();
+        if state.failures != queued.failures {
+            return Poll::Ready(Unseated::Failed);
+        }
+        if !std::mem::replace(&mut state.connecting, true) {
+            return Poll::Ready(Unseated::Make(Making { shared: self.clone(), made: None }));
+        }
+        if queued.waiter.waker.replace(Some(cx.waker().clone())).is_none() {
+            state.waiting.push_back(queued.waiter.clone());
+        }
+        Poll::Pending
+    }
+
+    fn wake_next(&self) {
+        let next = {
+            let state = &mut *self.0.borrow_mut();
+            if state.connecting {
+                return;
             }
-            None => {
-                self.connecting = true;
-                Found::None
-            }
+            iter::from_fn(|| state.waiting.pop_front()).find_map(|waiter| waiter.waker.take())
+        };
+        if let Some(waker) = next {
+            waker.wake();
         }
     }
 
-    /// The connection that was to be made is there, or will not be.
-    pub(crate) fn made(&mut self, connection: Option<&Seat>) {
-        self.connecting = false;
-        self.connections.extend(connection.map(|seat| seat.0.clone()));
-        self.waiting.drain(..).for_each(Waker::wake);
-    }
-
     /// Lets those go that are over, or that nobody has used for so long.
-    pub(crate) fn sweep(&mut self, keep_alive_ns: u64, now_ns: u64) {
-        self.connections.retain(|it| {
+    pub(crate) fn sweep(&self, keep_alive_ns: u64, now_ns: u64) {
+        self.0.borrow_mut().connections.retain(|it| {
             if it.calls.get() > 0 {
                 it.since_ns.set(now_ns);
             }
@@ -134,12 +163,54 @@ impl Shared {
     }
 
     /// Lets those go that nobody uses.
-    pub(crate) fn let_go(&mut self) {
-        self.connections.retain(|it| it.calls.get() > 0);
+    pub(crate) fn let_go(&self) {
+        self.0.borrow_mut().connections.retain(|it| it.calls.get() > 0);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.connections.is_empty()
+        self.0.borrow().connections.is_empty()
+    }
+}
+
+/// Waits for a seat.
+struct Queued<'a> {
+    shared: &'a Shared,
+    waiter: Rc<Waiter>,
+    /// There had been so many when the wait began.
+    failures: u64,
+}
+
+impl Drop for Queued<'_> {
+    /// It has one, or waits no more: the next may look.
+    fn drop(&mut self) {
+        self.waiter.waker.take();
+        self.shared.wake_next();
+    }
+}
+
+/// The duty to make a connection, for all who wait meanwhile.
+pub(crate) struct Making {
+    shared: Rc<Shared>,
+    made: Option<Seat>,
+}
+
+impl Making {
+    /// Here it is; a seat on it.
+    pub(crate) fn done(mut self, first: Seat) -> Seat {
+        self.made.insert(first).clone()
+    }
+}
+
+impl Drop for Making {
+    /// Whatever became of it, they go on.
+    fn drop(&mut self) {
+        {
+            let state = &mut *self.shared.0.borrow_mut();
+            state.connecting = false;
+            state.failures += u64::from(self.made.is_none());
+            state.connections.extend(self.made.as_ref().map(|seat| seat.0.clone()));
+        }
+        self.shared.wake_next();
     }
 }
 

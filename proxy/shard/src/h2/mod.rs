@@ -20,7 +20,7 @@ use wire::h2::{Code, Fault, Server, Settings};
 
 use self::link::Link;
 pub(crate) use self::{
-    backend::{Found, Seat, Shared, start},
+    backend::{Seat, Shared, Unseated, start},
     call::{Call, probe},
     stream::Stream,
 };

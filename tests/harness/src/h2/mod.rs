@@ -9,6 +9,7 @@
 //! ```
 
 mod connection;
+mod crowd;
 mod frame;
 pub mod hpack;
 mod judge;
@@ -17,6 +18,7 @@ mod notation;
 mod origin;
 
 pub use connection::{Connection, GoAway, Options};
+pub use crowd::{Crowd, Late};
 pub use frame::{Frame, HEAD_BYTES, code, code_name, flag, kind, setting};
 pub use hpack::Block;
 pub use notation::Sent;
