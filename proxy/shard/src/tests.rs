@@ -8,6 +8,7 @@ mod encrypted;
 mod ending;
 mod faults;
 mod harness;
+mod http2;
 mod hygiene;
 mod leaks;
 mod limits;

@@ -2,10 +2,12 @@
 //! clients and backends play by a script ([`talk`]). Nothing sleeps, and what is random comes from a seed: a test that
 //! fails fails again. Every script on the standard node is also played on a network that brings things late and in pieces.
 
+mod framed;
 mod http;
 mod node;
 mod peer;
 mod pki;
+mod streams;
 mod talk;
 
 use std::{
@@ -28,7 +30,7 @@ use runtime::{DriverKind, Handle, Listener, Options, Post, Runtime, simulated::F
 use telemetry::log;
 
 pub(super) use self::{
-    node::{route, standard},
+    node::{in_http2, route, standard},
     peer::Peer,
     pki::Pki,
     talk::bytes,
@@ -38,6 +40,7 @@ use crate::{
     core::{Core, Parts},
     obey,
     owner::Owner,
+    pressure::Level,
     start,
     transport::Transport,
 };
@@ -145,6 +148,8 @@ pub(super) struct Lab {
     deaf: Rc<Deaf>,
     backends: BTreeMap<char, Backend>,
     clients: BTreeMap<char, Peer>,
+    /// Clients and connections of backends that speak HTTP/2, by their names.
+    framed: BTreeMap<String, framed::Framed>,
     /// When something was done last, for `took`.
     since_ns: u64,
     caller: &'static Location<'static>,
@@ -251,6 +256,7 @@ impl Lab {
             deaf,
             backends,
             clients: BTreeMap::new(),
+            framed: BTreeMap::new(),
             since_ns,
             caller,
             log,
@@ -350,6 +356,15 @@ impl Lab {
         }
     }
 
+    /// Says how short the memory is.
+    pub(super) async fn press(&self, level: Level) {
+        for core in &self.cores {
+            core.pressure.set(level);
+            core.wake_idle();
+        }
+        self.settle().await;
+    }
+
     /// Keeps a core from reading letters until [`Self::hear`]; one that it has not read fills its mailbox, if that has room for
     /// one.
     pub(super) async fn deafen(&self, core: usize) {
@@ -373,6 +388,9 @@ impl Lab {
 
     /// Everybody leaves, the node drains, and nothing is left.
     async fn end(mut self) {
+        for framed in std::mem::take(&mut self.framed).into_values() {
+            self.complain(&framed);
+        }
         self.clients.clear();
         self.backends.clear();
         self.settle().await;

@@ -97,6 +97,13 @@ pub(in crate::tests) fn standard() -> Model {
     Model { apis: vec![api], upstreams, listeners: vec![listener], ..Model::default() }
 }
 
+/// The same node, whose backends are spoken to over HTTP/2.
+pub(in crate::tests) fn in_http2() -> Model {
+    let mut model = standard();
+    model.upstreams.iter_mut().for_each(|upstream| upstream.http2 = true);
+    model
+}
+
 /// What the publisher does: models in, snapshots out, slots kept.
 #[derive(Default)]
 pub(super) struct Publisher {

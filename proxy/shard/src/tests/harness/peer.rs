@@ -32,6 +32,11 @@ impl Peer {
         Ok(Self::plain(handle.connect(front(core)).await?))
     }
 
+    /// Its connection, what has come of it and how it has ended, for who goes on in another protocol.
+    pub(super) fn into_parts(self) -> (Transport, Vec<u8>, Option<End>) {
+        (self.transport, self.unread, self.end)
+    }
+
     pub(in crate::tests) fn send(&self, bytes: &[u8]) {
         self.transport.write(|out| out.extend_from_slice(bytes));
     }

@@ -20,13 +20,22 @@ const BACKEND: &str = "backend.test";
 pub(in crate::tests) struct Pki {
     folder: TempDir,
     authority: Authority,
+    /// What clients and the backend speak.
+    alpn: [Vec<Vec<u8>>; 2],
 }
 
 impl Pki {
     pub(in crate::tests) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let (authority, _) = Authority::open_or_create(folder.path(), unix_s()).unwrap();
-        Self { folder, authority }
+        let alpn = vec![tls::ALPN_HTTP1.to_vec()];
+        Self { folder, authority, alpn: [alpn.clone(), alpn] }
+    }
+
+    /// Has clients and the backend speak these, in order of preference.
+    pub(in crate::tests) fn speaking(self, clients: &[&[u8]], backend: &[&[u8]]) -> Self {
+        let alpn = [clients, backend].map(|names| names.iter().map(|name| name.to_vec()).collect());
+        Self { alpn, ..self }
     }
 
     /// Makes the model's listener and its group `A` speak TLS; the listener has a certificate for each of these names.
@@ -62,7 +71,7 @@ impl Pki {
     /// What clients connect with.
     pub(super) fn client(&self) -> Client {
         let ca_pem = Some(self.authority.certificate_pem().as_bytes().to_vec());
-        Client::build(&ClientSettings { ca_pem, alpn: vec![b"http/1.1".to_vec()] }).unwrap()
+        Client::build(&ClientSettings { ca_pem, alpn: self.alpn[0].clone() }).unwrap()
     }
 
     /// What the backend `A` accepts with.
@@ -77,7 +86,7 @@ impl Pki {
         let settings = ServerSettings {
             certificates: vec![certificate],
             policy: SecurityPolicy::default(),
-            alpn: vec![b"http/1.1".to_vec()],
+            alpn: self.alpn[1].clone(),
         };
         Arc::new(Server::build(&settings, &Tickets::new(), unix_s()).unwrap().0)
     }

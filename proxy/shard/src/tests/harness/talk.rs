@@ -18,6 +18,8 @@
 //! wait 5s                          and `took 5s`: since somebody did something, to 30 ms
 //! drain 30s                        begins the end of the node
 //! ```
+//!
+//! Who speaks HTTP/2 has steps of their own: see `streams`.
 
 use std::time::Duration;
 
@@ -69,6 +71,7 @@ impl Lab {
                 self.clients.insert(who.parse().unwrap(), client);
                 self.acted().await;
             }
+            _ if self.step_of_stream(line, place).await => {}
             _ => self.step_of_peer(line, place).await,
         }
     }
@@ -116,7 +119,7 @@ impl Lab {
                 return self.put_back(who, Some(peer));
             }
             (" ", fields) => {
-                check_fields(&peer, fields, place);
+                check_fields(&peer.fields, fields, place);
                 return self.put_back(who, Some(peer));
             }
             _ => panic!("{place}: no such step"),
@@ -125,7 +128,7 @@ impl Lab {
         self.acted().await;
     }
 
-    async fn acted(&mut self) {
+    pub(super) async fn acted(&mut self) {
         self.since_ns = self.handle.now().mono_ns;
         self.settle().await;
     }
@@ -140,7 +143,7 @@ impl Lab {
         }
     }
 
-    async fn take(&mut self, who: &str, place: &str) -> Peer {
+    pub(super) async fn take(&mut self, who: &str, place: &str) -> Peer {
         let first = who.chars().next().unwrap_or_else(|| panic!("{place}: who?"));
         if first.is_ascii_lowercase() {
             return match self.clients.remove(&first) {
@@ -222,16 +225,16 @@ fn split(who: &str) -> (char, usize) {
     }
 }
 
-fn check_fields(peer: &Peer, what: &str, place: &str) {
+pub(super) fn check_fields(fields: &[(String, String)], what: &str, place: &str) {
     let of = |name: &str| -> Vec<&str> {
-        peer.fields.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str()).collect()
+        fields.iter().filter(|(own, _)| own == name).map(|(_, value)| value.as_str()).collect()
     };
     match what.split_once(' ') {
         Some(("has", field)) => {
             let (name, value) = field.split_once(": ").unwrap();
-            assert_eq!(of(name), [value], "{place}: {:?}", peer.fields);
+            assert_eq!(of(name), [value], "{place}: {fields:?}");
         }
-        Some(("lacks", name)) => assert!(of(name).is_empty(), "{place}: {:?}", peer.fields),
+        Some(("lacks", name)) => assert!(of(name).is_empty(), "{place}: {fields:?}"),
         _ => panic!("{place}: no such step"),
     }
 }
