@@ -418,7 +418,10 @@ impl Caller<'_> {
     ) -> Result<ResponseFraming, NoHead> {
         let mut sent = pin!(upload.run(client.side(), to, body));
         let first = {
-            let head = pin!(poll_fn(|cx| head.poll(cx)));
+            let head = pin!(poll_fn(|cx| match head.poll(cx) {
+                Poll::Pending => client.poll_given_up(cx).map(|()| Err(head.no_head(Reason::ClientGone))),
+                answered => answered,
+            }));
             race(head, sent.as_mut()).await
         };
         match first {

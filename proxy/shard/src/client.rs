@@ -78,6 +78,15 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// The same while bodies are under way. A connection of HTTP/1 tells it by the next bytes: one that is closed by half
+    /// may still be read.
+    pub(crate) fn poll_given_up(self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Http1(_) => Poll::Pending,
+            Self::Http2(stream) => stream.poll_gone(cx),
+        }
+    }
+
     /// Passes an interim response on, for a client that takes any.
     pub(crate) fn interim(self, status: u16, headers: &Headers) {
         match self {

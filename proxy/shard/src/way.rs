@@ -1,7 +1,7 @@
 //! The way of an answer to its client: framed as the client's protocol wants it, its body moved to the last byte. What the
 //! answer is has been decided before.
 
-use std::{pin::pin, rc::Rc};
+use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 use bytes::Bytes;
 use message::{Body, Request, Response};
@@ -215,7 +215,12 @@ impl Way<'_> {
                 }
             }
         };
-        if let Ok(passed) = alarm.guard(passing).await {
+        let mut passing = pin!(passing);
+        let passed = alarm.guard(poll_fn(|cx| match passing.as_mut().poll(cx) {
+            Poll::Pending => client.poll_given_up(cx).map(|()| Err(Fault::ReceiverGone)),
+            passed => passed,
+        }));
+        if let Ok(passed) = passed.await {
             return passed;
         }
         if deadlines.has_passed(pace::Way::Up) {

@@ -2,6 +2,7 @@
 
 mod beginnings;
 mod messages;
+mod resets;
 
 use runtime::simulated::Faults;
 
