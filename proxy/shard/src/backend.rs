@@ -123,7 +123,8 @@ enum Again {
     Elsewhere {
         seen: bool,
     },
-    /// On a new connection: the kept one was closed under the request, which says nothing about the backend.
+    /// On another connection: this one was closed under the request, which says nothing about the backend; or on any
+    /// that takes it, where the backend has not looked at it.
     Anew,
 }
 
@@ -153,12 +154,12 @@ impl Caller<'_> {
                     live.bounds = bounds;
                     Ok(live)
                 }
-                None if let Some(seat) = self.seat(slot, upstream, &claim, may_reuse) => {
+                None if let Some(seat) = self.seat(slot, upstream, &claim) => {
                     Ok(Box::new(self.seated(seat, slot, claim, &bounds)))
                 }
                 // Seldom waited for, and then in memory of its own.
                 None if upstream.http2 => {
-                    let joining = || self.join(slot, upstream, claim, &bounds, !may_reuse);
+                    let joining = || self.join(slot, upstream, claim, &bounds);
                     self.core.handle.pooled(joining).await.map(Box::new)
                 }
                 None => {
@@ -169,7 +170,7 @@ impl Caller<'_> {
             let attempted = match connected {
                 Ok(live) => {
                     let was_reused = was_reused || live.is_joined();
-                    let attempt = Attempt { slot, upstream, target, live, was_reused };
+                    let attempt = Attempt { slot, upstream, target, live, was_reused, is_first: may_reuse };
                     self.attempt(attempt, request, response).await
                 }
                 Err(reason) => Err(Failed { instead: Err(reason), again: Again::Elsewhere { seen: false } }),
@@ -230,9 +231,8 @@ impl Caller<'_> {
     }
 
     /// A place on a connection that is there.
-    fn seat(&self, slot: u32, upstream: &Upstream, claim: &Claim, may_reuse: bool) -> Option<Seat> {
-        let is_shared = upstream.http2 && may_reuse;
-        is_shared.then(|| self.core.pool(slot, |pool| pool.shared(claim)?.seat())).flatten().flatten()
+    fn seat(&self, slot: u32, upstream: &Upstream, claim: &Claim) -> Option<Seat> {
+        upstream.http2.then(|| self.core.pool(slot, |pool| pool.shared(claim)?.seat())).flatten().flatten()
     }
 
     /// A call on a connection that was there.
@@ -241,29 +241,39 @@ impl Caller<'_> {
         live(Line::Http2(Box::new(Call::new(seat, true))), slot, claim, bounds)
     }
 
-    /// A stream of a connection that is there, or of one that is made for all who come. `anew`: only of a new one.
+    /// A stream of a connection that is there, or of one that is made for all who come.
     async fn join(
         &self,
         slot: u32,
         upstream: &Upstream,
         mut claim: Claim,
         bounds: &Bounds,
-        anew: bool,
     ) -> Result<Live, Reason> {
         let core = self.core;
         let now_ns = core.handle.now().mono_ns;
         // Where very many come at once, most wait for others' connections, and that is no fault of the backend's.
         self.alarm.set(now_ns.saturating_add(upstream.first_byte_timeout_ns).min(bounds.end_ns));
         let shared = core.pool(slot, |pool| pool.shared(&claim).cloned()).flatten();
-        let waiting = shared.as_ref().ok_or(Reason::Internal)?.wait(anew);
+        let waiting = shared.as_ref().ok_or(Reason::Internal)?.wait();
         let seat = match self.alarm.guard(waiting).await {
             Ok(Ok(seat)) => return Ok(self.seated(seat, slot, claim, bounds)),
             // Who tried has learnt it.
-            Ok(Err(Unseated::Failed)) => return Err(Reason::BackendUnreachable),
+            Ok(Err(Unseated::Failed(reason))) => return Err(reason),
             Ok(Err(Unseated::Make(making))) => {
-                let (transport, place) = self.reach(slot, upstream, &mut claim, bounds).await?;
-                let started = h2::start(core, transport, Some(place));
-                making.done(started.map_err(|_| Reason::BackendUnreachable)?)
+                let reached = self.reach(slot, upstream, &mut claim, bounds).await;
+                let started = reached.and_then(|(transport, place)| {
+                    h2::start(core, transport, Some(place)).map_err(|_| Reason::BackendUnreachable)
+                });
+                match started {
+                    Ok(seat) => making.done(seat),
+                    Err(reason) => {
+                        // Who has no time left says nothing of the backend: the next tries.
+                        if !is_clients(&reason) {
+                            making.failed(&reason);
+                        }
+                        return Err(reason);
+                    }
+                }
             }
             Err(_) => {
                 let reason = self.late(bounds);
@@ -319,7 +329,7 @@ impl Caller<'_> {
         request: &mut Request,
         response: &mut Response,
     ) -> Result<Box<Live>, Failed> {
-        let Attempt { slot, upstream, target, mut live, was_reused } = attempt;
+        let Attempt { slot, upstream, target, mut live, was_reused, is_first } = attempt;
         let Some(target) = upstream.targets.get(target) else {
             return Err(Failed { instead: Err(Reason::Internal), again: Again::No });
         };
@@ -385,7 +395,7 @@ impl Caller<'_> {
         let is_harmless = nothing_came && does_no_harm_twice(request, self.upload.is_some());
         let again = match is_harmless || is_unseen && self.upload.is_none() {
             _ if is_clients(&reason) => Again::No,
-            true if was_reused => Again::Anew,
+            true if is_first && (was_reused || is_unseen) => Again::Anew,
             true => Again::Elsewhere { seen: !is_unseen },
             false => Again::No,
         };
@@ -523,6 +533,8 @@ struct Attempt<'a> {
     target: usize,
     live: Box<Live>,
     was_reused: bool,
+    /// It was not sent back to a connection of the same group before.
+    is_first: bool,
 }
 
 /// When an answer must have come.

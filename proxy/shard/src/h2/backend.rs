@@ -10,6 +10,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use message::Reason;
 use wire::h2::{Caller, Client, Settings};
 
 use super::link::Link;
@@ -32,6 +33,8 @@ struct State {
     connecting: bool,
     /// Those that were to be made and were not.
     failures: u64,
+    /// Why the last of them was not.
+    failure: Option<Reason>,
     /// Who waits for it, the first to come at the front. They are woken one by one, each by the one before: most of very
     /// many would find no seat.
     waiting: VecDeque<Rc<Waiter>>,
@@ -70,7 +73,7 @@ pub(crate) enum Unseated {
     /// Nobody else is making a connection: who asked is to make one.
     Make(Making),
     /// Somebody was, in vain.
-    Failed,
+    Failed(Reason),
 }
 
 impl Seat {
@@ -87,6 +90,14 @@ impl Seat {
     /// The connection is not to be used for further calls.
     pub(crate) fn close(&self) {
         self.0.closed.set(true);
+    }
+
+    /// The same if it takes none: its backend has said so, and finishes those that it has.
+    pub(crate) fn close_if_over(&self) {
+        let ready = self.caller().poll_ready(&mut Context::from_waker(Waker::noop()));
+        if matches!(ready, Poll::Ready(Err(_))) {
+            self.close();
+        }
     }
 
     fn take(connection: &Rc<Connection>) -> Self {
@@ -114,10 +125,10 @@ impl Shared {
         self.0.borrow().connections.iter().find(|it| it.has_room()).map(Seat::take)
     }
 
-    /// Waits for a seat, as long as somebody makes a connection. `anew`: only on one that is made now.
-    pub(crate) async fn wait(self: &Rc<Self>, anew: bool) -> Result<Seat, Unseated> {
+    /// Waits for a seat, as long as somebody makes a connection.
+    pub(crate) async fn wait(self: &Rc<Self>) -> Result<Seat, Unseated> {
         let queued = Queued { shared: self, waiter: Rc::default(), failures: self.0.borrow().failures };
-        poll_fn(|cx| match self.seat().filter(|_| !anew) {
+        poll_fn(|cx| match self.seat() {
             Some(seat) => Poll::Ready(Ok(seat)),
             None => self.waits(cx, &queued).map(Err),
         })
@@ -128,7 +139,8 @@ impl Shared {
     fn waits(self: &Rc<Self>, cx: &Context<'_>, queued: &Queued<'_>) -> Poll<Unseated> {
         let state = &mut *self.0.borrow_mut();
         if state.failures != queued.failures {
-            return Poll::Ready(Unseated::Failed);
+            let reason = state.failure.clone().unwrap_or(Reason::BackendUnreachable);
+            return Poll::Ready(Unseated::Failed(reason));
         }
         if !std::mem::replace(&mut state.connecting, true) {
             return Poll::Ready(Unseated::Make(Making { shared: self.clone(), made: None }));
@@ -199,6 +211,12 @@ impl Making {
     pub(crate) fn done(mut self, first: Seat) -> Seat {
         self.made.insert(first).clone()
     }
+
+    /// There will be none, and those who wait need not try either.
+    pub(crate) fn failed(self, reason: &Reason) {
+        let state = &mut *self.shared.0.borrow_mut();
+        (state.failures, state.failure) = (state.failures + 1, Some(reason.clone()));
+    }
 }
 
 impl Drop for Making {
@@ -207,7 +225,6 @@ impl Drop for Making {
         {
             let state = &mut *self.shared.0.borrow_mut();
             state.connecting = false;
-            state.failures += u64::from(self.made.is_none());
             state.connections.extend(self.made.as_ref().map(|seat| seat.0.clone()));
         }
         self.shared.wake_next();

@@ -64,7 +64,10 @@ impl Call {
         let mut caller = self.seat.caller();
         match alarm.guard(poll_fn(|cx| caller.poll_ready(cx))).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(unseen()),
+            Ok(Err(_)) => {
+                self.seat.close();
+                return Err(unseen());
+            }
             Err(_) => return Err(NoHead { is_unseen: true, ..NoHead::because(Reason::BackendTimedOut) }),
         }
         let ends = request.body == Body::Empty;
@@ -93,7 +96,15 @@ impl Call {
         let Some(answer) = &mut *awaited else { return Poll::Ready(Err(AnswerFault::Gone)) };
         let head = match answer.poll_head(cx, limits, method, response) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(head) => head?,
+            Poll::Ready(Ok(head)) => head,
+            Poll::Ready(Err(fault)) => {
+                match fault {
+                    AnswerFault::Gone => self.seat.close(),
+                    AnswerFault::Refused => self.seat.close_if_over(),
+                    AnswerFault::Malformed(_) | AnswerFault::Reset(_) => {}
+                }
+                return Poll::Ready(Err(fault));
+            }
         };
         let kind = match head {
             AnswerHead::Interim => ResponseKind::Interim,

@@ -1,5 +1,6 @@
 //! HTTP/2 on either side and on both: whole cores, and peers that write their own frames.
 
+mod backends;
 mod beginnings;
 mod messages;
 mod resets;
