@@ -82,13 +82,15 @@ impl Serving {
         let core = connection.core();
         let snapshot = core.snapshot();
         let settings = settings(core, &snapshot, connection.streams_max(&snapshot));
+        let is_short = is_short(core);
+        let begins = Settings { stream_window_bytes: stream_window_bytes(&settings, is_short), ..settings };
         let link = Link::new(connection.clone(), early);
         let written = link.written();
         let now_ns = core.handle.now().mono_ns;
         let timeouts = &snapshot.timeouts;
         Self {
             connection: connection.clone(),
-            server: Server::new(link, &settings),
+            server: Server::new(link, &begins),
             written,
             reader: Credit::new(Terms { idle_ns: timeouts.body_idle_ns, rate: timeouts.response_rate }),
             settings,
@@ -99,7 +101,7 @@ impl Serving {
             lame_ns: None,
             told_ns: None,
             is_over: false,
-            is_short: false,
+            is_short,
         }
     }
 
@@ -156,11 +158,10 @@ impl Serving {
         let core = self.connection.core();
         let (is_draining, ends_idle) = (core.is_draining(), core.ends_idle());
         let now_ns = core.handle.now().mono_ns;
-        let is_short = core.pressure.get() >= Level::Trim;
+        let is_short = is_short(core);
         if is_short != self.is_short {
             self.is_short = is_short;
-            let bytes = if is_short { STREAM_WINDOW_SHORT_BYTES } else { self.settings.stream_window_bytes };
-            self.server.set_stream_window(bytes);
+            self.server.set_stream_window(stream_window_bytes(&self.settings, is_short));
         }
         if is_draining || self.is_lame(ends_idle, now_ns) {
             self.tell();
@@ -247,6 +248,15 @@ fn label(fault: Fault) -> Option<&'static str> {
         Fault::Flooded => Some("http2_flood"),
         Fault::GoneAway(_) | Fault::Link(_) => None,
     }
+}
+
+/// Whether clients are to send less ahead.
+fn is_short(core: &Core) -> bool {
+    core.pressure.get() >= Level::Trim
+}
+
+fn stream_window_bytes(settings: &Settings, is_short: bool) -> u32 {
+    if is_short { STREAM_WINDOW_SHORT_BYTES } else { settings.stream_window_bytes }
 }
 
 fn settings(core: &Core, snapshot: &Snapshot, streams_max: u32) -> Settings {

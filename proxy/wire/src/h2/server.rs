@@ -79,6 +79,8 @@ impl<L: Link> Server<L> {
                 Poll::Ready(Some(Err(error))) => return self.end(Some(Fault::of_error(&error))),
                 Poll::Ready(None) => return self.end(None),
                 Poll::Pending if self.oddities.is_hard() && !matches!(self.leaving, Leaving::Now(..)) => {}
+                // What was just read may have been the acknowledgement.
+                Poll::Pending if self.tell_window() => {}
                 Poll::Pending => {
                     self.shared.wake_senders();
                     let mut watch = self.shared.watch.borrow_mut();
@@ -117,12 +119,17 @@ impl<L: Link> Server<L> {
             }
             Leaving::Not | Leaving::Gently(true) | Leaving::Now(_, true) => {}
         }
-        // One change of settings at a time: the next may go when the client has acknowledged the one before.
-        if let Some(bytes) = self.stream_window
-            && connection.set_initial_window_size(bytes).is_ok()
-        {
-            self.stream_window = None;
-        }
+        self.tell_window();
+    }
+
+    /// One change of settings at a time: the next may go when the client has acknowledged the one before.
+    fn tell_window(&mut self) -> bool {
+        let (State::Open(connection), Some(bytes)) = (&mut self.state, self.stream_window) else {
+            return false;
+        };
+        let told = connection.set_initial_window_size(bytes).is_ok();
+        self.stream_window = self.stream_window.filter(|_| !told);
+        told
     }
 
     /// What the client has done that is odd.
