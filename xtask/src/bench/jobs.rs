@@ -119,7 +119,9 @@ mod tests {
         check(&["tls", "proxy"], Ok(&["proxy", "tls"]));
         check(
             &["tls", "h3"],
-            Err("no job `h3`; jobs are proxy, proxy-256, proxy-64k, post-16k, cached, reject, tls, h2, h2-cached, h2c-backend"),
+            Err(
+                "no job `h3`; jobs are proxy, proxy-256, proxy-64k, post-16k, cached, reject, tls, h2, h2-cached, h2c-backend",
+            ),
         );
     }
 }

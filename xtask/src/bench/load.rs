@@ -207,7 +207,9 @@ mod tests {
 
     #[test]
     fn what_h2load_says() {
-        let said = |counts: &str| format!("\nfinished in 2.00s, 4.50 req/s\nrequests: {counts}\nstatus codes: 8 2xx\n");
+        let said = |counts: &str| {
+            format!("\nfinished in 2.00s, 4.50 req/s\nrequests: {counts}\nstatus codes: 8 2xx\n")
+        };
         let counts = "9 total, 9 started, 9 done, 8 succeeded, 1 failed, 1 errored, 0 timeout";
         let times = "1795255872000000\t200\t300\n1795255872000001\t200\t100\n1795255872000002\t200\t200\n";
         let expected = Loaded { requests: 8, seconds: 2.0, errors: 1, p50_us: 200.0, p99_us: 300.0 };
