@@ -1,7 +1,7 @@
 //! The admin listener: health, readiness, metrics. It is nobody's backend: nothing of it can be reached through a data
 //! listener.
 
-use harness::{Gateway, Origin, curl};
+use harness::{Gateway, Origin, curl, over};
 
 use crate::everything;
 
@@ -9,6 +9,7 @@ over_both! {
     data_listeners_do_not_lead_there
     requests_are_counted
     every_request_leaves_a_line
+    lines_and_counts_are_alike
 }
 
 #[test]
@@ -108,15 +109,17 @@ fn every_request_leaves_a_line() {
     let origin = Origin::fixed("12345");
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("access.log");
-    let format = "$context.httpMethod $context.path $context.status $context.responseLength $context.identity.sourceIp $context.requestId";
+    let format = "$context.httpMethod $context.path $context.status $context.responseLength $context.protocol $context.identity.sourceIp $context.requestId";
     let config =
         format!("[access_log]\ntarget = {file:?}\nformat = \"{format}\"\n{}", everything(&origin.url()));
+    let protocol = over().clients.name();
     let gateway = Gateway::with(&config).workers(2).start();
     gateway.ask("GET /a?b=c");
     gateway.ask("GET /\"quoted\"\nhost: x");
     let read = || std::fs::read_to_string(&file).unwrap_or_default();
     harness::eventually("the line is there", || {
-        read().lines().any(|line| line.starts_with("GET /a 200 5 127.0.0.1 ")).then_some(())
+        let wanted = format!("GET /a 200 5 {protocol} 127.0.0.1 ");
+        read().lines().any(|line| line.starts_with(&wanted)).then_some(())
     });
     // Reopened after it was moved away.
     std::fs::rename(&file, folder.path().join("old")).unwrap();
@@ -125,4 +128,66 @@ fn every_request_leaves_a_line() {
         gateway.ask("GET /again");
         read().contains("GET /again 200").then_some(())
     });
+}
+
+/// What is asked, and the line of it: method, status, bytes of the answer's body.
+const LINES: [(&str, &str, &str); 12] = [
+    ("GET /a", "", "GET 200 5"),
+    ("HEAD /head", "", "HEAD 200 0"),
+    ("POST /a", "1234567", "POST 200 5"),
+    ("GET /kept", "", "GET 200 5"),
+    ("GET /kept", "", "GET 200 5"),
+    ("HEAD /kept", "", "HEAD 200 0"),
+    ("GET /tight", "", "GET 429 31"),
+    ("POST /small", "1234567", "POST 413 31"),
+    ("GET /none", "", "GET 404 23"),
+    ("GET /mock", "", "GET 203 6"),
+    ("OPTIONS /a\norigin: https://a.example\naccess-control-request-method: GET", "", "OPTIONS 204 0"),
+    ("GET /dead", "", "GET 502 25"),
+];
+
+/// Counts that have nothing to do with what is spoken.
+const COUNTED: [&str; 7] = [
+    "floodgate_requests_total",
+    "floodgate_refusals_total",
+    "floodgate_request_bytes_total",
+    "floodgate_response_bytes_total",
+    "floodgate_cache_hits_total",
+    "floodgate_cache_misses_total",
+    "floodgate_latency_seconds_count",
+];
+
+/// Whatever is spoken: the same lines, and the same counts.
+fn lines_and_counts_are_alike() {
+    let origin = Origin::start(|request| {
+        let body = if request.line().starts_with("HEAD") { "" } else { "12345" };
+        vec![harness::Act::ReadBody, harness::Act::answer(200, &[], body)]
+    });
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("access.log");
+    let (url, dead) = (origin.url(), harness::free_port());
+    let gateway = Gateway::start(&format!(
+        "[access_log]\ntarget = {file:?}\nformat = \"$context.httpMethod $context.status $context.responseLength $context.protocol $context.requestId\"\n\
+         [cors]\nallow_origins = [\"https://a.example\"]\n\
+         [[route]]\nmatch = \"/a\"\nurl = \"{url}\"\n[[route]]\nmatch = \"HEAD /head\"\nurl = \"{url}\"\n\
+         [[route]]\nmatch = \"/kept\"\nurl = \"{url}\"\ncache = {{ ttl = \"1h\", methods = [\"GET\", \"HEAD\"] }}\n\
+         [[route]]\nmatch = \"/tight\"\nurl = \"{url}\"\nthrottle = {{ rate = \"0/s\" }}\n\
+         [[route]]\nmatch = \"/small\"\nurl = \"{url}\"\nlimits = {{ body = \"2B\" }}\n\
+         [[route]]\nmatch = \"/mock\"\nmock = {{ status = 203, body = \"mocked\" }}\n\
+         [[route]]\nmatch = \"/dead\"\nurl = \"http://127.0.0.1:{dead}\"\n"
+    ));
+    for (request, body, _) in LINES {
+        gateway.ask_with_body(request, body.as_bytes());
+    }
+    let lines = harness::eventually("all lines are there", || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        (text.lines().count() >= LINES.len()).then_some(text)
+    });
+    let protocol = over().clients.name();
+    let expected: Vec<String> = LINES.iter().map(|(.., line)| format!("{line} {protocol}")).collect();
+    let lines: Vec<_> = lines.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+    assert_eq!(lines, expected);
+    let metrics = gateway.metrics();
+    let counts = COUNTED.map(|name| metrics.sum(name, &[]));
+    assert_eq!(counts, [12.0, 4.0, 7.0, 136.0, 2.0, 1.0, 12.0]);
 }

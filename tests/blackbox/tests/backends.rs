@@ -7,6 +7,8 @@ use harness::{Act, Gateway, Origin, free_port};
 
 use crate::everything_with;
 
+mod streams;
+
 over_both! {
     what_is_no_answer_is_a_bad_gateway
     silence_is_a_timeout

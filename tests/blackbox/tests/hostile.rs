@@ -4,15 +4,10 @@
 
 use std::{thread, time::Duration};
 
-use harness::{Act, Broken, Connection, Gateway, Origin, Protocol, Watch, conformance, latin1, over};
+use harness::{Act, Connection, Gateway, Origin, Watch, conformance, latin1};
 use toml::Value;
 
 use crate::everything;
-
-over_both! {
-    a_slow_body_is_cut
-    an_idle_connection_is_closed
-}
 
 mod answers;
 mod modes;
@@ -209,32 +204,4 @@ fn a_slow_head_is_answered_408() {
     assert_eq!((response.status, response.field("connection")), (408, Some("close")));
     assert_eq!(connection.rest(), b"");
     assert!(origin.requests().is_empty());
-}
-
-fn a_slow_body_is_cut() {
-    let origin = Origin::fixed("ok");
-    let gateway =
-        Gateway::start(&format!("[timeouts]\nbody_idle = \"300ms\"\n{}", everything(&origin.url())));
-    let mut client = gateway.client();
-    client.begin("POST /\ncontent-length: 10").body(b"half", false);
-    match client.try_response() {
-        Ok(response) => assert_eq!(response.status, 408),
-        Err(Broken::Ended(_)) => {}
-        Err(broken) => panic!("{broken:?}"),
-    }
-    // The backend is told, and not left to wait for the rest.
-    origin.given_up(1);
-    if over().clients == Protocol::Http2 {
-        assert_eq!(client.ask("GET /").response().text(), "ok", "a stream's fault ends the stream");
-    }
-}
-
-/// A connection on which nothing is asked is closed without a word.
-fn an_idle_connection_is_closed() {
-    let origin = Origin::fixed("ok");
-    let timeouts = "[timeouts]\nkeep_alive = \"200ms\"\nhttp2_idle = \"200ms\"\n";
-    let gateway = Gateway::start(&format!("{timeouts}{}", everything(&origin.url())));
-    let mut client = gateway.client();
-    assert_eq!(client.ask("GET /").response().status, 200);
-    client.ends();
 }

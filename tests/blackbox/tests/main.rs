@@ -38,6 +38,7 @@ mod cache;
 mod cache_suite;
 mod care;
 mod confined;
+mod deadlines;
 mod errors;
 mod files;
 mod framing;

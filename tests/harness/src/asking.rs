@@ -131,6 +131,30 @@ impl Client {
         self
     }
 
+    /// Sends this again and again as the body of the request that was begun last, whose length was said, until nobody has
+    /// taken more of it for so long; how many bytes were taken.
+    #[track_caller]
+    pub fn body_until_stuck(&mut self, part: &[u8], silence: Duration, bytes_max: usize) -> usize {
+        match &mut self.0 {
+            Inner::Http1(it) => it.connection.send_until_stuck(part, silence, bytes_max),
+            Inner::Http2(it) => {
+                let stream = *it.asked.back().unwrap_or_else(|| panic!("nothing was begun"));
+                let mut sent = 0;
+                while sent < bytes_max {
+                    let (of_connection, of_stream) = it.connection.send_windows(stream);
+                    let room = usize::try_from(of_connection.min(of_stream)).unwrap_or(0).min(part.len());
+                    if room > 0 {
+                        it.connection.data(stream, &part[..room], false);
+                        sent += room;
+                    } else if it.connection.next_frame_within(silence).is_err() {
+                        break;
+                    }
+                }
+                sent
+            }
+        }
+    }
+
     /// The answer to the request that was asked first of those not answered yet, interim ones left out.
     #[track_caller]
     pub fn response(&mut self) -> Response {

@@ -55,6 +55,20 @@ impl Connection {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Sends this again and again until nobody takes more of it for so long; how many bytes were taken.
+    pub fn send_until_stuck(&mut self, part: &[u8], silence: Duration, bytes_max: usize) -> usize {
+        let _set = self.stream.set_write_timeout(Some(silence));
+        let mut sent = 0;
+        while sent < bytes_max {
+            match self.stream.write(part) {
+                Ok(count) => sent += count,
+                Err(_) => break,
+            }
+        }
+        let _set = self.stream.set_write_timeout(Some(PATIENCE));
+        sent
+    }
+
     /// Sends a request without a body: `GET /path`, then `name: value` lines. `Host` is added.
     #[track_caller]
     pub fn ask(&mut self, request: &str) -> &mut Self {

@@ -4,7 +4,6 @@ mod answers;
 mod calls;
 mod floods;
 mod generated;
-mod queues;
 mod requests;
 mod rows;
 mod sessions;

@@ -1,5 +1,5 @@
-//! Each client gets its own answer: a number goes in and must come back, on connections that are kept and pipelined,
-//! with bodies of every kind, answers of the gateway itself, and faults between.
+//! Each client gets its own answer: a number goes in and must come back, on connections that are kept, pipelined or as many
+//! streams at once, with bodies of every kind, answers of the gateway itself, and faults between.
 
 use std::{
     io::Write,
@@ -8,10 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Act, Broken, Connection, Gateway, Origin, Recorded};
+use harness::{Act, Broken, Client, Connection, Gateway, Origin, Protocol, Recorded, Response, over};
+
+over_both! {
+    answers_are_not_crossed
+}
 
 /// Beside other tests, over all clients; `measured` asks a million.
 const REQUESTS: u64 = 100_000;
+
+/// Of the same over HTTP/2, one in so many: its client reads frame by frame.
+const HTTP2_SHARE: u64 = 5;
 
 /// A machine too busy for all of them in this time has asked enough with those that it did.
 const TIME_MAX: Duration = Duration::from_secs(20);
@@ -23,6 +30,9 @@ const CLIENTS: u64 = 4;
 
 /// Requests sent together on one connection.
 const PIPELINED: u64 = 16;
+
+/// Requests on a connection of HTTP/2, whose client keeps all that it was answered.
+const STREAMS_MAX: u64 = 512;
 
 /// What a request is like; its number chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +78,8 @@ impl Kind {
         if self == Self::Cached { number % 97 } else { number }
     }
 
-    fn write(self, number: u64, out: &mut Vec<u8>) {
-        let (method, nonce) = (self.method(), self.nonce(number));
+    /// Method and target.
+    fn line(self, number: u64) -> String {
         let path = match self {
             Self::Cached => "cached",
             Self::Missing => "missing",
@@ -78,7 +88,23 @@ impl Kind {
             Self::Broken => "broken",
             _ => "plain",
         };
-        let head = format!("{method} /{path}/{nonce} HTTP/1.1\r\nHost: a\r\nX-Nonce: {nonce}\r\n");
+        format!("{} /{path}/{}", self.method(), self.nonce(number))
+    }
+
+    fn ask(self, number: u64, client: &mut Client) {
+        let nonce = self.nonce(number);
+        let (request, body) =
+            (format!("{}\nx-nonce: {nonce}", self.line(number)), format!("body of {nonce}"));
+        match self {
+            Self::PostLength => client.ask_with_body(&request, body.as_bytes()),
+            Self::PostChunked => client.begin(&request).body(body.as_bytes(), true),
+            _ => client.ask(&request),
+        };
+    }
+
+    fn write(self, number: u64, out: &mut Vec<u8>) {
+        let nonce = self.nonce(number);
+        let head = format!("{} HTTP/1.1\r\nHost: a\r\nX-Nonce: {nonce}\r\n", self.line(number));
         let body = format!("body of {nonce}");
         let rest = match self {
             Self::PostLength => format!("Content-Length: {}\r\n\r\n{body}", body.len()),
@@ -110,10 +136,11 @@ fn answer(request: &Recorded) -> Vec<Act> {
     }
 }
 
-#[test]
 fn answers_are_not_crossed() {
-    let Asked { sent, answered, .. } = ask_all(REQUESTS, TIME_MAX);
-    assert!(sent > REQUESTS / 20 && answered > sent * 9 / 10, "{answered} answers to {sent} requests");
+    let share = if over().clients == Protocol::Http2 { HTTP2_SHARE } else { 1 };
+    let requests = REQUESTS / share;
+    let Asked { sent, answered, .. } = ask_all(requests, TIME_MAX);
+    assert!(sent > requests / 20 && answered > sent * 9 / 10, "{answered} answers to {sent} requests");
 }
 
 /// What came of many requests, none of which was answered with another's answer.
@@ -138,7 +165,8 @@ pub(crate) fn ask_all(requests: u64, time_max: Duration) -> Asked {
         )
     };
     let gateway = Gateway::with(&routes(0)).workers(2).start();
-    let (address, over) = (gateway.address(), AtomicBool::new(false));
+    let (protocol, address) = (over().clients, gateway.address());
+    let (gateway, over) = (&gateway, AtomicBool::new(false));
     thread::scope(|scope| {
         let reloading = scope.spawn(|| {
             let mut reloads = 0;
@@ -156,10 +184,17 @@ pub(crate) fn ask_all(requests: u64, time_max: Duration) -> Asked {
                 scope.spawn(move || {
                     let (share, end) = (requests / CLIENTS, Instant::now() + time_max);
                     let mut connection = Connection::open(address);
+                    let mut streams = gateway.client();
                     let (mut sent, mut answered) = (0, 0);
                     for first in (client * share..(client + 1) * share).step_by(PIPELINED as usize) {
-                        answered += ask(&mut connection, first, &mut || Connection::open(address));
+                        answered += match protocol {
+                            Protocol::Http1 => ask(&mut connection, first, &mut || Connection::open(address)),
+                            Protocol::Http2 => ask_streams(&mut streams, first),
+                        };
                         sent += PIPELINED;
+                        if sent % STREAMS_MAX == 0 {
+                            streams = gateway.client();
+                        }
                         if Instant::now() > end {
                             break;
                         }
@@ -196,17 +231,43 @@ fn ask(connection: &mut Connection, first: u64, reopen: &mut impl FnMut() -> Con
             }
             Err(broken) => panic!("{number} {kind:?}: {broken:?}"),
         };
-        let nonce = kind.nonce(number).to_string();
-        match (kind, response.status) {
-            (Kind::Missing, 404) | (Kind::Limited, 429) => assert_eq!(response.all("x-nonce"), [""; 0]),
-            (Kind::Broken, 502) => {}
-            (_, 200) => {
-                assert_eq!(response.all("x-nonce"), [nonce.as_str()], "{number} {kind:?}: {response:?}");
-                let body = if kind == Kind::Head { String::new() } else { format!("answer to {nonce}") };
-                assert_eq!(response.text(), body, "{number} {kind:?}");
-            }
-            _ => panic!("{number} {kind:?}: {response:?}"),
-        }
+        judge(kind, number, &response);
     }
     PIPELINED
+}
+
+/// Asks for some on a stream each; says how many were answered.
+#[track_caller]
+fn ask_streams(client: &mut Client, first: u64) -> u64 {
+    let numbers = first..first + PIPELINED;
+    numbers.clone().for_each(|number| Kind::of(number).ask(number, client));
+    let mut answered = 0;
+    for number in numbers {
+        let kind = Kind::of(number);
+        match client.try_response() {
+            Ok(response) => {
+                judge(kind, number, &response);
+                answered += 1;
+            }
+            // A broken answer ends its stream, and nobody else's.
+            Err(Broken::Ended(_)) if kind == Kind::Broken => {}
+            Err(broken) => panic!("{number} {kind:?}: {broken:?}"),
+        }
+    }
+    answered
+}
+
+#[track_caller]
+fn judge(kind: Kind, number: u64, response: &Response) {
+    let nonce = kind.nonce(number).to_string();
+    match (kind, response.status) {
+        (Kind::Missing, 404) | (Kind::Limited, 429) => assert_eq!(response.all("x-nonce"), [""; 0]),
+        (Kind::Broken, 502) => {}
+        (_, 200) => {
+            assert_eq!(response.all("x-nonce"), [nonce.as_str()], "{number} {kind:?}: {response:?}");
+            let body = if kind == Kind::Head { String::new() } else { format!("answer to {nonce}") };
+            assert_eq!(response.text(), body, "{number} {kind:?}");
+        }
+        _ => panic!("{number} {kind:?}: {response:?}"),
+    }
 }

@@ -1,9 +1,13 @@
 //! Spellings of a protected path (`tests/conformance/paths.toml`): whoever reaches its backend does so under its one
 //! name, and whoever does not has asked for something else, which the other backend gets as it was decided on.
 
-use harness::{Gateway, Watch, conformance, latin1};
+use harness::{Gateway, Protocol, Watch, conformance, h2, latin1, over};
 
 use super::backend;
+
+over_both! {
+    one_decision_however_a_path_is_spelled
+}
 
 const PROTECTED: &str = "/admin/secret";
 
@@ -17,7 +21,6 @@ enum Decision {
     Refused,
 }
 
-#[test]
 fn one_decision_however_a_path_is_spelled() {
     for (kind, routes) in [
         (
@@ -42,11 +45,10 @@ fn check(kind: &str, routes: &str) {
     let gateway = Gateway::start(&routes.replace("{P}", &protected.url()).replace("{O}", &open.url()));
     let (mut at_protected, mut at_open) = (Watch::new(&protected), Watch::new(&open));
     let mut decide = |target: &str| -> Result<Decision, String> {
-        let head =
-            [b"GET ", &latin1(target)[..], b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"].concat();
-        let mut connection = gateway.connect();
-        connection.try_send(head);
-        let status = connection.try_response("GET").map_err(|broken| format!("{broken:?}"))?.status;
+        let status = match over().clients {
+            Protocol::Http1 => ask(&gateway, target)?,
+            Protocol::Http2 => ask_h2(&gateway, target)?,
+        };
         let targets = |watch: &mut Watch<'_>| -> Result<Vec<String>, String> {
             let starts = watch.requests()?.into_iter().map(|request| request.start);
             Ok(starts.filter_map(|start| start.strip_prefix("GET ").map(str::to_owned)).collect())
@@ -59,9 +61,23 @@ fn check(kind: &str, routes: &str) {
         }
     };
     let mut wrong = Vec::new();
-    let mut expect = |target: &str, expected: &Decision| match decide(target) {
-        Ok(decision) if decision == *expected => {}
-        decision => wrong.push(format!("{target:?}: {decision:?} instead of {expected:?}")),
+    let mut expect = |target: &str, expected: &Decision| {
+        let expected = match (over().clients, target.split_once('#')) {
+            (Protocol::Http1, _) => Ok(expected),
+            // `:path` is a path and nothing else.
+            (Protocol::Http2, _) if !target.starts_with('/') => Ok(&Decision::Refused),
+            // The codec cuts it off before anybody decides: what is left is decided on as if it had come so.
+            (Protocol::Http2, Some((path, _))) => Err(decide(path)),
+            (Protocol::Http2, None) => Ok(expected),
+        };
+        let decided = decide(target);
+        let is_right = match &expected {
+            Ok(expected) => decided.as_ref() == Ok(*expected),
+            Err(same) => decided.is_ok() && decided == *same,
+        };
+        if !is_right {
+            wrong.push(format!("{target:?}: {decided:?} instead of {expected:?}"));
+        }
     };
     for row in conformance("paths", "same") {
         let target = row[0].as_str().unwrap();
@@ -75,4 +91,28 @@ fn check(kind: &str, routes: &str) {
         expect(row[0].as_str().unwrap(), &Decision::Open(row[1].as_str().unwrap().to_owned()));
     }
     assert!(wrong.is_empty(), "{kind}: {} findings:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The status.
+fn ask(gateway: &Gateway, target: &str) -> Result<u16, String> {
+    let head = [b"GET ", &latin1(target)[..], b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"].concat();
+    let mut connection = gateway.connect();
+    connection.try_send(head);
+    connection.try_response("GET").map(|response| response.status).map_err(|broken| format!("{broken:?}"))
+}
+
+/// The same; a stream that ends with PROTOCOL_ERROR is refused as well (RFC 9113, section 8.1.1).
+fn ask_h2(gateway: &Gateway, target: &str) -> Result<u16, String> {
+    let mut connection = gateway.connect_h2();
+    let pseudo = [(":method", "GET"), (":scheme", "http"), (":authority", "a")];
+    let block = pseudo.iter().fold(h2::Block::new(), |block, (name, value)| block.literal(name, value));
+    let block = block.literal(":path", latin1(target));
+    connection.frame(&h2::Frame::headers(1, h2::flag::END_STREAM | h2::flag::END_HEADERS, block.bytes()));
+    match connection.outcome(1).map(|outcome| (outcome.status, outcome.reset)) {
+        Ok((status, None | Some(h2::code::NO_ERROR))) => Ok(status),
+        Ok((0, Some(h2::code::PROTOCOL_ERROR))) => Ok(400),
+        // What is no UTF-8 the codec takes for a fault of the connection.
+        Ok((0, _)) if connection.gone().iter().any(|gone| gone.code == h2::code::PROTOCOL_ERROR) => Ok(400),
+        other => Err(format!("{other:?}, {:?}", connection.gone())),
+    }
 }
