@@ -75,7 +75,7 @@ fn every_test_runs_over_both_or_says_why_not() {
             None if !named => wrong.push(format!("{test} runs over one protocol and is not in the list")),
             Some(over) => {
                 let is_there = |other: &&str| tests.contains(&test.replacen(over, other, 1).as_str());
-                if !OVER.iter().any(|both| both.iter().all(|other| is_there(other))) {
+                if !OVER.iter().any(|both| both.iter().all(is_there)) {
                     wrong.push(format!("{test} does not run over both"));
                 }
             }

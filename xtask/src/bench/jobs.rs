@@ -12,6 +12,8 @@ pub(super) struct Job {
     pub(super) path: &'static str,
     pub(super) tls: bool,
     pub(super) connections: u32,
+    /// Streams at once on each of them; 0: HTTP/1.1.
+    pub(super) streams: u32,
     /// Bytes of the request's body; with any it is a POST.
     pub(super) upload_bytes: usize,
     /// What an answer has. Of a refusal only the status is judged.
@@ -33,10 +35,20 @@ pub(super) const PROXY: Job = Job {
     path: "/p/1k",
     tls: false,
     connections: 64,
+    streams: 0,
     upload_bytes: 0,
     status: 200,
     bytes: 1 << 10,
     backend: true,
+};
+
+const HTTP2: Job = Job {
+    name: "h2",
+    title: "proxy 1 KiB, HTTP/2 over TLS, 16 × 16",
+    tls: true,
+    connections: 16,
+    streams: 16,
+    ..PROXY
 };
 
 /// Every job, in the order of the table.
@@ -56,6 +68,16 @@ pub(super) const JOBS: &[Job] = &[
         ..PROXY
     },
     Job { name: "tls", title: "proxy 1 KiB, TLS kept alive", tls: true, ..PROXY },
+    HTTP2,
+    Job {
+        name: "h2-cached",
+        title: "cache hit 1 KiB, HTTP/2 over TLS",
+        path: "/c/1k",
+        backend: false,
+        ..HTTP2
+    },
+    // nginx has no HTTP/2 to backends: to it this is the first job.
+    Job { name: "h2c-backend", title: "proxy 1 KiB, backend by HTTP/2", path: "/h/1k", ..PROXY },
 ];
 
 /// Those that the mini proxy of `benches/runtimes` can do: it forwards and nothing else.
@@ -91,12 +113,15 @@ mod tests {
 
     #[test]
     fn jobs_are_chosen_by_name() {
-        let all = ["proxy", "proxy-256", "proxy-64k", "post-16k", "cached", "reject", "tls"];
+        let all: Vec<&str> = super::JOBS.iter().map(|job| job.name).collect();
+        assert_eq!(all[7..], ["h2", "h2-cached", "h2c-backend"]);
         check(&[], Ok(&all));
         check(&["tls", "proxy"], Ok(&["proxy", "tls"]));
         check(
             &["tls", "h3"],
-            Err("no job `h3`; jobs are proxy, proxy-256, proxy-64k, post-16k, cached, reject, tls"),
+            Err(
+                "no job `h3`; jobs are proxy, proxy-256, proxy-64k, post-16k, cached, reject, tls, h2, h2-cached, h2c-backend",
+            ),
         );
     }
 }

@@ -1,7 +1,7 @@
 //! The load generators, and the look at one answer before the load. Both speak through a script in `benches/load` that
 //! ends with one line of figures; it does not know what is asked of whom.
 
-use std::{collections::BTreeMap, fmt, path::Path, process::Command, time::Duration};
+use std::{collections::BTreeMap, fmt, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, ensure};
 
@@ -56,6 +56,9 @@ impl Tool {
 
     /// Asks for this long, from its own core.
     pub(super) fn run(self, url: &str, job: &Job, time: Duration, core: usize) -> anyhow::Result<Loaded> {
+        if job.streams > 0 {
+            return h2load(url, job, time, core);
+        }
         let scripts = shell::root().join("benches/load");
         let mut command = Command::new("taskset");
         command.args(["-c", &core.to_string()]);
@@ -86,6 +89,43 @@ impl Tool {
     }
 }
 
+/// The same over HTTP/2, whatever the tool for HTTP/1 is. nghttp2's own generator; it writes down each request.
+fn h2load(url: &str, job: &Job, time: Duration, core: usize) -> anyhow::Result<Loaded> {
+    ensure!(shell::which("h2load").is_some(), "h2load is missing: cargo xtask setup");
+    let log = tempfile::NamedTempFile::new()?;
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string(), "h2load", "--threads=1"]);
+    command.arg(format!("--clients={}", job.connections));
+    command.arg(format!("--max-concurrent-streams={}", job.streams));
+    command.arg(format!("--duration={}", time.as_secs()));
+    command.arg(format!("--log-file={}", log.path().display())).arg(url);
+    let text = shell::read(&mut command)?;
+    let times = fs::read_to_string(log.path())?;
+    parse_h2load(&text, &times, time).with_context(|| format!("h2load said what it never says:\n{text}"))
+}
+
+/// `requests: 9 total, 9 started, 9 done, 8 succeeded, 1 failed, 1 errored, 0 timeout`, and a line for each request: when it
+/// began, its status, and the microseconds it took.
+fn parse_h2load(text: &str, times: &str, time: Duration) -> Option<Loaded> {
+    let line = text.lines().find_map(|line| line.strip_prefix("requests: "))?;
+    let counted = |what: &str| {
+        let part = line.split(", ").find_map(|part| part.strip_suffix(what))?;
+        part.trim().parse::<u64>().ok()
+    };
+    let (requests, failed) = (counted(" succeeded")?, counted(" failed")?);
+    let took = times.lines().map(|line| line.split('\t').nth(2).and_then(|us| us.parse().ok()));
+    let mut took: Vec<f64> = took.collect::<Option<_>>()?;
+    took.sort_by(f64::total_cmp);
+    let place = |share: f64| took.get((took.len() as f64 * share) as usize).copied().unwrap_or_default();
+    Some(Loaded {
+        requests,
+        seconds: time.as_secs_f64(),
+        errors: if requests == 0 { failed.max(1) } else { failed },
+        p50_us: place(0.5),
+        p99_us: place(0.99),
+    })
+}
+
 /// Asks until the answer is the job's: the first few fill the cache and empty the bucket.
 pub(super) fn check(certificate: &Path, upload: &Path, url: &str, job: &Job) -> anyhow::Result<()> {
     let mut last = String::new();
@@ -93,6 +133,9 @@ pub(super) fn check(certificate: &Path, upload: &Path, url: &str, job: &Job) -> 
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--max-time", "5", "--noproxy", "*", "--output", "/dev/null"]);
         curl.arg("--cacert").arg(certificate).args(["--write-out", "%{http_code} %{size_download}", url]);
+        if job.streams > 0 {
+            curl.arg("--http2");
+        }
         if job.upload_bytes > 0 {
             curl.arg("--data-binary").arg(format!("@{}", upload.display()));
         }
@@ -132,7 +175,9 @@ fn parse(text: &str, refusals_wanted: bool) -> Option<Loaded> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Loaded, parse};
+    use std::time::Duration;
+
+    use super::{Loaded, parse, parse_h2load};
 
     /// `expected` are requests, seconds and errors.
     #[track_caller]
@@ -158,5 +203,19 @@ mod tests {
         check("floodgate-load requests=100 seconds=2.00 failed=0", false, None);
         check("floodgate-load requests=nine seconds=2.00 failed=0 refused=0", false, None);
         check("unable to connect", false, None);
+    }
+
+    #[test]
+    fn what_h2load_says() {
+        let said = |counts: &str| {
+            format!("\nfinished in 2.00s, 4.50 req/s\nrequests: {counts}\nstatus codes: 8 2xx\n")
+        };
+        let counts = "9 total, 9 started, 9 done, 8 succeeded, 1 failed, 1 errored, 0 timeout";
+        let times = "1795255872000000\t200\t300\n1795255872000001\t200\t100\n1795255872000002\t200\t200\n";
+        let expected = Loaded { requests: 8, seconds: 2.0, errors: 1, p50_us: 200.0, p99_us: 300.0 };
+        assert_eq!(parse_h2load(&said(counts), times, Duration::from_secs(2)), Some(expected));
+        assert_eq!(parse_h2load(&said("9 total"), times, Duration::from_secs(2)), None);
+        assert_eq!(parse_h2load(&said(counts), "200\n", Duration::from_secs(2)), None);
+        assert_eq!(parse_h2load("", times, Duration::from_secs(2)), None);
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Site {
     pub(super) port: u16,
     pub(super) tls: u16,
     pub(super) backend: u16,
+    /// The backend's port for HTTP/2 of prior knowledge.
+    pub(super) backend_h2: u16,
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
     /// Both in one file, as HAProxy wants them.
@@ -46,15 +48,15 @@ impl Site {
         openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
         shell::read(&mut openssl).context("openssl makes a certificate")?;
         fs::write(&pair, [fs::read(&certificate)?, fs::read(&key)?].concat())?;
-        let [port, tls, backend] = free_ports()?;
+        let [port, tls, backend, backend_h2] = free_ports()?;
         let folder = folder.to_path_buf();
-        Ok(Self { folder, cores, port, tls, backend, certificate, key, pair, upload })
+        Ok(Self { folder, cores, port, tls, backend, backend_h2, certificate, key, pair, upload })
     }
 
     /// The same for the next gateway, on ports that none had: the kernel may hold a listener a while longer than the
     /// process whose ring accepted on it.
     pub(super) fn with_fresh_ports(&self) -> anyhow::Result<Self> {
-        let [port, tls, _] = free_ports()?;
+        let [port, tls] = free_ports()?;
         Ok(Self { port, tls, ..self.clone() })
     }
 }
@@ -90,14 +92,10 @@ fn version(program: &str) -> anyhow::Result<String> {
     Ok(line.split_whitespace().take(if program == "haproxy" { 2 } else { 1 }).collect::<Vec<_>>().join(" "))
 }
 
-/// Three at once, so that they differ.
-fn free_ports() -> anyhow::Result<[u16; 3]> {
-    let listeners = [
-        TcpListener::bind("127.0.0.1:0")?,
-        TcpListener::bind("127.0.0.1:0")?,
-        TcpListener::bind("127.0.0.1:0")?,
-    ];
-    let mut ports = [0; 3];
+/// All at once, so that they differ.
+fn free_ports<const COUNT: usize>() -> anyhow::Result<[u16; COUNT]> {
+    let listeners = (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
+    let mut ports = [0; COUNT];
     for (port, listener) in ports.iter_mut().zip(&listeners) {
         *port = listener.local_addr()?.port();
     }

@@ -127,6 +127,7 @@ fn start_floodgate(site: &Site, binary: &Path, driver: &str) -> anyhow::Result<R
     command.args([site.port, site.tls, site.backend].map(|port| port.to_string()));
     command.arg(&site.certificate).arg(&site.key).arg("/dev/null").arg(&folder);
     command.env("FLOODGATE_DRIVER", driver).env("FLOODGATE_BIN", binary);
+    command.env("FLOODGATE_BACKEND_H2", site.backend_h2.to_string());
     spawn(&mut command, &folder.join("said"))
 }
 
@@ -146,6 +147,7 @@ fn configure(site: &Site, name: &str) -> anyhow::Result<PathBuf> {
         ("@PORT@", site.port.to_string()),
         ("@TLS@", site.tls.to_string()),
         ("@BACKEND@", site.backend.to_string()),
+        ("@BACKEND_H2@", site.backend_h2.to_string()),
         ("@CERT@", site.certificate.display().to_string()),
         ("@KEY@", site.key.display().to_string()),
         ("@PAIR@", site.pair.display().to_string()),

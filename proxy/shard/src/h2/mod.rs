@@ -16,7 +16,7 @@ use std::{
 
 use snapshot::Snapshot;
 use telemetry::Event;
-use wire::h2::{Code, Fault, Server, Settings};
+use wire::h2::{Code, Fault, ODDITIES_FORGIVEN_PER_S, Server, Settings};
 
 use self::link::Link;
 pub(crate) use self::{
@@ -33,9 +33,6 @@ use crate::{
 
 /// How often a connection that is busy is looked at: for what stalls, and to forgive what was long ago.
 const LOOK_NS: u64 = 1_000_000_000;
-
-/// Oddities forgiven for each second.
-const FORGIVEN_A_SECOND: u32 = 10;
 
 /// How long a client that was told to go is waited for once it has no streams left.
 const LAME_DUCK_NS: u64 = 1_000_000_000;
@@ -200,7 +197,7 @@ impl Serving {
         let seconds = now_ns.saturating_sub(self.forgiven_ns) / LOOK_NS;
         if seconds > 0 {
             self.forgiven_ns += seconds * LOOK_NS;
-            let points = u64::from(FORGIVEN_A_SECOND).saturating_mul(seconds);
+            let points = u64::from(ODDITIES_FORGIVEN_PER_S).saturating_mul(seconds);
             self.server.oddities().forgive(u32::try_from(points).unwrap_or(u32::MAX));
         }
         let (mut due_ns, mut wait) = (now_ns.saturating_add(LOOK_NS), None);

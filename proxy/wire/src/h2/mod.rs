@@ -1,11 +1,16 @@
 //! HTTP/2, both sides (RFC 9113): the `h2` crate behind our own door. It reads and writes a [`Link`] and never waits for
 //! anything else; messages are the same as those of HTTP/1.1, and as strict.
 //!
-//! What the codec refuses by itself never comes out: malformed heads are answered with `RST_STREAM`, broken framing and
-//! broken HPACK with `GOAWAY`. What it lets through [`Incoming::read`] and [`Awaited::poll_head`] judge by the rules of
-//! `h1`, so that no message depends on the version in which it came. Two things the codec does before anybody can see
-//! them: it cuts a `#` and what follows off `:path`, so that everyone behind it reads the same shorter path, and it drops
-//! pseudo-fields among trailers.
+//! What the codec refuses by itself never comes out. What it lets through [`Incoming::read`] and [`Awaited::poll_head`]
+//! judge by the rules of `h1`, so that no message depends on the version in which it came. Where the codec decides before
+//! anybody can see:
+//! * `#` and what follows is cut off `:path`; everyone behind it reads the same shorter path.
+//! * Pseudo-fields among trailers, and those of requests in answers, are dropped.
+//! * A query with `"`, `<` or `>` is malformed, though HTTP/1.1 lets it through: the WHATWG's escapes, which browsers write.
+//! * A name or value with bytes that none may have ends the connection, as broken HPACK does, both with `PROTOCOL_ERROR`; so
+//!   does what comes on a stream that has ended. RFC 9113 §5.4.1 allows it. A backend that sends such a field to one
+//!   client thus ends the calls of all on its connection.
+//! * What is malformed otherwise is answered with `RST_STREAM`, a head of too many bytes with 431.
 //!
 //! All parts of one connection belong to one core: they share cells.
 

@@ -4,6 +4,7 @@ mod answers;
 mod calls;
 mod floods;
 mod generated;
+mod queues;
 mod requests;
 mod rows;
 mod sessions;

@@ -41,6 +41,12 @@ impl End {
         std::mem::take(&mut self.inbound.borrow_mut().bytes)
     }
 
+    /// So many bytes may wait at the other end, as in a socket.
+    #[cfg(test)]
+    pub(in crate::h2) fn bound(&self, room: Option<usize>) {
+        self.inbound.borrow_mut().room = room;
+    }
+
     /// Bytes that wait on both ways: what changes while anything moves.
     pub(in crate::h2) fn state(&self) -> (usize, usize) {
         (self.inbound.borrow().bytes.len(), self.outbound.borrow().bytes.len())

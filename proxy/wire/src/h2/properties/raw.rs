@@ -97,6 +97,8 @@ pub(in crate::h2) struct Raw {
     frames: Frames,
     /// Frames of the server that were not looked at.
     pub(in crate::h2) got: Vec<(Head, Vec<u8>)>,
+    /// What comes is read.
+    reads: bool,
     /// How the connection has ended.
     pub(in crate::h2) ended: Option<Option<Fault>>,
 }
@@ -106,7 +108,7 @@ impl Raw {
     pub(in crate::h2) fn silent(settings: &Settings) -> Self {
         let (end, other) = ends();
         let server = Server::new(other, settings);
-        Self { end, server, frames: Frames::new(false), got: Vec::new(), ended: None }
+        Self { end, server, frames: Frames::new(false), got: Vec::new(), reads: true, ended: None }
     }
 
     pub(in crate::h2) fn send(&mut self, bytes: &[u8]) {
@@ -130,7 +132,9 @@ impl Raw {
                 Poll::Pending => {}
             }
         }
-        self.read();
+        if self.reads {
+            self.read();
+        }
         requests
     }
 
@@ -149,6 +153,12 @@ impl Raw {
 
 #[cfg(test)]
 impl Raw {
+    /// So many bytes of the server wait for being read, and are not; or all are read.
+    pub(in crate::h2) fn bound(&mut self, room: Option<usize>) {
+        self.end.bound(room);
+        self.reads = room.is_none();
+    }
+
     /// Preface and settings were exchanged.
     pub(in crate::h2) fn new() -> Self {
         Self::with(&Settings::CLIENTS, &[])

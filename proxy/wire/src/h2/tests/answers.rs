@@ -3,13 +3,16 @@
 
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use message::{Body, Method, Response};
 use toml::{Table, Value};
 
 use super::requests::{fields_of, read_body};
 use super::rows::{expand, frame_of};
 use crate::Limits;
+use crate::h2::frames::{flag, kind};
 use crate::h2::properties::backend::Backend;
+use crate::h2::properties::raw::*;
 use crate::h2::*;
 
 const ROWS: &str = include_str!("../../../../../tests/conformance/http2_answers.toml");
@@ -103,4 +106,48 @@ fn every_row_has_its_verdict_at_every_cut() {
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+}
+
+/// What is odd counts on this side too.
+#[test]
+fn a_backend_that_floods_is_left() {
+    let floods: [fn(u32) -> Vec<u8>; 4] = [
+        |_| frame(kind::PING, 0, 0, &[0; 8]),
+        |_| settings(&[]),
+        |_| frame(kind::DATA, 0, 1, b""),
+        |_| window_update(0, 1),
+    ];
+    for flood in floods {
+        let mut backend = Backend::new();
+        let _call = backend.call(&Method::Get, true).unwrap();
+        backend.run();
+        backend.send(&headers(0, 1, &block(&[(":status", "200")])));
+        backend.run();
+        assert_eq!((backend.client.oddities().points(), backend.ended), (0, None));
+        for number in 0..1_000 {
+            backend.send(&flood(number));
+        }
+        backend.run();
+        assert_eq!(backend.ended, Some(Err(Fault::Flooded)));
+    }
+}
+
+/// One that serves calls, measures the way and grants what it has read does not come near.
+#[test]
+fn a_backend_that_means_well_is_at_home() {
+    let mut backend = Backend::new();
+    for number in 0..1_000 {
+        let id = 2 * number + 1;
+        let (_awaited, mut sender) = backend.call(&Method::Get, false).unwrap();
+        let room = sender.room(500);
+        sender.send(Bytes::from(vec![7; room]), true).unwrap();
+        backend.run();
+        backend.send(&window_update(0, 500));
+        backend.send(&frame(kind::PING, 0, 0, &[0; 8]));
+        backend.send(&headers(0, id, &block(&[(":status", "200")])));
+        backend.send(&data(0, id, &[7; 20]));
+        backend.send(&headers(flag::END_STREAM, id, &block(&[("grpc-status", "0")])));
+        backend.run();
+        assert_eq!((backend.client.oddities().points(), backend.ended), (0, None), "call {number}");
+    }
 }
