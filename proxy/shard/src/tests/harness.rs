@@ -138,6 +138,11 @@ pub(super) fn run(setup: Setup, test: impl AsyncFnOnce(&mut Lab)) {
     ended.unwrap();
 }
 
+/// A connection to a core, for whoever speaks otherwise than a [`Peer`].
+pub(super) async fn connect(handle: &Handle, core: usize) -> io::Result<Transport> {
+    Ok(Transport::plain(handle.connect(front(core)).await?))
+}
+
 /// A node and who talks to it.
 pub(super) struct Lab {
     pub(super) handle: Handle,

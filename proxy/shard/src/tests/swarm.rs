@@ -7,7 +7,10 @@
 
 mod asked;
 mod backend;
+mod caller;
 mod client;
+mod http2;
+mod server;
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,6 +28,8 @@ use runtime::{
 use super::harness::{Lab, Setup, run, standard};
 
 const SEEDS: u64 = 256;
+/// The same for each of the three ways in which HTTP/2 takes part; all 256 of each have passed.
+const SEEDS_HTTP2: u64 = 24;
 const CLIENTS: u64 = 6;
 /// Times that a client asks for something.
 const ROUNDS: u64 = 6;
@@ -75,9 +80,28 @@ enum Stage {
     Ending,
 }
 
+/// Who speaks HTTP/2, and not HTTP/1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Speaks {
+    clients: bool,
+    backends: bool,
+}
+
+impl Speaks {
+    /// Whether there are words for it on both sides of the node.
+    fn can_say(self, kind: asked::Kind) -> bool {
+        match kind {
+            asked::Kind::Upgrade => !self.clients && !self.backends,
+            asked::Kind::Old => !self.clients,
+            _ => true,
+        }
+    }
+}
+
 /// What everybody knows and has seen.
 struct World {
     handle: Handle,
+    speaks: Speaks,
     lossless: bool,
     stage: Cell<Stage>,
     clients: Cell<u64>,
@@ -102,8 +126,9 @@ fn count(cell: &Cell<u64>) {
 }
 
 /// Two backends for all that is not answered by the node itself, which says which configuration it has.
-fn model(says: &str) -> Model {
+fn model(says: &str, speaks: Speaks) -> Model {
     let mut model = standard();
+    model.upstreams.iter_mut().for_each(|upstream| upstream.http2 = speaks.backends);
     for route in &mut model.apis[0].routes {
         match &mut route.integration {
             Integration::Http { upstream, .. } if upstream == "A" => *upstream = "AB".into(),
@@ -117,10 +142,11 @@ fn model(says: &str) -> Model {
     model
 }
 
-async fn swarm(lab: &mut Lab, seed: u64, lossless: bool) -> Rc<World> {
+async fn swarm(lab: &mut Lab, seed: u64, lossless: bool, speaks: Speaks) -> Rc<World> {
     let handle = lab.handle.clone();
     let world = Rc::new(World {
         handle: handle.clone(),
+        speaks,
         lossless,
         stage: Cell::new(Stage::First),
         clients: Cell::new(CLIENTS),
@@ -133,15 +159,25 @@ async fn swarm(lab: &mut Lab, seed: u64, lossless: bool) -> Rc<World> {
     });
     for (letter, who) in [('A', 1_001), ('B', 1_002)] {
         let listener = lab.take_listener(letter);
-        handle.spawn(backend::backend(world.clone(), listener, Random::new(seed, who)));
+        let random = Random::new(seed, who);
+        if speaks.backends {
+            handle.spawn(server::backend(world.clone(), listener, random));
+        } else {
+            handle.spawn(backend::backend(world.clone(), listener, random));
+        }
     }
     for number in 0..CLIENTS {
-        handle.spawn(client::client(world.clone(), number, Random::new(seed, number)));
+        let random = Random::new(seed, number);
+        if speaks.clients {
+            handle.spawn(caller::client(world.clone(), number, random));
+        } else {
+            handle.spawn(client::client(world.clone(), number, random));
+        }
     }
     let random = Random::new(seed, 2_000);
     handle.sleep(Duration::from_millis(random.below(1_500))).await;
     world.stage.set(Stage::Swapping);
-    lab.publish(&model(SECOND)).await;
+    lab.publish(&model(SECOND, speaks)).await;
     world.stage.set(Stage::Second);
     handle.sleep(Duration::from_millis(random.below(3_000))).await;
     // In one of two runs the node ends in the middle of it.
@@ -158,13 +194,13 @@ async fn swarm(lab: &mut Lab, seed: u64, lossless: bool) -> Rc<World> {
 }
 
 #[track_caller]
-fn check(faults: Faults) -> (u64, u64, u64) {
+fn check(faults: Faults, speaks: Speaks) -> (u64, u64, u64) {
     let (seed, lossless) = (faults.seed, faults.resets_per_1000 == 0);
-    let setup = Setup { cores: CORES, model: model(FIRST), faults: Some(faults), ..Setup::default() };
+    let setup = Setup { cores: CORES, model: model(FIRST, speaks), faults: Some(faults), ..Setup::default() };
     let seen = Rc::new(Cell::new((0, 0, 0)));
     let tell = seen.clone();
     run(setup, async move |lab: &mut Lab| {
-        let world = swarm(lab, seed, lossless).await;
+        let world = swarm(lab, seed, lossless, speaks).await;
         let mut wrong = world.wrong.borrow().clone();
         for (path, times) in &*world.got.borrow() {
             if *times > 1 && !asked::Asked::of(path).is_some_and(|asked| asked.may_be_repeated()) {
@@ -179,10 +215,10 @@ fn check(faults: Faults) -> (u64, u64, u64) {
 }
 
 /// All seeds, and what was seen with them.
-fn check_all(faults: impl Fn(u64) -> Faults) -> (u64, u64, u64) {
+fn check_all(seeds: u64, faults: impl Fn(u64) -> Faults, speaks: Speaks) -> (u64, u64, u64) {
     let mut sum = (0, 0, 0);
-    for_each_seed(SEEDS, |seed| {
-        let (whole, failed, tunnels) = check(faults(seed));
+    for_each_seed(seeds, |seed| {
+        let (whole, failed, tunnels) = check(faults(seed), speaks);
         sum = (sum.0 + whole, sum.1 + failed, sum.2 + tunnels);
     });
     sum
@@ -190,12 +226,33 @@ fn check_all(faults: impl Fn(u64) -> Faults) -> (u64, u64, u64) {
 
 #[test]
 fn nothing_is_lost_where_the_network_loses_nothing() {
-    let (whole, _, tunnels) = check_all(Faults::lossless);
+    let (whole, _, tunnels) = check_all(SEEDS, Faults::lossless, Speaks::default());
     assert!(whole > 0 && tunnels > 0, "{whole} answers, {tunnels} tunnels");
 }
 
 #[test]
 fn nothing_is_wrong_whatever_fails() {
-    let (whole, failed, _) = check_all(Faults::all);
+    let (whole, failed, _) = check_all(SEEDS, Faults::all, Speaks::default());
     assert!(whole > 0 && failed > 0, "{whole} answers, {failed} failed");
+}
+
+/// The same with HTTP/2 on one side of the node and on both.
+#[track_caller]
+fn check_http2(faults: impl Fn(u64) -> Faults + Copy) -> [(u64, u64, u64); 3] {
+    let sides = [(true, false), (false, true), (true, true)];
+    sides.map(|(clients, backends)| check_all(SEEDS_HTTP2, faults, Speaks { clients, backends }))
+}
+
+#[test]
+fn nothing_is_lost_over_http2_either() {
+    for (whole, ..) in check_http2(Faults::lossless) {
+        assert!(whole > 0, "{whole} answers");
+    }
+}
+
+#[test]
+fn nothing_is_wrong_over_http2_either() {
+    for (whole, failed, _) in check_http2(Faults::all) {
+        assert!(whole > 0 && failed > 0, "{whole} answers, {failed} failed");
+    }
 }

@@ -75,7 +75,7 @@ impl Asked {
         Some(Self { kind: *kind, path: path.to_owned() })
     }
 
-    fn method(&self) -> &'static str {
+    pub(super) fn method(&self) -> &'static str {
         match self.kind {
             Kind::Head => "HEAD",
             Kind::Post | Kind::PostChunked | Kind::Early | Kind::Expecting => "POST",
