@@ -78,13 +78,20 @@ impl<L: Link> Server<L> {
                 }
                 Poll::Ready(Some(Err(error))) => return self.end(Some(Fault::of_error(&error))),
                 Poll::Ready(None) => return self.end(None),
-                Poll::Pending if self.oddities.is_hard() && !matches!(self.leaving, Leaving::Now(..)) => {}
                 // What was just read may have been the acknowledgement.
                 Poll::Pending if self.tell_window() => {}
                 Poll::Pending => {
+                    let sentence = self.sentence();
+                    // What came before a fault has been read by now.
+                    if let Some(code) = sentence
+                        && !matches!(self.leaving, Leaving::Now(..))
+                    {
+                        self.leaving = Leaving::Now(code, false);
+                        continue;
+                    }
                     self.shared.wake_senders();
                     let mut watch = self.shared.watch.borrow_mut();
-                    if watch.is_turn_over() && !self.oddities.is_hard() {
+                    if watch.is_turn_over() && sentence.is_none() {
                         cx.waker().wake_by_ref();
                     }
                     watch.begin_turn();
@@ -96,8 +103,20 @@ impl<L: Link> Server<L> {
 
     fn end(&mut self, fault: Option<Fault>) -> Poll<Option<Result<Incoming, Fault>>> {
         self.state = State::Over;
-        let fault = if self.oddities.is_hard() { Some(Fault::Flooded) } else { fault };
+        let fault = match self.sentence() {
+            Some(Code::EnhanceYourCalm) => Some(Fault::Flooded),
+            Some(code) => Some(Fault::Broken(code)),
+            None => fault,
+        };
         Poll::Ready(fault.map(Err))
+    }
+
+    /// With which code the connection is to end, by what the client has done.
+    fn sentence(&self) -> Option<Code> {
+        if self.oddities.is_hard() {
+            return Some(Code::EnhanceYourCalm);
+        }
+        self.shared.watch.borrow().fault()
     }
 
     /// Tells the codec what was decided since.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod calls;
+mod faults;
 mod floods;
 mod generated;
 mod queues;

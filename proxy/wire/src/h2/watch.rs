@@ -1,5 +1,6 @@
 //! The watcher: sees the bytes of a connection on their way, both ways, knows frames by their heads, and counts what is odd
-//! ([`Oddities`] has the tariff). Sans I/O; never changes a byte.
+//! ([`Oddities`] has the tariff). Sans I/O; never changes a byte. Of a
+//! few rules it is the judge, where the codec is not or has another code than the RFC's.
 //!
 //! It also portions what the codec gets to see in one turn. A head in HPACK may be a few bytes on the wire and some
 //! hundred thousand in memory, and the codec reads as much as there is before it hands out a request: so heads come to it
@@ -91,6 +92,8 @@ pub(super) struct Watch {
     own_resets: u32,
     extras: Free,
     updates: Free,
+    /// A rule of frames was broken; the codec does not get to see by what.
+    fault: Option<Code>,
     received_bytes: u64,
     /// Bytes of bodies that have forgiven nothing yet.
     moved_bytes: u32,
@@ -175,6 +178,7 @@ impl Watch {
             own_resets: 0,
             extras: EXTRAS,
             updates: UPDATES,
+            fault: None,
             received_bytes: 0,
             moved_bytes: 0,
             turn_bytes: TURN_BYTES_MAX,
@@ -187,11 +191,13 @@ impl Watch {
         let bytes = &bytes[..bytes.len().min(self.turn_bytes)];
         let mut rest = bytes;
         while !self.is_turn_over() {
+            let before = rest;
             match self.inbound.frames.next(&mut rest) {
                 None => break,
                 Some(Event::Head(head)) => {
                     self.inbound.begin(head);
                     self.setting.1 = 0;
+                    self.fault = self.fault_of(head);
                     self.received_head(head);
                 }
                 Some(Event::Payload(payload)) => {
@@ -201,6 +207,9 @@ impl Watch {
                     }
                 }
                 Some(Event::End) => self.received(),
+            }
+            if self.fault.is_some() {
+                rest = before;
             }
         }
         let taken = bytes.len() - rest.len();
@@ -268,7 +277,12 @@ impl Watch {
 
     /// Whether the codec may not read on before [`Watch::begin_turn`].
     pub(super) fn is_turn_over(&self) -> bool {
-        self.turn_bytes == 0 || self.turn_head_bytes == 0 || self.oddities.is_hard()
+        self.turn_bytes == 0 || self.turn_head_bytes == 0 || self.oddities.is_hard() || self.fault.is_some()
+    }
+
+    /// The code of the fault by which the peer has ended the connection, where the codec was not to say it.
+    pub(super) fn fault(&self) -> Option<Code> {
+        self.fault
     }
 
     /// What the codec has read was taken off it.
@@ -280,6 +294,34 @@ impl Watch {
     /// Whether a header block or a frame has begun and is not whole.
     pub(super) fn is_inside_head(&self) -> bool {
         self.block.is_some() || self.inbound.frames.is_inside()
+    }
+
+    /// What a client does that the codec would let pass, or take for `PROTOCOL_ERROR` where RFC 9113 has another code: how
+    /// it begins (§3.4), lengths (§4.2 and §6), what comes behind the end of a stream (§5.1).
+    fn fault_of(&mut self, head: Head) -> Option<Code> {
+        let Head { payload_bytes: bytes, kind, flags, stream } = head;
+        // Within a header block any other frame is a fault by itself, which the codec knows.
+        if !self.of_client || self.block.is_some() {
+            return None;
+        }
+        let is_ack = flags & flag::ACK != 0;
+        if !self.has_settings && (kind != kind::SETTINGS || is_ack) {
+            return Some(Code::ProtocolError);
+        }
+        let fits = match kind {
+            kind::PING => bytes == 8,
+            kind::RST_STREAM | kind::WINDOW_UPDATE => bytes == 4,
+            kind::PRIORITY => bytes == 5,
+            kind::SETTINGS if is_ack => bytes == 0,
+            kind::SETTINGS => bytes % 6 == 0,
+            kind::GOAWAY => bytes >= 8,
+            _ => true,
+        };
+        if !fits {
+            return Some(Code::FrameSizeError);
+        }
+        let mut is_ended = || self.windows.get(stream).is_some_and(|stream| stream.peer_ended);
+        (matches!(kind, kind::DATA | kind::HEADERS) && is_ended()).then_some(Code::StreamClosed)
     }
 
     /// The head of a frame has come: what can be said before its payload is there.
@@ -447,7 +489,13 @@ impl Watch {
             (*filled, payload) = ((*filled + bytes) % setting.len(), rest);
             let [high, low, value @ ..] = *setting;
             if *filled == 0 && u16::from_be_bytes([high, low]) == INITIAL_WINDOW_SIZE {
-                self.windows.set_initial(u32::from_be_bytes(value));
+                let bytes = u32::from_be_bytes(value);
+                // RFC 9113 §6.5.2.
+                if self.of_client && bytes > i32::MAX as u32 {
+                    self.fault = Some(Code::FlowControlError);
+                    return;
+                }
+                self.windows.set_initial(bytes);
             }
         }
     }
