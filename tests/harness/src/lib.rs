@@ -40,7 +40,7 @@ pub use gateway::{Builder, Gateway, Refused, driver, gateway_binary};
 pub use grpc::{GRPC_CASES, GrpcServer, grpc_agree, grpc_client, grpc_missing};
 pub use judge::{Watch, judge_strictly};
 pub use metrics::Metrics;
-pub use nghttp::{Frame, H2load, Nghttp, h2load, nghttp};
+pub use nghttp::{Frame, H2load, Nghttp, h2load, nghttp, nghttp_until};
 pub use oracle::{Judged, judge_requests, judge_responses, oracle_missing, python};
 pub use origin::{Act, Gate, Origin, Recorded};
 pub use process::{Ended, descriptors_max, eventually, free_port, raise_descriptor_limit, rss_bytes, skip};

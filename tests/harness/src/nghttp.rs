@@ -1,9 +1,15 @@
 //! Clients of HTTP/2 that are not ours: nghttp, which tells frame by frame, and h2load. What they print is read into what
 //! a test asks for. (curl is with the other tools, the browser and gRPC have files of their own.)
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
-use crate::tools::{program, run};
+use crate::{
+    process::Process,
+    tools::{program, run},
+};
+
+/// nghttp gives up by itself before.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A frame as nghttp tells of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,12 +65,24 @@ pub struct H2load {
 /// Runs nghttp with these arguments; bodies are thrown away.
 #[track_caller]
 pub fn nghttp(arguments: &[&str]) -> Nghttp {
+    nghttp_until(arguments, |_| true, || {})
+}
+
+/// The same; once what it has told so far is enough, `then` is done while it goes on.
+#[track_caller]
+pub fn nghttp_until(arguments: &[&str], is_enough: impl Fn(&[Frame]) -> bool, then: impl FnOnce()) -> Nghttp {
     let mut command = Command::new(program("nghttp"));
     command.args(["--verbose", "--null-out", "--no-verify-peer", "--timeout=30"]).args(arguments);
-    let output = run(&mut command, b"");
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    let frames = Nghttp::parse(&String::from_utf8_lossy(&output.stdout));
-    Nghttp { code: output.status.code().unwrap_or(-1), frames, stderr }
+    let mut process = Process::start(&mut command);
+    let seen = process.wait_for_stdout(|lines| is_enough(&Nghttp::parse(&lines.join("\n"))).then_some(()));
+    assert!(seen.is_some(), "nghttp has not come so far: {}", process.said().0);
+    then();
+    let ended = process.wait(PATIENCE);
+    let mut stderr = ended.stderr;
+    if !stderr.is_empty() {
+        stderr.push('\n');
+    }
+    Nghttp { code: ended.code.unwrap_or(-1), frames: Nghttp::parse(&ended.stdout), stderr }
 }
 
 /// Runs h2load with one thread, so many connections with so many streams at once each, and more arguments.
