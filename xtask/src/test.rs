@@ -1,6 +1,9 @@
 //! `cargo xtask test`: the steps of CI, in order. It does not know what a step looks for, only whether it passed.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::bail;
 
@@ -173,10 +176,22 @@ fn build() -> anyhow::Result<Tally> {
     check(shell::run(shell::cargo().args(["build", "--release", "--package", "proxy"])))
 }
 
-/// The binary from outside, without what needs the machine for itself.
+/// The binary from outside, without what needs the machine for itself. Such a test waits about as long as it computes:
+/// deadlines, probes, entries that grow stale.
 fn black_box(driver: &str) -> anyhow::Result<Tally> {
-    let arguments =
-        ["test", "--quiet", "--package", "blackbox", "--no-fail-fast", "--", "--skip", "measured::"];
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let threads = format!("--test-threads={}", processors * 2);
+    let arguments = [
+        "test",
+        "--quiet",
+        "--package",
+        "blackbox",
+        "--no-fail-fast",
+        "--",
+        "--skip",
+        "measured::",
+        &threads,
+    ];
     cargo_test(&arguments, &[("FLOODGATE_DRIVER", driver)])
 }
 

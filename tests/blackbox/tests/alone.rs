@@ -22,7 +22,6 @@ const ALONE: &[(&str, &str)] = &[
     ("hostile::a_slow_head_is_answered_408", SYNTAX),
     ("hostile::answers::", "bytes of HTTP/1.1 from a backend; HTTP/2's frames have a table of their own"),
     ("hostile::modes::", "bodies that could be read as requests, which HTTP/2's frames cannot"),
-    ("hostile::trust::", SYNTAX),
     ("hostile::what_is_refused_ends_there", SYNTAX),
     ("hostile::what_is_right_passes_once", SYNTAX),
     ("last_good::", FILES),

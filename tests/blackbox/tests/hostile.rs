@@ -4,7 +4,7 @@
 
 use std::{thread, time::Duration};
 
-use harness::{Act, Connection, Gateway, Origin, Watch, conformance, latin1};
+use harness::{Act, Connection, Gateway, Origin, Watch, conformance, h2, latin1};
 use toml::Value;
 
 use crate::everything;
@@ -204,4 +204,22 @@ fn a_slow_head_is_answered_408() {
     assert_eq!((response.status, response.field("connection")), (408, Some("close")));
     assert_eq!(connection.rest(), b"");
     assert!(origin.requests().is_empty());
+}
+
+/// The status of a request of these very bytes over HTTP/2. A stream that ends with PROTOCOL_ERROR is refused as well (RFC 9113,
+/// section 8.1.1).
+fn ask_h2(gateway: &Gateway, path: Vec<u8>, fields: &[(&str, &str)]) -> Result<u16, String> {
+    let mut connection = gateway.connect_h2();
+    let pseudo = [(":method", "GET"), (":scheme", "http"), (":authority", "a")];
+    let block = pseudo.iter().fold(h2::Block::new(), |block, (name, value)| block.literal(name, value));
+    let block = block.literal(":path", path);
+    let block = fields.iter().fold(block, |block, (name, value)| block.literal(name, value));
+    connection.frame(&h2::Frame::headers(1, h2::flag::END_STREAM | h2::flag::END_HEADERS, block.bytes()));
+    match connection.outcome(1).map(|outcome| (outcome.status, outcome.reset)) {
+        Ok((status, None | Some(h2::code::NO_ERROR))) => Ok(status),
+        Ok((0, Some(h2::code::PROTOCOL_ERROR))) => Ok(400),
+        // What is no UTF-8, and some names, the codec takes for a fault of the connection.
+        Ok((0, _)) if connection.gone().iter().any(|gone| gone.code == h2::code::PROTOCOL_ERROR) => Ok(400),
+        other => Err(format!("{other:?}, {:?}", connection.gone())),
+    }
 }

@@ -1,9 +1,9 @@
 //! Spellings of a protected path (`tests/conformance/paths.toml`): whoever reaches its backend does so under its one
 //! name, and whoever does not has asked for something else, which the other backend gets as it was decided on.
 
-use harness::{Gateway, Protocol, Watch, conformance, h2, latin1, over};
+use harness::{Gateway, Protocol, Watch, conformance, latin1, over};
 
-use super::backend;
+use super::{ask_h2, backend};
 
 over_both! {
     one_decision_however_a_path_is_spelled
@@ -47,7 +47,7 @@ fn check(kind: &str, routes: &str) {
     let mut decide = |target: &str| -> Result<Decision, String> {
         let status = match over().clients {
             Protocol::Http1 => ask(&gateway, target)?,
-            Protocol::Http2 => ask_h2(&gateway, target)?,
+            Protocol::Http2 => ask_h2(&gateway, latin1(target), &[])?,
         };
         let targets = |watch: &mut Watch<'_>| -> Result<Vec<String>, String> {
             let starts = watch.requests()?.into_iter().map(|request| request.start);
@@ -99,20 +99,4 @@ fn ask(gateway: &Gateway, target: &str) -> Result<u16, String> {
     let mut connection = gateway.connect();
     connection.try_send(head);
     connection.try_response("GET").map(|response| response.status).map_err(|broken| format!("{broken:?}"))
-}
-
-/// The same; a stream that ends with PROTOCOL_ERROR is refused as well (RFC 9113, section 8.1.1).
-fn ask_h2(gateway: &Gateway, target: &str) -> Result<u16, String> {
-    let mut connection = gateway.connect_h2();
-    let pseudo = [(":method", "GET"), (":scheme", "http"), (":authority", "a")];
-    let block = pseudo.iter().fold(h2::Block::new(), |block, (name, value)| block.literal(name, value));
-    let block = block.literal(":path", latin1(target));
-    connection.frame(&h2::Frame::headers(1, h2::flag::END_STREAM | h2::flag::END_HEADERS, block.bytes()));
-    match connection.outcome(1).map(|outcome| (outcome.status, outcome.reset)) {
-        Ok((status, None | Some(h2::code::NO_ERROR))) => Ok(status),
-        Ok((0, Some(h2::code::PROTOCOL_ERROR))) => Ok(400),
-        // What is no UTF-8 the codec takes for a fault of the connection.
-        Ok((0, _)) if connection.gone().iter().any(|gone| gone.code == h2::code::PROTOCOL_ERROR) => Ok(400),
-        other => Err(format!("{other:?}, {:?}", connection.gone())),
-    }
 }

@@ -1,9 +1,13 @@
 //! Header trust: what a client says of who it is, by whichever name and spelling, does not reach a backend. There, only
 //! the gateway speaks of the client.
 
-use harness::{Gateway, Watch};
+use harness::{Gateway, Protocol, Watch, over};
 
-use super::backend;
+use super::{ask_h2, backend};
+
+over_both! {
+    only_the_gateway_speaks_of_the_client
+}
 
 /// Fields by which backends learn who asked.
 const TRUSTED: [&str; 16] = [
@@ -65,7 +69,6 @@ const KINDS: [(&str, &str, &[&str]); 3] = [
     ),
 ];
 
-#[test]
 fn only_the_gateway_speaks_of_the_client() {
     for (kind, routes, ours) in KINDS {
         check(kind, routes, ours);
@@ -82,9 +85,18 @@ fn check(kind: &str, routes: &str, ours: &[&str]) {
     for name in TRUSTED {
         for (spelling, write) in SPELLINGS {
             let fields = write(name);
-            let mut connection = gateway.connect();
-            connection.try_send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
-            let status = connection.try_response("GET").map(|response| response.status);
+            let status = match over().clients {
+                Protocol::Http1 => {
+                    let mut connection = gateway.connect();
+                    connection.try_send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+                    let response = connection.try_response("GET");
+                    response.map(|response| response.status).map_err(|broken| format!("{broken:?}"))
+                }
+                Protocol::Http2 => {
+                    let fields: Vec<_> = fields.lines().filter_map(|line| line.split_once(": ")).collect();
+                    ask_h2(&gateway, path.into(), &fields)
+                }
+            };
             match (status, watch.requests().as_deref()) {
                 (Ok(400), Ok([])) => {}
                 (Ok(200), Ok([request])) => {
