@@ -2,6 +2,7 @@
 
 mod backends;
 mod beginnings;
+mod grpc;
 mod limits;
 mod messages;
 mod resets;
