@@ -5,7 +5,7 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use message::{Headers, Response};
@@ -27,6 +27,10 @@ use crate::{
     way::Sent,
 };
 
+/// Whoever has waited for so long may give up without being odd. A flood that waits too is no faster than honest clients,
+/// since a connection has only so many streams.
+const PATIENCE_NS: u64 = 50_000_000;
+
 /// A client's stream.
 pub(crate) struct Stream {
     connection: Rc<Connection>,
@@ -34,6 +38,8 @@ pub(crate) struct Stream {
     flow: Flow,
     reply: RefCell<Reply>,
     answered: Cell<bool>,
+    /// When it began, in `mono_ns`.
+    begun_ns: u64,
 }
 
 impl Stream {
@@ -51,6 +57,7 @@ impl Stream {
             flow: Flow::receiving(receiver),
             reply: RefCell::new(reply),
             answered: Cell::new(false),
+            begun_ns: core.handle.now().mono_ns,
         };
         let head = match read {
             Ok(head) => {
@@ -103,7 +110,16 @@ impl Stream {
 
     /// Ready when the client has given the request up.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.answered.get() { self.flow.poll_gone(cx) } else { self.reply.borrow_mut().poll_gone(cx) }
+        if self.answered.get() {
+            return self.flow.poll_gone(cx);
+        }
+        let reply = &mut *self.reply.borrow_mut();
+        ready!(reply.poll_gone(cx));
+        let now_ns = self.connection.core().handle.now().mono_ns;
+        if now_ns.saturating_sub(self.begun_ns) >= PATIENCE_NS {
+            reply.excuse();
+        }
+        Poll::Ready(())
     }
 
     /// Passes an interim response on. Who has gone does not miss it.

@@ -18,6 +18,7 @@
 //! | RST_STREAM or 431 by which our codec answers a fault; one stream more than there may be | 4, 2 | |
 //! | a head that is refused by our rules | 4 | |
 //! | *forgiven:* a stream that came to its end | −2 | |
+//! | *forgiven:* a stream that was reset unanswered, though its client had waited ([`Reply::excuse`]) | −2 | |
 //! | *forgiven:* 16 KiB of bodies sent, or received and taken | −1 | |
 //! | *forgiven:* a second, by the shard | −[`ODDITIES_FORGIVEN_PER_S`] | |
 //!
@@ -36,9 +37,11 @@
 //! * *Chromium* sends a PRIORITY or one frame of a reserved type for a request, reprioritises some, and one large window
 //!   update at the beginning: three free ones a stream. *Firefox* and *nghttp* build a tree of five PRIORITY at first.
 //! * One that takes back a third of its requests before they are answered: 2 points for each, 4 forgiven by the two others.
+//!   One whose calls run into their deadlines, since a backend hangs, had waited: it may have a hundred under way, no more.
 //!   A viewer that skips through a video takes back answers that have begun: a point each, forgiven by 16 KiB of it.
 //!
 //! [`Incoming::read`]: super::Incoming::read
+//! [`Reply::excuse`]: super::Reply::excuse
 
 use std::{cell::Cell, rc::Rc};
 

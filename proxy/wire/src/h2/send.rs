@@ -20,11 +20,12 @@ pub struct Reply {
     shared: Rc<Shared>,
     /// The head that is answered.
     held: Option<HeldHead>,
+    is_excused: bool,
 }
 
 impl Reply {
     pub(super) fn new(stream: SendResponse<Bytes>, shared: Rc<Shared>) -> Self {
-        Self { stream, shared, held: None }
+        Self { stream, shared, held: None, is_excused: false }
     }
 
     /// For as long as the answer is not sent, this head is held.
@@ -71,6 +72,14 @@ impl Reply {
     /// Ready when the client has given up the stream or the connection is dead. Before the answer only.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.stream.poll_reset(cx).map(|_| ())
+    }
+
+    /// What the client has given up it had waited for a while, as far as its own deadline allows: that is not odd. For
+    /// those who have a clock, when [`Reply::poll_gone`] is ready.
+    pub fn excuse(&mut self) {
+        if !std::mem::replace(&mut self.is_excused, true) {
+            self.shared.watch.borrow_mut().excuse();
+        }
     }
 
     /// Ends the stream without an answer, for a reason of ours: whatever `code` says, it is not counted as an oddity.

@@ -243,6 +243,11 @@ impl Watch {
         }
     }
 
+    /// A stream was reset before it was answered, with good reason.
+    pub(super) fn excuse(&self) {
+        self.oddities.forgive(EARLY_RESET_POINTS);
+    }
+
     /// A stream of the peer's was handed on.
     pub(super) fn serves(&mut self, stream: u32) {
         if let Some(stream) = self.windows.get(stream) {

@@ -357,6 +357,27 @@ fn at_the_soft_limit_the_connection_goes_away_gently() {
     assert_eq!(raw.ended, Some(None));
 }
 
+/// Deadlines of a client that run out at a backend that hangs.
+#[test]
+fn who_has_waited_is_excused() {
+    let mut raw = Raw::new();
+    for round in 0..20 {
+        let numbers = 100 * round..100 * (round + 1);
+        raw.send(&numbers.clone().flat_map(get).collect::<Vec<_>>());
+        let replies = raw.run().into_iter().map(|incoming| incoming.split().1);
+        let mut replies: Vec<_> = replies.collect();
+        assert_eq!(replies.len(), 100);
+        raw.send(&numbers.flat_map(|number| rst_stream(stream(number), Code::Cancel)).collect::<Vec<_>>());
+        raw.run();
+        assert_eq!((raw.server.oddities().points(), raw.ended), (200, None));
+        for reply in &mut replies {
+            reply.excuse();
+            reply.excuse();
+        }
+        assert_eq!(raw.server.oddities().points(), 0);
+    }
+}
+
 /// The header block is a part of a frame, or of several.
 #[test]
 fn a_head_that_has_begun_is_told() {
