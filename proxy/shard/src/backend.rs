@@ -394,7 +394,7 @@ impl Caller<'_> {
         // backend says that it has not looked at, as long as it can be sent whole again (RFC 9113 §8.7): nothing of its body
         // has left the client's side.
         let is_harmless = nothing_came && does_no_harm_twice(request, self.upload.is_some());
-        let is_whole = self.upload.is_none_or(|upload| upload.bytes() == 0 && !upload.is_broken());
+        let is_whole = self.upload.is_none_or(Relay::is_untouched);
         let again = match is_harmless || is_unseen && is_whole {
             _ if is_clients(&reason) => Again::No,
             true if is_first && (was_reused || is_unseen) => Again::Anew,

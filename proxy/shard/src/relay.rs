@@ -103,6 +103,11 @@ impl Relay {
         self.decoder.borrow().is_done()
     }
 
+    /// Whether nothing of it has gone anywhere, not even its end.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.bytes() == 0 && !self.is_done() && !self.is_broken()
+    }
+
     /// Whether the receiver keeps it waiting, and not the sender.
     pub(crate) fn is_stalled(&self) -> bool {
         self.stalled.get()

@@ -92,14 +92,6 @@ impl Seat {
         self.0.closed.set(true);
     }
 
-    /// The same if it takes none: its backend has said so, and finishes those that it has.
-    pub(crate) fn close_if_over(&self) {
-        let ready = self.caller().poll_ready(&mut Context::from_waker(Waker::noop()));
-        if matches!(ready, Poll::Ready(Err(_))) {
-            self.close();
-        }
-    }
-
     fn take(connection: &Rc<Connection>) -> Self {
         connection.calls.set(connection.calls.get() + 1);
         Self(connection.clone())
@@ -258,10 +250,17 @@ async fn drive(
     place: Option<Connected>,
 ) {
     // Whatever it was that ended it, the calls on it are told by their streams.
-    let _ended = poll_fn(|cx| holder.0.as_one(|| client.poll(cx))).await;
-    if let Some(connection) = connection.upgrade() {
-        connection.closed.set(true);
-    }
+    let _ended = poll_fn(|cx| {
+        let polled = holder.0.as_one(|| client.poll(cx));
+        // It may have calls to finish for long; no other is to find out that it takes none.
+        if (client.is_leaving() || polled.is_ready())
+            && let Some(connection) = connection.upgrade()
+        {
+            connection.closed.set(true);
+        }
+        polled
+    })
+    .await;
     drop(client);
     holder.0.finish();
     drop(place);

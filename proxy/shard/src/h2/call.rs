@@ -96,15 +96,7 @@ impl Call {
         let Some(answer) = &mut *awaited else { return Poll::Ready(Err(AnswerFault::Gone)) };
         let head = match answer.poll_head(cx, limits, method, response) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(head)) => head,
-            Poll::Ready(Err(fault)) => {
-                match fault {
-                    AnswerFault::Gone => self.seat.close(),
-                    AnswerFault::Refused => self.seat.close_if_over(),
-                    AnswerFault::Malformed(_) | AnswerFault::Reset(_) => {}
-                }
-                return Poll::Ready(Err(fault));
-            }
+            Poll::Ready(head) => head?,
         };
         let kind = match head {
             AnswerHead::Interim => ResponseKind::Interim,

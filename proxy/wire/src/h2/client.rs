@@ -84,6 +84,11 @@ impl<L: Link> Client<L> {
         outcome.map_err(|error| Fault::of_error(&error))
     }
 
+    /// Whether the backend has said that it takes no more calls (RFC 9113 §6.8).
+    pub fn is_leaving(&self) -> bool {
+        self.shared.watch.borrow().has_goaway()
+    }
+
     /// What the backend has done that is odd.
     pub fn oddities(&self) -> &Oddities {
         &self.oddities

@@ -296,6 +296,11 @@ impl Watch {
         self.turn_head_bytes = TURN_HEAD_BYTES_MAX;
     }
 
+    /// Whether the peer has sent a `GOAWAY`.
+    pub(super) fn has_goaway(&self) -> bool {
+        self.has_goaway
+    }
+
     /// Whether a header block or a frame has begun and is not whole.
     pub(super) fn is_inside_head(&self) -> bool {
         self.block.is_some() || self.inbound.frames.is_inside()

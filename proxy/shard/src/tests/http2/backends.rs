@@ -58,6 +58,31 @@ fn what_a_leaving_backend_has_not_seen_is_asked_again() {
 #[test]
 fn what_was_refused_with_a_body_is_not_asked_again() {
     for refusal in ["1.1 resets REFUSED_STREAM", "1 goes away 0 NO_ERROR"] {
+        // Nothing of it has gone: it goes elsewhere. Its end has gone: that is something.
+        check_http2(&format!(
+            "c speaks h2
+             c.1+ POST /a
+             1 speaks h2
+             1.1^ POST /a
+             {refusal}
+             c.1> hello
+             {}< POST /a hello
+             {}> 204
+             c.1< 204",
+            if refusal.contains("away") { "2 speaks h2\n2.1" } else { "1.3" },
+            if refusal.contains("away") { "2.1" } else { "1.3" },
+        ));
+        check_http2(&format!(
+            "c speaks h2
+             c.1+ POST /a
+             1 speaks h2
+             1.1^ POST /a
+             c.1>
+             1.1 sees end
+             {refusal}
+             c.1< 502 Bad Gateway
+             took 0s"
+        ));
         check_http2(&format!(
             "c speaks h2
              c.1+ POST /a||hello
