@@ -30,6 +30,7 @@ use runtime::{DriverKind, Handle, Listener, Options, Post, Runtime, simulated::F
 use telemetry::log;
 
 pub(super) use self::{
+    framed::{Field, Framed, Terms, as_reset},
     node::{in_http2, route, standard},
     peer::Peer,
     pki::Pki,
@@ -138,11 +139,6 @@ pub(super) fn run(setup: Setup, test: impl AsyncFnOnce(&mut Lab)) {
     ended.unwrap();
 }
 
-/// A connection to a core, for whoever speaks otherwise than a [`Peer`].
-pub(super) async fn connect(handle: &Handle, core: usize) -> io::Result<Transport> {
-    Ok(Transport::plain(handle.connect(front(core)).await?))
-}
-
 /// A node and who talks to it.
 pub(super) struct Lab {
     pub(super) handle: Handle,
@@ -154,7 +150,7 @@ pub(super) struct Lab {
     backends: BTreeMap<char, Backend>,
     clients: BTreeMap<char, Peer>,
     /// Clients and connections of backends that speak HTTP/2, by their names.
-    framed: BTreeMap<String, framed::Framed>,
+    framed: BTreeMap<String, Framed>,
     /// When something was done last, for `took`.
     since_ns: u64,
     caller: &'static Location<'static>,

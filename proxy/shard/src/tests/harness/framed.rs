@@ -15,7 +15,7 @@ use ::harness::h2::Frame;
 use runtime::{Handle, Received};
 
 use self::state::State;
-pub(in crate::tests) use self::state::code_number;
+pub(in crate::tests) use self::state::{as_reset, code_number};
 use super::{Peer, http::End};
 use crate::transport::Transport;
 
@@ -147,6 +147,11 @@ impl Framed {
         self.raw(&frame.bytes());
     }
 
+    /// The number of the next request.
+    pub(in crate::tests) fn next(&self) -> u32 {
+        self.shared.state.borrow_mut().next()
+    }
+
     /// The head of a request or an answer, by its pseudo-fields and fields.
     pub(in crate::tests) fn head(&self, stream: u32, fields: &[Field], ends: bool) {
         self.act(|state| state.head(stream, fields, ends));
@@ -217,6 +222,11 @@ impl Framed {
     /// With what code a stream was reset, behind its end if it has come to one.
     pub(in crate::tests) async fn code(&self, stream: u32) -> String {
         self.see(|state| state.code(stream)).await
+    }
+
+    /// The next stream that the gateway opens, or `None` when there will be none.
+    pub(in crate::tests) async fn opened(&self) -> Option<u32> {
+        self.see(State::next_opened).await
     }
 
     /// Streams that the gateway has opened since this was asked last.

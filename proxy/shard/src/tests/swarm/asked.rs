@@ -1,5 +1,7 @@
 //! What clients ask for: the path says what kind of request it is, whose, and thereby all that is sent and answered.
 
+use crate::tests::harness::Field;
+
 /// A kind of request, and what its backend does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -75,7 +77,7 @@ impl Asked {
         Some(Self { kind: *kind, path: path.to_owned() })
     }
 
-    pub(super) fn method(&self) -> &'static str {
+    fn method(&self) -> &'static str {
         match self.kind {
             Kind::Head => "HEAD",
             Kind::Post | Kind::PostChunked | Kind::Early | Kind::Expecting => "POST",
@@ -134,6 +136,37 @@ impl Asked {
         let head = format!("{} {path} HTTP/{version}\r\nHost: h\r\n{field}\r\n", self.method());
         let body = if self.kind == Kind::PostChunked { chunked(&self.upload()) } else { self.upload() };
         (head, body)
+    }
+
+    /// The head that a client of HTTP/2 sends.
+    pub(super) fn sent_fields(&self) -> Vec<Field> {
+        let mut fields = vec![
+            (":method", self.method().to_owned()),
+            (":scheme", "http".to_owned()),
+            (":authority", "h".to_owned()),
+            (":path", self.path.clone()),
+        ];
+        if matches!(self.kind, Kind::Post | Kind::Early | Kind::Expecting) {
+            fields.push(("content-length", self.upload().len().to_string()));
+        }
+        if self.kind == Kind::Expecting {
+            fields.push(("expect", "100-continue".to_owned()));
+        }
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// The head with which a backend of HTTP/2 answers.
+    pub(super) fn answer_fields(&self) -> Vec<Field> {
+        let mut fields = vec![(":status".to_owned(), self.status().to_owned())];
+        if !matches!(self.kind, Kind::Chunked | Kind::Old | Kind::UntilClose | Kind::Hints) {
+            fields.push(("content-length".to_owned(), self.body().len().to_string()));
+        }
+        fields
+    }
+
+    /// What stands behind the answer's body, where there is a place for it.
+    pub(super) fn trailers(&self) -> Option<Field> {
+        (self.kind == Kind::Chunked).then(|| ("x-sum".to_owned(), self.body().len().to_string()))
     }
 
     /// What its backend gets, in the line of a test.

@@ -17,7 +17,7 @@ const DRAWN: u64 = 1 << 32;
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Requests that are sent at once.
-const PIPELINED_MAX: u64 = 4;
+pub(super) const PIPELINED_MAX: u64 = 4;
 
 /// Counts a client off, also one that panics.
 pub(super) struct Left(Rc<World>);

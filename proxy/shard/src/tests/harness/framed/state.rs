@@ -40,6 +40,7 @@ pub(super) struct State {
     /// Windows in settings that were not acknowledged yet.
     told: VecDeque<u32>,
     has_settings: bool,
+    awaits_preface: bool,
     /// Streams that the gateway has opened and nobody has looked at.
     pub(super) opened: VecDeque<u32>,
     /// GOAWAYs: last stream and code.
@@ -92,6 +93,7 @@ impl State {
             given_at_first: i64::from(WINDOW_BYTES),
             told: VecDeque::new(),
             has_settings: false,
+            awaits_preface: !is_client,
             opened: VecDeque::new(),
             away: VecDeque::new(),
             is_away: false,
@@ -200,17 +202,16 @@ impl State {
 
     pub(super) fn received(&mut self, bytes: &[u8]) {
         self.unread.extend_from_slice(bytes);
-        if !self.is_client && !self.has_settings {
+        if self.awaits_preface {
             let same = self.unread.iter().zip(PREFACE).all(|(own, other)| own == other);
             if !same {
                 self.wrong.push(format!("no preface: {}", self.unread.escape_ascii()));
             }
-            if self.unread.len() <= PREFACE.len() {
+            if self.unread.len() < PREFACE.len() {
                 return;
             }
-            if self.unread.starts_with(PREFACE) {
-                self.unread.drain(..PREFACE.len());
-            }
+            self.unread.drain(..PREFACE.len());
+            self.awaits_preface = false;
         }
         while let Some((frame, taken)) = Frame::read(&self.unread) {
             self.unread.drain(..taken);
@@ -268,7 +269,13 @@ impl State {
             }
             kind::GOAWAY => {
                 self.is_away = true;
-                self.away.push_back((frame.word(0).ok_or("no stream")?, frame.word(4).ok_or("no code")?));
+                let (last, code) = (frame.word(0).ok_or("no stream")?, frame.word(4).ok_or("no code")?);
+                self.away.push_back((last, code));
+                // The gateway has not looked at those behind, and never will.
+                let left_out = self.streams.range_mut(last.saturating_add(1)..);
+                for (_, stream) in left_out.filter(|_| self.is_client) {
+                    stream.reset.get_or_insert(code::REFUSED_STREAM);
+                }
             }
             kind::RST_STREAM => {
                 let code = frame.word(0).ok_or("no code")?;
@@ -393,6 +400,20 @@ impl State {
         }
     }
 
+    #[expect(clippy::option_option, reason = "nothing yet, or nothing ever")]
+    pub(super) fn next_opened(&mut self) -> Option<Option<u32>> {
+        match self.opened.pop_front() {
+            Some(stream) => Some(Some(stream)),
+            None => self.end.map(|_| None),
+        }
+    }
+
+    /// The number of the next request.
+    pub(super) fn next(&mut self) -> u32 {
+        let last = self.streams.keys().next_back();
+        last.map_or(1, |last| last + 2)
+    }
+
     pub(super) fn sent_away(&mut self) -> Option<String> {
         match self.away.pop_front() {
             Some((last, code)) => Some(format!("{last} {}", code_name(code))),
@@ -515,6 +536,17 @@ impl Stream {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// A line of a message that was cut by a code, as one that was cut with its connection.
+pub(in crate::tests) fn as_reset(line: String) -> String {
+    let (before, how) = line.rsplit_once('!').map_or(("", &line[..]), |(before, how)| (before, how));
+    let is_code = (code::NO_ERROR..=code::HTTP_1_1_REQUIRED).any(|code| code_name(code) == how);
+    match (is_code, before.len() + how.len() == line.len()) {
+        (false, _) => line,
+        (true, true) => "reset".to_owned(),
+        (true, false) => format!("{before}!reset"),
     }
 }
 
