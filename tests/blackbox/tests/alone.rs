@@ -11,7 +11,9 @@ const ALONE: &[(&str, &str)] = &[
     ("admin::the_driver_is_shown", ADMIN),
     ("admin::the_unix_socket_says_the_same", ADMIN),
     ("alone::", "about the tests themselves"),
-    ("confined::", "counts clients that read nothing, which over HTTP/2 are held back by windows first"),
+    ("confined::a_cache_larger_than_the_group_is_cut", "about the cache, whoever fills it"),
+    ("confined::slow_clients_beside_a_large_cache_kill_nobody", MEMORY),
+    ("confined::slow_clients_of_one_kept_body_kill_nobody", MEMORY),
     ("deadlines::a_window_that_stays_shut_resets_its_stream", "HTTP/1.1 has no windows"),
     ("files::", "verbs on files, without a client"),
     ("framing::chunks_become_a_close_for_http_1_0", SYNTAX),
@@ -52,6 +54,7 @@ const ALONE: &[(&str, &str)] = &[
 const ADMIN: &str = "the admin listener speaks HTTP/1.1 alone";
 const FILES: &str = "about files; a request only shows which configuration serves";
 const HANDSHAKE: &str = "about TLS's handshake, before a protocol is spoken";
+const MEMORY: &str = "long, and like those of this module that run over both";
 const SYNTAX: &str = "bytes of HTTP/1; HTTP/2's frames and fields have a table of their own";
 const UPGRADE: &str = "HTTP/2 has no Upgrade";
 

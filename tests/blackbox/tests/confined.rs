@@ -1,13 +1,15 @@
 //! A node in a control group whose memory is bounded, with nothing said about memory in its configuration: the kernel kills
 //! who takes more, so the ladder has to be quicker than clients who ask for much and read nothing (row O2).
 
-use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use harness::{Act, Cgroup, Gateway, Origin, PATIENCE, eventually, raise_descriptor_limit, skip};
+use harness::{Act, Cgroup, Client, Gateway, Origin, eventually, raise_descriptor_limit, skip};
+
+over_both! {
+    slow_clients_of_what_could_be_kept_kill_nobody
+    slow_clients_of_streams_kill_nobody
+    a_full_cache_shrinks_for_slow_clients
+}
 
 const MIB: u64 = 1 << 20;
 /// Row O2.
@@ -22,7 +24,6 @@ const WAVES: usize = 4;
 const IN_WAVE: usize = 100;
 
 /// Each asks for a body of its own that could be kept: it is fetched ahead of a client that does not read.
-#[test]
 fn slow_clients_of_what_could_be_kept_kill_nobody() {
     let kept = |number| format!("/kept/{number}");
     never_killed("slow_clients_of_what_could_be_kept_kill_nobody", CACHE_DEFAULT, kept);
@@ -40,7 +41,6 @@ fn slow_clients_of_one_kept_body_kill_nobody() {
     never_killed("slow_clients_of_one_kept_body_kill_nobody", CACHE_DEFAULT, |_| "/kept/one".to_owned());
 }
 
-#[test]
 fn slow_clients_of_streams_kill_nobody() {
     let streamed = |number| format!("/streamed/{number}");
     never_killed("slow_clients_of_streams_kill_nobody", CACHE_DEFAULT, streamed);
@@ -69,7 +69,6 @@ fn a_cache_larger_than_the_group_is_cut() {
 
 /// It makes room for clients whose responses it does not keep, and may grow when they have gone. In a smaller group, so that
 /// a few hundred clients suffice where the kernel does not charge what it buffers for them (version 1).
-#[test]
 fn a_full_cache_shrinks_for_slow_clients() {
     /// At once, between two looks at what has become of the cache.
     const TOGETHER: usize = 8;
@@ -85,9 +84,9 @@ fn a_full_cache_shrinks_for_slow_clients() {
         if now.sum("floodgate_memory_pressure", &[]) == 0.0 {
             let first = slow.len();
             let mut clients: Vec<_> = (first..first + TOGETHER)
-                .filter_map(|number| ask(gateway.address(), &format!("/streamed/{number}")))
+                .filter_map(|number| ask(&gateway, &format!("/streamed/{number}")))
                 .collect();
-            clients.retain_mut(|client| status(client).is_some());
+            clients.retain_mut(|client| client.try_begun().is_some());
             slow.extend(clients);
         }
         let bytes = now.sum("floodgate_cache_capacity_bytes", &[]);
@@ -137,7 +136,7 @@ fn serves_again(gateway: &Gateway, group: &Cgroup) {
 
 /// Asks for twice what the group may have, bodies that are kept, one after another.
 fn fill(gateway: &Gateway) {
-    let mut client = gateway.connect();
+    let mut client = gateway.client();
     for number in 0..2 * MEMORY_MAX / SMALL_BODY_BYTES as u64 {
         assert_eq!(client.ask(&format!("GET /kept/small-{number}")).response().status, 200);
     }
@@ -155,10 +154,9 @@ fn never_killed(test: &str, cache: &str, target: impl Fn(usize) -> String) {
     let mut served = 0;
     for wave in 0..WAVES {
         // All of them as fast as can be: nobody waits for the ladder.
-        let mut clients: Vec<_> = (0..IN_WAVE)
-            .filter_map(|number| ask(gateway.address(), &target(wave * IN_WAVE + number)))
-            .collect();
-        clients.retain_mut(|client| matches!(status(client).as_deref(), Some("200" | "503")));
+        let mut clients: Vec<_> =
+            (0..IN_WAVE).filter_map(|number| ask(&gateway, &target(wave * IN_WAVE + number))).collect();
+        clients.retain_mut(|client| matches!(client.try_begun(), Some(200 | 503)));
         assert_eq!(group.killed(), 0, "{}", gateway.said());
         served += clients.len();
         slow.extend(clients);
@@ -171,16 +169,6 @@ fn never_killed(test: &str, cache: &str, target: impl Fn(usize) -> String) {
 }
 
 /// Asks, and reads nothing; `None`: it was turned away.
-fn ask(address: SocketAddr, target: &str) -> Option<TcpStream> {
-    let mut client = TcpStream::connect(address).ok()?;
-    client.set_read_timeout(Some(PATIENCE)).ok()?;
-    client.write_all(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).ok()?;
-    Some(client)
-}
-
-/// The status, of an answer of which nothing more is read; `None`: it was turned away.
-fn status(client: &mut TcpStream) -> Option<String> {
-    let mut begin = [0; 12];
-    client.read_exact(&mut begin).ok()?;
-    Some(String::from_utf8_lossy(&begin[9..]).into_owned())
+fn ask(gateway: &Gateway, target: &str) -> Option<Client> {
+    gateway.try_client()?.try_ask(&format!("GET {target}"))
 }

@@ -232,6 +232,37 @@ impl Client {
         }
     }
 
+    /// Asks, and reads nothing; `None`: it was turned away.
+    pub fn try_ask(mut self, request: &str) -> Option<Self> {
+        let asked = match &mut self.0 {
+            Inner::Http1(it) => {
+                it.methods.push_back(method_of(request));
+                it.connection.try_send(request_bytes(request, b""))
+            }
+            Inner::Http2(it) => {
+                it.connection.try_begin(request).map(|stream| it.asked.push_back(stream)).is_some()
+            }
+        };
+        asked.then_some(self)
+    }
+
+    /// The status of an answer that has begun, of which little more is read; `None`: it was turned away.
+    pub fn try_begun(&mut self) -> Option<u16> {
+        match &mut self.0 {
+            Inner::Http1(it) => {
+                let begin = it.connection.try_bytes(b"HTTP/1.1 200".len()).ok()?;
+                std::str::from_utf8(begin.strip_prefix(b"HTTP/1.1 ")?).ok()?.parse().ok()
+            }
+            Inner::Http2(it) => {
+                let stream = *it.asked.front()?;
+                let waited = it.connection.wait_until(|connection| {
+                    connection.status_of(stream).is_some() || connection.is_over(stream)
+                });
+                waited.ok().and_then(|()| it.connection.status_of(stream))
+            }
+        }
+    }
+
     /// Waits until the answer has begun, with some of its body, and reads no further.
     #[track_caller]
     pub fn begun(&mut self) -> u16 {

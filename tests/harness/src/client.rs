@@ -42,6 +42,13 @@ impl Connection {
         Self { stream, buffer: Vec::new(), ended: false }
     }
 
+    /// The same; `None`: nobody takes it.
+    pub fn try_open(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+        stream.set_nodelay(true).and_then(|()| stream.set_write_timeout(Some(PATIENCE))).ok()?;
+        Some(Self { stream, buffer: Vec::new(), ended: false })
+    }
+
     /// Sends all of it.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
@@ -146,10 +153,15 @@ impl Connection {
     /// Exactly so many bytes, without looking at them.
     #[track_caller]
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        self.try_bytes(count).unwrap_or_else(|broken| panic!("{count} bytes wanted: {broken:?}"))
+    }
+
+    /// The same, if they come.
+    pub fn try_bytes(&mut self, count: usize) -> Result<Vec<u8>, Broken> {
         while self.buffer.len() < count {
-            self.more().unwrap_or_else(|broken| panic!("{count} bytes wanted: {broken:?}"));
+            self.more()?;
         }
-        self.buffer.drain(..count).collect()
+        Ok(self.buffer.drain(..count).collect())
     }
 
     /// All that comes until the connection ends.

@@ -118,6 +118,14 @@ impl Gateway {
         }
     }
 
+    /// The same without TLS; `None`: it was turned away.
+    pub fn try_client(&self) -> Option<Client> {
+        match self.builder.over.clients {
+            Protocol::Http1 => Connection::try_open(self.address()).map(Client::http1),
+            Protocol::Http2 => h2::Connection::try_open(self.address()).map(Client::http2),
+        }
+    }
+
     /// A new connection to the first listener, for bytes of HTTP/1.1.
     #[track_caller]
     pub fn connect(&self) -> Connection {

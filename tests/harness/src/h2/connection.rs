@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io::ErrorKind,
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -129,6 +129,23 @@ impl Connection {
             Some(name) => Link::tls(address, name),
             None => Link::tcp(address),
         };
+        Self::over(link, options)
+    }
+
+    /// The same without TLS; `None`: nobody takes it, or it is ended before a word is said.
+    pub fn try_open(address: SocketAddr) -> Option<Self> {
+        let options = Options::default();
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+        let settings = Frame::settings(&options.settings);
+        let more = Frame::window_update(0, options.window_bytes.saturating_sub(WINDOW_BYTES));
+        let mut connection = Self::over(Link::of(stream).ok()?, options);
+        connection.link.write(&[PREFACE, &settings.bytes(), &more.bytes()].concat()).ok()?;
+        connection.note_sent(&settings);
+        connection.note_sent(&more);
+        connection.next_frame().ok().map(|_settings| connection)
+    }
+
+    fn over(link: Link, options: Options) -> Self {
         let table = options.settings.iter().find(|(name, _)| *name == setting::HEADER_TABLE_SIZE);
         let table_bytes = table.map_or(TABLE_BYTES, |(_, bytes)| *bytes);
         Self {
@@ -209,6 +226,16 @@ impl Connection {
         self.add_stream(stream, method);
         self.head(stream, fields, ends);
         stream
+    }
+
+    /// Sends a request without a body as [`Self::begin`] does, of one frame; `None`: the connection is gone.
+    pub fn try_begin(&mut self, request: &str) -> Option<u32> {
+        let stream = self.next_stream;
+        self.add_stream(stream, request.split(' ').next().unwrap_or_default());
+        let scheme = if self.options.tls.is_some() { "https" } else { "http" };
+        let block = self.encoder.encode(&request_fields(request, scheme));
+        let frame = Frame::headers(stream, flag::END_STREAM | flag::END_HEADERS, block);
+        self.link.write(&frame.bytes()).ok().map(|()| stream)
     }
 
     /// Sends trailers.
@@ -352,6 +379,12 @@ impl Connection {
         });
         waited.unwrap_or_else(|broken| panic!("not {bytes} bytes on stream {stream}: {broken:?}"));
         self.so_far(stream).body
+    }
+
+    /// The status of a stream's final answer, if that has come.
+    pub fn status_of(&self, stream: u32) -> Option<u16> {
+        let status = self.streams.get(&stream).map(|stream| stream.answer.response.status);
+        status.filter(|status| *status != 0)
     }
 
     /// What has come of a stream's answer so far.
