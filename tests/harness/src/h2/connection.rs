@@ -18,6 +18,7 @@ use super::{
 use crate::{PATIENCE, client::Broken, response::Response};
 
 mod incoming;
+mod request;
 
 /// What a connection begins with.
 #[derive(Clone, Debug)]
@@ -214,7 +215,7 @@ impl Connection {
     #[track_caller]
     pub fn begin(&mut self, request: &str, ends: bool) -> u32 {
         let secure = self.options.tls.is_some();
-        let fields = request_fields(request, if secure { "https" } else { "http" });
+        let fields = request::fields(request, if secure { "https" } else { "http" });
         self.begin_with(&fields, ends)
     }
 
@@ -233,7 +234,7 @@ impl Connection {
         let stream = self.next_stream;
         self.add_stream(stream, request.split(' ').next().unwrap_or_default());
         let scheme = if self.options.tls.is_some() { "https" } else { "http" };
-        let block = self.encoder.encode(&request_fields(request, scheme));
+        let block = self.encoder.encode(&request::fields(request, scheme));
         let frame = Frame::headers(stream, flag::END_STREAM | flag::END_HEADERS, block);
         self.link.write(&frame.bytes()).ok().map(|()| stream)
     }
@@ -580,43 +581,5 @@ impl Connection {
                 Err(Broken::Ended(self.input.clone()))
             }
         }
-    }
-}
-
-/// The fields of a request given as lines, pseudo ones first.
-fn request_fields(request: &str, scheme: &str) -> Vec<Field> {
-    let mut lines = request.lines();
-    let (method, path) = lines.next().unwrap_or_default().split_once(' ').unwrap_or_default();
-    let mut pseudo =
-        vec![(":method", method.to_owned()), (":scheme", scheme.to_owned()), (":path", path.to_owned())];
-    let (mut authority, mut fields) = ("gateway.test".to_owned(), Vec::new());
-    for line in lines {
-        // A pseudo-header begins with a colon.
-        let at = line
-            .char_indices()
-            .skip(1)
-            .find(|(_, character)| *character == ':')
-            .map_or(line.len(), |(at, _)| at);
-        let (name, value) = (line[..at].to_ascii_lowercase(), line.get(at + 1..).unwrap_or_default().trim());
-        match name.as_str() {
-            "host" | ":authority" => value.clone_into(&mut authority),
-            _ => fields.push((name, value.to_owned())),
-        }
-    }
-    pseudo.push((":authority", authority));
-    pseudo.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(fields).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::request_fields;
-
-    #[test]
-    fn requests_are_read_from_lines() {
-        let fields = request_fields("POST /a?b\nHost: x\nX-Name: a: b\n:protocol: y", "http");
-        let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let expected =
-            [":method=POST", ":scheme=http", ":path=/a?b", ":authority=x", "x-name=a: b", ":protocol=y"];
-        assert_eq!(lines, expected);
     }
 }
