@@ -28,7 +28,14 @@ const ALONE: &[(&str, &str)] = &[
     ("hostile::what_is_right_passes_once", SYNTAX),
     ("last_good::", FILES),
     ("manager::", "the service manager; a request only shows that it serves"),
-    ("measured::", "figures of HTTP/1.1; those of HTTP/2 are the judge of speed's"),
+    ("measured::a_million_answers_are_not_crossed", "the same over HTTP/2 with fewer is `hostile::nonces`"),
+    ("measured::changes::", FIGURES),
+    ("measured::in_flight::", "HTTP/2's own"),
+    ("measured::overload::", FIGURES),
+    ("measured::slow::", FIGURES),
+    ("measured::wrk_is_refused_fast", WRK),
+    ("measured::wrk_over_tls", WRK),
+    ("measured::wrk_through_a_throttled_route_on_one_worker", WRK),
     ("memory::descriptors_run_out", "about descriptors"),
     ("memory::heads_that_never_end", SYNTAX),
     ("memory::idle_tls_connections", "about what TLS keeps"),
@@ -52,10 +59,12 @@ const ALONE: &[(&str, &str)] = &[
 ];
 
 const ADMIN: &str = "the admin listener speaks HTTP/1.1 alone";
+const FIGURES: &str = "times of HTTP/1.1's connections, one for each request under way";
 const FILES: &str = "about files; a request only shows which configuration serves";
 const HANDSHAKE: &str = "about TLS's handshake, before a protocol is spoken";
 const MEMORY: &str = "long, and like those of this module that run over both";
 const SYNTAX: &str = "bytes of HTTP/1; HTTP/2's frames and fields have a table of their own";
+const WRK: &str = "wrk speaks HTTP/1.1; h2load asks in `h2::h2load`, and the judge of speed measures";
 const UPGRADE: &str = "HTTP/2 has no Upgrade";
 
 /// Of the modules that `over!` makes: a test is in both of a line, and may be in more.
