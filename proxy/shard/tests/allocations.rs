@@ -1,4 +1,4 @@
-//! What a request allocates in steady state, which is nothing: a whole core on real sockets, whose process counts every allocation of all of its
+//! What a request allocates in steady state, which is nothing over HTTP/1.1 and little over HTTP/2: a whole core on real sockets, whose process counts every allocation of all of its
 //! threads. Client and backend live in it too, so they use nothing but buffers on their stacks. One test, since a second
 //! one beside it would be counted as well.
 
@@ -13,6 +13,9 @@ use std::{
     time::Duration,
 };
 
+use harness::h2::{
+    Block, FRAME_BYTES, Frame, HEAD_BYTES, PREFACE, TABLE_BYTES, flag, hpack::Decoder, kind, setting,
+};
 use model::{Integration, Model, RouteKey};
 use policy::{cache::Epochs, throttle::Table};
 use runtime::{DriverChoice, DriverKind};
@@ -28,13 +31,24 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const WARM_UP: usize = 500;
 const COUNTED: usize = 1_000;
 
+/// What requests of HTTP/2 allocate, each: the codec's maps of fields, their values, and places for streams. Proxied to
+/// HTTP/1.1, refused, answered out of the cache, and proxied to HTTP/2.
+const HTTP2: [(&str, &str, usize); 4] =
+    [("/p/1k", "200", 13), ("/l/1k", "429", 13), ("/c/1k", "200", 13), ("/h/1k", "200", 37)];
+
+/// Of all that [`COUNTED`] requests have allocated so much may still be there behind them.
+const LEFT_BYTES_MAX: isize = 8 << 10;
+
 const BODY_BYTES: usize = 1 << 10;
+
+/// All heads of answers on a connection, compressed.
+const BLOCKS_BYTES: usize = 1 << 20;
 
 /// Longest head of either side, with a body behind it.
 const MESSAGE_BYTES_MAX: usize = 4 << 10;
 
 #[test]
-fn requests_allocate_nothing_in_steady_state() {
+fn requests_allocate_nothing_over_http1_and_little_over_http2() {
     for driver in [DriverChoice::Epoll, DriverChoice::Uring] {
         let Some(front) = Front::start(driver) else {
             println!("skipped: {driver:?}, which this kernel does not let us use");
@@ -43,6 +57,18 @@ fn requests_allocate_nothing_in_steady_state() {
         for (path, status) in [("/p/1k", "200"), ("/l/1k", "429"), ("/c/1k", "200")] {
             let allocations = front.allocations(path, status);
             assert_eq!(allocations, 0, "{driver:?} {path}");
+        }
+        for (path, status, per_request) in HTTP2 {
+            let (allocations, left_bytes) = front.allocations_http2(path, status);
+            let most = per_request * COUNTED + COUNTED / 10;
+            println!(
+                "{driver:?} {path} over HTTP/2: {allocations} in {COUNTED} requests, {left_bytes} bytes left"
+            );
+            assert!(allocations <= most, "{driver:?} {path} over HTTP/2: {allocations} of {most}");
+            assert!(
+                left_bytes < LEFT_BYTES_MAX,
+                "{driver:?} {path} over HTTP/2 holds {left_bytes} bytes more"
+            );
         }
         front.end();
     }
@@ -61,10 +87,13 @@ impl Front {
     fn start(driver: DriverChoice) -> Option<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let snapshot = snapshot(&model(address, backend()));
-        let upstream = snapshot.upstreams[0].as_ref().unwrap();
-        let target = &upstream.targets[0];
-        let at = Endpoint { target: 0, address: SocketAddr::new(target.host.parse().unwrap(), target.port) };
+        let snapshot = snapshot(&model(address, [backend(answer), backend(answer_http2)]));
+        let endpoint = |slot: usize| {
+            let target = &snapshot.upstreams[slot].as_ref().unwrap().targets[0];
+            let address = SocketAddr::new(target.host.parse().unwrap(), target.port);
+            Arc::from([Endpoint { target: 0, address }])
+        };
+        let endpoints = vec![(0, endpoint(0)), (1, endpoint(1))];
         let (writer, mut logs) = log::start(log::Target::Discard, 1, Box::new(|_| {})).unwrap();
         let seat = Seat {
             index: 0,
@@ -78,7 +107,7 @@ impl Front {
             gate: Arc::new(Gate::new(16, 1)),
             backends_max: 16,
             log: logs.remove(0),
-            endpoints: vec![(0, Arc::from([at]))],
+            endpoints,
         };
         let (met, meeting) = mpsc::channel();
         let core = thread::spawn(move || {
@@ -121,6 +150,23 @@ impl Front {
         counted.allocations + counted.reallocations
     }
 
+    /// Allocations of as many requests over HTTP/2, and the bytes of them that are still there.
+    fn allocations_http2(&self, path: &str, status: &str) -> (usize, isize) {
+        let mut client = Streams::connect(self.address, path);
+        for _ in 0..WARM_UP {
+            client.ask();
+        }
+        let region = Region::new(ALLOCATOR);
+        for _ in 0..COUNTED {
+            client.ask();
+        }
+        let counted = region.change();
+        client.check(status);
+        let left = |bytes: usize| isize::try_from(bytes).unwrap();
+        let left_bytes = left(counted.bytes_allocated) - left(counted.bytes_deallocated);
+        (counted.allocations + counted.reallocations, left_bytes)
+    }
+
     fn end(self) {
         assert!(self.post.send(Message::Drain(Duration::from_secs(5))).is_ok());
         self.core.join().unwrap();
@@ -157,12 +203,13 @@ fn number_behind(head: &[u8], before: &[u8]) -> usize {
 }
 
 /// Answers whatever it is asked, until the test ends.
-fn backend() -> SocketAddr {
+fn backend(answer: fn(TcpStream)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let stream = stream.unwrap();
+            stream.set_nodelay(true).unwrap();
             thread::spawn(move || answer(stream));
         }
     });
@@ -183,12 +230,141 @@ fn answer(mut stream: TcpStream) {
     }
 }
 
-fn model(front: SocketAddr, back: SocketAddr) -> Model {
-    let target = model::Target { tls: false, host: back.ip().to_string(), port: back.port(), origin: None };
-    let upstream = model::Upstream { name: "b".into(), targets: vec![target], ..model::Upstream::default() };
+/// The same over HTTP/2, where requests have no body.
+fn answer_http2(mut stream: TcpStream) {
+    let block =
+        Block::new().indexed(8).literal("content-type", "text/plain").literal("content-length", "1024");
+    let mut answer = Frame::headers(1, flag::END_HEADERS, block).bytes();
+    let data_at = answer.len();
+    answer.extend(Frame::data(1, flag::END_STREAM, vec![b'a'; BODY_BYTES]).bytes());
+    stream.write_all(&Frame::settings(&[]).bytes()).unwrap();
+    let mut preface = [0; PREFACE.len()];
+    if stream.read_exact(&mut preface).is_err() {
+        return;
+    }
+    let mut frames = Frames::new(stream);
+    while let Some((head, _)) = frames.next() {
+        if head.kind == kind::HEADERS {
+            answer[5..9].copy_from_slice(&head.stream.to_be_bytes());
+            answer[data_at + 5..data_at + 9].copy_from_slice(&head.stream.to_be_bytes());
+            frames.stream.write_all(&answer).unwrap();
+        }
+    }
+}
+
+/// A frame's head.
+struct Head {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+}
+
+/// Frames as they come; settings and pings are acknowledged.
+struct Frames {
+    stream: TcpStream,
+    payload: [u8; FRAME_BYTES],
+}
+
+impl Frames {
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, payload: [0; FRAME_BYTES] }
+    }
+
+    /// Its head and payload; `None` at the end.
+    fn next(&mut self) -> Option<(Head, &[u8])> {
+        let mut bytes = [0; HEAD_BYTES];
+        self.stream.read_exact(&mut bytes).ok()?;
+        let [a, b, c, kind, flags, stream @ ..] = bytes;
+        let payload = &mut self.payload[..usize::try_from(u32::from_be_bytes([0, a, b, c])).unwrap()];
+        self.stream.read_exact(payload).ok()?;
+        if matches!(kind, kind::SETTINGS | kind::PING) && flags & flag::ACK == 0 {
+            bytes[4] = flag::ACK;
+            let echo = if kind == kind::PING { &*payload } else { &[] };
+            bytes[..3].copy_from_slice(&[0, 0, u8::try_from(echo.len()).unwrap()]);
+            self.stream.write_all(&bytes).unwrap();
+            self.stream.write_all(echo).unwrap();
+        }
+        Some((Head { kind, flags, stream: u32::from_be_bytes(stream) }, payload))
+    }
+}
+
+/// A client of HTTP/2, which asks for the same again and again.
+struct Streams {
+    frames: Frames,
+    request: Vec<u8>,
+    next: u32,
+    /// The blocks of all answers' heads, one behind the other, and where they end.
+    blocks: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Streams {
+    fn connect(address: SocketAddr, path: &str) -> Self {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let settings = Frame::settings(&[(setting::INITIAL_WINDOW_SIZE, 1 << 20)]);
+        let credit = Frame::window_update(0, 1 << 30);
+        stream.write_all(&[PREFACE, &settings.bytes(), &credit.bytes()].concat()).unwrap();
+        let block = Block::new()
+            .indexed(2)
+            .indexed(6)
+            .literal(":authority", "localhost")
+            .literal(":path", path)
+            .literal("user-agent", "test")
+            .literal("accept", "*/*");
+        let request = Frame::headers(1, flag::END_HEADERS | flag::END_STREAM, block).bytes();
+        let (blocks, ends) = (Vec::with_capacity(BLOCKS_BYTES), Vec::with_capacity(WARM_UP + COUNTED));
+        Self { frames: Frames::new(stream), request, next: 1, blocks, ends }
+    }
+
+    /// Sends a request and reads the whole answer.
+    fn ask(&mut self) {
+        self.request[5..9].copy_from_slice(&self.next.to_be_bytes());
+        self.frames.stream.write_all(&self.request).unwrap();
+        loop {
+            let (head, payload) = self.frames.next().unwrap();
+            if head.kind == kind::HEADERS {
+                assert!(
+                    head.flags & flag::END_HEADERS != 0 && payload.len() + self.blocks.len() <= BLOCKS_BYTES
+                );
+                self.blocks.extend_from_slice(payload);
+                self.ends.push(self.blocks.len());
+            }
+            let is_last =
+                matches!(head.kind, kind::HEADERS | kind::DATA) && head.flags & flag::END_STREAM != 0;
+            if head.stream == self.next && is_last {
+                break;
+            }
+        }
+        self.next += 2;
+    }
+
+    /// All answers had this status.
+    fn check(&self, status: &str) {
+        let (mut decoder, mut begin) = (Decoder::new(TABLE_BYTES as usize), 0);
+        for end in &self.ends {
+            let fields = decoder.decode_text(&self.blocks[begin..*end]).unwrap();
+            assert_eq!(fields[0], (":status".to_owned(), status.to_owned()));
+            begin = *end;
+        }
+        assert_eq!(self.ends.len(), WARM_UP + COUNTED);
+    }
+}
+
+fn model(front: SocketAddr, back: [SocketAddr; 2]) -> Model {
+    let upstream = |name: &str, back: SocketAddr, http2| {
+        let target =
+            model::Target { tls: false, host: back.ip().to_string(), port: back.port(), origin: None };
+        model::Upstream { name: name.into(), targets: vec![target], http2, ..model::Upstream::default() }
+    };
+    let upstreams = vec![upstream("b", back[0], false), upstream("h", back[1], true)];
     let route = |path: &str| model::Route {
         key: RouteKey::Path { method: None, path: path.into() },
-        integration: Integration::Http { upstream: "b".into(), path: None, strip_prefix: None },
+        integration: Integration::Http {
+            upstream: if path.starts_with("/h/") { "h".into() } else { "b".into() },
+            path: None,
+            strip_prefix: None,
+        },
         throttles: Vec::new(),
         cache: None,
         limits: None,
@@ -206,6 +382,7 @@ fn model(front: SocketAddr, back: SocketAddr) -> Model {
     let limited = model::Throttle { rate: 0.001, burst: Some(1), per: model::ThrottlePer::All, origin: None };
     let routes = vec![
         route("/p/{rest+}"),
+        route("/h/{rest+}"),
         model::Route { cache: Some(cached), ..route("/c/{rest+}") },
         model::Route { throttles: vec![limited], ..route("/l/{rest+}") },
     ];
@@ -229,7 +406,7 @@ fn model(front: SocketAddr, back: SocketAddr) -> Model {
         connections_max: None,
         origin: None,
     };
-    Model { apis: vec![api], upstreams: vec![upstream], listeners: vec![listener], ..Model::default() }
+    Model { apis: vec![api], upstreams, listeners: vec![listener], ..Model::default() }
 }
 
 fn snapshot(model: &Model) -> Arc<Snapshot> {
