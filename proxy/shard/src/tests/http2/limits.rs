@@ -294,3 +294,79 @@ fn a_long_drain_ends_with_the_last_stream() {
         assert_eq!(lab.ended(), 0);
     });
 }
+
+/// What was let in for streams that were given up, or that nobody read, is let in again for others (bug 30).
+#[test]
+fn credit_comes_back_from_streams_that_were_not_read() {
+    let numbers = || (0..40).map(|index| index * 2 + 1);
+    // Answered before they were read.
+    let mut early = "c speaks h2\n".to_owned();
+    numbers().for_each(|number| {
+        early.push_str(&format!("c.{number}+ POST /mock||{{60000}}\nc.{number}< 200 mocked\n"));
+    });
+    check(&format!(
+        "{early}
+         c.81> POST /a||{{2000000}}
+         1< POST /a chunked {{2000000}}
+         1> HTTP/1.1 204 No Content||
+         c.81< 204"
+    ));
+    // Given up by their client, while the backend takes nothing, and in the middle of an answer that it does not read.
+    let mut up = "w> GET /w HTTP/1.1|Host: h||
+                  1 speaks h2 window=10 holding
+                  1.1< GET /w
+                  1.1> 204
+                  w< 204
+                  c speaks h2\n"
+        .to_owned();
+    let mut down = "c speaks h2 window=10 holding\n".to_owned();
+    for number in numbers() {
+        let called = number + 2;
+        up.push_str(&format!(
+            "c.{number}+ POST /a||{{60000}}
+             1.{called}^ POST /a
+             c.{number} resets CANCEL
+             1.{called} then CANCEL\n"
+        ));
+        // All of it has come, or more is to come.
+        let (bytes, told) = match number % 4 {
+            1 => (250_000, String::new()),
+            _ => (300_000, format!("1.{number} then CANCEL")),
+        };
+        let begins = if number == 1 { "1 speaks h2\n" } else { "" };
+        down.push_str(&format!(
+            "c.{number}> GET /a
+             {begins}1.{number}< GET /a
+             1.{number}> 200||{{{bytes}}}
+             c.{number}^ 200
+             c.{number} resets CANCEL
+             {told}\n"
+        ));
+    }
+    check_http2(&format!(
+        "{up}
+         1 sets window=1000000
+         1 gives 10000000
+         c.81> POST /b||{{900000}}
+         1.83< POST /b {{900000}}
+         1.83> 204
+         c.81< 204"
+    ));
+    check_http2(&format!(
+        "{down}
+         d> GET /b HTTP/1.1|Host: h||
+         1.81< GET /b
+         1.81> 200||{{6000000}}
+         d< 200 chunked {{6000000}}"
+    ));
+}
+
+#[test]
+fn a_node_without_memory_refuses_and_goes_on() {
+    run(Setup { model: in_http2(), ..Setup::default() }, async |lab: &mut Lab| {
+        lab.talk("c speaks h2\nc.1> GET /a\n1 speaks h2\n1.1< GET /a").await;
+        lab.press(Level::Refuse).await;
+        lab.talk("c.3> GET /b\nc.3< 503 Service Unavailable\n1.1> 200||hello\nc.1< 200 hello").await;
+        lab.press(Level::default()).await;
+    });
+}

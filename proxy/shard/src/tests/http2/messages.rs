@@ -490,3 +490,24 @@ fn many_at_once() {
     numbers().for_each(|number| script.push_str(&format!("c.{number}< 200 answer {number}\n")));
     check_http2(&script);
 }
+
+/// Heads that take more than one frame, on either side.
+#[test]
+fn heads_may_be_long() {
+    let (long, longer) = ("a".repeat(9_000), "b".repeat(20_000));
+    check_http2(&format!(
+        "c speaks h2
+         c.1> GET /a|x-long: {long}
+         1 speaks h2
+         1.1< GET /a
+         1 has x-long: {long}
+         1.1> 200|x-longer: {longer}|x-long: {longer}||hello
+         c.1< 200 hello
+         c has x-longer: {longer}
+         d> GET /b HTTP/1.1|Host: h|X-Long: {long}||
+         1.3< GET /b
+         1 has x-long: {long}
+         1.3> 200|x-longer: {longer}
+         d< 200"
+    ));
+}

@@ -130,8 +130,14 @@ impl State {
         if ends {
             (state.ends, state.all_sent) = (Some(Vec::new()), true);
         }
-        let flags = flag::END_HEADERS | if ends { flag::END_STREAM } else { 0 };
-        self.write(&Frame::headers(stream, flags, block));
+        let mut parts = block.chunks(FRAME_BYTES);
+        let first = parts.next().unwrap_or_default();
+        let mut frame = Frame::headers(stream, if ends { flag::END_STREAM } else { 0 }, first);
+        for part in parts {
+            self.write(&frame);
+            frame = Frame::continuation(stream, 0, part);
+        }
+        self.write(&frame.flagged(flag::END_HEADERS));
     }
 
     pub(super) fn head(&mut self, stream: u32, fields: &[Field], ends: bool) {
