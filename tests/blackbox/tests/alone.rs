@@ -12,6 +12,7 @@ const ALONE: &[(&str, &str)] = &[
     ("admin::the_unix_socket_says_the_same", ADMIN),
     ("alone::", "about the tests themselves"),
     ("confined::a_cache_larger_than_the_group_is_cut", "about the cache, whoever fills it"),
+    ("confined::a_full_cache_shrinks_for_slow_clients", MEMORY),
     ("confined::slow_clients_beside_a_large_cache_kill_nobody", MEMORY),
     ("confined::slow_clients_of_one_kept_body_kill_nobody", MEMORY),
     ("deadlines::a_window_that_stays_shut_resets_its_stream", "HTTP/1.1 has no windows"),

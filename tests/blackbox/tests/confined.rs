@@ -8,7 +8,6 @@ use harness::{Act, Cgroup, Client, Gateway, Origin, eventually, raise_descriptor
 over_both! {
     slow_clients_of_what_could_be_kept_kill_nobody
     slow_clients_of_streams_kill_nobody
-    a_full_cache_shrinks_for_slow_clients
 }
 
 const MIB: u64 = 1 << 20;
@@ -69,6 +68,7 @@ fn a_cache_larger_than_the_group_is_cut() {
 
 /// It makes room for clients whose responses it does not keep, and may grow when they have gone. In a smaller group, so that
 /// a few hundred clients suffice where the kernel does not charge what it buffers for them (version 1).
+#[test]
 fn a_full_cache_shrinks_for_slow_clients() {
     /// At once, between two looks at what has become of the cache.
     const TOGETHER: usize = 8;
