@@ -173,6 +173,7 @@ impl Caller<'_> {
                     let attempt = Attempt { slot, upstream, target, live, was_reused, is_first: may_reuse };
                     self.attempt(attempt, request, response).await
                 }
+                Err(reason) if is_clients(&reason) => Err(Failed { instead: Err(reason), again: Again::No }),
                 Err(reason) => Err(Failed { instead: Err(reason), again: Again::Elsewhere { seen: false } }),
             };
             let Failed { instead, again } = match attempted {
@@ -254,7 +255,13 @@ impl Caller<'_> {
         // Where very many come at once, most wait for others' connections, and that is no fault of the backend's.
         self.alarm.set(now_ns.saturating_add(upstream.first_byte_timeout_ns).min(bounds.end_ns));
         let shared = core.pool(slot, |pool| pool.shared(&claim).cloned()).flatten();
-        let waiting = shared.as_ref().ok_or(Reason::Internal)?.wait();
+        let mut waiting = pin!(shared.as_ref().ok_or(Reason::Internal)?.wait());
+        let waiting = poll_fn(|cx| match (waiting.as_mut().poll(cx), self.client) {
+            (Poll::Pending, Some(client)) => {
+                client.poll_given_up(cx).map(|()| Err(Unseated::Failed(Reason::ClientGone)))
+            }
+            (waited, _) => waited,
+        });
         let seat = match self.alarm.guard(waiting).await {
             Ok(Ok(seat)) => return Ok(self.seated(seat, slot, claim, bounds)),
             // Who tried has learnt it.

@@ -2,7 +2,7 @@
 //! client has given up costs no backend any more, and what a backend has broken off looks whole to nobody.
 
 use super::check_http2;
-use crate::tests::harness::{Setup, check, check_on, in_http2, standard};
+use crate::tests::harness::{Lab, Setup, check, check_on, in_http2, run, standard};
 
 /// What ends a client's request: its stream, or its connection in any way.
 const CLIENT_ENDS: [&str; 5] =
@@ -221,6 +221,23 @@ fn a_client_that_goes_while_its_backend_is_reached() {
                  d< 504 Gateway Timeout"
             ),
         );
+    }
+}
+
+/// Who waits for a connection that somebody else makes, and gives up, waits no more.
+#[test]
+fn a_client_that_goes_while_a_connection_is_made_for_it_has_no_call() {
+    for end in ["c.3 resets CANCEL", "c leaves"] {
+        let mut model = in_http2();
+        model.upstreams[0].targets[0].tls = true;
+        run(Setup { model, ..Setup::default() }, async |lab: &mut Lab| {
+            lab.talk("d speaks h2\nd.1> GET /a\nc speaks h2\nc.3> POST /b").await;
+            let in_flight = |lab: &Lab| lab.cores[0].pool(0, |pool| pool.in_flight());
+            assert_eq!(in_flight(lab), Some(2));
+            lab.talk(end).await;
+            assert_eq!(in_flight(lab), Some(1), "{end}");
+            lab.talk("d.1< 504 Gateway Timeout").await;
+        });
     }
 }
 
