@@ -4,6 +4,7 @@
 
 mod browser;
 mod curl;
+pub(crate) mod floods;
 mod flow;
 mod frames;
 mod grpc;

@@ -1,5 +1,7 @@
 //! Which processors a test runs on, where it must not take them from whom it looks at.
 
+use std::time::Duration;
+
 use rustix::{
     process::Pid,
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
@@ -27,6 +29,19 @@ pub fn part(pid: u32, thread: &str) -> Parted {
         }
     }
     Parted(before)
+}
+
+/// This thread lets others go first, where they share a processor.
+pub fn stand_back() {
+    const NICE: i32 = 19;
+    // Whoever may not be nicer is not, which only makes what is measured harder.
+    let _nicer = rustix::process::nice(NICE);
+}
+
+/// Processor time of this thread.
+pub fn thread_cpu() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(spent).unwrap_or_default()
 }
 
 impl Drop for Parted {

@@ -18,6 +18,8 @@ const SLOW: usize = 10_000;
 const OTHERS: usize = 500;
 /// Between two bytes of a slow head.
 const DRIP: Duration = Duration::from_secs(4);
+/// How long good clients ask at least.
+const LEAST: Duration = Duration::from_secs(3);
 /// A head has ten seconds.
 const CUT_MAX: Duration = Duration::from_secs(12);
 /// In which all of them come.
@@ -96,7 +98,7 @@ fn run() -> Run {
     let address = gateway.address();
     // What is asked is what the gateway makes others wait, not whom the kernel lets run first.
     let _parted = harness::part(gateway.pid(), "core-0");
-    let p99_before = p99(good_clients(address, &AtomicBool::new(true)).0);
+    let p99_before = p99(good_clients(address, "GET /", LEAST, &AtomicBool::new(true)).0);
     let before = gateway.rss_bytes();
     let begun = Instant::now();
     let slow: Vec<_> = (0..count)
@@ -113,7 +115,7 @@ fn run() -> Run {
     let bytes_each = gateway.rss_bytes().saturating_sub(before) / count as u64;
     let over = AtomicBool::new(false);
     let (cuts, (times, late)) = thread::scope(|scope| {
-        let good = scope.spawn(|| good_clients(address, &over));
+        let good = scope.spawn(|| good_clients(address, "GET /", LEAST, &over));
         let ends = EndsWith(&over);
         let cuts = drip(slow);
         drop(ends);
@@ -178,15 +180,20 @@ fn drip(mut slow: Vec<SlowClient>) -> Vec<Duration> {
     cuts
 }
 
-/// A few clients that ask at a steady pace, for three seconds and until it is over: how long each
-/// answer took, and how late it was asked.
-fn good_clients(address: SocketAddr, over: &AtomicBool) -> (Vec<Duration>, Vec<Duration>) {
+/// A few clients that ask at a steady pace, at least for that time and until it is over: how long each answer took, and how
+/// late it was asked.
+pub(super) fn good_clients(
+    address: SocketAddr,
+    request: &str,
+    least: Duration,
+    over: &AtomicBool,
+) -> (Vec<Duration>, Vec<Duration>) {
     const CLIENTS: usize = 8;
     const BETWEEN: Duration = Duration::from_micros(2_500);
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| harness::Connection::open(address)).collect();
     let begun = Instant::now();
     let (mut due, mut times, mut late) = (begun, Vec::new(), Vec::new());
-    while begun.elapsed() < Duration::from_secs(3) || !over.load(Ordering::Relaxed) {
+    while begun.elapsed() < least || !over.load(Ordering::Relaxed) {
         for client in &mut clients {
             // The pace of the asking, not a wait for anything.
             let early = due.saturating_duration_since(Instant::now());
@@ -196,7 +203,7 @@ fn good_clients(address: SocketAddr, over: &AtomicBool) -> (Vec<Duration>, Vec<D
             if !early.is_zero() {
                 late.push(asked - due);
             }
-            assert_eq!(client.ask("GET /").response().status, 200);
+            assert_eq!(client.ask(request).response().status, 200);
             times.push(asked.elapsed());
             due = (due + BETWEEN).max(asked);
         }
@@ -204,7 +211,7 @@ fn good_clients(address: SocketAddr, over: &AtomicBool) -> (Vec<Duration>, Vec<D
     (times, late)
 }
 
-fn p99(mut times: Vec<Duration>) -> Duration {
+pub(super) fn p99(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() * 99 / 100]
 }
