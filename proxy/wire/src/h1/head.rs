@@ -88,6 +88,7 @@ pub(super) fn read_fields<'a>(
 
 /// The same for a head that is whole and sound. An error without a value says that it is not, one with a value that a
 /// sound line means something that it may not.
+#[inline(never)]
 fn scan<'a>(
     block: &'a [u8],
     side: Side,
@@ -221,6 +222,7 @@ fn diagnose(block: &[u8]) -> Option<Error> {
 }
 
 /// Whether a field that has no number goes on.
+#[inline(always)]
 pub(crate) fn passes_unknown(name: &[u8], side: Side, limits: &Limits) -> Result<bool, Error> {
     if limits.underscores != Underscores::Keep && octets::has(name, b'_') {
         return match limits.underscores {
@@ -248,6 +250,7 @@ fn remove_named(block: &[u8], headers: &mut Headers) {
 }
 
 /// `0|[1-9][0-9]*` below 2^63 (RFC 9110 §8.6, without its leniency for lists and leading zeros).
+#[inline(always)]
 pub(crate) fn content_length(value: &[u8]) -> Result<u64, Error> {
     let is_short = !value.is_empty() && value.len() <= 19 && (value[0] != b'0' || value.len() == 1);
     // Nineteen digits stay below 10^19 and fit 64 bits.
