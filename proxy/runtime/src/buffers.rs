@@ -62,11 +62,6 @@ impl Buffers {
         bytes <= self.small_bytes
     }
 
-    /// Bytes of a medium buffer.
-    pub(crate) fn medium_bytes(&self) -> usize {
-        self.medium_bytes
-    }
-
     /// An empty buffer with room for a head.
     pub(crate) fn small(&self) -> Vec<u8> {
         let pooled = self.pools.borrow_mut().small.pop();

@@ -3,7 +3,7 @@
 
 use crate::buffers::Buffers;
 use crate::send_queue::{SLICES_MAX, SendQueue};
-use crate::socket::{Brought, End, Incoming, Lent, Listening, Shutdown, Socket, Table};
+use crate::socket::{End, Incoming, Lent, Listening, Shutdown, Socket, Table};
 use crate::stats::{Counters, add};
 use slab::Slab;
 use std::io::{self, IoSlice};
@@ -149,9 +149,6 @@ impl Hot {
         consumed: usize,
         buffers: &Buffers,
     ) {
-        if socket.brought == Brought::Ample && consumed < lent.bytes().len() {
-            socket.brought = Brought::Some;
-        }
         match lent {
             Lent::Kept(buffer, start) => give_back_kept(socket, buffer, start + consumed, buffers),
             Lent::Hot(buffer) if buffer.len() - consumed >= HANDED_BYTES_MIN && socket.kept.is_empty() => {
@@ -201,15 +198,10 @@ impl Hot {
     fn receive(&mut self, socket: &mut Socket, buffers: &Buffers, counters: &Counters) -> Option<Vec<u8>> {
         let mut buffer = self.take(buffers);
         buffer.clear();
-        // What a reader leaves is kept, so that who has not shown that it reads all of much is brought less at once.
-        let bytes_max = match socket.brought {
-            Brought::Ample => buffer.capacity(),
-            Brought::Little | Brought::Some => buffers.medium_bytes().min(buffer.capacity()),
-        };
         let result = loop {
             let Some(os) = &socket.os else { break Ok(0) };
             add(&counters.syscalls, 1);
-            match os.recv_with_flags(&mut buffer.spare_capacity_mut()[..bytes_max], libc::MSG_DONTWAIT) {
+            match os.recv_with_flags(buffer.spare_capacity_mut(), libc::MSG_DONTWAIT) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other,
             }
@@ -223,8 +215,7 @@ impl Hot {
                 add(&counters.received_bytes, n as u64);
                 // A short receive emptied the socket, and whatever comes now makes a new edge, but an end that was
                 // told already does not.
-                socket.readable = n == bytes_max || socket.hung_up;
-                socket.brought = if n == bytes_max { Brought::Ample } else { Brought::Some };
+                socket.readable = n == buffer.capacity() || socket.hung_up;
                 socket.unsure = socket.readable && !socket.hung_up;
                 return Some(buffer);
             }

@@ -59,8 +59,8 @@ pub(crate) struct Socket {
     pub(crate) ops: Ops,
     /// Ring: receives plainly into the hot buffer, told by polls, because much is coming.
     pub(crate) bulk: bool,
-    /// Epoll and bulk: what a plain receive brought last.
-    pub(crate) brought: Brought,
+    /// Ring: what a plain receive brought last was little.
+    pub(crate) little: bool,
     /// Ring: the memory of the send or connect that the kernel has.
     pub(crate) flight: u32,
     /// Epoll and bulk: a receive may find something.
@@ -189,16 +189,6 @@ impl Socket {
         self.fail(errno);
         self.send.clear(buffers);
     }
-}
-
-/// What one plain receive brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Brought {
-    /// No more than a buffer of the ring holds, and nothing is left.
-    Little,
-    Some,
-    /// As much as it might, and its reader took all of it.
-    Ample,
 }
 
 /// Bytes lent to a reader. They belong to it until they are given back to the driver that lent them.
@@ -334,7 +324,7 @@ impl Table {
             closing: false,
             ops: Ops::default(),
             bulk: false,
-            brought: Brought::Some,
+            little: false,
             flight: NONE,
             readable: false,
             unsure: false,

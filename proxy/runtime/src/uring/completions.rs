@@ -3,7 +3,7 @@
 use super::user_data::{Op, UserData};
 use super::{BULK_BUFFERS, Uring};
 use crate::plain::{self, Accept};
-use crate::socket::{Brought, End, Incoming, ListenState, NONE, Table};
+use crate::socket::{End, Incoming, ListenState, NONE, Table};
 use crate::stats::add;
 use io_uring::cqueue;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -111,7 +111,7 @@ impl Uring {
             // Nobody knows whether there is more: the reader finds out.
             socket.readable = true;
             socket.unsure = true;
-            socket.brought = Brought::Some;
+            socket.little = false;
             table.wake_reader(slot);
         } else {
             self.arm_receive(table, slot);

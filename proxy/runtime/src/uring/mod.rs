@@ -29,7 +29,7 @@ use crate::driver::{Close, Driver, Wait};
 use crate::mailbox::Bell;
 use crate::options::{DriverKind, Error, Options};
 use crate::plain::{self, Hot, Sent};
-use crate::socket::{Brought, End, Incoming, Lent, ListenState, Table};
+use crate::socket::{End, Incoming, Lent, ListenState, Table};
 use crate::stats::add;
 use buffers::RingBuffers;
 use flights::Flights;
@@ -347,7 +347,6 @@ impl Driver for Uring {
         }
         // Kept bytes, or a plain receive; chunks there are none any more.
         let fresh = !socket.has_news();
-        let was_little = socket.brought == Brought::Little;
         let lent = self.hot.lend(socket, buffers, counters);
         let length = lent.as_ref().map_or(0, |lent| lent.bytes().len());
         let queued = socket.queued + length;
@@ -356,10 +355,7 @@ impl Driver for Uring {
         } else if fresh {
             let is_little = !socket.readable && length <= self.buffers.bytes();
             // Once may be the rest of something large, and another such thing come next.
-            if is_little {
-                socket.brought = Brought::Little;
-            }
-            if is_little && was_little {
+            if std::mem::replace(&mut socket.little, is_little) && is_little {
                 socket.bulk = false;
                 self.arm_receive(table, slot);
             }
