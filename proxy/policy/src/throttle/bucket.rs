@@ -6,6 +6,9 @@ use super::{
     limit::{units, wait_ns},
 };
 
+/// By how much the turns of two cores may have begun apart, in nanoseconds: far more than a turn takes on a busy machine.
+const LATE_NS: u64 = 1_000_000_000;
+
 /// A bucket. The word is its theoretical arrival time (TAT): the moment at which it is full if nothing more is
 /// taken, in 1/64 ns. Zero is a full bucket, and so is any moment that has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,12 +48,16 @@ impl TokenBucket {
             return 0;
         }
         self.settle(limit, now);
-        (limit.fill() - self.0.saturating_sub(now)) / limit.interval()
+        limit.fill().saturating_sub(self.0.saturating_sub(now)) / limit.interval()
     }
 
     /// Further ahead than `fill` the TAT cannot be, unless a reload has changed the limit: then the bucket is empty, and
-    /// not so empty that it stays it for as long as the old limit would have taken.
+    /// not so empty that it stays it for as long as the old limit would have taken. Or it was moved by a core whose turn
+    /// began later than ours, whose tokens are not to be given away again: so what is little further stays.
     fn settle(&mut self, limit: &Limit, now: u64) {
-        self.0 = self.0.min(now.saturating_add(limit.fill()));
+        let empty_at = now.saturating_add(limit.fill());
+        if self.0 > empty_at.saturating_add(units(LATE_NS)) {
+            self.0 = empty_at;
+        }
     }
 }

@@ -85,6 +85,20 @@ fn rates_that_are_no_rates_are_refused() {
     assert!(Limit::new(f64::MAX, u32::MAX).is_ok());
 }
 
+/// Two cores whose turns began apart ask the same bucket in turns: what one has taken the other does not give away.
+#[test]
+fn a_core_that_is_behind_gives_nothing_away() {
+    let (limit, mut bucket) = (limit(1_000.0, 100), TokenBucket::default());
+    let mut passed = 0;
+    for ms in 0..1_000_u64 {
+        for behind_ms in [0, 40, 0, 300] {
+            let now_ns = (10_000 + ms - behind_ms) * 1_000_000;
+            passed += u32::from(bucket.take(&limit, now_ns).is_ok());
+        }
+    }
+    assert_eq!(passed, 100 + 999);
+}
+
 #[test]
 fn a_reload_forgives_nobody() {
     let mut bucket = TokenBucket::default();
