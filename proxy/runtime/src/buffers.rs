@@ -78,6 +78,7 @@ impl Buffers {
     pub(crate) fn sized_bytes(&self, bytes: usize) -> usize {
         match bytes {
             _ if self.fits_small(bytes) => self.small_bytes,
+            _ if bytes <= *self.small.end() => bytes.next_multiple_of(self.small_bytes),
             _ if bytes <= self.medium_bytes => self.medium_bytes,
             _ => self.large_bytes,
         }
@@ -87,6 +88,8 @@ impl Buffers {
     pub(crate) fn sized(&self, bytes: usize) -> Vec<u8> {
         match bytes {
             _ if self.fits_small(bytes) => self.small(),
+            // What is kept may be kept for long: no more than it takes.
+            _ if bytes <= *self.small.end() => self.taken(None, self.sized_bytes(bytes)),
             _ if bytes <= self.medium_bytes => self.medium(),
             _ => self.large(),
         }

@@ -3,11 +3,14 @@
 
 use crate::buffers::Buffers;
 use crate::send_queue::{SLICES_MAX, SendQueue};
-use crate::socket::{End, Incoming, Lent, Listening, Shutdown, Socket, Table};
+use crate::socket::{End, Incoming, Lent, Listening, Plainly, Shutdown, Socket, Table};
 use crate::stats::{Counters, add};
 use slab::Slab;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown as How, TcpListener};
+
+/// What a plain receive brings at most to a reader who may leave most of it: the payload of a frame of HTTP/2.
+pub(crate) const SPARING_BYTES_MAX: usize = 16 * 1024;
 
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 /// From so many bytes on what a reader leaves of the hot buffer is handed over with it, and not copied.
@@ -198,10 +201,14 @@ impl Hot {
     fn receive(&mut self, socket: &mut Socket, buffers: &Buffers, counters: &Counters) -> Option<Vec<u8>> {
         let mut buffer = self.take(buffers);
         buffer.clear();
+        let bytes_max = match socket.plainly {
+            Plainly::Sparing => SPARING_BYTES_MAX.min(buffer.capacity()),
+            Plainly::Much | Plainly::Little => buffer.capacity(),
+        };
         let result = loop {
             let Some(os) = &socket.os else { break Ok(0) };
             add(&counters.syscalls, 1);
-            match os.recv_with_flags(buffer.spare_capacity_mut(), libc::MSG_DONTWAIT) {
+            match os.recv_with_flags(&mut buffer.spare_capacity_mut()[..bytes_max], libc::MSG_DONTWAIT) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other,
             }
@@ -215,7 +222,7 @@ impl Hot {
                 add(&counters.received_bytes, n as u64);
                 // A short receive emptied the socket, and whatever comes now makes a new edge, but an end that was
                 // told already does not.
-                socket.readable = n == buffer.capacity() || socket.hung_up;
+                socket.readable = n == bytes_max || socket.hung_up;
                 socket.unsure = socket.readable && !socket.hung_up;
                 return Some(buffer);
             }

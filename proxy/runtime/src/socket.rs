@@ -59,8 +59,8 @@ pub(crate) struct Socket {
     pub(crate) ops: Ops,
     /// Ring: receives plainly into the hot buffer, told by polls, because much is coming.
     pub(crate) bulk: bool,
-    /// Ring: what a plain receive brought last was little.
-    pub(crate) little: bool,
+    /// How plain receives go.
+    pub(crate) plainly: Plainly,
     /// Ring: the memory of the send or connect that the kernel has.
     pub(crate) flight: u32,
     /// Epoll and bulk: a receive may find something.
@@ -98,6 +98,17 @@ pub(crate) enum Shutdown {
     /// Once everything is sent.
     Wanted,
     Done,
+}
+
+/// How a socket receives plainly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plainly {
+    /// As much as there is.
+    Much,
+    /// The same, and the last time it was little. Of the ring.
+    Little,
+    /// No more than [`crate::plain::SPARING_BYTES_MAX`]: what its reader leaves of it is kept.
+    Sparing,
 }
 
 /// What is known of the memory that a socket has because it was busy.
@@ -324,7 +335,7 @@ impl Table {
             closing: false,
             ops: Ops::default(),
             bulk: false,
-            little: false,
+            plainly: Plainly::Much,
             flight: NONE,
             readable: false,
             unsure: false,

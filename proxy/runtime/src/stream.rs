@@ -3,7 +3,7 @@
 use crate::driver::Close;
 use crate::reactor::{Io, Reactor};
 use crate::send_queue::EAGER_BYTES;
-use crate::socket::{End, Lent, Shutdown, Socket};
+use crate::socket::{End, Lent, Plainly, Shutdown, Socket};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
@@ -72,6 +72,15 @@ impl Stream {
             Poll::Ready(Some(loan)) => Ok(Some(Received::Bytes(loan.show(f)))),
             Poll::Ready(None) => Ok(Some(Received::End)),
             Poll::Pending => Ok(None),
+        }
+    }
+
+    /// Whether a receive is to bring little at once, from now on, where the driver receives plainly: for a reader who may
+    /// leave most of it, which is kept then. What the ring brings has a bound of its own.
+    pub fn set_sparing(&self, sparing: bool) {
+        let io = &mut *self.reactor.io.borrow_mut();
+        if let Some(socket) = io.table.sockets.get_mut(self.slot as usize) {
+            socket.plainly = if sparing { Plainly::Sparing } else { Plainly::Much };
         }
     }
 

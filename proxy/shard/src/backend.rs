@@ -340,6 +340,11 @@ impl Caller<'_> {
         let Some(target) = upstream.targets.get(target) else {
             return Err(Failed { instead: Err(Reason::Internal), again: Again::No });
         };
+        if let Line::Http1 { transport, .. } = &live.line {
+            // An HTTP/2 stream whose windows are shut leaves what was received where it is, and there are a hundred on a
+            // connection.
+            transport.set_sparing(matches!(self.client, Some(Client::Http2(_))));
+        }
         let put = put(&live.line, request, target, self.alarm).await;
         if let (Some(_), Some(client)) = (self.upload, self.client)
             && self.expects_continue.replace(false)

@@ -111,6 +111,11 @@ impl Transport {
         }
     }
 
+    /// Whether a receive is to bring little at once, from now on: for a reader who may leave most of it.
+    pub(crate) fn set_sparing(&self, sparing: bool) {
+        self.stream.set_sparing(sparing);
+    }
+
     /// Whether it is known that nothing has come; false where that is not known.
     pub(crate) fn is_quiet(&self) -> bool {
         self.secure.is_none() && self.stream.is_quiet()

@@ -37,11 +37,27 @@ over_both! {
 static ONE: Mutex<()> = Mutex::new(());
 
 /// Its client speaks HTTP/1.1: over HTTP/2 another gateway stands before the one with the cache, and asks it so.
+///
+/// It goes by the clock, in seconds: on a machine that is busy with other things an answer may be staler than it thinks. A run
+/// that fails is made again, at most twice.
 fn what_the_public_suite_finds_is_what_is_written_down() {
     if let Some(why) = cache_suite_missing() {
         return skip("the_public_suite", &why);
     }
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        let wrong = judged_otherwise();
+        if wrong.is_empty() {
+            return;
+        }
+        seen.push(wrong);
+    }
+    panic!("{seen:#?}");
+}
+
+/// What one run finds that is not written down, and what it does not find that is.
+fn judged_otherwise() -> Vec<String> {
     let suite = CacheSuite::start();
     let flags = ["--plain", "--listen", "127.0.0.1:0", "--cache", "respect-origin", "--workers", "2"];
     let gateway = Gateway::from_flags(&[&[suite.url().as_str()], &flags[..]].concat());
@@ -80,6 +96,8 @@ fn what_the_public_suite_finds_is_what_is_written_down() {
         of(count("optimal")),
         of(count("check")),
     );
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(passed * 100 >= possible * REQUIRED_PERCENT_MIN, "{passed} of {possible}");
+    if passed * 100 < possible * REQUIRED_PERCENT_MIN {
+        wrong.push(format!("{passed} of {possible} pass"));
+    }
+    wrong
 }

@@ -176,6 +176,29 @@ fn the_small_rest_of_a_body_costs_no_receives() {
     check_pieces(5 * buffer_bytes - 1);
 }
 
+/// Who may leave most of what it is shown is brought little at once, whatever there is.
+#[test]
+fn a_sparing_reader_is_brought_little() {
+    const TOTAL: usize = 1 << 20;
+    check_with(&KERNEL, &options(), |handle| async move {
+        let (client, server) = pair(&handle).await;
+        server.set_sparing(true);
+        let sender = spawn(&handle, async move {
+            client.write(|out| out.extend_from_slice(&pattern(TOTAL)));
+            client.flushed().await.unwrap();
+            client
+        });
+        let (mut received, mut largest) = (0, 0);
+        while received < TOTAL {
+            let shown = server.receive(|bytes| (bytes.len(), bytes.len())).await.unwrap();
+            let Received::Bytes(bytes) = shown else { panic!("an end after {received} bytes") };
+            (received, largest) = (received + bytes, largest.max(bytes));
+        }
+        assert!(largest <= crate::plain::SPARING_BYTES_MAX, "{largest}");
+        drop(sender.await);
+    });
+}
+
 #[test]
 fn receive_queue_is_bounded_while_nobody_reads() {
     let options = options();

@@ -3,7 +3,7 @@
 use super::user_data::{Op, UserData};
 use super::{BULK_BUFFERS, Uring};
 use crate::plain::{self, Accept};
-use crate::socket::{End, Incoming, ListenState, NONE, Table};
+use crate::socket::{End, Incoming, ListenState, NONE, Plainly, Table};
 use crate::stats::add;
 use io_uring::cqueue;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -111,7 +111,9 @@ impl Uring {
             // Nobody knows whether there is more: the reader finds out.
             socket.readable = true;
             socket.unsure = true;
-            socket.little = false;
+            if socket.plainly == Plainly::Little {
+                socket.plainly = Plainly::Much;
+            }
             table.wake_reader(slot);
         } else {
             self.arm_receive(table, slot);

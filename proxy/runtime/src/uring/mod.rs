@@ -29,7 +29,7 @@ use crate::driver::{Close, Driver, Wait};
 use crate::mailbox::Bell;
 use crate::options::{DriverKind, Error, Options};
 use crate::plain::{self, Hot, Sent};
-use crate::socket::{End, Incoming, Lent, ListenState, Table};
+use crate::socket::{End, Incoming, Lent, ListenState, Plainly, Table};
 use crate::stats::add;
 use buffers::RingBuffers;
 use flights::Flights;
@@ -354,8 +354,12 @@ impl Driver for Uring {
             self.arm_poll(table, slot);
         } else if fresh {
             let is_little = !socket.readable && length <= self.buffers.bytes();
+            let was_little = socket.plainly == Plainly::Little;
+            if socket.plainly != Plainly::Sparing {
+                socket.plainly = if is_little { Plainly::Little } else { Plainly::Much };
+            }
             // Once may be the rest of something large, and another such thing come next.
-            if std::mem::replace(&mut socket.little, is_little) && is_little {
+            if was_little && is_little {
                 socket.bulk = false;
                 self.arm_receive(table, slot);
             }
