@@ -39,14 +39,15 @@ static ONE: Mutex<()> = Mutex::new(());
 /// Its client speaks HTTP/1.1: over HTTP/2 another gateway stands before the one with the cache, and asks it so.
 ///
 /// It goes by the clock, in seconds: on a machine that is busy with other things an answer may be staler than it thinks. A run
-/// that fails is made again, at most twice.
+/// over HTTP/2, through two gateways, that fails is made again, at most twice.
 fn what_the_public_suite_finds_is_what_is_written_down() {
     if let Some(why) = cache_suite_missing() {
         return skip("the_public_suite", &why);
     }
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut seen = Vec::new();
-    while seen.len() < 3 {
+    let runs_max = if over().clients == Protocol::Http2 { 3 } else { 1 };
+    while seen.len() < runs_max {
         let wrong = judged_otherwise();
         if wrong.is_empty() {
             return;
