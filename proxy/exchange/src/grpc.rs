@@ -9,6 +9,8 @@ use message::{Body, Method, Name, Reason, Request, Response, Version};
 
 /// What [`Name`] has no word for: how long the caller waits.
 const TIMEOUT: &str = "grpc-timeout";
+/// The same: how the call has ended.
+const STATUS: &str = "grpc-status";
 /// Digits of a `TimeoutValue`.
 const TIMEOUT_DIGITS_MAX: usize = 8;
 /// The media type; a suffix (`+proto`) or parameters may follow, other letters (`-web`) make it another.
@@ -37,6 +39,12 @@ pub fn timeout_ns(call: &Request) -> Option<u64> {
     parse_timeout(call.headers.find(TIMEOUT)?)
 }
 
+/// Whether an answer is trailers at once (`Trailers-Only`): one HEADERS frame that ends its stream. It announces no body,
+/// since what it stands for would not have said how long its is.
+pub fn is_trailers_only(response: &Response) -> bool {
+    response.body == Body::Empty && response.headers.find(STATUS).is_some()
+}
+
 /// Puts an answer of the gateway's own as a caller understands it: a head that is trailers at once, with status 200,
 /// since clients of gRPC look at their own status alone. What else the head says stays.
 pub(crate) fn translate(reason: &Reason, response: &mut Response) {
@@ -48,7 +56,7 @@ pub(crate) fn translate(reason: &Reason, response: &mut Response) {
     response.body = Body::Empty;
     let headers = &mut response.headers;
     headers.set("Content-Type", MEDIA_TYPE);
-    headers.push("grpc-status", code(reason).as_bytes());
+    headers.push(STATUS, code(reason).as_bytes());
     headers.push_with("grpc-message", |out| put_escaped(&message, out));
 }
 
@@ -228,8 +236,10 @@ mod tests {
     fn check_translated(reason: &Reason, body: &'static str, status: &str, message: &str) {
         let mut response = Response::with_body(503, "application/json", Bytes::from_static(body.as_bytes()));
         response.headers.push("Retry-After", b"1");
+        assert!(!is_trailers_only(&response));
         translate(reason, &mut response);
         assert_eq!((response.status, &response.body), (200, &Body::Empty));
+        assert!(is_trailers_only(&response));
         let field =
             |name: &str| response.headers.find(name).map(|value| String::from_utf8_lossy(value).into_owned());
         assert_eq!(field("content-type").as_deref(), Some("application/grpc"));

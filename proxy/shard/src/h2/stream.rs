@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use exchange::grpc;
 use message::{Headers, Response};
 use runtime::Alarm;
 use telemetry::Event;
@@ -130,6 +131,8 @@ impl Stream {
     /// Sends the head of an answer, which `ends` it or not.
     pub(crate) fn begin_answer(&self, core: &Core, response: &Response, body: ResponseBody, ends: bool) {
         let length = match body {
+            // What clients of gRPC take for trailers has no length (`PROTOCOL-HTTP2.md` of gRPC, Responses).
+            ResponseBody::Known(0) if ends && grpc::is_trailers_only(response) => None,
             ResponseBody::Known(bytes) => Some(bytes),
             ResponseBody::HeadOnly(bytes) => bytes,
             ResponseBody::Chunked | ResponseBody::UntilClose | ResponseBody::None => None,

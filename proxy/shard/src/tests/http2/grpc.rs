@@ -168,8 +168,29 @@ fn refusals_are_trailers() {
              c has content-type: application/grpc
              c has grpc-status: {status}
              c has grpc-message: {message}
+             c lacks content-length
              c.3 sees end
              c sees nothing"
         ));
     }
+}
+
+/// So is what a server says at once; other answers without a body say that they have none.
+#[test]
+fn trailers_at_once_announce_no_body() {
+    check_http2(
+        "c speaks h2
+         c.1> POST /a|content-type: application/grpc||one
+         1 speaks h2
+         1.1< POST /a one
+         1.1> 200|content-type: application/grpc|grpc-status: 5
+         c.1< 200
+         c has grpc-status: 5
+         c lacks content-length
+         c.3> POST /a||one
+         1.3< POST /a one
+         1.3> 200
+         c.3< 200
+         c has content-length: 0",
+    );
 }
