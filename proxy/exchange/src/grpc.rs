@@ -5,7 +5,7 @@
 //! Source: `PROTOCOL-HTTP2.md` and `http-grpc-status-mapping.md` of gRPC.
 
 use bytes::Bytes;
-use message::{Body, Method, Name, Reason, Request, Response, Version};
+use message::{Body, Headers, Method, Name, Reason, Request, Response, Version};
 
 /// What [`Name`] has no word for: how long the caller waits.
 const TIMEOUT: &str = "grpc-timeout";
@@ -13,6 +13,9 @@ const TIMEOUT: &str = "grpc-timeout";
 const STATUS: &str = "grpc-status";
 /// Digits of a `TimeoutValue`.
 const TIMEOUT_DIGITS_MAX: usize = 8;
+/// The last status there is, `UNAUTHENTICATED`, and the one for what is none.
+const STATUS_MAX: u8 = 16;
+const STATUS_UNKNOWN: u8 = 2;
 /// The media type; a suffix (`+proto`) or parameters may follow, other letters (`-web`) make it another.
 const MEDIA_TYPE: &[u8] = b"application/grpc";
 
@@ -37,6 +40,14 @@ pub fn is_call(request: &Request) -> bool {
 /// is written otherwise is the server's to judge: it goes there as it came.
 pub fn timeout_ns(call: &Request) -> Option<u64> {
     parse_timeout(call.headers.find(TIMEOUT)?)
+}
+
+/// How a call has ended, of 0 to 16, if these fields say so: trailers, or a head that is trailers at once. What is none of
+/// gRPC's statuses is `UNKNOWN`, as it is for clients.
+pub fn status(fields: &Headers) -> Option<u8> {
+    let text = fields.find(STATUS)?;
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    Some(number.filter(|number| *number <= STATUS_MAX).unwrap_or(STATUS_UNKNOWN))
 }
 
 /// Whether an answer is trailers at once (`Trailers-Only`): one HEADERS frame that ends its stream. It announces no body,
@@ -200,6 +211,18 @@ mod tests {
             check_timeout(bad, None);
         }
         assert_eq!(timeout_ns(&request("application/grpc", Version::Http2)), None);
+    }
+
+    #[test]
+    fn statuses_are_those_of_grpc() {
+        for (text, expected) in
+            [("0", 0), ("8", 8), ("16", 16), ("17", 2), ("999", 2), ("-1", 2), ("", 2), ("é", 2)]
+        {
+            let mut trailers = Headers::default();
+            assert_eq!(status(&trailers), None);
+            trailers.push("Grpc-Status", text.as_bytes());
+            assert_eq!(status(&trailers), Some(expected), "{text:?}");
+        }
     }
 
     proptest! {

@@ -18,6 +18,8 @@ pub(crate) struct Account<'a> {
     pub(crate) begun: Now,
     pub(crate) ended: Now,
     pub(crate) status: u16,
+    /// Of a call of gRPC, how it has ended; `Some(None)`: cut off before that was said.
+    pub(crate) grpc_status: Option<Option<u8>>,
     pub(crate) response_bytes: u64,
     pub(crate) request_bytes: u64,
 }
@@ -33,6 +35,9 @@ pub(crate) fn record(core: &Core, snapshot: &Snapshot, account: &Account<'_>) {
             CacheResult::Hit => Event::CacheHit { route },
             CacheResult::Miss => Event::CacheMiss { route },
         });
+    }
+    if let Some(grpc_status) = account.grpc_status {
+        core.record(&Event::EndCall { route, grpc_status });
     }
     core.record(&Event::Answer {
         route,
@@ -91,6 +96,9 @@ impl Account<'_> {
                 out.extend_from_slice(self.request.headers.get(Name::UserAgent).unwrap_or_default());
             }
             Variable::Status => put(out, self.status),
+            Variable::GrpcStatus => {
+                self.grpc_status.flatten().into_iter().for_each(|status| put(out, status))
+            }
             Variable::RequestTime => put_common_time(out, self.begun.unix_ns / 1_000_000_000),
             Variable::RequestTimeEpoch => put(out, self.begun.unix_ns / 1_000_000),
             Variable::ResponseLatency => put(out, self.latency_ns() / 1_000_000),

@@ -5,6 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use exchange::grpc;
 use message::{Headers, Request};
 use runtime::Alarm;
 use wire::h1;
@@ -68,6 +69,14 @@ impl<'a> Client<'a> {
         };
         let session = session.borrow();
         session.sni().is_some() && !server.same_virtual_server(session.sni(), request.authority.host())
+    }
+
+    /// How a call of gRPC has ended for it, by the head of its answer or by what it got behind the body.
+    pub(crate) fn grpc_status(self, head: &Headers) -> Option<u8> {
+        grpc::status(head).or_else(|| match self {
+            Self::Http1(_) => None,
+            Self::Http2(stream) => stream.flow().grpc_status(),
+        })
     }
 
     /// Ready when nobody waits for the answer any more.

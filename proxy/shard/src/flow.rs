@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use exchange::grpc;
 use message::Headers;
 use runtime::Received;
 use wire::{
@@ -42,6 +43,8 @@ struct Out {
     ended: bool,
     /// Nothing can be sent any more.
     failed: bool,
+    /// What the trailers say of a call of gRPC.
+    grpc_status: Option<u8>,
 }
 
 impl Flow {
@@ -135,9 +138,18 @@ impl Flow {
 
     /// The same, and this stands behind it.
     pub(crate) fn end_with(&self, trailers: Option<Headers>) -> io::Result<()> {
-        self.out.borrow_mut().trailers = trailers;
+        if let Some(trailers) = trailers {
+            let out = &mut *self.out.borrow_mut();
+            out.grpc_status = grpc::status(&trailers);
+            out.trailers = Some(trailers);
+        }
         self.end();
         if self.out.borrow().failed { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+
+    /// How a call of gRPC has ended, if trailers have said so.
+    pub(crate) fn grpc_status(&self) -> Option<u8> {
+        self.out.borrow().grpc_status
     }
 
     /// Of so many bytes how many the peer has room for, and a few more.

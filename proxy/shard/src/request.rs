@@ -9,7 +9,7 @@
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
-use exchange::{Facts, Served, exchange};
+use exchange::{Facts, Served, exchange, grpc};
 use message::{Body, Length, Now, Reason, Request, RequestId, Response, Scheme};
 use policy::{Answer, Question, cache::Fate};
 use snapshot::{Route, Snapshot};
@@ -160,6 +160,7 @@ async fn answer(
         begun,
         ended,
         status: response.status,
+        grpc_status: grpc::is_call(request).then(|| client.grpc_status(&response.headers)),
         response_bytes: sent_bytes,
         request_bytes: upload.as_ref().map_or(0, Relay::bytes),
     };

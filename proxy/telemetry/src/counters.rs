@@ -77,11 +77,19 @@ pub struct Discarded {
     upstreams: Vec<Box<UpstreamCounters>>,
 }
 
+/// Calls of gRPC that ended, by their status; those without one at the end.
+pub(crate) type Calls = [u64; GRPC_STATUSES + 1];
+
+/// gRPC's statuses: 0 to 16.
+pub(crate) const GRPC_STATUSES: usize = 17;
+
 /// What happened on one route.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RouteCounters {
     pub(crate) statuses: Tally<u16, 16>,
     pub(crate) refusals: Tally<&'static str, 12>,
+    /// Made at a route's first call of gRPC.
+    pub(crate) calls: Option<Box<Calls>>,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
     pub(crate) cache_hits: u64,
@@ -189,6 +197,10 @@ impl Counters {
                     counters.integration.get_or_insert_default().record(us);
                 }
             }
+            Event::EndCall { route, grpc_status } => {
+                let index = grpc_status.map_or(GRPC_STATUSES, usize::from).min(GRPC_STATUSES);
+                self.route(route).calls.get_or_insert_default()[index] += 1;
+            }
             Event::CacheHit { route } => self.route(Some(route)).cache_hits += 1,
             Event::CacheMiss { route } => self.route(Some(route)).cache_misses += 1,
             Event::BackendConnect { upstream, us } => {
@@ -290,6 +302,10 @@ impl RouteCounters {
     fn merge(&mut self, more: &Self) {
         self.statuses.merge(&more.statuses);
         self.refusals.merge(&more.refusals);
+        if let Some(more) = &more.calls {
+            let calls = self.calls.get_or_insert_default();
+            calls.iter_mut().zip(&**more).for_each(|(sum, more)| *sum += more);
+        }
         self.request_bytes += more.request_bytes;
         self.response_bytes += more.response_bytes;
         self.cache_hits += more.cache_hits;

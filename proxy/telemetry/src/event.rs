@@ -63,6 +63,13 @@ pub enum Event {
         /// Bytes of the response's body.
         response_bytes: u64,
     },
+    /// A call of gRPC has ended. An [`Event::Answer`] follows, of which the status is mostly 200 whatever became of the call.
+    EndCall {
+        /// Slot of the route, if one was found.
+        route: Option<u32>,
+        /// gRPC's own status, 0 to 16; `None`: it was cut off before there was one.
+        grpc_status: Option<u8>,
+    },
     /// A response came from the cache (row 163, CacheHitCount).
     CacheHit {
         /// Slot of the route.

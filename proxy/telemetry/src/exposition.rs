@@ -2,6 +2,7 @@
 //! from whoever owns them; this module reads nothing by itself.
 //! Row 163's Count, 4XXError, 5XXError are `floodgate_requests_total` by `code`; Latency and IntegrationLatency the two
 //! histograms; CacheHitCount and CacheMissCount the two cache counters; row 164's DataProcessed the two byte counters.
+//! Calls of gRPC, whose HTTP status is 200 however they end, are counted by their own status beside it.
 
 mod upstreams;
 
@@ -9,7 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     Merged, RouteLabels,
-    counters::{RouteCounters, UpstreamCounters},
+    counters::{GRPC_STATUSES, RouteCounters, UpstreamCounters},
     log, process,
     text::{Labels, Page, Seconds},
 };
@@ -252,6 +253,16 @@ fn route_metrics(page: &mut Page, merged: &Merged) {
         }
         put_other(&mut family, &with(labels, "reason", "other"), counters.refusals.other());
     });
+    let mut family = page.counter(
+        "floodgate_grpc_calls_total",
+        "Calls of gRPC that ended, by gRPC's status; none: cut off before there was one. Their HTTP status is 200.",
+    );
+    each(&mut |labels, counters| {
+        for (status, count) in counters.calls.iter().flat_map(|calls| calls.iter().enumerate()) {
+            let status = if status < GRPC_STATUSES { status.to_string() } else { "none".to_owned() };
+            put_other(&mut family, &with(labels, "grpc_status", &status), *count);
+        }
+    });
     let mut family = page.counter("floodgate_request_bytes_total", "Bytes of request bodies.");
     each(&mut |labels, counters| {
         family.put(labels, counters.request_bytes);
@@ -389,6 +400,7 @@ fn process_metrics(page: &mut Page, process: &process::ProcessFacts) {
     }
 }
 
+/// Writes a series of which there is something to tell.
 fn put_other(family: &mut crate::text::Family<'_>, labels: Labels<'_>, count: u64) {
     if count > 0 {
         family.put(labels, count);

@@ -1,16 +1,20 @@
 //! What is told of requests when they are over: a line in the access log for each that had a head.
 
-use model::{AccessLog, LogTarget};
+use model::{AccessLog, LogTarget, Model};
 use telemetry::log::Target;
 
-use super::harness::{Setup, check_on, standard};
+use super::harness::{Setup, check_on, in_http2, standard};
+
+#[track_caller]
+fn check(format: &str, script: &str, lines: &[&str]) {
+    check_on_model(standard(), format, script, lines);
+}
 
 /// Plays a script, and looks at the log.
 #[track_caller]
-fn check(format: &str, script: &str, lines: &[&str]) {
+fn check_on_model(mut model: Model, format: &str, script: &str, lines: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.log");
-    let mut model = standard();
     let format = format!("$context.requestId {format}");
     model.node.access_log = Some(AccessLog { target: LogTarget::File(file.clone()), format, origin: None });
     check_on(Setup { model, log: Target::File(file.clone()), ..Setup::default() }, script);
@@ -82,5 +86,50 @@ fn latency_is_the_whole_way() {
          1> sw
          c< 200 answ",
         &["10000 5000 9"],
+    );
+}
+
+/// A call of gRPC says by its own status how it ended, whoever has said it; HTTP's is always the same.
+#[test]
+fn calls_are_told_by_their_own_status() {
+    check_on_model(
+        in_http2(),
+        "$context.path $context.status $context.grpc.status $context.error.message",
+        "c speaks h2
+         c.1> POST /small|content-type: application/grpc||longer than ten
+         c.1< 200
+         1 speaks h2
+         c.3> POST /trailers|content-type: application/grpc||one
+         1.3< POST /trailers one
+         1.3+ 200|content-type: application/grpc||two
+         1.3 trails grpc-status: 0
+         c.3< 200 two +grpc-status: 0
+         c.5> POST /at-once|content-type: application/grpc||one
+         1.5< POST /at-once one
+         1.5> 200|content-type: application/grpc|grpc-status: 5
+         c.5< 200
+         c.7> POST /cut|content-type: application/grpc||one
+         1.7< POST /cut one
+         1.7+ 200|content-type: application/grpc||two
+         c.7^ 200
+         c.7= two
+         1.7 resets CANCEL
+         c.7 sees INTERNAL_ERROR
+         c.9> POST /left|content-type: application/grpc||one
+         1.9< POST /left one
+         c.9 resets CANCEL
+         1.9 then CANCEL
+         c.11> POST /other||one
+         1.11< POST /other one
+         1.11> 200|grpc-status: 0
+         c.11< 200",
+        &[
+            "/small 200 8 body_too_large",
+            "/trailers 200 0 -",
+            "/at-once 200 5 -",
+            "/cut 200 - -",
+            "/left 200 1 client_gone",
+            "/other 200 - -",
+        ],
     );
 }

@@ -71,6 +71,7 @@ fn mistakes_are_named_with_their_place_and_the_right_fix() {
     check("requestID", Some("requestId"));
     check("sourceIp", Some("identity.sourceIp"));
     check("identity.useragent", Some("identity.userAgent"));
+    check("grpcStatus", Some("grpc.status"));
     check("zzzzzzzz", None);
     check("authorizer", None);
     check_refused("$context", "unknown variable `$context.`", None, Some(0));

@@ -1,6 +1,7 @@
-//! The names behind `$context.` (row 167, list O): those of REST and HTTP APIs.
+//! The names behind `$context.` (row 167, list O): those of REST and HTTP APIs, and `grpc.status`, which is ours.
 
-/// A variable that has values here. What each one is stands in AWS's developer guide under the same name.
+/// A variable that has values here. What each one is stands in AWS's developer guide under the same name;
+/// `grpc.status` is how a call of gRPC ended, 0 to 16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is the `$context` name in the table below")]
 pub enum Variable {
@@ -14,6 +15,7 @@ pub enum Variable {
     ErrorMessageString,
     ErrorResponseType,
     ExtendedRequestId,
+    GrpcStatus,
     HttpMethod,
     IdentitySourceIp,
     IdentityUserAgent,
@@ -59,6 +61,8 @@ const HERE: &[(&str, Variable)] = &[
     ("error.messageString", V::ErrorMessageString),
     ("error.responseType", V::ErrorResponseType),
     ("extendedRequestId", V::ExtendedRequestId),
+    // Ours; AWS has no gRPC.
+    ("grpc.status", V::GrpcStatus),
     ("httpMethod", V::HttpMethod),
     ("identity.sourceIp", V::IdentitySourceIp),
     ("identity.userAgent", V::IdentityUserAgent),

@@ -134,4 +134,9 @@ fn refusals_are_statuses() {
     check_refused(&gateway, "Throttled", "RESOURCE_EXHAUSTED Too Many Requests");
     check_refused(&gateway, "Long", "RESOURCE_EXHAUSTED Content Too Large");
     check_refused(&gateway, "Late", "DEADLINE_EXCEEDED Gateway Timeout");
+    let metrics = gateway.metrics();
+    for (status, calls) in [("4", 1.0), ("8", 2.0), ("12", 1.0), ("14", 1.0)] {
+        assert_eq!(metrics.sum("floodgate_grpc_calls_total", &[("grpc_status", status)]), calls, "{status}");
+    }
+    assert_eq!(metrics.sum("floodgate_grpc_calls_total", &[]), 5.0);
 }

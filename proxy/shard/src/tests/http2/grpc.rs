@@ -19,13 +19,17 @@ const BEGUN: &str = "c speaks h2
 /// Plays a script, and looks whose deadlines and faults were counted by then.
 #[track_caller]
 fn check_counted(script: &str, counted: &[&str]) {
+    check_metrics(&["timeouts_total", "faults_total"], script, counted);
+}
+
+/// Plays a script, and looks at what was counted under these names by then.
+#[track_caller]
+fn check_metrics(names: &[&str], script: &str, counted: &[&str]) {
     run(Setup { model: in_http2(), ..Setup::default() }, async |lab: &mut Lab| {
         lab.talk(script).await;
         let page = exposition(&merge(vec![lab.cores[0].counters()]), &NodeFacts::default());
         let is_counted = |line: &&str| {
-            !line.starts_with('#')
-                && (line.contains("timeouts_total") || line.contains("faults_total"))
-                && !line.ends_with(" 0")
+            !line.starts_with('#') && names.iter().any(|name| line.contains(name)) && !line.ends_with(" 0")
         };
         assert_eq!(page.lines().filter(is_counted).collect::<Vec<_>>(), counted, "{script}");
     });
@@ -192,5 +196,39 @@ fn trailers_at_once_announce_no_body() {
          1.3> 200
          c.3< 200
          c has content-length: 0",
+    );
+}
+
+/// All of them are 200 to HTTP: those who watch the node count them by gRPC's own statuses.
+#[test]
+fn calls_are_counted_by_how_they_end() {
+    check_metrics(
+        &["grpc_calls_total"],
+        "c speaks h2
+         c.1> POST /once|content-type: application/grpc||one
+         1 speaks h2
+         1.1< POST /once one
+         1.1+ 200|content-type: application/grpc||two
+         1.1 trails grpc-status: 0
+         c.1< 200 two +grpc-status: 0
+         c.3> POST /once|content-type: application/grpc||one
+         c.3< 200
+         c.5> POST /once|content-type: application/grpc||one
+         c.5< 200
+         c.7> POST /a|content-type: application/grpc||one
+         1.3< POST /a one
+         1.3+ 200|content-type: application/grpc||two
+         c.7^ 200
+         1.3 resets CANCEL
+         c.7 sees two!INTERNAL_ERROR
+         c.9> POST /a|content-type: application/json||one
+         1.5< POST /a one
+         1.5> 200|grpc-status: 0
+         c.9< 200",
+        &[
+            "floodgate_grpc_calls_total{api=\"api\",stage=\"$default\",route=\"$default\",grpc_status=\"none\"} 1",
+            "floodgate_grpc_calls_total{api=\"api\",stage=\"$default\",route=\"ANY /once\",grpc_status=\"0\"} 1",
+            "floodgate_grpc_calls_total{api=\"api\",stage=\"$default\",route=\"ANY /once\",grpc_status=\"8\"} 2",
+        ],
     );
 }
