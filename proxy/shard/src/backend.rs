@@ -1,10 +1,9 @@
-//! Calling a backend: a connection, the request, the head of the reply. The reply's body stays on the connection.
+//! Calling a backend: the request, the head of the reply, and whom to ask instead. The reply's body stays on the connection,
+//! which `reach` makes.
 
 use std::{
     cell::Cell,
     future::poll_fn,
-    io,
-    net::SocketAddr,
     pin::pin,
     task::{Context, Poll},
 };
@@ -19,10 +18,10 @@ use telemetry::Event;
 use wire::h1::{self, BodyLength, ResponseFraming};
 
 use crate::{
-    care::{does_no_harm_twice, is_own_fault},
+    care::does_no_harm_twice,
     client::Client,
     core::{Connected, Core},
-    h2::{self, Call, Seat, Unseated},
+    h2::Call,
     pace::{Bounds, Deadlines, Pace, Terms, Way},
     pool::Claim,
     race::{First, race},
@@ -214,119 +213,9 @@ impl Caller<'_> {
     }
 
     /// Who took so long: the backend, if the caller's own time is not over.
-    fn late(&self, bounds: &Bounds) -> Reason {
+    pub(crate) fn late(&self, bounds: &Bounds) -> Reason {
         let is_callers = bounds.is_callers_over(self.core.handle.now().mono_ns);
         if is_callers { Reason::CallTimedOut } else { Reason::BackendTimedOut }
-    }
-
-    /// A connection of the call's own.
-    async fn connect(
-        &self,
-        slot: u32,
-        upstream: &Upstream,
-        mut claim: Claim,
-        bounds: &Bounds,
-    ) -> Result<Live, Reason> {
-        let (transport, place) = self.reach(slot, upstream, &mut claim, bounds).await?;
-        Ok(live(Line::Http1 { transport, _connected: place }, slot, claim, bounds))
-    }
-
-    /// A place on a connection that is there.
-    fn seat(&self, slot: u32, upstream: &Upstream, claim: &Claim) -> Option<Seat> {
-        upstream.http2.then(|| self.core.pool(slot, |pool| pool.shared(claim)?.seat())).flatten().flatten()
-    }
-
-    /// A call on a connection that was there.
-    fn seated(&self, seat: Seat, slot: u32, claim: Claim, bounds: &Bounds) -> Live {
-        self.core.record(&Event::BackendReuse { upstream: slot });
-        live(Line::Http2(Box::new(Call::new(seat, true))), slot, claim, bounds)
-    }
-
-    /// A stream of a connection that is there, or of one that is made for all who come.
-    async fn join(
-        &self,
-        slot: u32,
-        upstream: &Upstream,
-        mut claim: Claim,
-        bounds: &Bounds,
-    ) -> Result<Live, Reason> {
-        let core = self.core;
-        let now_ns = core.handle.now().mono_ns;
-        // Where very many come at once, most wait for others' connections, and that is no fault of the backend's.
-        self.alarm.set(now_ns.saturating_add(upstream.first_byte_timeout_ns).min(bounds.end_ns));
-        let shared = core.pool(slot, |pool| pool.shared(&claim).cloned()).flatten();
-        let mut waiting = pin!(shared.as_ref().ok_or(Reason::Internal)?.wait());
-        let waiting = poll_fn(|cx| match (waiting.as_mut().poll(cx), self.client) {
-            (Poll::Pending, Some(client)) => {
-                client.poll_given_up(cx).map(|()| Err(Unseated::Failed(Reason::ClientGone)))
-            }
-            (waited, _) => waited,
-        });
-        let seat = match self.alarm.guard(waiting).await {
-            Ok(Ok(seat)) => return Ok(self.seated(seat, slot, claim, bounds)),
-            // Who tried has learnt it.
-            Ok(Err(Unseated::Failed(reason))) => return Err(reason),
-            Ok(Err(Unseated::Make(making))) => {
-                let reached = self.reach(slot, upstream, &mut claim, bounds).await;
-                let started = reached.and_then(|(transport, place)| {
-                    h2::start(core, transport, Some(place)).map_err(|_| Reason::BackendUnreachable)
-                });
-                match started {
-                    Ok(seat) => making.done(seat),
-                    Err(reason) => {
-                        // Who has no time left says nothing of the backend: the next tries.
-                        if !is_clients(&reason) {
-                            making.failed(&reason);
-                        }
-                        return Err(reason);
-                    }
-                }
-            }
-            Err(_) => {
-                let reason = self.late(bounds);
-                if !is_clients(&reason) {
-                    core.learn_fault(slot, &mut claim, reason.as_str());
-                }
-                return Err(reason);
-            }
-        };
-        Ok(live(Line::Http2(Box::new(Call::new(seat, false))), slot, claim, bounds))
-    }
-
-    /// A new connection to the claimed address.
-    async fn reach(
-        &self,
-        slot: u32,
-        upstream: &Upstream,
-        claim: &mut Claim,
-        bounds: &Bounds,
-    ) -> Result<(Transport, Connected), Reason> {
-        let handle = &self.core.handle;
-        let begun_ns = handle.now().mono_ns;
-        self.alarm.set(begun_ns.saturating_add(upstream.connect_timeout_ns).min(bounds.end_ns));
-        let target = upstream.targets.get(claim.endpoint.target).ok_or(Reason::Internal)?;
-        let Some(place) = self.core.connects() else {
-            self.core.record(&Event::BackendFault { upstream: slot, label: "own_resources" });
-            return Err(Reason::BackendUnreachable);
-        };
-        let opening = open(self.core, slot, upstream, target, claim.endpoint.address);
-        let reason = match self.alarm.guard(opening).await {
-            Ok(Ok(transport)) => {
-                let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
-                self.core.record(&Event::BackendConnect { upstream: slot, us });
-                return Ok((transport, place));
-            }
-            Ok(Err(error)) if is_own_fault(&error) => {
-                self.core.record(&Event::BackendFault { upstream: slot, label: "own_resources" });
-                return Err(Reason::BackendUnreachable);
-            }
-            Ok(Err(_)) => Reason::BackendUnreachable,
-            Err(_) => self.late(bounds),
-        };
-        if !is_clients(&reason) {
-            self.core.learn_fault(slot, claim, reason.as_str());
-        }
-        Err(reason)
     }
 
     /// One request on one connection.
@@ -486,10 +375,6 @@ impl Caller<'_> {
     }
 }
 
-fn live(line: Line, slot: u32, claim: Claim, bounds: &Bounds) -> Live {
-    Live { line, claim: Some(claim), framing: ResponseFraming::default(), slot, bounds: *bounds, since_ns: 0 }
-}
-
 /// Puts the request on its way, but for a body that streams.
 async fn put(line: &Line, request: &Request, target: &Target, alarm: &Alarm) -> Result<(), NoHead> {
     match line {
@@ -502,29 +387,6 @@ async fn put(line: &Line, request: &Request, target: &Target, alarm: &Alarm) -> 
         Line::Http2(call) => call.begin(request, target, alarm).await?,
     }
     Ok(())
-}
-
-/// A connection to an address, with its handshake. Bytes that come before the handshake fail it (bug 15).
-pub(crate) async fn open(
-    core: &Core,
-    slot: u32,
-    upstream: &Upstream,
-    target: &Target,
-    address: SocketAddr,
-) -> io::Result<Transport> {
-    let stream = core.handle.connect(address).await?;
-    let tls = core.pool(slot, |pool| pool.tls(upstream.tls.as_ref())).flatten();
-    let transport = match tls.filter(|_| target.tls) {
-        Some(tls) => Transport::client(&core.handle, stream, &tls, &target.server_name)?,
-        None => Transport::plain(stream),
-    };
-    transport.handshake().await?;
-    // A backend that does not choose it speaks something else.
-    let chosen = transport.session().map(|session| session.borrow().alpn() == Some(tls::ALPN_HTTP2));
-    if upstream.http2 && chosen == Some(false) {
-        return Err(io::Error::other("the backend does not speak HTTP/2"));
-    }
-    Ok(transport)
 }
 
 /// Whether the client failed and not the backend.

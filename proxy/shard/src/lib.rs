@@ -19,6 +19,7 @@ mod pool;
 mod pressure;
 mod probe;
 mod race;
+mod reach;
 mod relay;
 mod renewal;
 mod replay;

@@ -11,7 +11,7 @@ use snapshot::{Health, Snapshot, Target, Upstream};
 use telemetry::Event;
 use wire::h1::{self, ResponseKind};
 
-use crate::{Endpoint, Message, backend::open, core::Core, h2, head, transport::Transport};
+use crate::{Endpoint, Message, core::Core, h2, head, reach::open, transport::Transport};
 
 /// How often it is looked whether a probe is due, if none is due earlier: a new configuration may want some.
 const LOOK: Duration = Duration::from_secs(1);
