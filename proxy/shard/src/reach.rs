@@ -1,7 +1,13 @@
 //! Reaching a backend: a connection of a call's own, a place on one that is there, or one that is made for all who come.
 //! What is asked on it is `backend`'s.
 
-use std::{future::poll_fn, io, net::SocketAddr, pin::pin, task::Poll};
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    task::{Context, Poll},
+};
 
 use message::Reason;
 use snapshot::{Target, Upstream};
@@ -12,7 +18,7 @@ use crate::{
     backend::{Caller, Line, Live, is_clients},
     care::is_own_fault,
     core::{Connected, Core},
-    h2::{self, Call, Seat, Unseated},
+    h2::{self, Call, Making, Seat, Unseated},
     pace::Bounds,
     pool::Claim,
     transport::Transport,
@@ -27,7 +33,8 @@ impl Caller<'_> {
         mut claim: Claim,
         bounds: &Bounds,
     ) -> Result<Live, Reason> {
-        let (transport, place) = self.reach(slot, upstream, &mut claim, bounds).await?;
+        let (transport, place) =
+            self.while_wanted(self.reach(slot, upstream, &mut claim, bounds), None).await?;
         Ok(live(Line::Http1 { transport, _connected: place }, slot, claim, bounds))
     }
 
@@ -58,7 +65,7 @@ impl Caller<'_> {
         let mut waiting = pin!(shared.as_ref().ok_or(Reason::Internal)?.wait());
         let waiting = poll_fn(|cx| match (waiting.as_mut().poll(cx), self.client) {
             (Poll::Pending, Some(client)) => {
-                client.poll_given_up(cx).map(|()| Err(Unseated::Failed(Reason::ClientGone)))
+                client.poll_gone(cx).map(|()| Err(Unseated::Failed(Reason::ClientGone)))
             }
             (waited, _) => waited,
         });
@@ -67,12 +74,19 @@ impl Caller<'_> {
             // Who tried has learnt it.
             Ok(Err(Unseated::Failed(reason))) => return Err(reason),
             Ok(Err(Unseated::Make(making))) => {
-                let reached = self.reach(slot, upstream, &mut claim, bounds).await;
+                let reaching = self.reach(slot, upstream, &mut claim, bounds);
+                let reached = self.while_wanted(reaching, Some(&making)).await;
                 let started = reached.and_then(|(transport, place)| {
                     h2::start(core, transport, Some(place)).map_err(|_| Reason::BackendUnreachable)
                 });
                 match started {
-                    Ok(seat) => making.done(seat),
+                    Ok(seat) => {
+                        let seat = making.done(seat);
+                        if self.has_gone().await {
+                            return Err(Reason::ClientGone);
+                        }
+                        seat
+                    }
                     Err(reason) => {
                         // Who has no time left says nothing of the backend: the next tries.
                         if !is_clients(&reason) {
@@ -91,6 +105,34 @@ impl Caller<'_> {
             }
         };
         Ok(live(Line::Http2(Box::new(Call::new(seat, false))), slot, claim, bounds))
+    }
+
+    /// Makes a connection for as long as anybody wants it: the client, or others that wait for the same one.
+    async fn while_wanted<T>(
+        &self,
+        reaching: impl Future<Output = Result<T, Reason>>,
+        making: Option<&Making>,
+    ) -> Result<T, Reason> {
+        let mut reaching = pin!(reaching);
+        let mut is_gone = false;
+        poll_fn(|cx| {
+            if let Poll::Ready(reached) = reaching.as_mut().poll(cx) {
+                return Poll::Ready(reached);
+            }
+            is_gone = is_gone || self.client_has_gone(cx);
+            let is_unwanted = || making.is_none_or(|making| making.poll_unwanted(cx).is_ready());
+            if is_gone && is_unwanted() { Poll::Ready(Err(Reason::ClientGone)) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Whether the client has left.
+    async fn has_gone(&self) -> bool {
+        poll_fn(|cx| Poll::Ready(self.client_has_gone(cx))).await
+    }
+
+    fn client_has_gone(&self, cx: &mut Context<'_>) -> bool {
+        self.client.is_some_and(|client| client.poll_gone(cx).is_ready())
     }
 
     /// A new connection to the claimed address.

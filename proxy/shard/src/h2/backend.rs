@@ -22,6 +22,9 @@ use crate::{
 /// Calls at once on one connection, however many its backend would take: one loss on the way holds all of them up.
 const STREAMS_MAX: usize = 100;
 
+/// Places of those who wait no more, beside as many as there are who do, before they are cleared away.
+const GONE_MAX: usize = 16;
+
 /// The shared connections to one address. Outlives the address's place in its group, for those who still wait.
 #[derive(Default)]
 pub(crate) struct Shared(RefCell<State>);
@@ -38,13 +41,17 @@ struct State {
     /// Who waits for it, the first to come at the front. They are woken one by one, each by the one before: most of very
     /// many would find no seat.
     waiting: VecDeque<Rc<Waiter>>,
+    /// How many of those do wait; the others were woken or have gone.
+    waiting_count: usize,
+    /// Who makes it, once its own client has gone: to be woken when nobody waits any more.
+    maker: Option<Waker>,
 }
 
 /// Somebody who waits for a connection.
 #[derive(Default)]
 struct Waiter {
     /// None once it was woken, or waits no more.
-    waker: Cell<Option<Waker>>,
+    waker: RefCell<Option<Waker>>,
 }
 
 /// A connection that calls share.
@@ -139,8 +146,22 @@ impl Shared {
         }
         if queued.waiter.waker.replace(Some(cx.waker().clone())).is_none() {
             state.waiting.push_back(queued.waiter.clone());
+            state.waiting_count += 1;
         }
         Poll::Pending
+    }
+
+    /// One that has waited does so no more.
+    fn leave(&self) {
+        let maker = {
+            let state = &mut *self.0.borrow_mut();
+            state.waiting_count -= 1;
+            if state.waiting.len() >= 2 * state.waiting_count + GONE_MAX {
+                state.waiting.retain(|waiter| waiter.waker.borrow().is_some());
+            }
+            if state.waiting_count == 0 { state.maker.take() } else { None }
+        };
+        maker.into_iter().for_each(Waker::wake);
     }
 
     fn wake_next(&self) {
@@ -149,7 +170,9 @@ impl Shared {
             if state.connecting {
                 return;
             }
-            iter::from_fn(|| state.waiting.pop_front()).find_map(|waiter| waiter.waker.take())
+            let next = iter::from_fn(|| state.waiting.pop_front()).find_map(|waiter| waiter.waker.take());
+            state.waiting_count -= usize::from(next.is_some());
+            next
         };
         if let Some(waker) = next {
             waker.wake();
@@ -187,7 +210,9 @@ struct Queued<'a> {
 impl Drop for Queued<'_> {
     /// It has one, or waits no more: the next may look.
     fn drop(&mut self) {
-        self.waiter.waker.take();
+        if self.waiter.waker.take().is_some() {
+            self.shared.leave();
+        }
         self.shared.wake_next();
     }
 }
@@ -199,6 +224,16 @@ pub(crate) struct Making {
 }
 
 impl Making {
+    /// Ready when nobody else waits for it.
+    pub(crate) fn poll_unwanted(&self, cx: &Context<'_>) -> Poll<()> {
+        let state = &mut *self.shared.0.borrow_mut();
+        if state.waiting_count == 0 {
+            return Poll::Ready(());
+        }
+        state.maker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// Here it is; a seat on it.
     pub(crate) fn done(mut self, first: Seat) -> Seat {
         self.made.insert(first).clone()
@@ -216,7 +251,7 @@ impl Drop for Making {
     fn drop(&mut self) {
         {
             let state = &mut *self.shared.0.borrow_mut();
-            state.connecting = false;
+            (state.connecting, state.maker) = (false, None);
             state.connections.extend(self.made.as_ref().map(|seat| seat.0.clone()));
         }
         self.shared.wake_next();

@@ -20,7 +20,7 @@ use wire::h2::{Code, Fault, ODDITIES_FORGIVEN_PER_S, Server, Settings};
 
 use self::link::Link;
 pub(crate) use self::{
-    backend::{Seat, Shared, Unseated, start},
+    backend::{Making, Seat, Shared, Unseated, start},
     call::{Call, probe},
     stream::Stream,
 };

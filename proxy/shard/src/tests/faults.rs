@@ -1,7 +1,7 @@
 //! What a backend may do wrong: the client never gets a wrong answer that looks whole, and the connection on which it
 //! happened is never used again (rule U5).
 
-use super::harness::{Setup, check, check_on, standard};
+use super::harness::{Setup, check, check_on, run, standard};
 
 /// What the client gets when the backend says this and then does that.
 #[track_caller]
@@ -194,6 +194,24 @@ fn a_request_that_breaks_off_reaches_no_backend_whole() {
 fn a_client_that_leaves_ends_the_call() {
     for then in ["c ends", "c aborts", "c leaves"] {
         check(&format!("c> GET / HTTP/1.1|Host: h||\n1< GET /\n{then}\n1 sees fin\ntook 0s"));
+    }
+}
+
+/// Nor is a connection made to the backend for one that has left.
+#[test]
+fn a_client_that_leaves_early_ends_the_connecting() {
+    let mut model = standard();
+    model.upstreams[0].targets[0].tls = true;
+    for begun in ["GET / HTTP/1.1|Host: h||", "POST / HTTP/1.1|Host: h|Content-Length: 5||"] {
+        for then in ["c ends", "c aborts", "c leaves"] {
+            run(Setup { model: model.clone(), ..Setup::default() }, async |lab| {
+                lab.talk(&format!("c> {begun}")).await;
+                let in_flight = || lab.cores[0].pool(0, |pool| pool.in_flight());
+                assert_eq!(in_flight(), Some(1), "{begun}");
+                lab.talk(then).await;
+                assert_eq!(lab.cores[0].pool(0, |pool| pool.in_flight()), Some(0), "{begun} {then}");
+            });
+        }
     }
 }
 

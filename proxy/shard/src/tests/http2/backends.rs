@@ -342,6 +342,37 @@ fn a_call_that_has_no_time_left_fails_nobody_else() {
     );
 }
 
+/// Who makes the connection for all may leave: it is made for those who stay, and for nobody when all have left.
+#[test]
+fn a_connection_is_made_for_as_long_as_somebody_waits_for_it() {
+    let asked = |client: char, path: &str| {
+        format!("{client} speaks h2\n{client}.1> GET {path}|:authority: gateway.test\n")
+    };
+    let both = || asked('c', "/a") + &asked('d', "/b");
+    for left in ["c.1 resets CANCEL", "c leaves", "c aborts"] {
+        check_on(
+            secure(&[tls::ALPN_HTTP2], &[tls::ALPN_HTTP2], &["gateway.test"]),
+            &format!(
+                "{}{left}
+                 1 speaks h2
+                 1.1< GET /b
+                 1.1> 204
+                 d.1< 204",
+                both()
+            ),
+        );
+        for all in [left.to_owned(), format!("{}{left}\nd.1 resets CANCEL", asked('d', "/b"))] {
+            let setup = secure(&[tls::ALPN_HTTP2], &[tls::ALPN_HTTP2], &["gateway.test"]);
+            run(setup, async |lab: &mut Lab| {
+                lab.talk(&(asked('c', "/a") + &all)).await;
+                let in_flight = lab.cores[0].pool(0, |pool| pool.in_flight());
+                assert_eq!(in_flight, Some(0), "{all}");
+                lab.talk("1 sees reset").await;
+            });
+        }
+    }
+}
+
 /// All who wait for a connection that can't be made hear the same.
 #[test]
 fn a_connection_that_is_not_made_fails_all_who_wait_for_it() {
