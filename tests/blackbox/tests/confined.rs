@@ -107,13 +107,16 @@ fn group(test: &str, memory_max: u64) -> Option<Arc<Cgroup>> {
 }
 
 fn origin() -> Origin {
-    Origin::forgetful(|asked| {
-        let bytes = match asked.target() {
-            "/x" => 2,
-            target if target.contains("small") => SMALL_BODY_BYTES,
-            _ => BODY_BYTES,
+    // Made once: hundreds of clients, and nobody waits for a body to be made for each.
+    let of = |bytes| Act::answer(200, &[], &"x".repeat(bytes));
+    let (tiny, small, large) = (of(2), of(SMALL_BODY_BYTES), of(BODY_BYTES));
+    Origin::forgetful(move |asked| {
+        let answer = match asked.target() {
+            "/x" => &tiny,
+            target if target.contains("small") => &small,
+            _ => &large,
         };
-        vec![Act::answer(200, &[], &"x".repeat(bytes))]
+        vec![answer.clone()]
     })
 }
 

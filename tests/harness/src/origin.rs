@@ -27,8 +27,8 @@ mod http2;
 pub enum Act {
     /// Reads the request's body to its end.
     ReadBody,
-    /// An answer with a length.
-    Answer(u16, Vec<(String, String)>, String),
+    /// An answer with a length. Who answers a large one often makes it once and clones it: the body is shared.
+    Answer(u16, Vec<(String, String)>, Arc<str>),
     /// Sends these bytes, which are HTTP/1.1.
     Send(Vec<u8>),
     /// Sends these bytes one by one, with a pause after each.
@@ -74,6 +74,9 @@ enum Inner {
 /// thousand requests in flight: the kernel then drops a client's SYN, which comes again a second later, and on a busy
 /// machine as often as it is dropped.
 const BACKLOG: i32 = 4_096;
+
+/// What of an answer's body is sent together with its head. More is not worth its copy.
+const WITH_HEAD_BYTES: usize = 256 << 10;
 
 type Script = dyn Fn(&Recorded) -> Vec<Act> + Send + Sync;
 
@@ -286,7 +289,7 @@ impl Act {
     /// An answer with a length.
     pub fn answer(status: u16, fields: &[(&str, &str)], body: &str) -> Self {
         let fields = fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-        Self::Answer(status, fields.collect(), body.to_owned())
+        Self::Answer(status, fields.collect(), body.into())
     }
 }
 
@@ -310,12 +313,14 @@ impl std::fmt::Debug for State {
     }
 }
 
-fn answer(status: u16, fields: &[(String, String)], body: &str) -> Vec<u8> {
-    let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
+/// A head for a body of so many bytes, and the body's first ones behind it.
+fn answer(status: u16, fields: &[(String, String)], length: usize, first: &[u8]) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n");
     for (name, value) in fields {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    format!("{head}\r\n{body}").into_bytes()
+    head.push_str("\r\n");
+    [head.as_bytes(), first].concat()
 }
 
 fn accept(listener: &TcpListener, state: &Arc<State>, script: &Arc<Script>) {
@@ -393,7 +398,11 @@ impl Peer {
     fn act(&mut self, act: Act) -> Option<()> {
         match act {
             Act::ReadBody => Some(()),
-            Act::Answer(status, fields, body) => self.stream.write_all(&answer(status, &fields, &body)).ok(),
+            Act::Answer(status, fields, body) => {
+                let (first, rest) = body.as_bytes().split_at(body.len().min(WITH_HEAD_BYTES));
+                self.stream.write_all(&answer(status, &fields, body.len(), first)).ok()?;
+                self.stream.write_all(rest).ok()
+            }
             Act::Send(bytes) => self.stream.write_all(&bytes).ok(),
             Act::Drip(bytes, pause) => bytes.iter().try_for_each(|byte| {
                 self.stream.write_all(&[*byte]).ok()?;
