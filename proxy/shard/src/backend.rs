@@ -22,6 +22,7 @@ use crate::{
     client::Client,
     core::{Connected, Core},
     h2::Call,
+    kept::Kept,
     pace::{Bounds, Deadlines, Pace, Terms, Way},
     pool::Claim,
     race::{First, race},
@@ -112,6 +113,15 @@ struct Failed {
     /// What the client gets if nobody else is asked.
     instead: Result<Box<Live>, Reason>,
     again: Again,
+    /// What was sent of a body that streams, and has to be sent again.
+    kept: Option<Box<Kept>>,
+}
+
+impl Failed {
+    /// Before anything of a body was sent.
+    fn before(reason: Reason, again: Again) -> Self {
+        Self { instead: Err(reason), again, kept: None }
+    }
 }
 
 /// Whether a request may be put to a backend once more.
@@ -140,7 +150,7 @@ impl Caller<'_> {
         let bounds = self.bounds(upstream, request, now_ns);
         let mut claim = self.core.claim(slot, self.snapshot, upstream, now_ns)?;
         let mut avoid = SmallVec::<[HostId; HOSTS_INLINE]>::new();
-        let mut may_reuse = true;
+        let (mut may_reuse, mut kept) = (true, None);
         loop {
             let (host, target) = (claim.host(), claim.endpoint.target);
             let reused =
@@ -169,13 +179,18 @@ impl Caller<'_> {
             let attempted = match connected {
                 Ok(live) => {
                     let was_reused = was_reused || live.is_joined();
-                    let attempt = Attempt { slot, upstream, target, live, was_reused, is_first: may_reuse };
+                    let kept = kept.take();
+                    let attempt =
+                        Attempt { slot, upstream, target, live, was_reused, is_first: may_reuse, kept };
                     self.attempt(attempt, request, response).await
                 }
-                Err(reason) if is_clients(&reason) => Err(Failed { instead: Err(reason), again: Again::No }),
-                Err(reason) => Err(Failed { instead: Err(reason), again: Again::Elsewhere { seen: false } }),
+                Err(reason) => {
+                    let again =
+                        if is_clients(&reason) { Again::No } else { Again::Elsewhere { seen: false } };
+                    Err(Failed { kept: kept.take(), ..Failed::before(reason, again) })
+                }
             };
-            let Failed { instead, again } = match attempted {
+            let Failed { instead, again, kept: sent } = match attempted {
                 Ok(live) => return Ok(live),
                 Err(failed) => failed,
             };
@@ -191,8 +206,10 @@ impl Caller<'_> {
             // What met a kept connection's end is not paid for: it can happen once a request, and no more often than backends
             // close what is kept.
             let seen = again == Again::Elsewhere { seen: true };
-            let Some(next) = self.core.claim_again(slot, now_ns, &avoid, seen) else { return instead };
-            claim = next;
+            // What has taken a backend's time without being looked at has, though, if it had a body.
+            let is_paid = seen || sent.as_ref().is_some_and(|kept| !kept.is_untouched());
+            let Some(next) = self.core.claim_again(slot, now_ns, &avoid, is_paid) else { return instead };
+            (claim, kept) = (next, sent);
             response.clear();
         }
     }
@@ -225,9 +242,9 @@ impl Caller<'_> {
         request: &mut Request,
         response: &mut Response,
     ) -> Result<Box<Live>, Failed> {
-        let Attempt { slot, upstream, target, mut live, was_reused, is_first } = attempt;
+        let Attempt { slot, upstream, target, mut live, was_reused, is_first, mut kept } = attempt;
         let Some(target) = upstream.targets.get(target) else {
-            return Err(Failed { instead: Err(Reason::Internal), again: Again::No });
+            return Err(Failed::before(Reason::Internal, Again::No));
         };
         if let Line::Http1 { transport, .. } = &live.line {
             // An HTTP/2 stream whose windows are shut leaves what was received where it is, and there are a hundred on a
@@ -235,6 +252,11 @@ impl Caller<'_> {
             transport.set_sparing(matches!(self.client, Some(Client::Http2(_))));
         }
         let put = put(&live.line, request, target, self.alarm).await;
+        if let (Line::Http2(call), true) = (&live.line, put.is_ok()) {
+            let is_new = self.upload.is_some_and(Relay::is_untouched);
+            let kept = kept.take().or_else(|| if is_new { Kept::new(self.core, request) } else { None });
+            kept.into_iter().for_each(|kept| call.flow().resume(kept));
+        }
         if let (Some(_), Some(client)) = (self.upload, self.client)
             && self.expects_continue.replace(false)
         {
@@ -270,7 +292,11 @@ impl Caller<'_> {
                     && does_no_harm_twice(request, self.upload.is_some())
                     && !hinted
                 {
-                    return Err(Failed { instead: Ok(live), again: Again::Elsewhere { seen: true } });
+                    return Err(Failed {
+                        instead: Ok(live),
+                        again: Again::Elsewhere { seen: true },
+                        kept: None,
+                    });
                 }
                 return Ok(live);
             }
@@ -293,9 +319,12 @@ impl Caller<'_> {
         response.clear();
         // Only what is idempotent, was sent whole, and met a connection that ended before it said anything; and what the
         // backend says that it has not looked at, as long as it can be sent whole again (RFC 9113 §8.7): nothing of its body
-        // has left the client's side.
+        // has left the client's side, or what has was kept.
         let is_harmless = nothing_came && does_no_harm_twice(request, self.upload.is_some());
-        let is_whole = self.upload.is_none_or(Relay::is_untouched);
+        if let Line::Http2(call) = &live.line {
+            kept = kept.or_else(|| call.flow().take_kept());
+        }
+        let is_whole = kept.is_some() || self.upload.is_none_or(Relay::is_untouched);
         let again = match is_harmless || is_unseen && is_whole {
             _ if is_clients(&reason) => Again::No,
             true if is_first && (was_reused || is_unseen) => Again::Anew,
@@ -312,7 +341,7 @@ impl Caller<'_> {
             }
             self.core.learn_fault(slot, claim, reason.as_str());
         }
-        Err(Failed { instead: Err(reason), again })
+        Err(Failed { instead: Err(reason), again, kept })
     }
 
     /// The request's body, if it is not sent to its end.
@@ -411,6 +440,8 @@ struct Attempt<'a> {
     was_reused: bool,
     /// It was not sent back to a connection of the same group before.
     is_first: bool,
+    /// What was sent of a body before, and was not looked at.
+    kept: Option<Box<Kept>>,
 }
 
 /// When an answer must have come.

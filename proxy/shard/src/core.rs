@@ -76,6 +76,8 @@ pub(crate) struct Core {
     pub(crate) pressure: Cell<Level>,
     /// Bodies that are fetched for the cache and not whole yet, in all.
     pub(crate) gathered_bytes: Cell<u64>,
+    /// Bodies of requests that are kept until their backends have begun to answer, in all.
+    pub(crate) kept_bytes: Rc<Cell<usize>>,
     /// Memory is being given back.
     pub(crate) shedding: Cell<bool>,
     open: Cell<usize>,
@@ -127,6 +129,7 @@ impl Core {
             draining: Cell::new(false),
             pressure: Cell::default(),
             gathered_bytes: Cell::new(0),
+            kept_bytes: Rc::default(),
             shedding: Cell::new(false),
             open: Cell::new(0),
             renewals: Cell::new(0),

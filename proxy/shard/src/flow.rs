@@ -18,6 +18,8 @@ use wire::{
     h2::{Code, Receiver, Sender},
 };
 
+use crate::kept::Kept;
+
 /// So many bytes of a body are taken even if there is no window for them: to know that there is more, and lest each byte
 /// of credit from a peer that drips it is a read and a frame.
 const AHEAD_BYTES: usize = 1 << 10;
@@ -43,6 +45,8 @@ struct Out {
     ended: bool,
     /// Nothing can be sent any more.
     failed: bool,
+    /// All that was written, for as long as the peer may not have looked at it.
+    kept: Option<Box<Kept>>,
     /// What the trailers say of a call of gRPC.
     grpc_status: Option<u8>,
 }
@@ -120,7 +124,11 @@ impl Flow {
     /// The same with bytes that others hold too.
     pub(crate) fn write_shared(&self, bytes: Bytes, ends: bool) {
         let out = &mut *self.out.borrow_mut();
-        if out.failed || out.ends {
+        if out.ends {
+            return;
+        }
+        out.kept.take_if(|kept| !kept.push(&bytes, ends));
+        if out.failed {
             return;
         }
         out.ends = ends;
@@ -142,9 +150,26 @@ impl Flow {
             let out = &mut *self.out.borrow_mut();
             out.grpc_status = grpc::status(&trailers);
             out.trailers = Some(trailers);
+            // They are not kept.
+            out.kept = None;
         }
         self.end();
         if self.out.borrow().failed { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+    }
+
+    /// Begins with what was kept of what is sent, and goes on keeping it.
+    pub(crate) fn resume(&self, kept: Box<Kept>) {
+        let out = &mut *self.out.borrow_mut();
+        debug_assert!(out.pieces.is_empty() && !out.ends, "a body is resumed before anything is written");
+        out.pieces.extend(kept.pieces().cloned());
+        (out.bytes, out.ends) = (kept.pieces().map(Bytes::len).sum(), kept.ends());
+        out.kept = Some(kept);
+        out.pump();
+    }
+
+    /// All that was written, if it was kept; it is kept no longer.
+    pub(crate) fn take_kept(&self) -> Option<Box<Kept>> {
+        self.out.borrow_mut().kept.take()
     }
 
     /// How a call of gRPC has ended, if trailers have said so.

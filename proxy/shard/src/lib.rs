@@ -13,6 +13,7 @@ mod flow;
 mod h2;
 mod head;
 mod ids;
+mod kept;
 mod owner;
 mod pace;
 mod pool;

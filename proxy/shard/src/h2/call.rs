@@ -102,6 +102,8 @@ impl Call {
             AnswerHead::Interim => ResponseKind::Interim,
             AnswerHead::Final(receiver) => {
                 self.flow.set_receiver(receiver);
+                // The backend has looked at the request.
+                drop(self.flow.take_kept());
                 *awaited = None;
                 ResponseKind::Final
             }

@@ -408,6 +408,7 @@ impl Lab {
         assert!(took < DRAIN, "{caller}: what was left had to be cut");
         for core in &self.cores {
             assert_eq!(core.open_connections(), 0, "{caller}: connections of clients");
+            assert_eq!(core.kept_bytes.get(), 0, "{caller}: bodies kept for calls");
             assert_eq!(core.owner.borrow().waiting(), 0, "{caller}: places of those who wait for the cache");
             assert_eq!(core.owner.borrow().stats().flights, 0, "{caller}: fetches for the cache");
             for slot in 0..core.snapshot().upstreams.len() {

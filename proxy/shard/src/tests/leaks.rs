@@ -90,7 +90,7 @@ const ROUND_HTTP2: &str = "
     1.19 then CANCEL
     e speaks h2
     e.1> GET /j
-    e.3+ POST /k||{10}
+    e.3+ POST /k|content-length: 20000||{10}
     1.21< GET /j
     1.23^ POST /k
     1 goes away 0 NO_ERROR
@@ -99,6 +99,14 @@ const ROUND_HTTP2: &str = "
     2.1> 204
     e.1< 204
     e.3< 502 Bad Gateway
+    e.5+ POST /l||{10}
+    2.3^ POST /l
+    2.3 resets REFUSED_STREAM
+    2.5^ POST /l
+    e.5>
+    2.5 sees xxxxxxxxxx!end
+    2.5> 204
+    e.5< 204
     1 leaves
     2 aborts
     f speaks h2 cut=20 staying

@@ -2,7 +2,11 @@
 //! refuses or falls silent (rule U6, RFC 9113 §6.8 and §8.7).
 
 use super::{check_http2, secure};
-use crate::tests::harness::{Lab, Setup, check_on, in_http2, run};
+use crate::{
+    kept::{KEPT_BYTES_CORE_MAX, KEPT_BYTES_MAX, PIECES_MAX},
+    pressure::Level,
+    tests::harness::{Lab, Setup, check_on, in_http2, run},
+};
 
 /// What it has not looked at is asked once more, on another connection; what it has seen is not.
 #[test]
@@ -54,24 +58,44 @@ fn what_a_leaving_backend_has_not_seen_is_asked_again() {
     );
 }
 
-/// A part of its body has gone: nobody has the rest any more.
+/// Ways to say that a request was not looked at, and the stream on which it comes again.
+const REFUSALS: [(&str, &str); 2] =
+    [("1.1 resets REFUSED_STREAM", "1.3"), ("1 goes away 0 NO_ERROR\n2 speaks h2", "2.1")];
+
+/// What has gone of its body goes once more, and then what had not: from a client of HTTP/2, from one of HTTP/1.1 that says
+/// how long it is, and from one that does not.
 #[test]
-fn what_was_refused_with_a_body_is_not_asked_again() {
-    for refusal in ["1.1 resets REFUSED_STREAM", "1 goes away 0 NO_ERROR"] {
-        // Nothing of it has gone: it goes elsewhere. Its end has gone: that is something.
-        check_http2(&format!(
-            "c speaks h2
-             c.1+ POST /a
-             1 speaks h2
-             1.1^ POST /a
-             {refusal}
-             c.1> hello
-             {}< POST /a hello
-             {}> 204
-             c.1< 204",
-            if refusal.contains("away") { "2 speaks h2\n2.1" } else { "1.3" },
-            if refusal.contains("away") { "2.1" } else { "1.3" },
-        ));
+fn what_was_refused_with_a_short_body_is_asked_again() {
+    let clients = [
+        ("c speaks h2\nc.1+ POST /a", "c.1+ ", "c.1> ", "c.1< 204"),
+        ("c> POST /a HTTP/1.1|Host: h|Content-Length: 10||", "c> ", "c> ", "c< 204"),
+        ("c> POST /a HTTP/1.1|Host: h|Transfer-Encoding: chunked||", "c> 5|", "c> |5|", "c< 204"),
+    ];
+    for (begin, more, last, answered) in clients {
+        let end = if begin.ends_with("chunked||") { "|0||" } else { "" };
+        for (refusal, again) in REFUSALS {
+            let answer = format!("{again}< POST /a helloworld\n{again}> 204\n{answered}");
+            // Before any of it, in the midst of it, and behind its end.
+            let (hello, world) = (format!("{more}hello"), format!("{last}world{end}"));
+            for (before, after) in [
+                (String::new(), format!("{hello}\n{world}")),
+                (format!("{hello}\n1.1= hello"), world.clone()),
+                (format!("{hello}\n{world}\n1.1 sees helloworld!end"), String::new()),
+            ] {
+                check_http2(&format!(
+                    "{begin}
+                     1 speaks h2
+                     1.1^ POST /a
+                     {before}
+                     {refusal}
+                     {after}
+                     {answer}"
+                ));
+            }
+        }
+    }
+    // The end of one that is empty is something as well.
+    for (refusal, again) in REFUSALS {
         check_http2(&format!(
             "c speaks h2
              c.1+ POST /a
@@ -80,19 +104,145 @@ fn what_was_refused_with_a_body_is_not_asked_again() {
              c.1>
              1.1 sees end
              {refusal}
-             c.1< 502 Bad Gateway
-             took 0s"
+             {again}< POST /a
+             {again}> 204
+             c.1< 204"
         ));
-        check_http2(&format!(
+    }
+}
+
+/// It may be refused more than once, and find less room than before.
+#[test]
+fn what_was_refused_twice_is_still_whole() {
+    run(Setup { model: in_http2(), ..Setup::default() }, async |lab: &mut Lab| {
+        lab.talk("c speaks h2\nc.1+ POST /ab||hello").await;
+        let (one, two) = if lab.connections('A').await > 0 { ("1", "B1") } else { ("B1", "1") };
+        lab.talk(&format!(
+            "{one} speaks h2
+             {one}.1^ POST /ab
+             {one}.1= hello
+             {one}.1 resets REFUSED_STREAM
+             {two} speaks h2
+             {two}.1^ POST /ab
+             c.1+ world
+             {two}.1= helloworld
+             {one} sets window=5 holding
+             {two}.1 resets REFUSED_STREAM
+             c.1> !
+             {one}.3^ POST /ab
+             {one}.3= hello
+             {one}.3 gives 100
+             {one}.3 sees world!!end
+             {one}.3> 204
+             c.1< 204"
+        ))
+        .await;
+    });
+}
+
+/// Nobody has what has gone of a longer one, or of one in many pieces, or with trailers behind it.
+#[test]
+fn what_was_refused_with_a_long_body_is_not_asked_again() {
+    let kept = KEPT_BYTES_MAX;
+    let long = kept + 1;
+    for (refusal, _) in REFUSALS {
+        let refusal = refusal.lines().next().unwrap();
+        for body in [
+            format!("c.1+ POST /a||{{{long}}}"),
+            format!("c.1+ POST /a|content-length: {long}||hello"),
+            format!("c.1+ POST /a||{{{kept}}}\nc.1+ x"),
+            format!("c.1+ POST /a{}", "\nc.1+ x".repeat(PIECES_MAX + 1)),
+            "c.1+ POST /a||hello\nc.1 trails a: b".to_owned(),
+        ] {
+            check_on(
+                Setup { model: in_http2(), ..Setup::default() },
+                &format!(
+                    "c speaks h2
+                     {body}
+                     1 speaks h2
+                     1.1^ POST /a
+                     {refusal}
+                     c.1< 502 Bad Gateway"
+                ),
+            );
+        }
+    }
+    check_http2(&format!(
+        "c speaks h2
+             c.1+ POST /a||{{{kept}}}
+             1 speaks h2
+             1.1^ POST /a
+             1.1 resets REFUSED_STREAM
+             c.1>
+             1.3< POST /a {{{kept}}}
+             1.3> 204
+             c.1< 204"
+    ));
+}
+
+/// Nothing is kept when memory is short, nor of more calls than there is room for, nor behind the head of an answer.
+#[test]
+fn what_is_kept_of_bodies_is_bounded() {
+    run(Setup { model: in_http2(), ..Setup::default() }, async |lab: &mut Lab| {
+        lab.talk(
             "c speaks h2
              c.1+ POST /a||hello
              1 speaks h2
              1.1^ POST /a
-             {refusal}
-             c.1< 502 Bad Gateway
-             c.1 then NO_ERROR"
+             1.1= hello",
+        )
+        .await;
+        assert_eq!(lab.cores[0].kept_bytes.get(), 5);
+        lab.talk("1.1+ 200||one\nc.1^ 200\nc.1+ more\n1.1= more").await;
+        assert_eq!(lab.cores[0].kept_bytes.get(), 0);
+        lab.press(Level::Trim).await;
+        lab.talk(
+            "c.3+ POST /a||hello
+             1.3^ POST /a
+             1.3 resets REFUSED_STREAM
+             c.3< 502 Bad Gateway",
+        )
+        .await;
+        lab.press(Level::Enough).await;
+        lab.cores[0].kept_bytes.set(KEPT_BYTES_CORE_MAX - 4);
+        lab.talk(
+            "c.5+ POST /a||hello
+             1.5^ POST /a
+             c.7+ POST /a||four
+             1.7^ POST /a
+             1.5 resets REFUSED_STREAM
+             c.5< 502 Bad Gateway
+             1.7 resets REFUSED_STREAM
+             1.9^ POST /a
+             1.9= four",
+        )
+        .await;
+        let held = &lab.cores[0].kept_bytes;
+        held.set(held.get() - (KEPT_BYTES_CORE_MAX - 4));
+    });
+}
+
+/// A body that goes twice is paid for, as what a backend may have seen is.
+#[test]
+fn bodies_that_go_again_are_paid_for() {
+    let mut script = String::from("c speaks h2\n1 speaks h2\n");
+    let mut number = 1;
+    for call in 0..4 {
+        let client = 1 + 2 * call;
+        script.push_str(&format!(
+            "c.{client}+ POST /a||hello\n1.{number}^ POST /a\n1.{number} resets REFUSED_STREAM\n"
         ));
+        number += 2;
+        if call < 3 {
+            script.push_str(&format!(
+                "c.{client}>\n1.{number}< POST /a hello\n1.{number}> 204\nc.{client}< 204\n"
+            ));
+            number += 2;
+        } else {
+            script.push_str(&format!("c.{client}< 502 Bad Gateway\n"));
+        }
     }
+    check_http2(&script.replacen("1 speaks h2\n", "", 1).replacen("1.1^", "1 speaks h2\n1.1^", 1));
 }
 
 /// One that refuses for ever is not asked for ever.
