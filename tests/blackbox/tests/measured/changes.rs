@@ -21,12 +21,18 @@ pub(super) fn is_optimised() -> bool {
     harness::gateway_binary().to_string_lossy().contains("release")
 }
 
-/// 10,000 routes, half of which are others in each generation, with a throttle or a group of backends each.
+/// 10,000 routes, and one that says which configuration it is.
 fn large(generation: usize) -> String {
-    let mut text = format!(
-        "[[route]]\nmatch = \"GET /generation\"\nmock = {{ status = 200, body = \"{generation}\" }}\n"
-    );
-    for route in 0..10_000 {
+    format!(
+        "[[route]]\nmatch = \"GET /generation\"\nmock = {{ status = 200, body = \"{generation}\" }}\n{}",
+        routes(10_000, generation)
+    )
+}
+
+/// Routes with a throttle or a group of backends each, half of which are others in each generation.
+fn routes(count: usize, generation: usize) -> String {
+    let mut text = String::new();
+    for route in 0..count {
         let of = if route % 4 < 2 { generation } else { 0 };
         text += &format!("[[route]]\nmatch = \"GET /{of}/{route}/{{id}}\"\n");
         text += &match route % 2 {
@@ -82,16 +88,20 @@ fn ten_thousand_routes_are_swapped_and_no_core_stalls() {
 const RELOADS: u32 = 100;
 const PACE: Duration = Duration::from_millis(300);
 
+/// Rule R1: routes of the file that is taken again and again.
+const ROUTES: usize = 500;
+
 /// What is asked of a gateway whose configuration changes: an answer of its own that says which one it is, long enough to
-/// be cut, and a backend's.
+/// be cut, and a backend's. The other routes nobody asks for.
 fn numbered(number: u32, nginx: &Nginx) -> String {
     format!(
         "[[route]]\nmatch = \"GET /number\"\nmock = {{ status = 200, body = {:?} }}\n\
          [[route]]\nmatch = \"GET /small\"\nurl = \"{}\"\n\
-         [[route]]\nmatch = \"GET /only/in/{number}\"\nurl = \"{}\"\n",
+         [[route]]\nmatch = \"GET /only/in/{number}\"\nurl = \"{}\"\n{}",
         body(number),
         nginx.url(),
         nginx.url(),
+        routes(ROUTES - 3, number as usize),
     )
 }
 
@@ -149,8 +159,10 @@ impl Clients<'_> {
 ///
 /// Nor does anybody wait longer: p99.9 stays below twice what it is without reloads. The load takes every processor there
 /// is, and others may use the machine as well, more now than a moment ago: by how much is told by who only sleeps and is
-/// woken late, and what is allowed grows by that. A run that fails is made again, at most twice. Alone on two cores it took 6.1, 6.4,
-/// 5.7 and 5.3 ms with reloads after 7.2, 4.2, 8.5 and 5.7 without (io_uring, epoll, and again): 0.67 to 1.53 times as long.
+/// woken late, and what is allowed grows by that. A run that fails is made again, at most twice. Before all others on two cores it
+/// took 7.3 and 5.1 ms with reloads after 6.9 and 5.1 without (io_uring, epoll): 1.06 and 0.99 times as long; with a file of three
+/// routes 0.65 and 1.46 times. Beside builds that took three quarters of the machine, 1.58 and 2.07 times, when the sleeper was
+/// woken 1.50 and 1.88 times as late.
 #[test]
 fn a_hundred_reloads_under_load_cost_nobody_anything() {
     let nginx = Nginx::start();
