@@ -118,17 +118,27 @@ impl Flow {
 
     /// Appends to the body.
     pub(crate) fn write(&self, data: &[u8], ends: bool) {
-        self.write_shared(Bytes::copy_from_slice(data), ends);
+        self.keep(data, ends);
+        self.append(Bytes::copy_from_slice(data), ends);
     }
 
     /// The same with bytes that others hold too.
     pub(crate) fn write_shared(&self, bytes: Bytes, ends: bool) {
+        self.keep(&bytes, ends);
+        self.append(bytes, ends);
+    }
+
+    /// Keeps what is about to be written, whether it can be sent or not.
+    fn keep(&self, data: &[u8], ends: bool) {
         let out = &mut *self.out.borrow_mut();
-        if out.ends {
-            return;
+        if !out.ends {
+            out.kept.take_if(|kept| !kept.push(data, ends));
         }
-        out.kept.take_if(|kept| !kept.push(&bytes, ends));
-        if out.failed {
+    }
+
+    fn append(&self, bytes: Bytes, ends: bool) {
+        let out = &mut *self.out.borrow_mut();
+        if out.failed || out.ends {
             return;
         }
         out.ends = ends;
@@ -159,12 +169,9 @@ impl Flow {
 
     /// Begins with what was kept of what is sent, and goes on keeping it.
     pub(crate) fn resume(&self, kept: Box<Kept>) {
-        let out = &mut *self.out.borrow_mut();
-        debug_assert!(out.pieces.is_empty() && !out.ends, "a body is resumed before anything is written");
-        out.pieces.extend(kept.pieces().cloned());
-        (out.bytes, out.ends) = (kept.pieces().map(Bytes::len).sum(), kept.ends());
-        out.kept = Some(kept);
-        out.pump();
+        debug_assert!(!self.out.borrow().ends, "a body is resumed before anything is written");
+        self.append(Bytes::copy_from_slice(kept.bytes()), kept.ends());
+        self.out.borrow_mut().kept = Some(kept);
     }
 
     /// All that was written, if it was kept; it is kept no longer.

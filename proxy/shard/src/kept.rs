@@ -3,9 +3,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use bytes::Bytes;
 use message::{Body, Length, Request};
-use smallvec::SmallVec;
 
 use crate::{core::Core, pressure::Level};
 
@@ -13,16 +11,12 @@ use crate::{core::Core, pressure::Level};
 /// takes its sender's time, in which a connection that its backend leaves is seldom the one it is on.
 pub(crate) const KEPT_BYTES_MAX: usize = 16 << 10;
 
-/// A body that comes in more pieces is not kept: each costs memory beside its bytes, and a client may send one byte a piece.
-pub(crate) const PIECES_MAX: usize = 16;
-
 /// Of all calls on a core; above it nothing more is kept.
 pub(crate) const KEPT_BYTES_CORE_MAX: usize = 4 << 20;
 
 /// All of a body that was sent so far.
 pub(crate) struct Kept {
-    pieces: SmallVec<[Bytes; 2]>,
-    bytes: usize,
+    bytes: Vec<u8>,
     ends: bool,
     /// Of the core, in all.
     held_bytes: Rc<Cell<usize>>,
@@ -40,32 +34,25 @@ impl Kept {
             return None;
         }
         let held_bytes = core.kept_bytes.clone();
-        Some(Box::new(Self { pieces: SmallVec::new(), bytes: 0, ends: false, held_bytes }))
+        Some(Box::new(Self { bytes: Vec::new(), ends: false, held_bytes }))
     }
 
     /// Adds what is sent; false when that is too much: the body is whole no more.
     #[must_use]
-    pub(crate) fn push(&mut self, piece: &Bytes, ends: bool) -> bool {
-        self.ends |= ends;
-        if piece.is_empty() {
-            return true;
-        }
-        let held_bytes = self.held_bytes.get() + piece.len();
-        if self.bytes + piece.len() > KEPT_BYTES_MAX
-            || self.pieces.len() >= PIECES_MAX
-            || held_bytes > KEPT_BYTES_CORE_MAX
-        {
+    pub(crate) fn push(&mut self, data: &[u8], ends: bool) -> bool {
+        let held_bytes = self.held_bytes.get() + data.len();
+        if self.bytes.len() + data.len() > KEPT_BYTES_MAX || held_bytes > KEPT_BYTES_CORE_MAX {
             return false;
         }
-        self.bytes += piece.len();
+        self.ends |= ends;
         self.held_bytes.set(held_bytes);
-        self.pieces.push(piece.clone());
+        self.bytes.extend_from_slice(data);
         true
     }
 
-    /// What was sent, in its order.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = &Bytes> {
-        self.pieces.iter()
+    /// What was sent.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Whether that was all.
@@ -75,12 +62,12 @@ impl Kept {
 
     /// Whether nothing was sent, not even the end.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.bytes == 0 && !self.ends
+        self.bytes.is_empty() && !self.ends
     }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.held_bytes.set(self.held_bytes.get() - self.bytes);
+        self.held_bytes.set(self.held_bytes.get() - self.bytes.len());
     }
 }
