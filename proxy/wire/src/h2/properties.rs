@@ -6,7 +6,7 @@ pub(in crate::h2) mod memory;
 pub(in crate::h2) mod raw;
 pub(in crate::h2) mod session;
 
-pub use crate::h2::hpack::properties::any_header_blocks;
+pub use crate::h2::hpack::properties::{HeaderBlocks, any_header_blocks};
 
 use message::{Body, Length, Method, Name, PathRules, Request, Response, Version};
 

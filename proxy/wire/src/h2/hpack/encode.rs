@@ -167,6 +167,13 @@ impl Encoder {
 
     /// Any other field. `name` may be in any case and is written in lower case; `known` is its number.
     pub(in crate::h2) fn field(&mut self, known: Name, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+        if known != Name::Other {
+            let age = self.age(self.last[known as usize]);
+            if self.table.is(age, known, value) {
+                self.vain[known as usize] = 0;
+                return write_index(age, out);
+            }
+        }
         let rule = policy::of(known, name, value);
         match rule.policy {
             Policy::Write => write_literal(NOT_INDEXED, rule.index.into(), name, value, out),
@@ -182,17 +189,17 @@ impl Encoder {
         let has_last = is_named || rule.index == AUTHORITY;
         let mut index = usize::from(rule.index);
         let is_same_name =
-            |entry: &Field<'_>| entry.known == known && (is_named || entry.name.eq_ignore_ascii_case(name));
+            |entry: &Field<'_>| entry.known == known && (is_named || policy::is_same(entry.name, name));
         if has_last
-            && let Some((at, entry)) = self.entry(self.last[known as usize])
+            && let Some((age, entry)) = self.entry(self.last[known as usize])
             && is_same_name(&entry)
         {
             if entry.value == value {
                 self.vain[known as usize] = 0;
-                return integer::write(INDEXED, 0x7f, at, out);
+                return write_index(age, out);
             }
             if index == 0 {
-                index = at;
+                index = STATICS_COUNT + 1 + age;
             }
         }
         if known == Name::AcceptEncoding && value == b"gzip, deflate" {
@@ -205,7 +212,7 @@ impl Encoder {
         let slot = hash as usize % SLOTS;
         let is_repeated = self.slots[slot].hash == hash;
         if is_repeated
-            && let Some((at, entry)) = self.entry(self.slots[slot].number)
+            && let Some((age, entry)) = self.entry(self.slots[slot].number)
             && is_same_name(&entry)
             && entry.value == value
         {
@@ -213,7 +220,7 @@ impl Encoder {
                 self.last[known as usize] = self.slots[slot].number;
                 self.vain[known as usize] = 0;
             }
-            return integer::write(INDEXED, 0x7f, at, out);
+            return write_index(age, out);
         }
         self.slots[slot].hash = hash;
         let is_wanted = is_repeated || (rule.policy == Policy::Index && self.vain[known as usize] < VAIN_MAX);
@@ -234,18 +241,30 @@ impl Encoder {
         self.inserted = self.inserted.wrapping_add(1);
     }
 
-    /// The entry of a number and its index, if it is still in. It may be another one that has that number now.
+    /// The entry of a number and its age, if it is still in. It may be another one that has that number now.
     #[inline(always)]
     fn entry(&self, number: u8) -> Option<(usize, Field<'_>)> {
-        let age = usize::from(self.inserted.wrapping_sub(number).wrapping_sub(1));
-        self.table.get(age).map(|entry| (STATICS_COUNT + 1 + age, entry))
+        let age = self.age(number);
+        self.table.get(age).map(|entry| (age, entry))
     }
+
+    /// How many entries were put in after the one of this number.
+    #[inline(always)]
+    fn age(&self, number: u8) -> usize {
+        self.inserted.wrapping_sub(number).wrapping_sub(1).into()
+    }
+}
+
+/// Writes a field that is in the table.
+#[inline(always)]
+fn write_index(age: usize, out: &mut Vec<u8>) {
+    integer::write(INDEXED, 0x7f, STATICS_COUNT + 1 + age, out);
 }
 
 /// Writes a field that is in no table, or its value if `index` has its name.
 fn write_literal(kind: u8, index: usize, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-    let bits = if kind == TO_INDEX { 0x3f } else { 0x0f };
-    integer::write(kind, bits, index, out);
+    let mask = if kind == TO_INDEX { 0x3f } else { 0x0f };
+    integer::write(kind, mask, index, out);
     if index == 0 {
         integer::write(0, 0x7f, name.len(), out);
         let begin = out.len();
@@ -274,6 +293,10 @@ fn mix(hash: u64, text: &[u8], set: u64) -> u64 {
     let step = |hash: u64, word: u64| (hash.rotate_left(29) ^ (word | set)).wrapping_mul(FACTOR);
     let (words, rest) = text.as_chunks();
     let hash = words.iter().fold(hash, |hash, word| step(hash, u64::from_le_bytes(*word)));
-    let last = rest.iter().fold(rest.len() as u64, |last, &byte| last << 8 | u64::from(byte));
-    step(hash, last)
+    let last = match text.last_chunk() {
+        // Some of it was mixed in before.
+        Some(last) => u64::from_le_bytes(*last),
+        None => rest.iter().fold(0, |last, &byte| last << 8 | u64::from(byte)),
+    };
+    step(hash ^ text.len() as u64, last)
 }

@@ -13,6 +13,11 @@ use super::Broken;
 const BITS_MIN: usize = 5;
 /// Bits of the longest code.
 const BITS_MAX: u32 = 30;
+/// Short codes that are decoded at once, and the bits that they have at most.
+const BURST: usize = 7;
+const BURST_BITS: u32 = 56;
+/// In [`SHORT`]: where the length stands.
+const LENGTH: u32 = 0xff;
 /// Ends every string in theory, and must not be in any.
 const EOS: usize = 256;
 
@@ -24,44 +29,69 @@ pub(super) fn decoded_bytes_max(coded: usize) -> usize {
 /// Decodes a string into `out`, which has room for [`decoded_bytes_max`]; how many bytes it has.
 pub(super) fn decode(coded: &[u8], out: &mut [u8]) -> Result<usize, Broken> {
     let mut rest = coded;
-    // The next bits, from the highest one down, and how many of them are there.
+    // The next bits, from the highest one down, and how many of them count.
     let (mut window, mut bits) = (0u64, 0u32);
     let mut decoded = 0;
     loop {
-        if bits < BITS_MAX {
-            if let Some(word) = rest.first_chunk() {
-                window |= u64::from_be_bytes(*word).wrapping_shr(bits);
-                // The whole bytes that there is room for; what else lies in the window is seen again.
-                rest = &rest[((63 - bits) / 8) as usize..];
-                bits |= 56;
-            } else {
-                while bits <= 56
-                    && let Some((&byte, behind)) = rest.split_first()
-                {
-                    window |= u64::from(byte) << (56 - bits);
-                    bits += 8;
-                    rest = behind;
+        if bits < BURST_BITS && !rest.is_empty() {
+            window |= first_word(rest, coded).wrapping_shr(bits);
+            // Whole bytes that there is room for; what else lies in the window is seen again.
+            let taken = rest.len().min(((63 - bits) / 8) as usize);
+            rest = &rest[taken..];
+            bits += 8 * taken as u32;
+        }
+        // As many short codes as there are in any case.
+        if bits >= BURST_BITS
+            && let Some(slots) = out.get_mut(decoded..).and_then(|out| out.first_chunk_mut::<BURST>())
+        {
+            let (mut shifted, mut found) = (0, 0);
+            for slot in slots {
+                let short = u32::from(SHORT[(window >> 56) as usize]);
+                if short & LENGTH == 0 {
+                    break;
                 }
+                // Shifts look at the lowest six bits only, and the sum of seven lengths has no more than these eight.
+                window = window.wrapping_shl(short);
+                shifted += short;
+                *slot = (short >> 8) as u8;
+                found += 1;
+            }
+            bits -= shifted & LENGTH;
+            decoded += found;
+            if found > 0 {
+                continue;
             }
         }
-        let (symbol, length) = match SHORT[(window >> 56) as usize] {
+        // A long code, or one of the last.
+        let short = u32::from(SHORT[(window >> 56) as usize]);
+        let (symbol, length) = match short & LENGTH {
             0 => find_long((window >> 32) as u32)?,
-            found => (found as u8, u32::from(found >> 8)),
+            length => ((short >> 8) as u8, length),
         };
         if length > bits {
             break;
         }
         window = window.wrapping_shl(length);
         bits -= length;
-        let Some(byte) = out.get_mut(decoded) else {
-            return Err(Broken);
-        };
-        *byte = symbol;
+        *out.get_mut(decoded).ok_or(Broken)? = symbol;
         decoded += 1;
     }
     // What is left over are the first bits of the end's code, fewer than eight of them, which are ones.
     let is_padding = bits < 8 && window == !(u64::MAX >> bits);
     if is_padding { Ok(decoded) } else { Err(Broken) }
+}
+
+/// The next eight bytes; zeros stand for those behind the last one. `rest` is the end of `coded`.
+#[inline(always)]
+fn first_word(rest: &[u8], coded: &[u8]) -> u64 {
+    if let Some(word) = rest.first_chunk() {
+        return u64::from_be_bytes(*word);
+    }
+    let missing = 64 - 8 * rest.len() as u32;
+    match coded.last_chunk() {
+        Some(word) => u64::from_be_bytes(*word).wrapping_shl(missing),
+        None => rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)).wrapping_shl(missing),
+    }
 }
 
 /// The symbol of a code of more than eight bits, and how many it has.
@@ -108,7 +138,7 @@ static SYMBOLS: [u16; 257] = {
     symbols
 };
 
-/// By the next eight bits: the symbol, and above it the bits of its code; 0 where that has more than eight.
+/// By the next eight bits: how many of them are the code, and above that its symbol; 0 where the code has more than eight.
 static SHORT: [u16; 256] = {
     let mut short = [0; 256];
     let (mut filled, mut at) = (0, 0);
@@ -117,7 +147,7 @@ static SHORT: [u16; 256] = {
         let length = LENGTHS[symbol];
         let mut same = 0;
         while same < 1 << (8 - length) {
-            short[filled] = (length as u16) << 8 | symbol as u16;
+            short[filled] = (symbol as u16) << 8 | length as u16;
             filled += 1;
             same += 1;
         }

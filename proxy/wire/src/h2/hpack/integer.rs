@@ -32,7 +32,12 @@ pub(super) fn write(first: u8, mask: u8, value: usize, out: &mut Vec<u8>) {
     if value < usize::from(mask) {
         out.push(first | value as u8);
     } else {
-        write_more(first | mask, value - usize::from(mask), out);
+        let value = value - usize::from(mask);
+        if value < 0x80 {
+            out.extend_from_slice(&[first | mask, value as u8]);
+        } else {
+            write_more(first | mask, value, out);
+        }
     }
 }
 

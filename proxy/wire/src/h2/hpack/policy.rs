@@ -45,8 +45,14 @@ pub(super) fn of(known: Name, name: &[u8], value: &[u8]) -> Rule {
 /// The rule for a name without a number.
 fn of_other(name: &[u8]) -> Rule {
     let same_length = OTHERS.get(name.len()).copied().unwrap_or_default();
-    let found = same_length.iter().find(|(text, ..)| text.as_bytes().eq_ignore_ascii_case(name));
+    let found = same_length.iter().find(|(text, ..)| is_same(text.as_bytes(), name));
     found.map_or(UNKNOWN, |&(_, policy, index)| Rule { policy, index })
+}
+
+/// Whether a name in any case is one in lower case, as most are.
+#[inline(always)]
+pub(super) fn is_same(lower: &[u8], name: &[u8]) -> bool {
+    lower == name || lower.eq_ignore_ascii_case(name)
 }
 
 const UNKNOWN: Rule = Rule { policy: Policy::IndexRepeated, index: 0 };

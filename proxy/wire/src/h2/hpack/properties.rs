@@ -1,6 +1,6 @@
 //! What must hold for any blocks whatever.
 
-use message::Name;
+use message::{Headers, Name};
 
 use super::{Broken, Decoder, Encoder, Field, TABLE_BYTES};
 
@@ -9,6 +9,38 @@ const HELD_BYTES_MAX: usize = TABLE_BYTES + 128 * 16 + 4096;
 
 /// A name and a value.
 pub(super) type Owned = (Vec<u8>, Vec<u8>);
+
+/// Both sides, for those who measure them from outside.
+pub struct HeaderBlocks {
+    decoder: Decoder,
+    encoder: Encoder,
+}
+
+impl HeaderBlocks {
+    /// Those of a new connection.
+    #[expect(clippy::new_without_default, reason = "there are no usual ones")]
+    pub fn new() -> Self {
+        Self { decoder: Decoder::new(TABLE_BYTES), encoder: Encoder::new() }
+    }
+
+    /// Reads a block; how many fields it has that are sound, or `None` if it is broken.
+    pub fn decode(&mut self, block: &[u8]) -> Option<usize> {
+        let mut sound = 0;
+        let read = self.decoder.decode(block, |field| {
+            sound += usize::from(field.name_is_sound && field.value_is_sound);
+        });
+        read.ok().map(|()| sound)
+    }
+
+    /// Writes a block of an answer with these fields.
+    pub fn encode(&mut self, status: u16, fields: &Headers, out: &mut Vec<u8>) {
+        self.encoder.begin(out);
+        self.encoder.status(status, out);
+        for field in fields.iter() {
+            self.encoder.field(field.name, field.text, field.value, out);
+        }
+    }
+}
 
 /// All that must hold for header blocks of any bytes, each one behind a byte with its length: nothing panics, memory is bounded,
 /// what is said of a field is so, and what came out comes out again when we have written it.

@@ -69,6 +69,19 @@ impl Table {
         })
     }
 
+    /// Whether the entry that so many were put in after has this name and this value.
+    #[inline(always)]
+    pub(super) fn is(&self, age: usize, known: Name, value: &[u8]) -> bool {
+        let Some(entry) = self.entries.get(age) else {
+            return false;
+        };
+        if entry.known != known || entry.value_bytes as usize != value.len() {
+            return false;
+        }
+        let begin = entry.begin.wrapping_sub(self.moved).wrapping_add(entry.name_bytes) as usize;
+        self.texts.get(begin..).and_then(|texts| texts.get(..value.len())) == Some(value)
+    }
+
     /// Sets the most that it may take; entries that are too much are gone (§4.3).
     pub(super) fn set_size_max(&mut self, size_max: usize) {
         self.size_max = size_max;

@@ -1,7 +1,11 @@
 //! Both sides against the examples of the RFC, against each other, and against blocks that are wrong.
 
+mod choices;
+mod evictions;
 mod examples;
+mod faults;
 mod generated;
+mod huffman;
 
 use super::{Broken, Decoder};
 

@@ -1,5 +1,7 @@
 //! Blocks that nobody has thought of.
 
+use std::{fs, path::Path};
+
 use proptest::prelude::*;
 
 use crate::h2::hpack::properties::{Owned, any_header_blocks, comes_back};
@@ -52,5 +54,16 @@ proptest! {
     #[test]
     fn any_bytes_are_read_well(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {
         any_header_blocks(&bytes);
+    }
+}
+
+#[test]
+fn the_corpus_holds_its_property() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/corpus/h2_hpack");
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(!files.is_empty(), "{} is empty", folder.display());
+    for file in files {
+        println!("{}", file.display());
+        any_header_blocks(&fs::read(file).unwrap());
     }
 }
