@@ -18,7 +18,6 @@ mod client;
 mod code;
 mod fields;
 mod frames;
-#[cfg_attr(not(test), expect(dead_code, reason = "the connections still use the codec's own"))]
 mod hpack;
 mod ledger;
 mod link;

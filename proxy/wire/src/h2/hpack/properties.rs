@@ -10,7 +10,7 @@ const HELD_BYTES_MAX: usize = TABLE_BYTES + 128 * 16 + 4096;
 /// A name and a value.
 pub(super) type Owned = (Vec<u8>, Vec<u8>);
 
-/// Both sides, for those who measure them from outside.
+/// Both sides, for those who look at them from outside: measuring, or with a peer that is not ours.
 pub struct HeaderBlocks {
     decoder: Decoder,
     encoder: Encoder,
@@ -30,6 +30,29 @@ impl HeaderBlocks {
             sound += usize::from(field.name_is_sound && field.value_is_sound);
         });
         read.ok().map(|()| sound)
+    }
+
+    /// Reads a block; its fields, or `None` if it is broken.
+    pub fn read(&mut self, block: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut fields = Vec::new();
+        let read =
+            self.decoder.decode(block, |field| fields.push((field.name.to_vec(), field.value.to_vec())));
+        read.ok().map(|()| fields)
+    }
+
+    /// Takes note of what the reader lets our table take.
+    pub fn set_table_bytes_max(&mut self, bytes: u32) {
+        self.encoder.set_table_bytes_max(bytes);
+    }
+
+    /// Writes a block of any fields.
+    pub fn write(&mut self, fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+        let mut block = Vec::new();
+        self.encoder.begin(&mut block);
+        for (name, value) in fields {
+            write(&mut self.encoder, name, value, &mut block);
+        }
+        block
     }
 
     /// Writes a block of an answer with these fields.
@@ -69,24 +92,7 @@ pub(super) fn comes_back(encoder: &mut Encoder, decoder: &mut Decoder, fields: &
     let mut block = Vec::new();
     encoder.begin(&mut block);
     for (name, value) in fields {
-        match name.as_slice() {
-            b":status" => match std::str::from_utf8(value).map(str::parse) {
-                Ok(Ok(status @ 100..=999)) => encoder.status(status, &mut block),
-                _ => encoder.field(Name::Other, name, value, &mut block),
-            },
-            b":scheme" => match value.as_slice() {
-                b"http" => encoder.scheme(false, &mut block),
-                b"https" => encoder.scheme(true, &mut block),
-                value => encoder.field(Name::Other, name, value, &mut block),
-            },
-            b":authority" => encoder.authority(value, &mut block),
-            b":method" => encoder.method(value, &mut block),
-            b":path" => match value.iter().position(|&byte| byte == b'?') {
-                Some(at) => encoder.path(&value[..at], Some(&value[at + 1..]), &mut block),
-                None => encoder.path(value, None, &mut block),
-            },
-            name => encoder.field(Name::of(name), name, value, &mut block),
-        }
+        write(encoder, name, value, &mut block);
     }
     let mut expected = fields.iter();
     let read = decoder.decode(&block, |field| {
@@ -97,4 +103,24 @@ pub(super) fn comes_back(encoder: &mut Encoder, decoder: &mut Decoder, fields: &
     assert_eq!(read, Ok(()), "{}", block.escape_ascii());
     assert_eq!(expected.next(), None);
     assert!(decoder.held_bytes() <= HELD_BYTES_MAX && encoder.held_bytes() <= HELD_BYTES_MAX);
+}
+
+/// Writes a field by the door that is for it.
+fn write(encoder: &mut Encoder, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    match (name, value) {
+        (b":status", &[hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9']) => {
+            let status =
+                [hundreds, tens, ones].iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+            encoder.status(status, out);
+        }
+        (b":scheme", b"http") => encoder.scheme(false, out),
+        (b":scheme", b"https") => encoder.scheme(true, out),
+        (b":authority", value) => encoder.authority(value, out),
+        (b":method", value) => encoder.method(value, out),
+        (b":path", value) => match value.iter().position(|&byte| byte == b'?') {
+            Some(at) => encoder.path(&value[..at], Some(&value[at + 1..]), out),
+            None => encoder.path(value, None, out),
+        },
+        (name, value) => encoder.field(Name::of(name), name, value, out),
+    }
 }
