@@ -3,6 +3,7 @@
 //! been serving for a while. This crate does not know who counts: `counts` counts instructions, `times` nanoseconds.
 
 mod balancing;
+mod blocks;
 mod caching;
 mod codec;
 mod routing;
@@ -55,6 +56,9 @@ pub const CASES: &[(&str, Make)] = &[
     ("encode_request", codec::encode_request),
     ("decode_response", codec::decode_response),
     ("encode_response", codec::encode_response),
+    ("h2_decode_block", blocks::decode_block),
+    ("h2_decode_coded_block", blocks::decode_coded_block),
+    ("h2_encode_block", blocks::encode_block),
     ("read_plain_target", codec::read_plain_target),
     ("read_escaped_target", codec::read_escaped_target),
     ("find_among_10", routing::find_among_10),
