@@ -42,6 +42,7 @@ pub(crate) fn record(core: &Core, snapshot: &Snapshot, account: &Account<'_>) {
     core.record(&Event::Answer {
         route,
         status: account.status,
+        protocol: account.request.version.as_str(),
         latency_us: account.latency_ns() / 1_000,
         integration_us: account.integration_ns().map(|ns| ns / 1_000),
         request_bytes: account.request_bytes,

@@ -331,15 +331,19 @@ impl Caller<'_> {
             true => Again::Elsewhere { seen: !is_unseen },
             false => Again::No,
         };
+        let label = match &reason {
+            Reason::BackendFailed if is_unseen => "stream_refused",
+            reason => reason.as_str(),
+        };
         if again == Again::Anew {
-            self.core.record(&Event::BackendFault { upstream: slot, label: reason.as_str() });
+            self.core.record(&Event::BackendFault { upstream: slot, label });
         } else if !is_clients(&reason)
             && let Some(claim) = &mut live.claim
         {
             if let (Line::Http2(call), Reason::BackendTimedOut) = (&live.line, &reason) {
                 call.distrust();
             }
-            self.core.learn_fault(slot, claim, reason.as_str());
+            self.core.learn_fault(slot, claim, label);
         }
         Err(Failed { instead: Err(reason), again, kept })
     }

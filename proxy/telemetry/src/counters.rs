@@ -60,6 +60,10 @@ pub struct Counters {
     pub(crate) handshake_failures: Tally<&'static str, 32>,
     pub(crate) time_outs: Tally<&'static str, 16>,
     pub(crate) malformed: Tally<(&'static str, u16), 64>,
+    pub(crate) protocols: Tally<&'static str, 4>,
+    pub(crate) http2_opens: u64,
+    pub(crate) http2_closes: Tally<&'static str, 16>,
+    pub(crate) http2_resets: Tally<&'static str, 2>,
     pub(crate) routes: Sparse<RouteCounters>,
     /// Requests for which no route was found, or whose route is gone.
     pub(crate) unrouted: RouteCounters,
@@ -135,6 +139,10 @@ impl Counters {
             handshake_failures: Tally::default(),
             time_outs: Tally::default(),
             malformed: Tally::default(),
+            protocols: Tally::default(),
+            http2_opens: 0,
+            http2_closes: Tally::default(),
+            http2_resets: Tally::default(),
             routes: Sparse::new(labels.routes.len()),
             unrouted: RouteCounters::default(),
             upstreams: Sparse::new(labels.upstreams.len()),
@@ -187,7 +195,19 @@ impl Counters {
             Event::TimeOut { wait } => self.time_outs.add(wait, 1),
             Event::Malform { status, label } => self.malformed.add((label, status), 1),
             Event::Refuse { route, reason } => self.route(route).refusals.add(reason, 1),
-            Event::Answer { route, status, latency_us, integration_us, request_bytes, response_bytes } => {
+            Event::OpenHttp2 => self.http2_opens += 1,
+            Event::CloseHttp2 { cause } => self.http2_closes.add(cause, 1),
+            Event::ResetStream { by } => self.http2_resets.add(by, 1),
+            Event::Answer {
+                route,
+                status,
+                protocol,
+                latency_us,
+                integration_us,
+                request_bytes,
+                response_bytes,
+            } => {
+                self.protocols.add(protocol, 1);
                 let counters = self.route(route);
                 counters.statuses.add(status, 1);
                 counters.request_bytes += request_bytes;
@@ -265,6 +285,10 @@ impl Counters {
         self.handshake_failures.merge(&core.handshake_failures);
         self.time_outs.merge(&core.time_outs);
         self.malformed.merge(&core.malformed);
+        self.protocols.merge(&core.protocols);
+        self.http2_opens += core.http2_opens;
+        self.http2_closes.merge(&core.http2_closes);
+        self.http2_resets.merge(&core.http2_resets);
         self.unrouted.merge(&core.unrouted);
         self.upstreams_other.merge(&core.upstreams_other);
         self.panics += core.panics;

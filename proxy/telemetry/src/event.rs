@@ -34,6 +34,18 @@ pub enum Event {
         /// Which wait, a name from a fixed list.
         wait: &'static str,
     },
+    /// A client's connection turned out to speak HTTP/2.
+    OpenHttp2,
+    /// One of those ended.
+    CloseHttp2 {
+        /// By what, a name from a fixed list.
+        cause: &'static str,
+    },
+    /// A request of HTTP/2 was reset before its answer was whole.
+    ResetStream {
+        /// By whom: `client` or `gateway`.
+        by: &'static str,
+    },
     /// Bytes came that are no request.
     Malform {
         /// The answer's status code.
@@ -54,6 +66,8 @@ pub enum Event {
         route: Option<u32>,
         /// Status code.
         status: u16,
+        /// What the request was spoken in.
+        protocol: &'static str,
         /// From the first byte of the request to the last of the response, microseconds (row 163, Latency).
         latency_us: u64,
         /// The integration's part of it, if it was asked (row 163, IntegrationLatency).

@@ -205,7 +205,43 @@ fn connection_metrics(page: &mut Page, merged: &Merged) {
         malformed.put(&[("rule", label), ("code", &status.to_string())], count);
     }
     put_other(&mut malformed, &[("rule", "other"), ("code", "other")], sum.malformed.other());
+    let mut protocols = page
+        .counter("floodgate_protocol_requests_total", "Responses sent, by the protocol of their requests.");
+    for (protocol, count) in sum.protocols.iter() {
+        protocols.put(&[("protocol", protocol)], count);
+    }
+    put_other(&mut protocols, &[("protocol", "other")], sum.protocols.other());
+    http2_metrics(page, merged);
     page.counter("floodgate_panics_total", "Tasks of connections that panicked.").put(&[], sum.panics);
+}
+
+fn http2_metrics(page: &mut Page, merged: &Merged) {
+    let sum = &merged.0;
+    let closed = sum.http2_closes.iter().map(|(_, count)| count).sum::<u64>() + sum.http2_closes.other();
+    page.counter(
+        "floodgate_http2_connections_total",
+        "Clients' connections that turned out to speak HTTP/2.",
+    )
+    .put(&[], sum.http2_opens);
+    page.gauge("floodgate_http2_connections_open", "Those of them that have not ended.")
+        .put(&[], sum.http2_opens.saturating_sub(closed));
+    let mut closes = page.counter(
+        "floodgate_http2_connections_closed_total",
+        "Clients' connections of HTTP/2 that ended, by cause: client, gone_away and link (it left, with an error, or \
+         broke off), drain (also for want of memory), broken (not HTTP/2), odd and flooded (75 and 100 % of the \
+         oddities that it may have), or the name of a wait.",
+    );
+    for (cause, count) in sum.http2_closes.iter() {
+        closes.put(&[("cause", cause)], count);
+    }
+    put_other(&mut closes, &[("cause", "other")], sum.http2_closes.other());
+    let mut resets = page.counter(
+        "floodgate_http2_streams_reset_total",
+        "Requests of HTTP/2 that were reset before their answers were whole, by whom.",
+    );
+    for (by, count) in sum.http2_resets.iter() {
+        resets.put(&[("by", by)], count);
+    }
 }
 
 /// Percentiles of the latency, written as gauges for those who look without a scraper.

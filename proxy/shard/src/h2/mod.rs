@@ -16,7 +16,7 @@ use std::{
 
 use snapshot::Snapshot;
 use telemetry::Event;
-use wire::h2::{Code, Fault, ODDITIES_FORGIVEN_PER_S, Server, Settings};
+use wire::h2::{Code, ODDITIES_FORGIVEN_PER_S, Server, Settings};
 
 use self::link::Link;
 pub(crate) use self::{
@@ -43,7 +43,9 @@ const STREAM_WINDOW_SHORT_BYTES: u32 = 16 << 10;
 /// Serves a connection whose client speaks HTTP/2, to its end. `early`: what was received before that was known.
 pub(crate) async fn serve(connection: Rc<Connection>, early: Vec<u8>) {
     let mut serving = Serving::new(&connection, early);
+    connection.core().record(&Event::OpenHttp2);
     poll_fn(|cx| serving.poll(cx)).await;
+    connection.core().record(&Event::CloseHttp2 { cause: serving.cause() });
     drop(serving);
     close(connection.core(), &connection).await;
 }
@@ -71,6 +73,8 @@ struct Serving {
     told_ns: Option<u64>,
     /// It is over, and only has to hear why.
     is_over: bool,
+    /// By what it ended, if not by the client's will.
+    cause: Option<&'static str>,
     is_short: bool,
 }
 
@@ -98,6 +102,7 @@ impl Serving {
             lame_ns: None,
             told_ns: None,
             is_over: false,
+            cause: None,
             is_short,
         }
     }
@@ -121,6 +126,7 @@ impl Serving {
                 if self.told_ns.is_none() {
                     self.connection.core().record(&Event::TimeOut { wait });
                 }
+                self.cause = Some(if self.told_ns.is_none() { wait } else { "drain" });
                 let is_idle = self.idle_ns.is_some() && self.head_ns.is_none();
                 self.end(if is_idle { Code::NoError } else { Code::EnhanceYourCalm });
             }
@@ -129,7 +135,7 @@ impl Serving {
 
     /// Reads and writes all that can be, as one send.
     fn poll_codec(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { connection, server, is_used, .. } = self;
+        let Self { connection, server, is_used, cause, .. } = self;
         connection.transport.as_one(|| {
             loop {
                 match server.poll(cx) {
@@ -139,9 +145,7 @@ impl Serving {
                         Stream::begin(connection, incoming);
                     }
                     Poll::Ready(Some(Err(fault))) => {
-                        if let Some(label) = label(fault) {
-                            connection.core().record(&Event::Malform { status: 400, label });
-                        }
+                        *cause = Some(fault.as_str());
                         return Poll::Ready(());
                     }
                     Poll::Ready(None) => return Poll::Ready(()),
@@ -180,6 +184,16 @@ impl Serving {
         if self.told_ns.is_none() {
             self.told_ns = Some(self.connection.core().handle.now().mono_ns);
             self.server.go_away();
+        }
+    }
+
+    /// The name in the metrics of what has ended it.
+    fn cause(&self) -> &'static str {
+        match self.cause {
+            Some(cause) => cause,
+            None if self.told_ns.is_some() => "drain",
+            None if self.server.oddities().is_soft() => "odd",
+            None => "client",
         }
     }
 
@@ -235,15 +249,6 @@ impl Serving {
             }
         }
         (due_ns, wait)
-    }
-}
-
-/// The name in the metrics of what the client did wrong, if it was its fault.
-fn label(fault: Fault) -> Option<&'static str> {
-    match fault {
-        Fault::Broken(_) => Some("http2_broken"),
-        Fault::Flooded => Some("http2_flood"),
-        Fault::GoneAway(_) | Fault::Link(_) => None,
     }
 }
 

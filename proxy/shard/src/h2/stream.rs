@@ -39,6 +39,8 @@ pub(crate) struct Stream {
     flow: Flow,
     reply: RefCell<Reply>,
     answered: Cell<bool>,
+    /// The client has given it up.
+    gone: Cell<bool>,
     /// When it began, in `mono_ns`.
     begun_ns: u64,
 }
@@ -58,6 +60,7 @@ impl Stream {
             flow: Flow::receiving(receiver),
             reply: RefCell::new(reply),
             answered: Cell::new(false),
+            gone: Cell::new(false),
             begun_ns: core.handle.now().mono_ns,
         };
         let head = match read {
@@ -91,6 +94,11 @@ impl Stream {
                 // Nobody shall take what was sent for the whole.
                 After::Close | After::Cut => self.reset(Code::InternalError),
             }
+            match (self.gone.get(), after) {
+                (true, _) => core.record(&Event::ResetStream { by: "client" }),
+                (false, After::Close | After::Cut) => core.record(&Event::ResetStream { by: "gateway" }),
+                (false, After::Next) => {}
+            }
         }
     }
 
@@ -112,10 +120,13 @@ impl Stream {
     /// Ready when the client has given the request up.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.answered.get() {
-            return self.flow.poll_gone(cx);
+            ready!(self.flow.poll_gone(cx));
+            self.gone.set(true);
+            return Poll::Ready(());
         }
         let reply = &mut *self.reply.borrow_mut();
         ready!(reply.poll_gone(cx));
+        self.gone.set(true);
         let now_ns = self.connection.core().handle.now().mono_ns;
         if now_ns.saturating_sub(self.begun_ns) >= PATIENCE_NS {
             reply.excuse();

@@ -20,6 +20,7 @@ fn answer(route: Option<u32>, status: u16) -> Event {
     Event::Answer {
         route,
         status,
+        protocol: "HTTP/1.1",
         latency_us: 1_000,
         integration_us: None,
         request_bytes: 1,

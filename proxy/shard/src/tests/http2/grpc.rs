@@ -1,10 +1,8 @@
 //! Calls of gRPC: how long they may be quiet, whose time is over when, and what their callers are told. What a message is
 //! nobody here knows.
 
-use telemetry::{NodeFacts, exposition, merge};
-
-use super::check_http2;
-use crate::tests::harness::{Lab, Setup, check, in_http2, run};
+use super::{check_http2, check_metrics};
+use crate::tests::harness::check;
 
 /// A call that streams both ways: two messages, and both sides go on.
 const BEGUN: &str = "c speaks h2
@@ -20,19 +18,6 @@ const BEGUN: &str = "c speaks h2
 #[track_caller]
 fn check_counted(script: &str, counted: &[&str]) {
     check_metrics(&["timeouts_total", "faults_total"], script, counted);
-}
-
-/// Plays a script, and looks at what was counted under these names by then.
-#[track_caller]
-fn check_metrics(names: &[&str], script: &str, counted: &[&str]) {
-    run(Setup { model: in_http2(), ..Setup::default() }, async |lab: &mut Lab| {
-        lab.talk(script).await;
-        let page = exposition(&merge(vec![lab.cores[0].counters()]), &NodeFacts::default());
-        let is_counted = |line: &&str| {
-            !line.starts_with('#') && names.iter().any(|name| line.contains(name)) && !line.ends_with(" 0")
-        };
-        assert_eq!(page.lines().filter(is_counted).collect::<Vec<_>>(), counted, "{script}");
-    });
 }
 
 /// Pauses far longer than bodies may make, at rates far below theirs: as long as one of both ways moves.
