@@ -100,7 +100,8 @@ impl Decoder {
         let index = match first {
             LITERAL_TO_INDEX.. => integer::read(first, LITERAL_TO_INDEX_BITS, rest)?,
             SIZE_UPDATE.. => return Err(Broken),
-            // Whether it may ever be indexed on other hops (§6.2.3) is for our encoder's own rules.
+            // Whether it must not be in a table on further hops either (§6.2.3) is told to nobody: our encoder has rules of
+            // its own about secrets.
             _ => integer::read(first, LITERAL_BITS, rest)?,
         };
         scratch.used = 0;

@@ -49,23 +49,17 @@ pub(in crate::h2) struct Encoder {
     last: [u8; NAMES_COUNT],
     /// Entries of each known name that were put in since one was of use.
     vain: [u8; NAMES_COUNT],
-    slots: [Slot; SLOTS],
+    /// Of fields that were sent: their hashes, and the numbers of their entries if they have one.
+    hashes: [u32; SLOTS],
+    numbers: [u8; SLOTS],
     resized: Option<Resized>,
-}
-
-/// A field that was sent.
-#[derive(Clone, Copy)]
-struct Slot {
-    hash: u32,
-    /// Its entry, if it has one.
-    number: u8,
 }
 
 /// What became of the table's size since the last block (§4.2).
 #[derive(Clone, Copy)]
 struct Resized {
-    smallest: usize,
-    last: usize,
+    smallest: u16,
+    last: u16,
 }
 
 impl Encoder {
@@ -76,7 +70,8 @@ impl Encoder {
             inserted: 0,
             last: [0; NAMES_COUNT],
             vain: [0; NAMES_COUNT],
-            slots: [Slot { hash: 0, number: 0 }; SLOTS],
+            hashes: [0; SLOTS],
+            numbers: [0; SLOTS],
             resized: None,
         }
     }
@@ -88,7 +83,7 @@ impl Encoder {
 
     /// Takes note of the peer's SETTINGS_HEADER_TABLE_SIZE; we use at most 4096 bytes of it.
     pub(in crate::h2) fn set_table_bytes_max(&mut self, bytes: u32) {
-        let last = usize::try_from(bytes).unwrap_or(TABLE_BYTES).min(TABLE_BYTES);
+        let last = bytes.min(TABLE_BYTES as u32) as u16;
         let smallest = self.resized.map_or(last, |resized| resized.smallest.min(last));
         self.resized = Some(Resized { smallest, last });
     }
@@ -96,6 +91,7 @@ impl Encoder {
     /// Begins a block: says what became of the table's size since the last one.
     pub(in crate::h2) fn begin(&mut self, out: &mut Vec<u8>) {
         if let Some(Resized { smallest, last }) = self.resized.take() {
+            let (smallest, last) = (smallest.into(), last.into());
             if smallest < self.table.size_max() {
                 self.resize(smallest, out);
             }
@@ -210,19 +206,19 @@ impl Encoder {
         }
         let hash = hash(known, name, value);
         let slot = hash as usize % SLOTS;
-        let is_repeated = self.slots[slot].hash == hash;
+        let is_repeated = self.hashes[slot] == hash;
         if is_repeated
-            && let Some((age, entry)) = self.entry(self.slots[slot].number)
+            && let Some((age, entry)) = self.entry(self.numbers[slot])
             && is_same_name(&entry)
             && entry.value == value
         {
             if has_last {
-                self.last[known as usize] = self.slots[slot].number;
+                self.last[known as usize] = self.numbers[slot];
                 self.vain[known as usize] = 0;
             }
             return write_index(age, out);
         }
-        self.slots[slot].hash = hash;
+        self.hashes[slot] = hash;
         let is_wanted = is_repeated || (rule.policy == Policy::Index && self.vain[known as usize] < VAIN_MAX);
         if !is_wanted {
             return write_literal(NOT_INDEXED, index, name, value, out);
@@ -233,7 +229,7 @@ impl Encoder {
         {
             name.make_ascii_lowercase();
         }
-        self.slots[slot].number = self.inserted;
+        self.numbers[slot] = self.inserted;
         if has_last {
             self.last[known as usize] = self.inserted;
             self.vain[known as usize] = self.vain[known as usize].saturating_add(1);

@@ -145,3 +145,14 @@ fn little_is_held() {
     assert_eq!(fields(&mut decoder, b"\x20"), Ok(Vec::new()));
     assert_eq!(decoder.held_bytes(), 0);
 }
+
+/// Both are parts of every connection.
+#[test]
+fn both_sides_are_small() {
+    assert!(
+        size_of::<Encoder>() <= 248 && size_of::<Decoder>() <= 120,
+        "{} {}",
+        size_of::<Encoder>(),
+        size_of::<Decoder>()
+    );
+}
