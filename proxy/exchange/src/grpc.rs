@@ -59,6 +59,20 @@ pub fn is_trailers_only(response: &Response) -> bool {
 /// Puts an answer of the gateway's own as a caller understands it: a head that is trailers at once, with status 200,
 /// since clients of gRPC look at their own status alone. What else the head says stays.
 pub(crate) fn translate(reason: &Reason, response: &mut Response) {
+    put(code(reason), response);
+}
+
+/// The same for a call whose head could not be read, and was refused with the status of `response`.
+pub fn translate_unread(response: &mut Response) {
+    let code = match response.status {
+        413 | 414 | 431 => code::RESOURCE_EXHAUSTED,
+        501 => code::UNIMPLEMENTED,
+        _ => code::INTERNAL,
+    };
+    put(code, response);
+}
+
+fn put(code: &str, response: &mut Response) {
     let message = match &response.body {
         Body::Whole(body) => message(body),
         Body::Empty | Body::Stream(_) => Bytes::new(),
@@ -67,7 +81,7 @@ pub(crate) fn translate(reason: &Reason, response: &mut Response) {
     response.body = Body::Empty;
     let headers = &mut response.headers;
     headers.set("Content-Type", MEDIA_TYPE);
-    headers.push(STATUS, code(reason).as_bytes());
+    headers.push(STATUS, code.as_bytes());
     headers.push_with("grpc-message", |out| put_escaped(&message, out));
 }
 

@@ -116,7 +116,7 @@ fn asked(connection: &Connection, head: Head, is_first: bool) -> Result<Asked, O
             Unasked::Refused { status, label, messages } | Unasked::Http2 { status, label, messages, .. },
         ) => (status, label, messages),
     };
-    refuse(connection.core(), Client::Http1(connection), status, label, messages);
+    refuse(connection.core(), Client::Http1(connection), status, label, false, messages);
     Err(None)
 }
 

@@ -116,16 +116,22 @@ impl Flow {
         }
     }
 
-    /// Appends to the body.
+    /// Appends to the body. Only what there is no room for is copied to wait.
     pub(crate) fn write(&self, data: &[u8], ends: bool) {
         self.keep(data, ends);
-        self.append(Bytes::copy_from_slice(data), ends);
+        let sent = self.out.borrow_mut().send_at_once(data, ends);
+        if sent < data.len() {
+            self.append(Bytes::copy_from_slice(&data[sent..]), ends);
+        }
     }
 
     /// The same with bytes that others hold too.
     pub(crate) fn write_shared(&self, bytes: Bytes, ends: bool) {
         self.keep(&bytes, ends);
-        self.append(bytes, ends);
+        let sent = self.out.borrow_mut().send_at_once(&bytes, ends);
+        if sent < bytes.len() {
+            self.append(bytes.slice(sent..), ends);
+        }
     }
 
     /// Keeps what is about to be written, whether it can be sent or not.
@@ -136,17 +142,15 @@ impl Flow {
         }
     }
 
+    /// Lets bytes wait, of which there are some.
     fn append(&self, bytes: Bytes, ends: bool) {
         let out = &mut *self.out.borrow_mut();
         if out.failed || out.ends {
             return;
         }
         out.ends = ends;
-        if !bytes.is_empty() {
-            out.bytes += bytes.len();
-            out.pieces.push_back(bytes);
-        }
-        out.pump();
+        out.bytes += bytes.len();
+        out.pieces.push_back(bytes);
     }
 
     /// The body has ended.
@@ -240,6 +244,35 @@ impl Flow {
 }
 
 impl Out {
+    /// Sends of the next bytes what there is room for, unless others wait; how many are done with.
+    fn send_at_once(&mut self, data: &[u8], ends: bool) -> usize {
+        if self.failed || self.ends {
+            return data.len();
+        }
+        let has_trailers = self.trailers.is_some();
+        let Some(sender) = &mut self.sender else {
+            self.ends = ends && data.is_empty();
+            return 0;
+        };
+        if !self.pieces.is_empty() {
+            self.ends = ends && data.is_empty();
+            return 0;
+        }
+        match sender.send_some(data, ends && !has_trailers) {
+            Ok(sent) if sent == data.len() => {
+                self.ends = ends;
+                self.ended = ends && !has_trailers;
+                self.pump();
+                sent
+            }
+            Ok(sent) => sent,
+            Err(_) => {
+                self.failed = true;
+                data.len()
+            }
+        }
+    }
+
     /// Sends what there is room for.
     fn pump(&mut self) {
         if self.failed || self.ended {

@@ -76,9 +76,7 @@ impl Caller<'_> {
             Ok(Err(Unseated::Make(making))) => {
                 let reaching = self.reach(slot, upstream, &mut claim, bounds);
                 let reached = self.while_wanted(reaching, Some(&making)).await;
-                let started = reached.and_then(|(transport, place)| {
-                    h2::start(core, transport, Some(place)).map_err(|_| Reason::BackendUnreachable)
-                });
+                let started = reached.map(|(transport, place)| h2::start(core, transport, Some(place)));
                 match started {
                     Ok(seat) => {
                         let seat = making.done(seat);

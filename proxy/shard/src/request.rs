@@ -64,6 +64,7 @@ pub(crate) fn refuse(
     client: Client<'_>,
     status: u16,
     label: &'static str,
+    is_grpc: bool,
     mut messages: Box<Messages>,
 ) {
     let Messages { request, response } = &mut *messages;
@@ -72,6 +73,9 @@ pub(crate) fn refuse(
     response.headers.push("Content-Type", b"application/json");
     let message = format!("{{\"message\":\"{}\"}}", message::reason_phrase(status));
     response.body = Body::Whole(Bytes::from(message));
+    if is_grpc {
+        grpc::translate_unread(response);
+    }
     match client {
         // Nobody can say where the next request begins: the connection is to be ended.
         Client::Http1(connection) => {

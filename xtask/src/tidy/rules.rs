@@ -49,10 +49,7 @@ pub(super) const FENCES: &[(&str, &[&str])] = &[
     ("io-uring", &["runtime", "runtimes"]),
     ("libc", &["runtime"]),
     ("socket2", &["runtime", "proxy"]),
-    // `wire` needs the two traits by which `h2` reads and writes.
-    ("tokio", &["control", "wire"]),
-    ("h2", &["wire"]),
-    ("http", &["wire"]),
+    ("tokio", &["control"]),
     ("hyper", &["control"]),
     ("hyper-util", &["control"]),
     ("hickory-resolver", &["control"]),

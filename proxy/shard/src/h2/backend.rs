@@ -5,7 +5,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     future::poll_fn,
-    io, iter,
+    iter,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -259,11 +259,11 @@ impl Drop for Making {
 }
 
 /// Sets a connection to work, and takes the first seat on it. It goes on as long as anybody holds it or a seat on it.
-pub(crate) fn start(core: &Core, transport: Transport, place: Option<Connected>) -> io::Result<Seat> {
+pub(crate) fn start(core: &Core, transport: Transport, place: Option<Connected>) -> Seat {
     let holder = Rc::new(Holder(transport));
     let link = Link::new(holder.clone(), Vec::new());
     let received = link.received();
-    let (client, caller) = Client::new(link, &Settings::BACKENDS).map_err(io::Error::other)?;
+    let (client, caller) = Client::new(link, &Settings::BACKENDS);
     let connection = Rc::new(Connection {
         caller: RefCell::new(caller),
         calls: Cell::new(0),
@@ -274,7 +274,7 @@ pub(crate) fn start(core: &Core, transport: Transport, place: Option<Connected>)
     let seat = Seat::take(&connection);
     let task = drive(client, holder, Rc::downgrade(&connection), place);
     core.handle.spawn(core.handle.pooled(|| task));
-    Ok(seat)
+    seat
 }
 
 /// Reads and writes a connection's frames until it is over.

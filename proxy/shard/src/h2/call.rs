@@ -121,7 +121,7 @@ pub(crate) async fn probe(
     target: &Target,
     health: &Health,
 ) -> Option<u16> {
-    let call = Call::new(super::start(core, transport, None).ok()?, false);
+    let call = Call::new(super::start(core, transport, None), false);
     let mut request = Request::default();
     request.target.read(health.path.as_bytes(), PathRules::default()).ok()?;
     request.headers.push("User-Agent", b"floodgate-health");

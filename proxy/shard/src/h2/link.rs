@@ -1,4 +1,4 @@
-//! A connection's bytes as the HTTP/2 codec wants them. What the codec writes in one turn lies in the connection's send
+//! A connection's bytes as HTTP/2's engine wants them. What it writes in one turn lies in the connection's send
 //! queue, or is gathered to be sealed as one, and goes out when the turn ends.
 
 use std::{
@@ -12,11 +12,11 @@ use runtime::Received;
 
 use crate::transport::Transport;
 
-/// Above so many unsent bytes the codec writes no more. Streams wait in their order, so this much is also what a short
+/// Above so many unsent bytes the engine writes no more. Streams wait in their order, so this much is also what a short
 /// answer waits for behind long ones.
 const UNSENT_BYTES_HIGH: usize = 64 << 10;
 
-/// A connection, shared by its codec and its streams.
+/// A connection, shared by its engine and its streams.
 pub(crate) struct Link<H> {
     holder: Rc<H>,
     /// What was received before it was known which protocol it belongs to.

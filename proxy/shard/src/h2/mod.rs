@@ -40,6 +40,9 @@ const LAME_DUCK_NS: u64 = 1_000_000_000;
 /// A stream's window while memory is short.
 const STREAM_WINDOW_SHORT_BYTES: u32 = 16 << 10;
 
+/// The part of its streams that a client may have then.
+const STREAMS_SHORT: u32 = 4;
+
 /// Serves a connection whose client speaks HTTP/2, to its end. `early`: what was received before that was known.
 pub(crate) async fn serve(connection: Rc<Connection>, early: Vec<u8>) {
     let mut serving = Serving::new(&connection, early);
@@ -84,7 +87,7 @@ impl Serving {
         let snapshot = core.snapshot();
         let settings = settings(core, &snapshot, connection.streams_max(&snapshot));
         let is_short = is_short(core);
-        let begins = Settings { stream_window_bytes: stream_window_bytes(&settings, is_short), ..settings };
+        let begins = if is_short { lowered(&settings) } else { settings };
         let link = Link::new(connection.clone(), early);
         let written = link.written();
         let now_ns = core.handle.now().mono_ns;
@@ -110,7 +113,7 @@ impl Serving {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             self.heed();
-            if self.poll_codec(cx).is_ready() {
+            if self.poll_server(cx).is_ready() {
                 return Poll::Ready(());
             }
             if self.is_over {
@@ -134,7 +137,7 @@ impl Serving {
     }
 
     /// Reads and writes all that can be, as one send.
-    fn poll_codec(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_server(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Self { connection, server, is_used, cause, .. } = self;
         connection.transport.as_one(|| {
             loop {
@@ -162,7 +165,8 @@ impl Serving {
         let is_short = is_short(core);
         if is_short != self.is_short {
             self.is_short = is_short;
-            self.server.set_stream_window(stream_window_bytes(&self.settings, is_short));
+            let now = if is_short { lowered(&self.settings) } else { self.settings };
+            self.server.set_limits(now.stream_window_bytes, now.streams_max);
         }
         if is_draining || self.is_lame(ends_idle, now_ns) {
             self.tell();
@@ -257,8 +261,10 @@ fn is_short(core: &Core) -> bool {
     core.pressure.get() >= Level::Trim
 }
 
-fn stream_window_bytes(settings: &Settings, is_short: bool) -> u32 {
-    if is_short { STREAM_WINDOW_SHORT_BYTES } else { settings.stream_window_bytes }
+/// What clients may have ahead and open then.
+fn lowered(settings: &Settings) -> Settings {
+    let streams_max = settings.streams_max.div_ceil(STREAMS_SHORT);
+    Settings { stream_window_bytes: STREAM_WINDOW_SHORT_BYTES, streams_max, ..*settings }
 }
 
 fn settings(core: &Core, snapshot: &Snapshot, streams_max: u32) -> Settings {

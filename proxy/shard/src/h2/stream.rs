@@ -45,6 +45,14 @@ pub(crate) struct Stream {
     begun_ns: u64,
 }
 
+/// A request whose head is refused.
+struct Unread {
+    error: wire::Error,
+    /// Who sent it understands an answer of gRPC only.
+    is_grpc: bool,
+    messages: Box<Messages>,
+}
+
 impl Stream {
     /// Begins to serve what has come in.
     pub(crate) fn begin(connection: &Rc<Connection>, mut incoming: Incoming) {
@@ -53,6 +61,7 @@ impl Stream {
         let mut messages = core.messages();
         let limits = core.request_limits(&snapshot);
         let read = incoming.read(&limits, snapshot.path_rules, &mut messages.request);
+        let is_grpc = incoming.is_grpc();
         let (receiver, reply) = incoming.split();
         let stream = Self {
             connection: connection.clone(),
@@ -72,20 +81,21 @@ impl Stream {
                 };
                 Ok(Asked { snapshot, messages, framing, begun: core.now() })
             }
-            Err(error) => Err((error, messages)),
+            Err(error) => Err(Unread { error, is_grpc, messages }),
         };
         core.handle.spawn(core.handle.pooled(|| stream.run(head)));
     }
 
     /// This future is what a request in flight costs.
     #[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
-    fn run(self, head: Result<Asked, (wire::Error, Box<Messages>)>) -> impl Future<Output = ()> {
+    fn run(self, head: Result<Asked, Unread>) -> impl Future<Output = ()> {
         async move {
             let core = self.connection.core();
             let after = match head {
                 Ok(asked) => serve(core, Client::Http2(&self), asked).await,
-                Err((error, messages)) => {
-                    refuse(core, Client::Http2(&self), error.status(), error.as_str(), messages);
+                Err(Unread { error, is_grpc, messages }) => {
+                    let client = Client::Http2(&self);
+                    refuse(core, client, error.status(), error.as_str(), is_grpc, messages);
                     self.finish(core).await
                 }
             };

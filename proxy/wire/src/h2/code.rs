@@ -2,7 +2,6 @@
 
 use std::io;
 
-use h2::Reason;
 use thiserror::Error as ThisError;
 
 /// An error code as it stands in `RST_STREAM` and `GOAWAY` (RFC 9113 §7). One that we do not know counts as
@@ -87,19 +86,6 @@ impl Code {
             Self::Http11Required => "http_1_1_required",
         }
     }
-
-    pub(super) fn reason(self) -> Reason {
-        Reason::from(self.number())
-    }
-
-    pub(super) fn of_reason(reason: Reason) -> Self {
-        Self::of(reason.into())
-    }
-
-    /// Why a stream ended.
-    pub(super) fn of_error(error: &h2::Error) -> Self {
-        error.reason().map_or(Self::Cancel, Self::of_reason)
-    }
 }
 
 /// Why a connection ended before its time.
@@ -120,14 +106,6 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub(super) fn of_error(error: &h2::Error) -> Self {
-        match (error.get_io(), error.reason().map_or(Code::InternalError, Code::of_reason)) {
-            (Some(error), _) => Self::Link(error.kind()),
-            (None, code) if error.is_remote() => Self::GoneAway(code),
-            (None, code) => Self::Broken(code),
-        }
-    }
-
     /// The label in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -146,13 +124,9 @@ mod tests {
     #[test]
     fn codes_have_the_numbers_of_the_rfc() {
         for (number, code) in (0..).zip(CODES) {
-            assert_eq!(
-                (code.number(), Code::of(number), Code::of_reason(code.reason())),
-                (number, code, code)
-            );
+            assert_eq!((code.number(), Code::of(number)), (number, code));
         }
         assert_eq!(Code::Http11Required.number(), 0xd);
         assert_eq!([Code::of(14), Code::of(u32::MAX)], [Code::InternalError; 2]);
-        assert_eq!(Code::of_reason(Reason::ENHANCE_YOUR_CALM), Code::EnhanceYourCalm);
     }
 }

@@ -1,11 +1,9 @@
-//! How much a connection holds: heads of requests that are being served, and bodies that wait for the codec to send them.
-//! Both are far more than they cost the peer: a head in HPACK is a few bytes, a wide window a few more.
+//! How much a connection holds of heads: those of requests that are being served, and trailers that wait to be read. They are
+//! far more than they cost the peer: a head in HPACK is a few bytes.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::task::Waker;
 
-use super::link::Shared;
+use super::engine::Shared;
 
 /// Bytes of heads being served: those of a hundred streams with 7 KiB each, or of 75 with as much as an API on AWS takes in
 /// (10,240 bytes, row 176). One more is refused. With all else that a connection may hold it stays below 4 MiB (row H3;
@@ -19,19 +17,11 @@ const HEADS_FREE_BYTES: usize = 448 * 1024;
 /// Above, so many for each byte that was ever received.
 const HEAD_BYTES_PER_BYTE: u64 = 4;
 
-/// Bytes of bodies that the codec holds for a connection; no more room is given above, whatever the windows.
-pub(super) const QUEUED_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of trailers that came and that nobody has taken yet: they lie until the one who reads the body comes to them.
+pub(super) const TRAILER_BYTES_MAX: usize = 128 * 1024;
 
 /// What a field costs besides its name and value.
 const FIELD_BYTES: usize = 32;
-
-/// What one connection holds.
-#[derive(Default)]
-pub(super) struct Ledger {
-    heads: Cell<usize>,
-    /// Who waits for less to be queued.
-    waiting: RefCell<Vec<Waker>>,
-}
 
 /// A head that is held, until this is dropped.
 pub(super) struct HeldHead {
@@ -43,11 +33,11 @@ impl HeldHead {
     /// Counts a head of so many fields and bytes; `None` if that would be more than may be held.
     pub(super) fn new(shared: &Rc<Shared>, fields: usize, bytes: usize) -> Option<Self> {
         let bytes = bytes.saturating_add(fields.saturating_mul(FIELD_BYTES));
-        let heads = shared.ledger.heads.get().saturating_add(bytes);
-        let earned = shared.watch.borrow().received_bytes().saturating_mul(HEAD_BYTES_PER_BYTE);
+        let heads = shared.heads_bytes.get().saturating_add(bytes);
+        let earned = shared.with(|engine| engine.received_bytes).saturating_mul(HEAD_BYTES_PER_BYTE);
         let max = HEADS_FREE_BYTES.saturating_add(usize::try_from(earned).unwrap_or(usize::MAX));
         (heads <= max.min(HEADS_BYTES_MAX)).then(|| {
-            shared.ledger.heads.set(heads);
+            shared.heads_bytes.set(heads);
             Self { shared: Rc::clone(shared), bytes }
         })
     }
@@ -55,28 +45,7 @@ impl HeldHead {
 
 impl Drop for HeldHead {
     fn drop(&mut self) {
-        let heads = &self.shared.ledger.heads;
+        let heads = &self.shared.heads_bytes;
         heads.set(heads.get().saturating_sub(self.bytes));
-    }
-}
-
-impl Ledger {
-    /// Remembers who wants to send more.
-    pub(super) fn wait(&self, waker: &Waker) {
-        let mut waiting = self.waiting.borrow_mut();
-        if !waiting.iter().any(|known| known.will_wake(waker)) {
-            waiting.push(waker.clone());
-        }
-    }
-
-    /// Wakes them. Under no borrow: a waker may run anything.
-    pub(super) fn wake(&self) {
-        while let Some(waker) = self.next_waiting() {
-            waker.wake();
-        }
-    }
-
-    fn next_waiting(&self) -> Option<Waker> {
-        self.waiting.borrow_mut().pop()
     }
 }

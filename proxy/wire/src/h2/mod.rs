@@ -1,27 +1,32 @@
-//! HTTP/2, both sides (RFC 9113): the `h2` crate behind our own door. It reads and writes a [`Link`] and never waits for
+//! HTTP/2, both sides (RFC 9113), by an engine of our own behind one door. It reads and writes a [`Link`] and never waits for
 //! anything else; messages are the same as those of HTTP/1.1, and as strict.
 //!
-//! What the codec refuses by itself never comes out. What it lets through [`Incoming::read`] and [`Awaited::poll_head`]
-//! judge by the rules of `h1`, so that no message depends on the version in which it came. Where the codec decides before
-//! anybody can see:
-//! * `#` and what follows is cut off `:path`; everyone behind it reads the same shorter path.
-//! * Pseudo-fields among trailers, and those of requests in answers, are dropped.
-//! * A query with `"`, `<` or `>` is malformed, though HTTP/1.1 lets it through: the WHATWG's escapes, which browsers write.
-//! * A name or value with bytes that none may have ends the connection, as broken HPACK does, both with `PROTOCOL_ERROR`; so
-//!   does what comes on a stream that has ended. RFC 9113 §5.4.1 allows it. A backend that sends such a field to one
-//!   client thus ends the calls of all on its connection.
-//! * What is malformed otherwise is answered with `RST_STREAM`, a head of too many bytes with 431.
+//! ```text
+//! Link ⇄ drive ── inbound ─► hpack ─► head ─► request, response ─► messages
+//!          │        engine: windows, streams, settings, tariff
+//!          └──── outbound ◄─ hpack ◄─ fields ◄──────────────────── messages
+//! ```
+//!
+//! A stream's fault ends the stream, a connection's the connection, with the RFC's code (`tests/conformance/http2.toml` has the
+//! rules). What is sound by the protocol and not by ours [`Incoming::read`] and [`Awaited::poll_head`] judge, by the rules of
+//! `h1`, so that no message depends on the version in which it came.
 //!
 //! All parts of one connection belong to one core: they share cells.
 
 mod client;
 mod code;
+mod drive;
+mod engine;
 mod fields;
 mod frames;
+mod head;
 mod hpack;
+mod inbound;
 mod ledger;
 mod link;
 mod oddities;
+mod outbound;
+mod part;
 pub mod properties;
 mod receive;
 mod request;
@@ -29,10 +34,10 @@ mod response;
 mod send;
 mod server;
 mod settings;
+mod streams;
+mod tariff;
 #[cfg(test)]
 mod tests;
-mod watch;
-mod windows;
 
 pub use client::{AnswerFault, AnswerHead, Awaited, Caller, Client};
 pub use code::{Code, Fault};

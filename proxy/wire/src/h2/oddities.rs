@@ -1,6 +1,6 @@
 //! What a peer does that is allowed, costs it little and us something: counted in points, one counter a connection.
 //!
-//! Who counts: the frame watcher, what each frame is and what the codec answers it with; [`Incoming::read`], heads that
+//! Who counts: the engine, what each frame is and what it is answered with; [`Incoming::read`], heads that
 //! are refused; the shard, what only it sees. Who forgives: useful work (below), and time, by the shard's clock.
 //!
 //! | what | points | free of charge |
@@ -15,8 +15,8 @@
 //! | WINDOW_UPDATE that leaves a window below 256 bytes, or of 0 | 3 | |
 //! | HEADERS or CONTINUATION of less than 1 KiB that does not end its block | 2 | |
 //! | a block of more than 16 CONTINUATION, or of twice the bytes of the largest head | the rest | |
-//! | RST_STREAM or 431 by which our codec answers a fault; one stream more than there may be | 4, 2 | |
-//! | a head that is refused by our rules | 4 | |
+//! | a fault for which a stream is reset; one stream more than there may be | 4, 2 | |
+//! | a head that is refused by our rules, or since it is too long | 4, 8 | |
 //! | *forgiven:* a stream that came to its end | −2 | |
 //! | *forgiven:* a stream that was reset unanswered, though its client had waited ([`Reply::excuse`]) | −3 | |
 //! | *forgiven:* 16 KiB of bodies sent, or received and taken | −1 | |
@@ -24,7 +24,7 @@
 //!
 //! So a flood of any one of them ends within a thousand frames of it: the most that lies free beforehand and two points
 //! a frame are 400 + 500 window updates. Rapid reset (CVE-2023-44487) is 3 points for two frames, or three with a body, MadeYouReset
-//! (CVE-2025-8671) 4 or more: the codec's `RST_STREAM`, and what provoked it. Faults cost more than the end of their
+//! (CVE-2025-8671) 4 or more: our `RST_STREAM`, and what provoked it. Faults cost more than the end of their
 //! stream forgives, should they have been answered before.
 //!
 //! Clients that mean well stay near zero:

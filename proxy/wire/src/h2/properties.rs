@@ -4,6 +4,7 @@ pub(in crate::h2) mod backend;
 pub(in crate::h2) mod calls;
 pub(in crate::h2) mod memory;
 pub(in crate::h2) mod raw;
+pub(in crate::h2) mod reader;
 pub(in crate::h2) mod session;
 
 pub use crate::h2::hpack::properties::{HeaderBlocks, any_header_blocks};

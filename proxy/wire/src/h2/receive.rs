@@ -1,44 +1,26 @@
 //! Bodies coming in. What has been shown and taken is given back as credit; nothing else is.
 
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use h2::RecvStream;
 use message::Headers;
 
-use super::Code;
-use super::client::Seat;
-use super::fields;
-use super::link::Shared;
+use super::part::Part;
+use super::streams::keep;
+use super::{Code, fields};
 use crate::Limits;
 use crate::h1::head::Side;
 
 /// A body coming in, of a request or of an answer. Dropped before its end, the stream is told that the rest is not
 /// wanted once nobody has any part of it any more.
 pub struct Receiver {
-    stream: RecvStream,
-    shared: Rc<Shared>,
+    part: Part,
     side: Side,
-    /// What was received and not taken.
-    current: Bytes,
-    state: State,
-    /// That of a call, which ends when all its parts are gone.
-    _seat: Option<Rc<Seat>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Open,
-    /// The data has ended; trailers may follow.
-    Ended,
-    Failed(Code),
 }
 
 impl Receiver {
-    pub(super) fn new(stream: RecvStream, shared: Rc<Shared>, side: Side, seat: Option<Rc<Seat>>) -> Self {
-        let state = if stream.is_end_stream() { State::Ended } else { State::Open };
-        Self { stream, shared, side, current: Bytes::new(), state, _seat: seat }
+    pub(super) fn new(part: Part, side: Side) -> Self {
+        part.shared.with(|engine| engine.streams.at(part.key).is_read = true);
+        Self { part, side }
     }
 
     /// Shows the next run of body bytes to `take`, which says how many of them it took; what it leaves stays. `None`
@@ -49,42 +31,62 @@ impl Receiver {
         take: impl FnOnce(&[u8]) -> (usize, R),
     ) -> Poll<Result<Option<R>, Code>> {
         ready!(self.poll_readable(cx));
-        if self.current.is_empty() {
-            return Poll::Ready(match self.state {
-                State::Failed(code) => Err(code),
-                State::Open | State::Ended => Ok(None),
-            });
-        }
-        let (taken, result) = take(&self.current);
-        let taken = taken.min(self.current.len());
-        self.current.advance(taken);
-        // It fails for a stream that has ended, which has no window any more.
-        if self.stream.flow_control().release_capacity(taken).is_ok() {
-            self.shared.watch.borrow_mut().moved(taken);
-        }
+        let Part { shared, key } = &self.part;
+        // Shown outside of the connection's state: whoever takes it may do anything.
+        let shown = shared.with(|engine| {
+            let stream = engine.streams.at(*key);
+            match stream.end {
+                Some(end) if stream.body.is_empty() && !stream.peer_ended => Err(end.code()),
+                _ => Ok(std::mem::take(&mut stream.body)),
+            }
+        });
+        let mut body = match shown {
+            Err(code) => return Poll::Ready(Err(code)),
+            Ok(body) if body.is_empty() => return Poll::Ready(Ok(None)),
+            Ok(body) => body,
+        };
+        let (taken, result) = take(body.bytes());
+        let taken = taken.min(body.bytes().len());
+        body.take(taken);
+        shared.with(|engine| {
+            let stream = engine.streams.at(*key);
+            debug_assert!(stream.body.is_empty(), "nobody reads the connection meanwhile");
+            stream.body = body;
+            engine.tariff.moved(taken);
+            engine.give_back(Some(*key), taken);
+        });
         Poll::Ready(Ok(Some(result)))
     }
 
     /// Ready when [`Receiver::poll_receive`] is.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.current.is_empty() && self.state == State::Open {
-            match ready!(self.stream.poll_data(cx)) {
-                Some(Ok(bytes)) => self.current = bytes,
-                Some(Err(error)) => self.state = State::Failed(Code::of_error(&error)),
-                None => self.state = State::Ended,
+        let Part { shared, key } = &self.part;
+        shared.with(|engine| {
+            let stream = engine.streams.at(*key);
+            if stream.is_readable() {
+                return Poll::Ready(());
             }
-        }
-        Poll::Ready(())
+            keep(&mut stream.reader, cx);
+            Poll::Pending
+        })
     }
 
     /// Whether nothing comes behind what is shown next: neither data nor trailers.
     pub fn is_last(&self) -> bool {
-        self.stream.is_end_stream()
+        let Part { shared, key } = &self.part;
+        shared.with(|engine| {
+            let stream = engine.streams.at(*key);
+            stream.peer_ended && stream.trailers.is_none()
+        })
     }
 
     /// Whether the data has ended and all of it was taken.
     pub fn is_ended(&self) -> bool {
-        self.current.is_empty() && (self.state == State::Ended || self.stream.is_end_stream())
+        let Part { shared, key } = &self.part;
+        shared.with(|engine| {
+            let stream = engine.streams.at(*key);
+            stream.peer_ended && stream.body.is_empty()
+        })
     }
 
     /// After the data has ended: puts trailers that may go on in place of what is in `into`; `false` if there are none.
@@ -95,21 +97,23 @@ impl Receiver {
         into: &mut Headers,
     ) -> Poll<Result<bool, Code>> {
         into.clear();
-        if let State::Failed(code) = self.state {
-            return Poll::Ready(Err(code));
-        }
-        Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
-            Ok(None) => Ok(false),
-            Ok(Some(trailers)) => {
-                self.shared.watch.borrow_mut().unread(self.stream.stream_id().as_u32());
+        let Part { shared, key } = &self.part;
+        shared.with(|engine| {
+            let stream = engine.streams.at(*key);
+            match (stream.peer_ended, stream.end) {
+                (false, Some(end)) => return Poll::Ready(Err(end.code())),
+                (false, None) => {
+                    keep(&mut stream.reader, cx);
+                    return Poll::Pending;
+                }
+                (true, _) => {}
+            }
+            if let Some(trailers) = stream.trailers.take() {
+                engine.trailer_bytes -= trailers.bytes();
                 fields::read_trailers(&trailers, self.side, limits, into);
-                Ok(!into.is_empty())
+                engine.spare(trailers);
             }
-            Err(error) => {
-                let code = Code::of_error(&error);
-                self.state = State::Failed(code);
-                Err(code)
-            }
+            Poll::Ready(Ok(!into.is_empty()))
         })
     }
 }
@@ -117,8 +121,10 @@ impl Receiver {
 /// What has come is dropped with it.
 impl Drop for Receiver {
     fn drop(&mut self) {
-        if self.side == Side::Client {
-            self.shared.watch.borrow_mut().unread(self.stream.stream_id().as_u32());
-        }
+        let Part { shared, key } = &self.part;
+        shared.with(|engine| {
+            engine.streams.at(*key).is_read = false;
+            engine.forget_received(*key);
+        });
     }
 }

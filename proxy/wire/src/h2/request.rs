@@ -1,11 +1,10 @@
-//! Heads of requests, from the codec's form to ours and back (RFC 9113 §8.3.1). Does not know streams.
+//! Heads of requests, from fields to ours and back (RFC 9113 §8.3.1). Does not know streams.
 
-use bytes::Bytes;
-use http::uri::{self, PathAndQuery};
-use http::{HeaderValue, Uri, header};
-use message::{Authority, Body, Length, Method, Name, PathRules, Request, Version};
+use message::{Authority, Body, Length, Method, Name, PathRules, Request, Version, octets};
 
 use super::fields::{self, OF_THE_HOP};
+use super::head::{Head, Pseudo};
+use super::hpack::Encoder;
 use crate::h1::head::Side;
 use crate::{Error, Limits};
 
@@ -17,58 +16,56 @@ pub struct RequestHead {
 }
 
 /// Reads a request into `into`, whose memory is kept. The scheme is the caller's to set. On an error `into` is empty.
-pub(super) fn read<B>(
-    request: &http::Request<B>,
-    ends: bool,
+pub(super) fn read(
+    head: &Head,
     limits: &Limits,
     rules: PathRules,
     into: &mut Request,
 ) -> Result<RequestHead, Error> {
     into.clear();
-    let result = fill(request, ends, limits, rules, into);
+    let result = fill(head, limits, rules, into);
     if result.is_err() {
         into.clear();
     }
     result
 }
 
-fn fill<B>(
-    request: &http::Request<B>,
-    ends: bool,
-    limits: &Limits,
-    rules: PathRules,
-    into: &mut Request,
-) -> Result<RequestHead, Error> {
-    let (method, uri) = (request.method().as_str(), request.uri());
+fn fill(head: &Head, limits: &Limits, rules: PathRules, into: &mut Request) -> Result<RequestHead, Error> {
+    if head.is_too_long() {
+        return Err(Error::HeadTooLong { max: head.list_bytes_max() });
+    }
+    let method = head.pseudo(Pseudo::Method).unwrap_or_default();
     if method.len() > limits.method_bytes_max {
         return Err(Error::MethodTooLong { max: limits.method_bytes_max });
+    }
+    if !octets::is_token(method) {
+        return Err(Error::BadMethod);
     }
     into.method = Method::from_token(method);
     if into.method == Method::Connect {
         return Err(Error::Connect);
     }
     into.version = Version::Http2;
-    let is_known = |scheme: &str| ["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme));
-    if !uri.scheme_str().is_none_or(is_known) {
+    let scheme = head.pseudo(Pseudo::Scheme).unwrap_or_default();
+    if ![&b"https"[..], b"http"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
         return Err(Error::BadScheme);
     }
-    let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let path = head.pseudo(Pseudo::Path).unwrap_or_default();
     if path.len() > limits.target_bytes_max {
         return Err(Error::TargetTooLong { max: limits.target_bytes_max });
     }
-    let authority = uri.authority().map(uri::Authority::as_str);
-    let line_bytes = method.len() + path.len() + authority.map_or(0, str::len);
+    let authority = head.pseudo(Pseudo::Authority);
+    let line_bytes = method.len() + path.len() + authority.map_or(0, <[u8]>::len);
     // It becomes `Host`, and counts as that.
-    let is_host = authority.is_some() && !request.headers().contains_key(header::HOST);
-    let (fields, line_fields) = (request.headers(), usize::from(is_host));
-    let hop = fields::read(fields, line_bytes, line_fields, Side::Client, limits, &mut into.headers)?;
+    let is_host = authority.is_some() && head.get(Name::Host).is_none();
+    let hop = fields::read(head, line_bytes, usize::from(is_host), Side::Client, limits, &mut into.headers)?;
     read_authority(authority, hop.host, &mut into.authority)?;
-    if path == "*" {
+    if path == b"*" {
         return Err(Error::AsteriskForm);
     }
-    into.target.read(path.as_bytes(), rules).map_err(Error::BadTarget)?;
+    into.target.read(path, rules).map_err(Error::BadTarget)?;
     into.body = match hop.content_length {
-        _ if ends => Body::Empty,
+        _ if head.ends => Body::Empty,
         Some((0, _)) => Body::Empty,
         Some((bytes, _)) => Body::Stream(Length::Known(bytes)),
         None => Body::Stream(Length::Unknown),
@@ -77,8 +74,8 @@ fn fill<B>(
 }
 
 /// `:authority` and `Host` say the same, or one of them is there alone.
-fn read_authority(authority: Option<&str>, host: Option<&[u8]>, into: &mut Authority) -> Result<(), Error> {
-    let text = authority.map(str::as_bytes).or(host).ok_or(Error::MissingHost)?;
+fn read_authority(authority: Option<&[u8]>, host: Option<&[u8]>, into: &mut Authority) -> Result<(), Error> {
+    let text = authority.or(host).ok_or(Error::MissingHost)?;
     into.read(text).map_err(Error::BadHost)?;
     match host {
         Some(host) if !host.eq_ignore_ascii_case(text) => Err(Error::HostMismatch),
@@ -86,59 +83,34 @@ fn read_authority(authority: Option<&str>, host: Option<&[u8]>, into: &mut Autho
     }
 }
 
-/// The request as the codec sends it to `authority`. `None` if it has a target or a method that the codec has no form
-/// for.
+/// Appends the head of a request to `authority`.
 pub(super) fn write(
+    encoder: &mut Encoder,
     request: &Request,
     authority: &Authority,
     secure: bool,
     content_length: Option<u64>,
-) -> Option<http::Request<()>> {
-    let path = path_and_query(request.target.path(), request.target.query());
-    let mut parts = uri::Parts::default();
-    parts.scheme = Some(if secure { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
-    parts.authority = Some(uri::Authority::try_from(authority.as_str()).ok()?);
-    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(path)).ok()?);
+    out: &mut Vec<u8>,
+) {
+    encoder.method(request.method.as_str().as_bytes(), out);
+    encoder.scheme(secure, out);
+    encoder.authority(authority.as_str().as_bytes(), out);
+    let target = &request.target;
+    encoder.path(target.path().as_bytes(), target.query().map(str::as_bytes), out);
     let left_out = OF_THE_HOP.with(Name::Host).with(Name::Expect);
-    let mut fields = fields::write(&request.headers, left_out, 2);
+    fields::write(encoder, &request.headers, left_out, out);
     if let Some(bytes) = content_length {
-        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+        fields::write_length(encoder, bytes, out);
     }
-    if is_grpc(request) {
+    if is_grpc(request.headers.get(Name::ContentType)) {
         // Whoever speaks gRPC takes trailers, and its servers want to be told so.
-        fields.insert(header::TE, HeaderValue::from_static("trailers"));
+        encoder.field(Name::Te, b"te", b"trailers", out);
     }
-    let mut call = http::Request::new(());
-    *call.method_mut() = http::Method::from_bytes(request.method.as_str().as_bytes()).ok()?;
-    *call.uri_mut() = Uri::from_parts(parts).ok()?;
-    *call.headers_mut() = fields;
-    Some(call)
 }
 
-/// As it is but for the three bytes of a query that HTTP/1.1 lets through as clients send them and the codec does not: as
-/// browsers do, they are escaped.
-fn path_and_query(path: &str, query: Option<&str>) -> String {
-    let mut text = String::with_capacity(path.len() + query.map_or(0, |query| query.len() + 1));
-    text.push_str(path);
-    let Some(mut rest) = query else { return text };
-    text.push('?');
-    while let Some(at) = rest.find(['"', '<', '>']) {
-        let (before, from) = rest.split_at(at);
-        let escape = match from.as_bytes() {
-            [b'"', ..] => "%22",
-            [b'<', ..] => "%3C",
-            _ => "%3E",
-        };
-        text.push_str(before);
-        text.push_str(escape);
-        rest = &from[1..];
-    }
-    text.push_str(rest);
-    text
-}
-
-fn is_grpc(request: &Request) -> bool {
+/// Whether a content type is one of gRPC.
+pub(super) fn is_grpc(content_type: Option<&[u8]>) -> bool {
     const GRPC: &[u8] = b"application/grpc";
-    let kind = request.headers.get(Name::ContentType).unwrap_or_default();
+    let kind = content_type.unwrap_or_default();
     kind.get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
 }

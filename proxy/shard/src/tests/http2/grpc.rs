@@ -217,3 +217,21 @@ fn calls_are_counted_by_how_they_end() {
         ],
     );
 }
+
+/// Nobody who calls looks at another status than gRPC's, also where the head is not one to be served.
+#[test]
+fn a_head_that_is_refused() {
+    for (head, status, message) in [
+        ("POST /a|x_a: b|content-type: application/grpc", 13, "Bad Request"),
+        ("POST /a?%|content-type: application/grpc+proto", 13, "Bad Request"),
+    ] {
+        check_http2(&format!(
+            "c speaks h2
+             c.1> {head}
+             c.1^ 200
+             c has content-type: application/grpc
+             c has grpc-status: {status}
+             c has grpc-message: {message}"
+        ));
+    }
+}

@@ -44,7 +44,7 @@ pub(in crate::h2) struct Field<'a> {
 
 impl<'a> Field<'a> {
     /// A field that nothing is known about yet.
-    fn new(name: &'a [u8], value: &'a [u8]) -> Self {
+    pub(in crate::h2) fn new(name: &'a [u8], value: &'a [u8]) -> Self {
         Self {
             known: Name::of(name),
             name,

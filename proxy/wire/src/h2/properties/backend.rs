@@ -7,7 +7,8 @@ use message::{Authority, Method, Request};
 
 use super::memory::{End, ends};
 use super::raw::{Woken, frame, settings};
-use crate::h2::frames::{Event, Frames, Head, flag, kind};
+use super::reader::{Event, Frames};
+use crate::h2::frames::{Head, flag, kind};
 use crate::h2::*;
 
 /// The backend and the client that calls it.
@@ -26,10 +27,7 @@ impl Backend {
     /// Preface and settings were exchanged.
     pub(in crate::h2) fn new() -> Self {
         let (end, other) = ends();
-        let (client, caller) = match Client::new(other, &Settings::BACKENDS) {
-            Ok(parts) => parts,
-            Err(fault) => panic!("{fault:?}"),
-        };
+        let (client, caller) = Client::new(other, &Settings::BACKENDS);
         let frames = Frames::new(true);
         let mut backend = Self { end, client, caller, frames, got: Vec::new(), ended: None };
         backend.send(&settings(&[]));

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::memory::{End, ends};
+use super::reader::{Event, Frames};
 #[cfg(test)]
 use crate::h2::frames::PREFACE;
-use crate::h2::frames::{Event, Frames, Head, flag, kind};
+use crate::h2::frames::{Head, flag, kind};
 use crate::h2::*;
 
 /// A frame (RFC 9113 §4.1).

@@ -209,7 +209,7 @@ impl Session {
                 script.0 = rest;
                 self.raw.send(bytes);
             }
-            10 => self.raw.server.set_stream_window(script.size() as u32),
+            10 => self.raw.server.set_limits(script.size() as u32, 100),
             11 if script.next() == 0 => self.raw.server.go_away(),
             _ => self.own_step(step, script),
         }

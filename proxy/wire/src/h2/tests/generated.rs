@@ -8,6 +8,8 @@ use crate::h1;
 use crate::h1::head::Side;
 use crate::h2::fields::{self, OF_THE_HOP};
 use crate::h2::frames::flag;
+use crate::h2::head::{Head, Kind};
+use crate::h2::hpack::{self, Decoder, Encoder};
 use crate::h2::properties::raw::{Raw, headers, literal};
 use crate::h2::properties::{request_is_clean, response_is_clean};
 use crate::h2::{request, response};
@@ -15,6 +17,18 @@ use crate::h2::{request, response};
 const RULES: PathRules = PathRules { merge_slashes: false, encoded_slashes: false };
 
 type Field = (Vec<u8>, Vec<u8>);
+
+/// What is written, as its reader decodes it.
+fn sent(kind: Kind, write: impl FnOnce(&mut Encoder, &mut Vec<u8>)) -> Head {
+    let (mut block, mut head) = (Vec::new(), Head::default());
+    let mut encoder = Encoder::new();
+    encoder.begin(&mut block);
+    write(&mut encoder, &mut block);
+    head.begin(kind, true, usize::MAX);
+    let decoded = Decoder::new(4096).decode(&block, |field| head.add(&field));
+    assert!(decoded.is_ok() && !head.is_malformed(), "{head:?}");
+    head
+}
 
 /// Something like the name of a field.
 fn name() -> impl Strategy<Value = Vec<u8>> {
@@ -89,8 +103,8 @@ fn own_request() -> impl Strategy<Value = Request> {
     )
 }
 
-/// Names in lower case, and those of one name together, as the codec has them.
-fn as_the_codec(headers: &Headers) -> Vec<(String, Vec<u8>)> {
+/// Names in lower case, and those of one name together: their order among others means nothing.
+fn in_lower_case(headers: &Headers) -> Vec<(String, Vec<u8>)> {
     let name = |field: &message::Field<'_>| String::from_utf8_lossy(field.text).to_lowercase();
     let all: Vec<_> = headers.iter().map(|field| (name(&field), field.value.to_vec())).collect();
     let mut names: Vec<&String> = Vec::new();
@@ -145,16 +159,14 @@ proptest! {
     /// A request that is sent on is read as the same.
     #[test]
     fn requests_survive(own in own_request()) {
-        let sent = request::write(&own, &own.authority, true, None).expect("any request has a form");
+        let sent = sent(Kind::Request, |encoder, out| request::write(encoder, &own, &own.authority, true, None, out));
         let mut got = Request::default();
-        request::read(&sent, true, &Limits::UPSTREAM, RULES, &mut got).expect("ours are sound");
-        let query = own.target.query();
-        let query = query.map(|query| query.replace('"', "%22").replace('<', "%3C").replace('>', "%3E"));
+        request::read(&sent, &Limits::UPSTREAM, RULES, &mut got).expect("ours are sound");
         prop_assert_eq!(
             (&got.method, got.target.path(), got.target.query(), &got.authority),
-            (&own.method, own.target.path(), query.as_deref(), &own.authority)
+            (&own.method, own.target.path(), own.target.query(), &own.authority)
         );
-        prop_assert_eq!(as_the_codec(&got.headers), as_the_codec(&own.headers));
+        prop_assert_eq!(in_lower_case(&got.headers), in_lower_case(&own.headers));
     }
 
     /// An answer in HTTP/1.1 that is read, sent on and read again is the same, and clean.
@@ -166,28 +178,24 @@ proptest! {
         let mut own = Response::new(status);
         fields.iter().for_each(|(name, value)| own.headers.push(name, value.as_bytes()));
         own.headers.push("Date", b"Sun, 06 Nov 1994 08:49:37 GMT");
-        let sent = response::write(&own, None, &[b'x'; 29]);
+        let sent = sent(Kind::Answer, |encoder, out| response::write(encoder, &own, None, &[b'x'; 29], out));
         let mut got = Response::default();
-        response::read(&sent, true, &Method::Get, &Limits::UPSTREAM, &mut got).expect("ours are sound");
+        response::read(&sent, &Method::Get, &Limits::UPSTREAM, &mut got).expect("ours are sound");
         prop_assert_eq!(got.status, status);
-        prop_assert_eq!(as_the_codec(&got.headers), as_the_codec(&own.headers));
+        prop_assert_eq!(in_lower_case(&got.headers), in_lower_case(&own.headers));
         response_is_clean(&got);
     }
 
     /// Trailers that go on are of no meaning to anybody between, and written and read again the same.
     #[test]
     fn trailers_that_pass_are_harmless(fields in prop::collection::vec((name(), value()), 0..8)) {
-        let mut map = http::HeaderMap::new();
-        for (name, value) in &fields {
-            if let (Ok(name), Ok(value)) =
-                (http::HeaderName::from_lowercase(name), http::HeaderValue::from_bytes(value))
-            {
-                map.append(name, value);
-            }
-        }
+        let mut head = Head::default();
+        head.begin(Kind::Trailers, true, usize::MAX);
+        fields.iter().for_each(|(name, value)| head.add(&hpack::Field::new(name, value)));
         let (mut once, mut twice) = (Headers::default(), Headers::default());
-        fields::read_trailers(&map, Side::Client, &Limits::CLIENT, &mut once);
-        fields::read_trailers(&fields::write(&once, OF_THE_HOP, 0), Side::Client, &Limits::CLIENT, &mut twice);
+        fields::read_trailers(&head, Side::Client, &Limits::CLIENT, &mut once);
+        let sent = sent(Kind::Trailers, |encoder, out| fields::write(encoder, &once, OF_THE_HOP, out));
+        fields::read_trailers(&sent, Side::Client, &Limits::CLIENT, &mut twice);
         prop_assert_eq!(&once, &twice);
         prop_assert!(once.iter().all(|field| field.name == message::Name::Other && h1::head::passes_unknown(field.text, Side::Client, &Limits::CLIENT) == Ok(true)));
     }

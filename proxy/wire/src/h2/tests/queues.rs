@@ -1,4 +1,4 @@
-//! What lies with the codec while a client does not read: bounded for all streams together, and whoever waits is woken.
+//! What lies with the engine while a client does not read: bounded for all streams together, and whoever waits is woken.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use message::Response;
 
+use crate::h2::engine::OUT_BYTES_MAX;
 use crate::h2::frames::flag;
-use crate::h2::ledger::QUEUED_BYTES_MAX;
 use crate::h2::properties::raw::*;
 use crate::h2::*;
 
@@ -21,13 +21,12 @@ fn stuffed() -> (Raw, Vec<Sender>) {
     raw.send(&window_update(0, 1 << 30));
     raw.bound(Some(SOCKET_BYTES));
     let mut senders = Vec::new();
-    for number in 0..20 {
-        raw.send(&headers(flag::END_STREAM, 2 * number + 1, &plain()));
-        let (_, mut reply) = raw.run().pop().unwrap().split();
+    (0..20).for_each(|number| raw.send(&headers(flag::END_STREAM, 2 * number + 1, &plain())));
+    let requests = raw.run();
+    assert_eq!(requests.len(), 20);
+    for request in requests {
+        let (_, mut reply) = request.split();
         let mut sender = reply.answer(&Response::new(200), None, DATE, false).unwrap();
-        // Windows are handed out when the codec runs.
-        sender.room(PIECE_BYTES);
-        raw.run();
         let room = sender.room(PIECE_BYTES);
         sender.send(Bytes::from(vec![7; room]), false).unwrap();
         raw.run();
@@ -56,8 +55,8 @@ fn what_waits_for_a_client_that_does_not_read_is_bounded() {
         .drain(..)
         .map(|(head, _)| if head.kind == 0 { head.payload_bytes as usize } else { 0 })
         .sum::<usize>();
-    assert!(got <= QUEUED_BYTES_MAX + SOCKET_BYTES + PIECE_BYTES, "{got} bytes lay there");
-    assert!(got > QUEUED_BYTES_MAX / 2 && woken.is_set());
+    assert!(got <= OUT_BYTES_MAX + SOCKET_BYTES + PIECE_BYTES, "{got} bytes lay there");
+    assert!(got > OUT_BYTES_MAX / 2 && woken.is_set());
     assert!(matches!(last.poll_room(&mut cx), Poll::Ready(Ok(1..))));
 }
 

@@ -64,11 +64,9 @@ fn verdict(parts: &[&[u8]]) -> String {
         }
         None => "nothing".into(),
     };
-    // Nobody has answered but the codec, which does so to one thing only.
-    let is_answered = raw.got.iter().any(|(head, _)| head.kind == kind::HEADERS && head.stream == 1);
+    assert!(raw.got.iter().all(|(head, _)| head.kind != kind::HEADERS), "nobody has answered");
     match (raw.code(kind::GOAWAY, 0), raw.code(kind::RST_STREAM, 1)) {
         (Some(code), _) => format!("goaway {}", code.as_str()),
-        _ if is_answered => "codec 431".into(),
         (None, Some(code)) if outcome == "nothing" => format!("reset {}", code.as_str()),
         _ => outcome,
     }

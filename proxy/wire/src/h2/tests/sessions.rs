@@ -59,7 +59,7 @@ fn no_credit_is_lost() {
         assert_eq!(session.raw.ended, None);
         session.finish();
         session.account();
-        // The codec grants anew once half of what is left has been used.
+        // Granted anew is a quarter of the window or more.
         let window = Settings::CLIENTS.connection_window_bytes as usize;
         let room = session.grants.connection_room();
         assert!(

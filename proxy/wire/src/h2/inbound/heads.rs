@@ -1,0 +1,221 @@
+//! Header blocks, in one frame or in several, and what becomes of their heads (RFC 9113 §6.2, §6.10, §8.1).
+
+use message::Name;
+
+use super::Block;
+use crate::h1::head::content_length;
+use crate::h2::engine::{Engine, Leaving, Role};
+use crate::h2::frames::{Head as Frame, flag, kind};
+use crate::h2::head::{Head, Kind};
+use crate::h2::streams::Stream;
+use crate::h2::{Code, ledger};
+
+/// Heads of an answer that may wait to be read.
+const HEADS_MAX: usize = 32;
+
+/// Above, memory of a header block that came in parts is not kept.
+const BLOCK_KEPT_BYTES: usize = 1024;
+
+impl Engine {
+    /// RFC 9113 §6.2.
+    pub(super) fn begin_block(&mut self, frame: Frame) -> Result<(), Code> {
+        let Frame { payload_bytes: bytes, flags, stream: id, .. } = frame;
+        match self.streams.find(id) {
+            Some(key) if self.streams.at(key).peer_ended => return Err(Code::StreamClosed),
+            None if !self.is_idle(id) && !self.streams.was_reset(id) => return Err(Code::StreamClosed),
+            Some(_) | None => {}
+        }
+        self.inbound.block_bytes.clear();
+        let ends_stream = flags & flag::END_STREAM != 0;
+        self.inbound.block = Some(Block { stream: id, ends_stream, continuations: 0 });
+        self.part_begins(bytes, flags)
+    }
+
+    /// RFC 9113 §6.10.
+    pub(super) fn continue_block(&mut self, frame: Frame) -> Result<(), Code> {
+        if let Some(block) = &mut self.inbound.block {
+            block.continuations += 1;
+        }
+        self.part_begins(frame.payload_bytes, frame.flags)
+    }
+
+    fn part_begins(&mut self, bytes: u32, flags: u8) -> Result<(), Code> {
+        let continuations = self.inbound.block.map_or(0, |block| block.continuations);
+        let is_last = flags & flag::END_HEADERS != 0;
+        // What it says in more bytes than twice those of its list is nothing that a peer which means well has to say.
+        let max = 2 * self.settings().head_list_bytes_max as usize;
+        let block_bytes = self.inbound.block_bytes.len() + bytes as usize;
+        if self.tariff.block_part(bytes, is_last, continuations, block_bytes, max) {
+            Ok(())
+        } else {
+            Err(Code::EnhanceYourCalm)
+        }
+    }
+
+    /// A frame of a header block is whole, and was collected unless the block was read already.
+    pub(super) fn end_part(&mut self) {
+        let Some(block) = self.inbound.block else { return };
+        let mut bytes = std::mem::take(&mut self.inbound.block_bytes);
+        if self.inbound.frame.kind == kind::HEADERS {
+            // The flags of what stands around a block are its first frame's.
+            match fragment(&bytes, self.inbound.frame.flags) {
+                Ok(part) => {
+                    let (from, length) = (part.start, part.len());
+                    bytes.truncate(from + length);
+                    bytes.drain(..from);
+                }
+                Err(code) => return self.fail(code),
+            }
+        }
+        if self.inbound.has(flag::END_HEADERS) {
+            self.inbound.block = None;
+            self.read_head(block.stream, block.ends_stream, &bytes);
+            bytes.clear();
+            if bytes.capacity() > BLOCK_KEPT_BYTES {
+                bytes = Vec::new();
+            }
+        }
+        self.inbound.block_bytes = bytes;
+    }
+
+    /// A header block that lies in one piece with what stands around it.
+    pub(super) fn read_block(&mut self, payload: &[u8]) {
+        let Some(block) = self.inbound.block.take() else { return };
+        match fragment(payload, self.inbound.frame.flags) {
+            Ok(part) => self.read_head(block.stream, block.ends_stream, &payload[part]),
+            Err(code) => self.fail(code),
+        }
+    }
+
+    /// A header block is whole. It is decoded whatever becomes of its stream.
+    fn read_head(&mut self, id: u32, ends: bool, block: &[u8]) {
+        let key = self.streams.find(id);
+        let kind = match (self.role, key) {
+            (Role::Server, None) => Kind::Request,
+            (Role::Client, Some(key)) if !self.streams.at(key).has_peers_head => Kind::Answer,
+            (_, Some(_)) | (Role::Client, None) => Kind::Trailers,
+        };
+        let mut head = self.spare_head.take().unwrap_or_default();
+        head.begin(kind, ends, self.settings().head_list_bytes_max as usize);
+        if self.decoder.decode(block, |field| head.add(&field)).is_err() {
+            return self.fail(Code::CompressionError);
+        }
+        match (kind, key) {
+            (Kind::Request, _) if self.is_idle(id) => self.read_request(id, head),
+            (Kind::Answer, Some(key)) => self.read_answer(key, head),
+            (Kind::Trailers, Some(key)) => self.read_trailers(key, head),
+            // Of a stream that we have reset.
+            _ => self.spare(head),
+        }
+    }
+
+    /// Keeps a head's memory for the next.
+    pub(in crate::h2) fn spare(&mut self, mut head: Box<Head>) {
+        if self.spare_head.is_none() {
+            head.forget();
+            self.spare_head = Some(head);
+        }
+    }
+
+    fn read_request(&mut self, id: u32, head: Box<Head>) {
+        if self.leaving == Leaving::Told {
+            // It is above the last that we have promised to look at (RFC 9113 §6.8).
+            self.streams.remember(id);
+            return self.spare(head);
+        }
+        self.peers_last_id = id;
+        self.tariff.opened();
+        let announced = head.get(Name::ContentLength).map(content_length);
+        let code = if self.streams.open() >= self.streams_max as usize {
+            Some(Code::RefusedStream)
+        } else if head.is_malformed() || (head.ends && matches!(announced, Some(Ok(1..)))) {
+            Some(Code::ProtocolError)
+        } else {
+            None
+        };
+        if let Some(code) = code {
+            self.tariff.fault(code);
+            self.write_frame(kind::RST_STREAM, 0, id, &code.number().to_be_bytes());
+            if !head.ends {
+                self.streams.remember(id);
+            }
+            return self.spare(head);
+        }
+        let key = self.streams.insert(Stream {
+            id,
+            peer_ended: head.ends,
+            has_peers_head: true,
+            window: self.initial_window,
+            peers_window: self.peers_initial_window,
+            length_left: announced.and_then(Result::ok).filter(|_| !head.ends),
+            ..Stream::default()
+        });
+        self.incoming = Some((key, head));
+    }
+
+    fn read_answer(&mut self, key: u32, head: Box<Head>) {
+        let stream = self.streams.at(key);
+        if stream.end.is_some() {
+            return self.spare(head);
+        }
+        let status = head.status().unwrap_or(0);
+        if head.is_malformed() || (status < 200 && head.ends) || stream.heads.len() >= HEADS_MAX {
+            self.spare(head);
+            return self.refuse(key, Code::ProtocolError);
+        }
+        let ends = head.ends;
+        stream.has_peers_head = status >= 200;
+        if stream.has_peers_head && !stream.is_bodiless && !matches!(status, 204 | 304) {
+            stream.length_left = head.get(Name::ContentLength).and_then(|value| content_length(value).ok());
+            if ends && matches!(stream.length_left, Some(1..)) {
+                self.spare(head);
+                return self.refuse(key, Code::ProtocolError);
+            }
+        }
+        if stream.is_read {
+            stream.heads.push_back(head);
+        } else {
+            self.spare(head);
+        }
+        if ends { self.end_body(key) } else { self.wake_reader(key) }
+    }
+
+    fn read_trailers(&mut self, key: u32, head: Box<Head>) {
+        let stream = self.streams.at(key);
+        if stream.end.is_some() {
+            return self.spare(head);
+        }
+        if head.is_malformed() {
+            self.spare(head);
+            return self.refuse(key, Code::ProtocolError);
+        }
+        if stream.is_read && head.len() > 0 {
+            // Such as are too long count as none; they are bounded all together, since they wait for the body to be read.
+            self.trailer_bytes += head.bytes();
+            stream.trailers = Some(head);
+            if self.trailer_bytes > ledger::TRAILER_BYTES_MAX {
+                self.tariff.too_much();
+            }
+        } else {
+            self.spare(head);
+        }
+        self.end_body(key);
+    }
+}
+
+/// Where in the payload of a HEADERS frame its part of the block lies (RFC 9113 §6.2).
+fn fragment(payload: &[u8], flags: u8) -> Result<std::ops::Range<usize>, Code> {
+    /// The dependency and weight of a priority, which nobody minds any more (RFC 9113 §5.3.2).
+    const PRIORITY_BYTES: usize = 5;
+    let (mut from, mut padding) = (0, 0);
+    if flags & flag::PADDED != 0 {
+        padding = usize::from(*payload.first().ok_or(Code::FrameSizeError)?);
+        from += 1;
+    }
+    if flags & flag::PRIORITY != 0 {
+        from += PRIORITY_BYTES;
+    }
+    let left = payload.len().checked_sub(from).ok_or(Code::FrameSizeError)?;
+    let length = left.checked_sub(padding).ok_or(Code::ProtocolError)?;
+    Ok(from..from + length)
+}

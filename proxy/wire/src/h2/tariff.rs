@@ -1,0 +1,231 @@
+//! The tariff of [`Oddities`], which has the table: what a peer's frames cost it and what lies free. Told frame by frame by
+//! the engine; holds nothing of frames.
+
+use super::Code;
+use super::oddities::{ODDITIES_HARD, Oddities};
+
+/// Most CONTINUATION frames of a header block.
+const CONTINUATIONS_MAX: u32 = 16;
+
+/// A frame of a header block that is shorter, and not its last, was cut so for no good.
+const BLOCK_PART_BYTES_MIN: u32 = 1024;
+
+/// A window that an update leaves smaller makes us send crumbs.
+const WINDOW_BYTES_MIN: i64 = 256;
+
+const SETTINGS_POINTS: u32 = 5;
+const PING_POINTS: u32 = 4;
+const GOAWAY_POINTS: u32 = 5;
+const EXTRA_POINTS: u32 = 2;
+const EARLY_RESET_POINTS: u32 = 3;
+const RESET_POINTS: u32 = 1;
+const LATE_RESET_POINTS: u32 = 3;
+const EMPTY_DATA_POINTS: u32 = 3;
+const UPDATE_POINTS: u32 = 2;
+const DRIP_POINTS: u32 = 3;
+const BLOCK_PART_POINTS: u32 = 2;
+const FAULT_POINTS: u32 = 4;
+const REFUSED_POINTS: u32 = 2;
+/// For a head that was read and is refused: our answer to it ends the stream, which forgives some.
+pub(super) const BAD_HEAD_POINTS: u32 = 4;
+/// The same for one that is too long, which may be of six frames.
+pub(super) const LONG_HEAD_POINTS: u32 = 8;
+
+const STREAM_FORGIVES: u32 = 2;
+/// Bytes of bodies that forgive a point.
+const BYTES_FORGIVE: u32 = 16 * 1024;
+
+/// Frames that are free of charge, of one sort: so many at first, at most so many.
+#[derive(Clone, Copy, Debug)]
+struct Free {
+    left: u32,
+    max: u32,
+}
+
+const EXTRAS: Free = Free { left: 20, max: 200 };
+const EXTRAS_PER_STREAM: u32 = 3;
+const UPDATES: Free = Free { left: 16, max: 400 };
+const UPDATES_PER_STREAM: u32 = 2;
+const UPDATES_PER_DATA: u32 = 2;
+const UPDATES_PER_KIB: u32 = 1;
+
+impl Free {
+    fn add(&mut self, more: u32) {
+        self.left = self.left.saturating_add(more).min(self.max);
+    }
+
+    /// Takes one, if there is one.
+    fn take(&mut self) -> bool {
+        let has = self.left > 0;
+        self.left -= u32::from(has);
+        has
+    }
+}
+
+/// What was reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reset {
+    /// A stream on which we had sent no head.
+    Early,
+    Answered,
+    /// One that had ended.
+    Late,
+}
+
+/// What a connection's peer has to its account.
+#[derive(Debug)]
+pub(super) struct Tariff {
+    oddities: Oddities,
+    extras: Free,
+    updates: Free,
+    has_settings: bool,
+    has_goaway: bool,
+    /// We have sent DATA or HEADERS since the last ping.
+    has_spoken: bool,
+    /// Pings of ours that may be answered.
+    pings: u32,
+    /// Bytes of bodies that have forgiven nothing yet.
+    moved_bytes: u32,
+}
+
+impl Tariff {
+    pub(super) fn new(oddities: Oddities) -> Self {
+        Self {
+            oddities,
+            extras: EXTRAS,
+            updates: UPDATES,
+            has_settings: false,
+            has_goaway: false,
+            has_spoken: false,
+            pings: 0,
+            moved_bytes: 0,
+        }
+    }
+
+    pub(super) fn oddities(&self) -> &Oddities {
+        &self.oddities
+    }
+
+    /// Settings have come. The first are free.
+    pub(super) fn settings(&mut self) {
+        let is_first = !std::mem::replace(&mut self.has_settings, true);
+        self.oddities.add(if is_first { 0 } else { SETTINGS_POINTS });
+    }
+
+    /// A `GOAWAY` has come.
+    pub(super) fn goaway(&mut self) {
+        let is_first = !std::mem::replace(&mut self.has_goaway, true);
+        self.oddities.add(if is_first { 0 } else { GOAWAY_POINTS });
+    }
+
+    /// We have sent a ping, which may be answered.
+    pub(super) fn pinged(&mut self) {
+        self.pings += 1;
+    }
+
+    /// A ping, or the answer to one, has come.
+    pub(super) fn ping(&mut self, is_ack: bool) {
+        let is_answer = is_ack && self.pings > 0;
+        self.pings -= u32::from(is_answer);
+        if !is_answer && !std::mem::take(&mut self.has_spoken) {
+            self.oddities.add(PING_POINTS);
+        }
+    }
+
+    /// A frame that does nothing.
+    pub(super) fn extra(&mut self) {
+        if !self.extras.take() {
+            self.oddities.add(EXTRA_POINTS);
+        }
+    }
+
+    /// The peer has made a window wider, which is so wide now, if it is one that is open.
+    pub(super) fn update(&mut self, bytes: u32, window: Option<i64>) {
+        if bytes == 0 || window.is_some_and(|window| window < WINDOW_BYTES_MIN) {
+            self.oddities.add(DRIP_POINTS);
+        } else if !self.updates.take() {
+            self.oddities.add(UPDATE_POINTS);
+        }
+    }
+
+    /// The peer has reset a stream.
+    pub(super) fn reset(&mut self, what: Reset) {
+        self.oddities.add(match what {
+            Reset::Early => EARLY_RESET_POINTS,
+            Reset::Answered => RESET_POINTS,
+            Reset::Late => LATE_RESET_POINTS,
+        });
+    }
+
+    /// A stream was reset before it was answered, with good reason.
+    pub(super) fn excuse(&self) {
+        self.oddities.forgive(EARLY_RESET_POINTS);
+    }
+
+    /// DATA without data that does not end its stream.
+    pub(super) fn empty_data(&mut self) {
+        self.oddities.add(EMPTY_DATA_POINTS);
+    }
+
+    /// A frame of a header block has begun: its bytes, whether it is the block's last, the CONTINUATION frames up to it, and
+    /// the bytes of the block with it, of which there may be so many. False: it is to be read no further.
+    pub(super) fn block_part(
+        &mut self,
+        bytes: u32,
+        is_last: bool,
+        continuations: u32,
+        block_bytes: usize,
+        block_bytes_max: usize,
+    ) -> bool {
+        if !is_last && bytes < BLOCK_PART_BYTES_MIN {
+            self.oddities.add(BLOCK_PART_POINTS);
+        }
+        let is_bounded = block_bytes <= block_bytes_max && continuations <= CONTINUATIONS_MAX;
+        if !is_bounded {
+            self.oddities.add(ODDITIES_HARD);
+        }
+        is_bounded
+    }
+
+    /// A stream begins, for which a peer may send this and that.
+    pub(super) fn opened(&mut self) {
+        self.extras.add(EXTRAS_PER_STREAM);
+        self.updates.add(UPDATES_PER_STREAM);
+    }
+
+    /// A stream has come to its end: what was asked for was done.
+    pub(super) fn done(&mut self) {
+        self.oddities.forgive(STREAM_FORGIVES);
+    }
+
+    /// A fault of the peer's, for which a stream is reset.
+    pub(super) fn fault(&mut self, code: Code) {
+        self.oddities.add(if code == Code::RefusedStream { REFUSED_POINTS } else { FAULT_POINTS });
+    }
+
+    /// More than a connection may make us hold.
+    pub(super) fn too_much(&mut self) {
+        self.oddities.add(ODDITIES_HARD);
+    }
+
+    /// We have sent a head.
+    pub(super) fn spoke(&mut self) {
+        self.has_spoken = true;
+    }
+
+    /// We have sent so many bytes of a body.
+    pub(super) fn sent(&mut self, bytes: u32) {
+        self.has_spoken = true;
+        self.updates.add(UPDATES_PER_DATA + bytes / 1024 * UPDATES_PER_KIB);
+        self.moved(bytes as usize);
+    }
+
+    /// Bytes of a body were received and taken, or sent: work that was of use.
+    pub(super) fn moved(&mut self, bytes: usize) {
+        self.moved_bytes = self.moved_bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        if self.moved_bytes >= BYTES_FORGIVE {
+            self.oddities.forgive(self.moved_bytes / BYTES_FORGIVE);
+            self.moved_bytes %= BYTES_FORGIVE;
+        }
+    }
+}
