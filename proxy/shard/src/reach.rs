@@ -5,7 +5,7 @@ use std::{
     future::poll_fn,
     io,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
 
@@ -33,8 +33,10 @@ impl Caller<'_> {
         mut claim: Claim,
         bounds: &Bounds,
     ) -> Result<Live, Reason> {
-        let (transport, place) =
-            self.while_wanted(self.reach(slot, upstream, &mut claim, bounds), None).await?;
+        let (transport, place) = {
+            let reaching = pin!(self.reach(slot, upstream, &mut claim, bounds));
+            self.while_wanted(reaching, None).await?
+        };
         Ok(live(Line::Http1 { transport, _connected: place }, slot, claim, bounds))
     }
 
@@ -74,8 +76,10 @@ impl Caller<'_> {
             // Who tried has learnt it.
             Ok(Err(Unseated::Failed(reason))) => return Err(reason),
             Ok(Err(Unseated::Make(making))) => {
-                let reaching = self.reach(slot, upstream, &mut claim, bounds);
-                let reached = self.while_wanted(reaching, Some(&making)).await;
+                let reached = {
+                    let reaching = pin!(self.reach(slot, upstream, &mut claim, bounds));
+                    self.while_wanted(reaching, Some(&making)).await
+                };
                 let started = reached.map(|(transport, place)| h2::start(core, transport, Some(place)));
                 match started {
                     Ok(seat) => {
@@ -108,10 +112,9 @@ impl Caller<'_> {
     /// Makes a connection for as long as anybody wants it: the client, or others that wait for the same one.
     async fn while_wanted<T>(
         &self,
-        reaching: impl Future<Output = Result<T, Reason>>,
+        mut reaching: Pin<&mut impl Future<Output = Result<T, Reason>>>,
         making: Option<&Making>,
     ) -> Result<T, Reason> {
-        let mut reaching = pin!(reaching);
         let mut is_gone = false;
         poll_fn(|cx| {
             if let Poll::Ready(reached) = reaching.as_mut().poll(cx) {
