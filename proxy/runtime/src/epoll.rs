@@ -121,8 +121,7 @@ impl Driver for Epoll {
     }
 
     fn connect(&mut self, table: &mut Table, address: SocketAddr) -> io::Result<u32> {
-        let os = plain::outgoing(table, address)?;
-        os.set_nonblocking(true)?;
+        let os = plain::outgoing(table, address, socket2::Type::STREAM.nonblocking())?;
         add(&table.counters.syscalls, 1);
         let connected = match os.connect(&address.into()) {
             Ok(()) => true,

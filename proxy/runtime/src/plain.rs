@@ -333,16 +333,16 @@ pub(crate) fn prepare_listener(listener: &TcpListener, nonblocking: bool) -> io:
     listener.set_nonblocking(nonblocking)
 }
 
-/// A new socket for connecting to `address`.
-pub(crate) fn outgoing(table: &Table, address: std::net::SocketAddr) -> io::Result<socket2::Socket> {
+/// A new socket for connecting to `address`. What `kind` says of it costs no call of its own.
+pub(crate) fn outgoing(
+    table: &Table,
+    address: std::net::SocketAddr,
+    kind: socket2::Type,
+) -> io::Result<socket2::Socket> {
     if table.sockets.len() >= table.sockets_max {
         return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many open sockets"));
     }
-    let os = socket2::Socket::new(
-        socket2::Domain::for_address(address),
-        socket2::Type::STREAM,
-        Some(socket2::Protocol::TCP),
-    )?;
+    let os = socket2::Socket::new(socket2::Domain::for_address(address), kind, Some(socket2::Protocol::TCP))?;
     os.set_tcp_nodelay(true)?;
     Ok(os)
 }

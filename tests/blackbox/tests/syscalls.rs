@@ -1,7 +1,7 @@
 //! How often a core asks the kernel for a request in steady state: strace counts it, on both drivers, for one client
 //! that asks again when it has its answer and for 64 at once.
 
-use harness::{Calls, Connection, Gateway, Nginx, Strace, skip};
+use harness::{Act, Calls, Connection, Gateway, Nginx, Origin, Strace, skip};
 
 /// Requests after which connections to the backend are open and buffers are warm.
 const WARM_UP: usize = 128;
@@ -96,6 +96,44 @@ fn system_calls_of_a_request() {
                 }
             }
         }
+    }
+}
+
+/// What a connection to a backend costs beside the request on it, at most: made, told to send at once, connected, watched
+/// or looked at, and closed. A ring takes connecting and closing with it.
+const CONNECTED: [(&str, f64); 2] = [("epoll", 6.0), ("uring", 3.0)];
+
+#[test]
+fn system_calls_of_a_connection_to_a_backend() {
+    if !harness::gateway_binary().to_string_lossy().contains("release") {
+        // Each descriptor is looked at before it is closed.
+        return skip("system_calls_of_a_connection_to_a_backend", "the gateway was built with assertions");
+    }
+    let origin = Origin::start(|_| vec![Act::answer(200, &[("Connection", "close")], "well"), Act::Close]);
+    for (driver, most) in CONNECTED {
+        let config = crate::everything(&origin.url());
+        let gateway = match Gateway::with(&config).argument("--driver").argument(driver).try_start() {
+            Ok(gateway) => gateway,
+            Err(refused) if refused.stderr.contains("driver uring") => {
+                skip("system_calls_of_a_connection_to_a_backend", &format!("{driver}: {}", refused.stderr));
+                continue;
+            }
+            Err(refused) => panic!("{driver}: {refused:#?}"),
+        };
+        let mut clients = [gateway.connect()];
+        let request = "GET /small HTTP/1.1\r\nHost: a\r\n\r\n";
+        ask(&mut clients, request, 200, WARM_UP);
+        let calls = match Strace::attach(gateway.pid(), "core-0") {
+            Ok(strace) => {
+                ask(&mut clients, request, 200, COUNTED);
+                strace.finish()
+            }
+            Err(why) => return skip("system_calls_of_a_connection_to_a_backend", &why),
+        };
+        let requests = [WAITS, READS, WRITES].map(|names| calls.of(names)).iter().sum::<u64>();
+        let counted = (calls.all() - requests) as f64 / COUNTED as f64;
+        assert_eq!(calls.of(&["socket"]), COUNTED as u64, "{driver}: {calls:?}");
+        assert!(counted <= most + ASIDE, "{driver}: {counted} a connection, at most {most}: {calls:?}");
     }
 }
 

@@ -242,7 +242,7 @@ impl Driver for Uring {
     }
 
     fn connect(&mut self, table: &mut Table, address: SocketAddr) -> io::Result<u32> {
-        let os = plain::outgoing(table, address)?;
+        let os = plain::outgoing(table, address, socket2::Type::STREAM)?;
         let fd = Fd(os.as_raw_fd());
         let slot = table.insert(Some(os), false);
         let socket = &mut table.sockets[slot as usize];
