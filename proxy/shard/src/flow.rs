@@ -128,6 +128,10 @@ impl Flow {
     /// The same with bytes that others hold too.
     pub(crate) fn write_shared(&self, bytes: Bytes, ends: bool) {
         self.keep(&bytes, ends);
+        self.send_or_append(bytes, ends);
+    }
+
+    fn send_or_append(&self, bytes: Bytes, ends: bool) {
         let sent = self.out.borrow_mut().send_at_once(&bytes, ends);
         if sent < bytes.len() {
             self.append(bytes.slice(sent..), ends);
@@ -174,7 +178,9 @@ impl Flow {
     /// Begins with what was kept of what is sent, and goes on keeping it.
     pub(crate) fn resume(&self, kept: Box<Kept>) {
         debug_assert!(!self.out.borrow().ends, "a body is resumed before anything is written");
-        self.append(Bytes::copy_from_slice(kept.bytes()), kept.ends());
+        if !kept.is_untouched() {
+            self.send_or_append(Bytes::copy_from_slice(kept.bytes()), kept.ends());
+        }
         self.out.borrow_mut().kept = Some(kept);
     }
 
