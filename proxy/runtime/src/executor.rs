@@ -6,6 +6,7 @@
 //! once too often, which every task must bear. It never wakes a task of the thread it came from: letters between
 //! threads go through [`crate::Mailbox`].
 
+use crate::pooled::Pooled;
 use crate::stats::{Counters, add};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -172,7 +173,20 @@ pub(crate) struct Tasks {
     counters: Rc<Counters>,
 }
 
-type Task = Pin<Box<dyn Future<Output = ()>>>;
+/// A task's future: in memory of its own, for those that live long, or in the pool's.
+enum Task {
+    Boxed(Pin<Box<dyn Future<Output = ()>>>),
+    Pooled(Pooled<dyn Future<Output = ()>>),
+}
+
+impl Task {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Boxed(future) => future.as_mut().poll(cx),
+            Self::Pooled(future) => Pin::new(future).poll(cx),
+        }
+    }
+}
 
 impl Tasks {
     /// For so many tasks without growing.
@@ -182,8 +196,12 @@ impl Tasks {
     }
 
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        let task = Box::pin(future);
-        self.place(allocate(), task);
+        self.place(allocate(), Task::Boxed(Box::pin(future)));
+    }
+
+    /// The same for a future in memory from the pool.
+    pub(crate) fn spawn_pooled(&self, future: Pooled<impl Future<Output = ()> + 'static>) {
+        self.place(allocate(), Task::Pooled(future.erase()));
     }
 
     fn place(&self, id: TaskId, task: Task) {
@@ -204,7 +222,7 @@ impl Tasks {
         let waker = id.waker();
         let mut cx = Context::from_waker(&waker);
         // What a panicking task leaves half-done is its own: the reactor is never borrowed while a task runs.
-        match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(&mut cx))) {
+        match catch_unwind(AssertUnwindSafe(|| task.poll(&mut cx))) {
             Ok(Poll::Pending) => self.place(id, task),
             Ok(Poll::Ready(())) => self.end(id.slot, task),
             Err(_) => {

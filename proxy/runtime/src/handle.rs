@@ -60,6 +60,14 @@ impl Handle {
         }
     }
 
+    /// Starts a task whose future lies in memory from the pool: one that is over soon, of which there are many.
+    #[inline]
+    pub fn spawn_pooled<F: Future<Output = ()> + 'static>(&self, make: impl FnOnce() -> F) {
+        if !self.reactor.io.borrow().table.stopped {
+            self.reactor.tasks.spawn_pooled(self.pooled(make));
+        }
+    }
+
     /// Accepts on a bound listener, which must not be shared with another core: closing it takes over what the kernel has
     /// accepted. Connections inherit `TCP_NODELAY`, which this sets.
     pub fn listen(&self, listener: std::net::TcpListener) -> io::Result<Listener> {

@@ -9,6 +9,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -124,7 +125,7 @@ impl Drop for FuturePool {
 }
 
 /// A future in pooled memory, pinned for good. Made by [`crate::Handle::pooled`].
-pub struct Pooled<F> {
+pub struct Pooled<F: ?Sized> {
     future: NonNull<F>,
     pool: Rc<FuturePool>,
     _owns: PhantomData<F>,
@@ -143,10 +144,20 @@ impl<F> Pooled<F> {
     }
 }
 
-// The future stays where it is when the pointer to it moves.
-impl<F> Unpin for Pooled<F> {}
+impl<F: Future<Output = ()> + 'static> Pooled<F> {
+    /// The same future, of a type that is forgotten.
+    pub(crate) fn erase(self) -> Pooled<dyn Future<Output = ()>> {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never dropped nor used again, so that the pool is moved out of it and not copied.
+        let pool = unsafe { std::ptr::read(&this.pool) };
+        Pooled { future: this.future, pool, _owns: PhantomData }
+    }
+}
 
-impl<F: Future> Future for Pooled<F> {
+// The future stays where it is when the pointer to it moves.
+impl<F: ?Sized> Unpin for Pooled<F> {}
+
+impl<F: Future + ?Sized> Future for Pooled<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -156,7 +167,7 @@ impl<F: Future> Future for Pooled<F> {
     }
 }
 
-impl<F> Drop for Pooled<F> {
+impl<F: ?Sized> Drop for Pooled<F> {
     fn drop(&mut self) {
         /// Gives the memory back also when the future panics while it is dropped.
         struct Return<'a>(NonNull<u8>, Layout, &'a FuturePool);
@@ -166,7 +177,9 @@ impl<F> Drop for Pooled<F> {
                 unsafe { self.2.put(self.0, self.1) };
             }
         }
-        let _memory = Return(self.future.cast(), Layout::new::<F>(), &self.pool);
+        // SAFETY: the pointer is to a live `F`.
+        let layout = Layout::for_value(unsafe { self.future.as_ref() });
+        let _memory = Return(self.future.cast(), layout, &self.pool);
         // SAFETY: the pointer is to a live `F`, which is dropped here and never touched again.
         unsafe { self.future.drop_in_place() };
     }

@@ -100,7 +100,7 @@ pub(crate) fn connection(
 fn into_http2(made: Option<Connection>, early: Vec<u8>) {
     if let Some(connection) = made {
         let handle = connection.core().handle.clone();
-        handle.spawn(handle.pooled(|| h2::serve(Rc::new(connection), early)));
+        handle.spawn_pooled(|| h2::serve(Rc::new(connection), early));
     }
 }
 

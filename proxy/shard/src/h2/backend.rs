@@ -273,7 +273,7 @@ pub(crate) fn start(core: &Core, transport: Transport, place: Option<Connected>)
     });
     let seat = Seat::take(&connection);
     let task = drive(client, holder, Rc::downgrade(&connection), place);
-    core.handle.spawn(core.handle.pooled(|| task));
+    core.handle.spawn_pooled(|| task);
     seat
 }
 

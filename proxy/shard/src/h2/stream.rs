@@ -83,7 +83,7 @@ impl Stream {
             }
             Err(error) => Err(Unread { error, is_grpc, messages }),
         };
-        core.handle.spawn(core.handle.pooled(|| stream.run(head)));
+        core.handle.spawn_pooled(|| stream.run(head));
     }
 
     /// This future is what a request in flight costs.

@@ -178,7 +178,7 @@ impl Awaited {
         let Some(part) = &self.part else { return Poll::Ready(Err(AnswerFault::Gone)) };
         let read = part.shared.with(|engine| {
             let stream = engine.streams.at(part.key);
-            let Some(head) = stream.heads.pop_front() else {
+            let Some(head) = stream.heads.pop() else {
                 return match stream.end {
                     Some(end) => Poll::Ready(Err(AnswerFault::of(end))),
                     None => {

@@ -10,7 +10,7 @@ use super::frames::{self, PREFACE, kind};
 use super::head::Head;
 use super::hpack::{Decoder, Encoder};
 use super::inbound::Inbound;
-use super::streams::{End, Streams};
+use super::streams::{End, Heads, Streams};
 use super::tariff::Tariff;
 use super::{Code, Link, Oddities, Settings};
 
@@ -159,7 +159,9 @@ pub(super) struct Engine {
     pub(super) goaway: Option<Code>,
     /// A request to be handed out, and its head.
     pub(super) incoming: Option<(u32, Box<Head>)>,
-    pub(super) spare_head: Option<Box<Head>>,
+    /// Memory of heads that were read.
+    #[expect(clippy::vec_box, reason = "they come from streams and go to streams, each in its box")]
+    pub(super) spare_heads: Vec<Box<Head>>,
     /// Bytes of trailers that came and that nobody has read.
     pub(super) trailer_bytes: usize,
     /// Bytes that were ever received.
@@ -206,7 +208,7 @@ impl Engine {
             leaving: Leaving::Not,
             goaway: None,
             incoming: None,
-            spare_head: None,
+            spare_heads: Vec::new(),
             trailer_bytes: 0,
             received_bytes: 0,
             turn_bytes: TURN_BYTES_MAX,
@@ -393,7 +395,7 @@ impl Engine {
     pub(super) fn forget_received(&mut self, key: u32) {
         let bytes = self.streams.drop_body(key);
         self.give_back(None, bytes);
-        self.streams.at(key).heads.clear();
+        self.streams.at(key).heads = Heads::default();
         if let Some(trailers) = self.streams.at(key).trailers.take() {
             self.trailer_bytes -= trailers.bytes();
         }
@@ -412,7 +414,10 @@ impl Engine {
         self.streams.free(key);
         self.wake_calls();
         // The last one may have been what the connection's end waits for.
-        self.has_work |= self.streams.len() == 0;
+        if self.streams.len() == 0 {
+            self.has_work = true;
+            self.spare_heads.truncate(1);
+        }
     }
 
     pub(super) fn wake_calls(&mut self) {

@@ -75,7 +75,7 @@ pub(super) struct Stream {
     pub(super) length_left: Option<u64>,
     pub(super) body: Body,
     /// Heads of answers that nobody has read.
-    pub(super) heads: VecDeque<Box<Head>>,
+    pub(super) heads: Heads,
     pub(super) trailers: Option<Box<Head>>,
     /// What is to be sent and has no room.
     pub(super) pending: Pending,
@@ -91,6 +91,30 @@ pub(super) struct Pending {
     /// What was given is all.
     pub(super) ends: bool,
     pub(super) trailers: Option<Headers>,
+}
+
+/// Heads of answers: mostly one.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    first: Option<Box<Head>>,
+    more: VecDeque<Box<Head>>,
+}
+
+impl Heads {
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+
+    pub(super) fn push(&mut self, head: Box<Head>) {
+        match self.first {
+            None => self.first = Some(head),
+            Some(_) => self.more.push_back(head),
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Box<Head>> {
+        std::mem::replace(&mut self.first, self.more.pop_front())
+    }
 }
 
 impl Pending {

@@ -10,6 +10,9 @@ use crate::h2::head::{Head, Kind};
 use crate::h2::streams::Stream;
 use crate::h2::{Code, ledger};
 
+/// Heads whose memory is kept for others.
+const SPARE_HEADS_MAX: usize = 32;
+
 /// Heads of an answer that may wait to be read.
 const HEADS_MAX: usize = 32;
 
@@ -95,7 +98,7 @@ impl Engine {
             (Role::Client, Some(key)) if !self.streams.at(key).has_peers_head => Kind::Answer,
             (_, Some(_)) | (Role::Client, None) => Kind::Trailers,
         };
-        let mut head = self.spare_head.take().unwrap_or_default();
+        let mut head = self.spare_heads.pop().unwrap_or_default();
         head.begin(kind, ends, self.settings().head_list_bytes_max as usize);
         if self.decoder.decode(block, |field| head.add(&field)).is_err() {
             return self.fail(Code::CompressionError);
@@ -111,9 +114,10 @@ impl Engine {
 
     /// Keeps a head's memory for the next.
     pub(in crate::h2) fn spare(&mut self, mut head: Box<Head>) {
-        if self.spare_head.is_none() {
+        // One for who reads heads as they come; more where many wait at once.
+        if self.spare_heads.len() <= (self.streams.len() / 2).min(SPARE_HEADS_MAX) {
             head.forget();
-            self.spare_head = Some(head);
+            self.spare_heads.push(head);
         }
     }
 
@@ -173,7 +177,7 @@ impl Engine {
             }
         }
         if stream.is_read {
-            stream.heads.push_back(head);
+            stream.heads.push(head);
         } else {
             self.spare(head);
         }
