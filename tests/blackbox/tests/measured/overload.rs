@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Condvar, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
@@ -13,7 +13,7 @@ use harness::{Act, Connection, Gateway, Origin, wrk};
 
 use crate::everything_with;
 
-/// What the backend takes for a request; it serves one at a time, in whatever order they come.
+/// What the backend takes for a request; it serves one at a time, in the order they come.
 const SERVICE: Duration = Duration::from_millis(4);
 
 /// Calls at once. By Little's law one is enough to keep such a backend busy; eight, so that it is never idle while an
@@ -43,6 +43,27 @@ struct Tally {
     other: AtomicU64,
     /// Turns that came before the answer of the turn before.
     missed: AtomicU64,
+}
+
+/// Who came first is served first. A `Mutex` lets in whoever is running when it is free: on a busy machine some wait for ever.
+#[derive(Default)]
+struct Line {
+    came: AtomicU64,
+    served: Mutex<u64>,
+    moved: Condvar,
+}
+
+impl Line {
+    fn serve(&self) {
+        let number = self.came.fetch_add(1, Relaxed);
+        let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = self.moved.wait_while(served, |served| *served != number);
+        let mut served = wait.unwrap_or_else(PoisonError::into_inner);
+        // What the work of a request takes.
+        thread::sleep(SERVICE);
+        *served += 1;
+        self.moved.notify_all();
+    }
 }
 
 /// Offers so many requests a second, whatever comes back.
@@ -84,11 +105,9 @@ fn offer(gateway: &Gateway, rate_per_s: f64) -> Tally {
 
 #[test]
 fn three_times_what_a_backend_can_do() {
-    let busy = Mutex::new(());
+    let line = Line::default();
     let origin = Origin::forgetful(move |_| {
-        let _served = busy.lock().unwrap_or_else(PoisonError::into_inner);
-        // What the work of a request takes.
-        thread::sleep(SERVICE);
+        line.serve();
         vec![Act::answer(200, &[], "ok")]
     });
     let upstream = format!("in_flight_max = {IN_FLIGHT_MAX}\nfirst_byte_timeout = \"100ms\"");
