@@ -135,8 +135,10 @@ pub(super) struct Engine {
     pub(super) out: Vec<u8>,
     /// Streams that wait for room in there, by their places.
     pub(super) waiting: VecDeque<u32>,
-    /// The highest number of a stream that the peer has opened.
+    /// The highest number of a stream that the peer has opened and that was looked at, which `GOAWAY` tells it.
     pub(super) peers_last_id: u32,
+    /// The highest that it has opened at all.
+    pub(super) peers_seen_id: u32,
     /// The next number of a stream of ours; zero once there are none left.
     pub(super) next_id: u32,
     /// Bytes that all streams may send, and that one may at first.
@@ -195,6 +197,7 @@ impl Engine {
             out: Vec::new(),
             waiting: VecDeque::new(),
             peers_last_id: 0,
+            peers_seen_id: 0,
             next_id: 1,
             window: INITIAL_WINDOW_BYTES,
             initial_window: INITIAL_WINDOW_BYTES,

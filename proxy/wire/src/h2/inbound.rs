@@ -146,7 +146,7 @@ impl Engine {
     /// Whether nobody has opened the stream yet.
     fn is_idle(&self, id: u32) -> bool {
         match self.role {
-            Role::Server => id.is_multiple_of(2) || id > self.peers_last_id,
+            Role::Server => id.is_multiple_of(2) || id > self.peers_seen_id,
             Role::Client => id.is_multiple_of(2) || (self.next_id != 0 && id >= self.next_id),
         }
     }

@@ -122,6 +122,7 @@ impl Engine {
     }
 
     fn read_request(&mut self, id: u32, head: Box<Head>) {
+        self.peers_seen_id = id;
         if self.leaving == Leaving::Told {
             // It is above the last that we have promised to look at (RFC 9113 §6.8).
             self.streams.remember(id);

@@ -80,3 +80,24 @@ fn what_came_before_counts() {
     let (_, last) = raw.got.iter().find(|(head, _)| head.kind == kind::GOAWAY).expect("a last word");
     assert_eq!(last[..4], 3_u32.to_be_bytes());
 }
+
+/// What a client has opened before it heard that we go is left out, and costs the streams under way nothing (RFC 9113 §6.8).
+#[test]
+fn streams_behind_the_last_one() {
+    let mut raw = Raw::new();
+    raw.send(&headers(flag::END_STREAM, 1, &plain()));
+    let first = raw.run();
+    raw.server.go_away();
+    raw.run();
+    let ping = raw.got.iter().find(|(head, _)| head.kind == kind::PING).unwrap().1.clone();
+    raw.send(&[headers(flag::END_STREAM, 3, &plain()), frame(kind::PING, flag::ACK, 0, &ping)].concat());
+    let second = raw.run();
+    assert_eq!((first.len(), second.len()), (1, 1));
+    raw.send(&[headers(0, 5, &plain()), data(0, 5, b"a"), rst_stream(5, Code::Cancel)].concat());
+    assert!(raw.run().is_empty());
+    let (_, last) = raw.got.iter().rfind(|(head, _)| head.kind == kind::GOAWAY).unwrap();
+    assert_eq!((&last[..4], raw.ended), (&3_u32.to_be_bytes()[..], None));
+    drop((first, second));
+    raw.run();
+    assert_eq!(raw.ended, Some(None));
+}
