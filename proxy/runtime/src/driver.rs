@@ -34,6 +34,11 @@ pub(crate) trait Driver {
 
     fn clock(&self) -> Clock;
 
+    /// About how long the kernel will take for what it has not been told yet.
+    fn pending_ns(&self) -> u64 {
+        0
+    }
+
     /// Starts a connection to `address`: a new slot, whose `connected` or `failed` will tell.
     fn connect(&mut self, table: &mut Table, address: SocketAddr) -> io::Result<u32>;
 

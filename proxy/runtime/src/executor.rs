@@ -53,12 +53,24 @@ thread_local! {
     static READY: RefCell<Ready> = const { RefCell::new(Ready::new()) };
 }
 
-/// Which tasks of this thread are to be polled. Each stands in the queue at most once, so the queue is bounded by them.
+/// Which tasks of this thread are to be polled. Each stands in one queue at most once, so the queues are bounded by them.
 struct Ready {
     claimed: bool,
     states: Vec<State>,
     free: Vec<u32>,
-    queue: VecDeque<u32>,
+    /// Woken by the kernel, by time or by letters: whoever's turn it is.
+    first: VecDeque<u32>,
+    /// Woken or spawned by tasks, themselves among them: what a turn's news brought about, which may be any amount.
+    behind: VecDeque<u32>,
+    /// A task is being polled.
+    polling: bool,
+}
+
+/// Where a ready task stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    First,
+    Behind,
 }
 
 struct State {
@@ -69,7 +81,14 @@ struct State {
 
 impl Ready {
     const fn new() -> Self {
-        Self { claimed: false, states: Vec::new(), free: Vec::new(), queue: VecDeque::new() }
+        Self {
+            claimed: false,
+            states: Vec::new(),
+            free: Vec::new(),
+            first: VecDeque::new(),
+            behind: VecDeque::new(),
+            polling: false,
+        }
     }
 
     fn wake(&mut self, id: TaskId) {
@@ -79,14 +98,15 @@ impl Ready {
             && !state.queued
         {
             state.queued = true;
-            self.queue.push_back(id.slot);
+            let queue = if self.polling { &mut self.behind } else { &mut self.first };
+            queue.push_back(id.slot);
         }
     }
 
     fn wake_all(&mut self) {
         for (slot, state) in self.states.iter_mut().enumerate() {
             if state.live && !std::mem::replace(&mut state.queued, true) {
-                self.queue.push_back(slot as u32);
+                self.behind.push_back(slot as u32);
             }
         }
     }
@@ -113,8 +133,12 @@ impl Ready {
         }
     }
 
-    fn pop(&mut self) -> Option<TaskId> {
-        while let Some(slot) = self.queue.pop_front() {
+    fn pop(&mut self, place: Place) -> Option<TaskId> {
+        let queue = match place {
+            Place::First => &mut self.first,
+            Place::Behind => &mut self.behind,
+        };
+        while let Some(slot) = queue.pop_front() {
             let state = &mut self.states[slot as usize];
             state.queued = false;
             if state.live {
@@ -158,13 +182,25 @@ pub(crate) fn release(slot: u32) {
     let _ = READY.try_with(|ready| ready.borrow_mut().release(slot));
 }
 
-/// The next task to poll.
-pub(crate) fn pop() -> Option<TaskId> {
-    READY.with(|ready| ready.borrow_mut().pop())
+/// The next task to poll of those that stand there. Until [`between_polls`] is called, whoever is woken stands behind.
+pub(crate) fn pop(place: Place) -> Option<TaskId> {
+    READY.with(|ready| {
+        let mut ready = ready.borrow_mut();
+        ready.polling = true;
+        ready.pop(place)
+    })
+}
+
+/// Whoever is woken from now on is so by what is outside of tasks.
+pub(crate) fn between_polls() {
+    let _ = READY.try_with(|ready| ready.borrow_mut().polling = false);
 }
 
 pub(crate) fn is_idle() -> bool {
-    READY.with(|ready| ready.borrow().queue.is_empty())
+    READY.with(|ready| {
+        let ready = ready.borrow();
+        ready.first.is_empty() && ready.behind.is_empty()
+    })
 }
 
 /// The futures of spawned tasks.

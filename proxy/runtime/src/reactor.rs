@@ -4,7 +4,7 @@ use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::driver::{Driver, Wait};
 use crate::epoll::Epoll;
-use crate::executor::{self, TaskId, Tasks};
+use crate::executor::{self, Place, TaskId, Tasks};
 use crate::handle::Handle;
 use crate::mailbox::{Bell, Watched};
 use crate::memory::Memory;
@@ -134,18 +134,58 @@ impl Runtime {
         let mut future = pin!(future);
         loop {
             self.reactor.begin_turn();
-            for _ in 0..self.polls_per_turn {
-                let Some(id) = executor::pop() else { break };
+            let mut turn = Turn::new(self.polls_per_turn);
+            while let Some(id) = turn.next(&self.reactor) {
                 add(&self.reactor.counters.polls, 1);
                 if id != main.0 {
                     self.reactor.tasks.poll(id);
                 } else if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    executor::between_polls();
                     self.reactor.flush();
                     return Ok(output);
                 }
             }
+            executor::between_polls();
             self.reactor.end_turn()?;
         }
+    }
+}
+
+/// Which tasks a turn polls. Those whom the kernel woke go first, all of them: so much came from outside. What they brought
+/// about goes behind them, and on in the next turn where it is much: whoever makes us work a lot with little must not keep
+/// others from being heard meanwhile. It gets as much time as those before it had, at least.
+struct Turn {
+    polls_max: u32,
+    polls: u32,
+    /// How long those took whom the kernel woke, once they have been polled.
+    first_ns: Option<u64>,
+}
+
+/// After so long a turn goes on with nothing that can wait for the next.
+const TURN_NS: u64 = 100_000;
+/// Tasks that are polled before the clock is asked how long that took.
+const POLLS_A_LOOK: u32 = 4;
+
+impl Turn {
+    fn new(polls_max: u32) -> Self {
+        Self { polls_max, polls: 0, first_ns: None }
+    }
+
+    fn next(&mut self, reactor: &Reactor) -> Option<TaskId> {
+        self.polls += 1;
+        let Some(first_ns) = self.first_ns else {
+            let first = (self.polls <= self.polls_max).then(|| executor::pop(Place::First)).flatten();
+            return first.or_else(|| {
+                let behind = executor::pop(Place::Behind)?;
+                (self.polls, self.first_ns) = (1, Some(reactor.turn_ns()));
+                Some(behind)
+            });
+        };
+        let looks = self.polls.is_multiple_of(POLLS_A_LOOK);
+        if self.polls > self.polls_max || (looks && reactor.turn_ns() >= TURN_NS.max(first_ns * 2)) {
+            return None;
+        }
+        executor::pop(Place::Behind)
     }
 }
 
@@ -218,6 +258,13 @@ impl Reactor {
         self.wheel.borrow_mut().advance(clock.mono_ns, &mut wakes);
         wakes.extend(self.mailboxes.borrow_mut().iter_mut().filter_map(|(_, watched)| watched.take_waker()));
         self.wake_all(wakes);
+    }
+
+    /// How long this turn has lasted, with what the kernel has yet to do for it.
+    fn turn_ns(&self) -> u64 {
+        let io = self.io.borrow();
+        let lasted_ns = io.driver.clock().mono_ns.saturating_sub(self.clock.get().mono_ns);
+        lasted_ns.saturating_add(io.driver.pending_ns())
     }
 
     /// Sends, gives buffers back, and waits for the kernel unless tasks are ready.

@@ -3,6 +3,7 @@
 use super::*;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 #[test]
 fn a_busy_task_does_not_starve_sockets() {
@@ -33,6 +34,34 @@ fn a_busy_task_does_not_starve_sockets() {
         // Timers are not starved either.
         sleep.await;
         stop.set(true);
+        client.shutdown_write();
+        echoing.await;
+    });
+}
+
+/// Whatever one task brings about at once, the kernel is asked again before all of it is done.
+#[test]
+fn much_at_once_stands_behind_what_comes() {
+    const TASKS: u32 = 1_000;
+    const EACH: Duration = Duration::from_micros(50);
+    check_with(&KERNEL, &options(), |handle| async move {
+        let (client, server) = pair(&handle).await;
+        let echoing = spawn(&handle, echo(server));
+        let ran = Rc::new(Cell::new(0));
+        for _ in 0..TASKS {
+            let ran = ran.clone();
+            handle.spawn(async move {
+                let begun = Instant::now();
+                while begun.elapsed() < EACH {}
+                ran.set(ran.get() + 1);
+            });
+        }
+        client.write(|out| out.push(1));
+        assert_eq!(receive_exactly(&client, 1).await, [1]);
+        assert!(ran.get() < TASKS / 10, "{} of {TASKS} tasks ran before", ran.get());
+        while ran.get() < TASKS {
+            handle.yield_now().await;
+        }
         client.shutdown_write();
         echoing.await;
     });
