@@ -146,6 +146,9 @@ impl Caller<'_> {
         response: &mut Response,
     ) -> Result<Box<Live>, Reason> {
         let upstream = self.snapshot.upstream(slot).ok_or(Reason::Internal)?;
+        if let Some(Client::Http2(stream)) = self.client {
+            stream.may_call(upstream.http2).await?;
+        }
         let now_ns = self.core.handle.now().mono_ns;
         let bounds = self.bounds(upstream, request, now_ns);
         let mut claim = self.core.claim(slot, self.snapshot, upstream, now_ns)?;
@@ -191,7 +194,12 @@ impl Caller<'_> {
                 }
             };
             let Failed { instead, again, kept: sent } = match attempted {
-                Ok(live) => return Ok(live),
+                Ok(live) => {
+                    if let Some(Client::Http2(stream)) = self.client {
+                        stream.was_called();
+                    }
+                    return Ok(live);
+                }
                 Err(failed) => failed,
             };
             match again {

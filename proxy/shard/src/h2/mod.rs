@@ -5,6 +5,7 @@
 mod backend;
 mod call;
 mod link;
+mod start;
 mod stream;
 
 use std::{
@@ -18,12 +19,12 @@ use snapshot::Snapshot;
 use telemetry::Event;
 use wire::h2::{Code, ODDITIES_FORGIVEN_PER_S, Server, Settings};
 
-use self::link::Link;
 pub(crate) use self::{
     backend::{Making, Seat, Shared, Unseated, start},
     call::{Call, probe},
     stream::Stream,
 };
+use self::{link::Link, start::Start};
 use crate::{
     connection::{Connection, close},
     core::Core,
@@ -36,6 +37,9 @@ const LOOK_NS: u64 = 1_000_000_000;
 
 /// How long a client that was told to go is waited for once it has no streams left.
 const LAME_DUCK_NS: u64 = 1_000_000_000;
+
+/// Requests that a connection begins before others have their turn.
+const REQUESTS_A_POLL: usize = 16;
 
 /// A stream's window while memory is short.
 const STREAM_WINDOW_SHORT_BYTES: u32 = 16 << 10;
@@ -57,6 +61,7 @@ pub(crate) async fn serve(connection: Rc<Connection>, early: Vec<u8>) {
 struct Serving {
     connection: Rc<Connection>,
     server: Server<Link<Connection>>,
+    start: Rc<Start>,
     /// Bytes that were written.
     written: Rc<Cell<u64>>,
     /// How fast the client takes them.
@@ -95,6 +100,7 @@ impl Serving {
         Self {
             connection: connection.clone(),
             server: Server::new(link, &begins),
+            start: Rc::new(Start::new(now_ns)),
             written,
             reader: Credit::new(Terms { idle_ns: timeouts.body_idle_ns, rate: timeouts.response_rate }),
             settings,
@@ -138,14 +144,14 @@ impl Serving {
 
     /// Reads and writes all that can be, as one send.
     fn poll_server(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { connection, server, is_used, cause, .. } = self;
+        let Self { connection, server, start, is_used, cause, .. } = self;
         connection.transport.as_one(|| {
-            loop {
+            for _ in 0..REQUESTS_A_POLL {
                 match server.poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Some(Ok(incoming))) => {
                         *is_used = true;
-                        Stream::begin(connection, incoming);
+                        Stream::begin(connection, start, incoming);
                     }
                     Poll::Ready(Some(Err(fault))) => {
                         *cause = Some(fault.as_str());
@@ -154,6 +160,9 @@ impl Serving {
                     Poll::Ready(None) => return Poll::Ready(()),
                 }
             }
+            // Goes on behind those that it has begun.
+            cx.waker().wake_by_ref();
+            Poll::Pending
         })
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use exchange::grpc;
-use message::{Headers, Response};
+use message::{Headers, Reason, Response};
 use runtime::Alarm;
 use telemetry::Event;
 use wire::{
@@ -17,6 +17,7 @@ use wire::{
     h2::{Code, Incoming, Reply},
 };
 
+use super::start::Start;
 use crate::{
     client::Client,
     connection::Connection,
@@ -35,6 +36,7 @@ const PATIENCE_NS: u64 = 50_000_000;
 /// A client's stream.
 pub(crate) struct Stream {
     connection: Rc<Connection>,
+    start: Rc<Start>,
     alarm: Alarm,
     flow: Flow,
     reply: RefCell<Reply>,
@@ -55,7 +57,7 @@ struct Unread {
 
 impl Stream {
     /// Begins to serve what has come in.
-    pub(crate) fn begin(connection: &Rc<Connection>, mut incoming: Incoming) {
+    pub(crate) fn begin(connection: &Rc<Connection>, start: &Rc<Start>, mut incoming: Incoming) {
         let core = connection.core();
         let snapshot = core.snapshot();
         let mut messages = core.messages();
@@ -65,6 +67,7 @@ impl Stream {
         let (receiver, reply) = incoming.split();
         let stream = Self {
             connection: connection.clone(),
+            start: start.clone(),
             alarm: core.handle.alarm(),
             flow: Flow::receiving(receiver),
             reply: RefCell::new(reply),
@@ -142,6 +145,28 @@ impl Stream {
             reply.excuse();
         }
         Poll::Ready(())
+    }
+
+    /// Waits until its connection may make one more call, unless that `is_shared` a connection with others. A request that was
+    /// taken back meanwhile is none: no backend hears of it.
+    pub(crate) async fn may_call(&self, is_shared: bool) -> Result<(), Reason> {
+        poll_fn(|cx| {
+            if self.poll_gone(cx).is_ready() {
+                return Poll::Ready(Err(Reason::ClientGone));
+            }
+            let now_ns = self.connection.core().handle.now().mono_ns;
+            if is_shared || self.start.poll_call(now_ns, cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            self.alarm.set(self.start.until_ns());
+            self.alarm.poll_expired(cx).map(|()| Ok(()))
+        })
+        .await
+    }
+
+    /// A backend has answered.
+    pub(crate) fn was_called(&self) {
+        self.start.answered();
     }
 
     /// Passes an interim response on. Who has gone does not miss it.

@@ -370,3 +370,26 @@ fn a_node_without_memory_refuses_and_goes_on() {
         lab.press(Level::default()).await;
     });
 }
+
+/// A client's connection begins with few connections to backends, until one of them has answered or a moment has passed; what
+/// is taken back before is none.
+#[test]
+fn a_new_connection_makes_few_calls() {
+    const CALLS: usize = 30;
+    const AT_ONCE: usize = 16;
+    for (then, calls) in [
+        ("wait 20ms", CALLS),
+        ("1< GET /1\n1> HTTP/1.1 204 No Content||\nc.1< 204", CALLS - 1),
+        ("c.59 resets CANCEL\nwait 20ms", CALLS - 1),
+        ("c leaves\nwait 20ms", AT_ONCE),
+    ] {
+        run(Setup::default(), async |lab: &mut Lab| {
+            let asks = (0..CALLS).map(|index| index * 2 + 1);
+            let asks: String = asks.map(|number| format!("c.{number}> GET /{number}\n")).collect();
+            lab.talk(&format!("c speaks h2\n{asks}")).await;
+            assert_eq!(lab.connections('A').await, AT_ONCE, "{then}");
+            lab.talk(then).await;
+            assert_eq!(lab.connections('A').await, calls, "{then}");
+        });
+    }
+}
