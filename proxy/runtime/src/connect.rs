@@ -2,6 +2,7 @@
 
 use crate::driver::Close;
 use crate::reactor::Reactor;
+use crate::socket::Plainly;
 use crate::stream::Stream;
 use std::future::Future;
 use std::io;
@@ -28,6 +29,17 @@ impl Connect {
             }
         };
         Self { reactor, state: Some(state) }
+    }
+
+    /// Has a receive bring little at once, from the first: see [`Stream::set_sparing`].
+    #[must_use]
+    pub fn sparing(self, sparing: bool) -> Self {
+        if let Some(Ok(slot)) = self.state
+            && let Some(socket) = self.reactor.io.borrow_mut().table.sockets.get_mut(slot as usize)
+        {
+            socket.plainly = if sparing { Plainly::Sparing } else { Plainly::Much };
+        }
+        self
     }
 }
 

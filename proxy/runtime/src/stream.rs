@@ -75,8 +75,8 @@ impl Stream {
         }
     }
 
-    /// Whether a receive is to bring little at once, from now on, where the driver receives plainly: for a reader who may
-    /// leave most of it, which is kept then. What the ring brings has a bound of its own.
+    /// Whether a receive is to bring little at once, from now on: for a reader who may leave most of it, which is kept then.
+    /// What the ring was told to receive before, it brings.
     pub fn set_sparing(&self, sparing: bool) {
         let io = &mut *self.reactor.io.borrow_mut();
         if let Some(socket) = io.table.sockets.get_mut(self.slot as usize) {

@@ -4,7 +4,8 @@
 use super::Uring;
 use super::buffers;
 use super::user_data::{Op, UserData};
-use crate::socket::{ListenState, Table};
+use crate::plain::SPARING_BYTES_MAX;
+use crate::socket::{ListenState, Plainly, Table};
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use std::os::fd::AsRawFd;
@@ -32,7 +33,11 @@ impl Uring {
         socket.ops.receive = true;
         let mut entry = opcode::RecvMulti::new(Fd(os.as_raw_fd()), buffers::GROUP).build();
         if self.caps {
-            let bytes = (CAP_BUFFERS * self.buffers.bytes()).min(table.receive_high_bytes);
+            let bytes_max = match socket.plainly {
+                Plainly::Sparing => SPARING_BYTES_MAX,
+                Plainly::Much | Plainly::Little => CAP_BUFFERS * self.buffers.bytes(),
+            };
+            let bytes = bytes_max.min(table.receive_high_bytes);
             set_cap(&mut entry, u32::try_from(bytes).unwrap_or(u32::MAX));
         }
         let user_data = UserData::new(Op::Receive, socket.generation, slot);
