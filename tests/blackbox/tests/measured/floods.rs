@@ -1,8 +1,8 @@
 //! Floods of HTTP/2 beside a few good clients (row H2): what these notice, and what a flood costs us against what it costs
-//! its sender, who begins anew whenever it was ended.
+//! its sender, who begins anew whenever it was ended. On a node neither runs on the gateway's processor, so here the gateway
+//! and the good clients have theirs before anybody else: otherwise what is measured are the kernel's slices.
 
 use std::{
-    fs,
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::atomic::{AtomicBool, Ordering},
@@ -22,14 +22,27 @@ use crate::{
 const TIME: Duration = Duration::from_millis(1_500);
 /// Row H2.
 const CPU_MAX: f64 = 3.0;
-/// It holds calls at a backend, which cost us a connection each: 3.9 to 4.7 times its sender's, told and not judged.
-const BESIDE_A_BACKEND: &str = "made to refuse streams";
+const SLOWER_MAX: f64 = 2.0;
 /// Runs of a flood that are made, since a machine that others use as well makes any single one slow.
-const RUNS_MAX: usize = 3;
+const RUNS_MAX: usize = 5;
+/// Of them so many at least have to have been undisturbed before they say that others notice a flood.
+const QUIET_MIN: usize = 2;
 /// Good clients that are later than this by themselves share their processor with others.
 const LATE_MAX: Duration = Duration::from_millis(1);
+/// For so long the kernel may have let others run where the gateway would have: one request in a hundred has to be slow to
+/// be seen.
+const WAITED_MAX: Duration = Duration::from_millis(15);
 /// A connection that was not ended by what it sent is given up.
 const END_MAX: Duration = harness::PATIENCE;
+
+/// What stands behind the routes that floods ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behind {
+    /// Answers of our own.
+    Mock,
+    /// A backend that speaks HTTP/1.1.
+    Origin,
+}
 
 /// What came of a flood.
 #[derive(Debug)]
@@ -41,54 +54,87 @@ struct Run {
     p99_before: Duration,
     p99_during: Duration,
     late_p99: Duration,
-    /// Our processor time by the sender's.
-    cpu: f64,
+    /// The gateway's core could have run, and others did.
+    waited: Duration,
+    /// The gateway's core and the good clients were let run before others.
+    is_first: bool,
+    /// Our processor time.
+    ours: Duration,
+    /// The sender's, in the kernel too.
+    senders: Duration,
 }
 
 impl Run {
+    fn is_ended(&self) -> bool {
+        self.kept == 0 && self.ended > 0
+    }
+
+    /// Whether its times say something about the gateway, and not about who else used the machine.
     fn is_quiet(&self) -> bool {
-        self.late_p99 <= LATE_MAX && self.p99_before <= LATE_MAX
+        let is_flood = self.ours + self.senders >= TIME / 2;
+        let is_alone = self.late_p99 <= LATE_MAX && self.p99_before <= LATE_MAX && self.waited <= WAITED_MAX;
+        self.is_first && is_flood && is_alone
     }
 
     fn slower(&self) -> f64 {
         self.p99_during.div_duration_f64(self.p99_before)
     }
 
-    fn is_good(&self) -> bool {
-        self.cpu <= CPU_MAX
+    fn cpu(&self) -> f64 {
+        self.ours.div_duration_f64(self.senders)
     }
 }
 
-/// Row H2's other bar, good clients' p99 below twice what it is without, does NOT hold where one core has them and a flood of
-/// heads or resets: 2 to 20 times was measured on a quiet machine, since each new connection may send its thousand frames at
-/// once. It is printed and not judged.
 #[test]
 fn floods_cost_us_no_more_than_their_senders() {
+    check(Behind::Mock);
+}
+
+#[test]
+fn floods_of_a_backend_cost_us_no_more_than_their_senders() {
+    check(Behind::Origin);
+}
+
+/// Both bars of row H2 for each flood, by the best of some runs. Times of a run that others have disturbed are not judged.
+fn check(behind: Behind) {
+    let name = format!("floods of {behind:?}");
     if cfg!(debug_assertions) && !super::changes::is_optimised() {
-        return harness::skip(
-            "floods_cost_us_no_more_than_their_senders",
-            "the gateway was built without optimisation",
-        );
+        return harness::skip(&name, "the gateway was built without optimisation");
     }
-    let (mut wrong, mut judged) = (Vec::new(), 0);
+    let (mut wrong, mut unjudged) = (Vec::new(), 0);
     for flood in FLOODS {
-        let mut runs = Vec::new();
-        while runs.len() < RUNS_MAX && !runs.last().is_some_and(|run: &Run| run.is_quiet() && run.is_good()) {
-            let run = run(flood);
-            println!("{}: good clients' p99 is {:.1} times what it was; {run:?}", flood.name, run.slower());
-            assert!(run.kept == 0 && run.ended > 0, "{}: {run:?}", flood.name);
+        let mut runs: Vec<Run> = Vec::new();
+        let is_noticed = |run: &Run| run.slower() >= SLOWER_MAX;
+        let is_enough =
+            |run: &Run| !run.is_ended() || run.is_quiet() && !is_noticed(run) && run.cpu() <= CPU_MAX;
+        while runs.len() < RUNS_MAX && !runs.last().is_some_and(is_enough) {
+            let run = run(flood, behind);
+            println!(
+                "{}: good clients' p99 is {:.1} times what it was, and our processor time {:.1} times the sender's; {run:?}",
+                flood.name,
+                run.slower(),
+                run.cpu()
+            );
             runs.push(run);
         }
+        if runs.iter().any(|run| !run.is_ended()) {
+            wrong.push(format!("{} is not ended: {runs:?}", flood.name));
+        }
+        if runs.iter().all(|run| run.cpu() > CPU_MAX) {
+            wrong.push(format!("{} costs too much: {runs:?}", flood.name));
+        }
         let quiet: Vec<&Run> = runs.iter().filter(|run| run.is_quiet()).collect();
-        judged += usize::from(!quiet.is_empty());
-        if flood.name != BESIDE_A_BACKEND && !quiet.is_empty() && !quiet.iter().any(|run| run.is_good()) {
-            wrong.push(format!("{}: {quiet:?}", flood.name));
+        let has_passed = quiet.iter().any(|run| !is_noticed(run));
+        unjudged += usize::from(!has_passed && quiet.len() < QUIET_MIN);
+        if !has_passed && quiet.len() >= QUIET_MIN {
+            wrong.push(format!("{} is noticed by others: {quiet:?}", flood.name));
         }
     }
-    assert!(wrong.is_empty(), "{} of {judged}:\n{}", wrong.len(), wrong.join("\n"));
-    if judged < FLOODS.len() {
-        let why = format!("the machine was too busy to judge {} floods", FLOODS.len() - judged);
-        harness::skip("floods_cost_us_no_more_than_their_senders", &why);
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), FLOODS.len(), wrong.join("\n"));
+    if unjudged > 0 {
+        let why =
+            format!("what good clients notice of {unjudged} floods: others used the machine or go first");
+        harness::skip(&name, &why);
     }
 }
 
@@ -101,50 +147,53 @@ fn stalled_streams_are_ended_in_time() {
     println!("stalled streams were ended after {:?}", stall(&gateway, TIME_MAX));
 }
 
-fn run(flood: &Flood) -> Run {
+fn run(flood: &Flood, behind: Behind) -> Run {
+    let parted = harness::part();
     let origin = Origin::forgetful(|request| match request.target() {
         "/hold" => vec![Act::Stall],
         _ => vec![Act::ReadBody, Act::answer(200, &[], "ok")],
     });
-    // It is the gateway that is judged; its backend only holds what a flood wants to be held.
     let mock =
         |of: &str| format!("[[route]]\nmatch = \"{of}\"\nmock = {{ status = 200, body = \"well\" }}\n");
-    let config = [mock("GET /good"), mock("ANY /"), everything(&origin.url())].concat();
-    let gateway = Gateway::start(&config);
-    let address = gateway.address();
-    let _parted = harness::part(gateway.pid(), "core-0");
-    let own = || cpu(&format!("/proc/{}/task", gateway.pid()));
-    let begun = own();
-    let (times, _) = good_clients(address, "GET /good", TIME, &AtomicBool::new(true));
-    let each = (own() - begun).as_secs_f64() / times.len() as f64;
-    let p99_before = p99(times);
+    let of_floods = match behind {
+        Behind::Mock => mock("ANY /"),
+        Behind::Origin => String::new(),
+    };
+    let gateway = Gateway::start(&[mock("GET /good"), of_floods, everything(&origin.url())].concat());
+    let (address, pid) = (gateway.address(), gateway.pid());
+    let is_first = parted.give(pid, "core-0");
+    let begun = harness::schedule_of(pid);
+    let before = good_clients(address, "GET /good", TIME, &AtomicBool::new(true));
+    let each_s = harness::schedule_of(pid).since(begun).ran.as_secs_f64() / before.times.len() as f64;
     let over = AtomicBool::new(false);
-    let begun = own();
-    let (ended, kept, spent, times, late) = thread::scope(|scope| {
+    let (begun, core_begun) = (harness::schedule_of(pid), harness::schedule_of_thread(pid, "core-0"));
+    let (ended, kept, senders, during) = thread::scope(|scope| {
         let good = scope.spawn(|| good_clients(address, "GET /good", TIME, &over));
         let sender = scope.spawn(|| send(address, flood, &over));
         thread::sleep(TIME);
         drop(EndsWith(&over));
-        let (ended, kept, spent) = sender.join().unwrap();
-        let (times, late) = good.join().unwrap();
-        (ended, kept, spent, times, late)
+        let (ended, kept, senders) = sender.join().unwrap();
+        (ended, kept, senders, good.join().unwrap())
     });
-    let ours = (own() - begun).as_secs_f64() - each * times.len() as f64;
+    let waited = harness::schedule_of_thread(pid, "core-0").since(core_begun).waited;
+    let ran_s = harness::schedule_of(pid).since(begun).ran.as_secs_f64();
+    let ours_s = ran_s - each_s * during.times.len() as f64;
     Run {
         ended,
         kept,
-        p99_before,
-        p99_during: p99(times),
+        p99_before: p99(before.times),
+        p99_during: p99(during.times),
         // Who never was early has not kept its times at all.
-        late_p99: if late.is_empty() { TIME } else { p99(late) },
-        cpu: ours.max(0.0) / spent.as_secs_f64(),
+        late_p99: if during.late.is_empty() { TIME } else { p99(during.late) },
+        waited,
+        is_first: is_first && during.were_first,
+        ours: Duration::from_secs_f64(ours_s.max(0.0)),
+        senders,
     }
 }
 
 /// Sends a flood again and again; how many connections were ended, how many were not, and what it cost.
 fn send(address: SocketAddr, flood: &Flood, over: &AtomicBool) -> (usize, usize, Duration) {
-    // Behind the good clients, with whom it shares a processor where there are two.
-    harness::stand_back();
     let (mut ended, mut kept) = (0, 0);
     while !over.load(Ordering::Relaxed) {
         if send_one(address, flood) { ended += 1 } else { kept += 1 }
@@ -186,14 +235,4 @@ fn send_one(address: SocketAddr, flood: &Flood) -> bool {
             thread::sleep(Duration::from_micros(100));
         }
     }
-}
-
-/// Processor time of all threads of a process.
-fn cpu(tasks: &str) -> Duration {
-    let threads = fs::read_dir(tasks).unwrap();
-    let of = |thread: fs::DirEntry| {
-        let stat = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-        stat.split(' ').next().and_then(|ns| ns.parse().ok()).map_or(Duration::ZERO, Duration::from_nanos)
-    };
-    threads.filter_map(Result::ok).map(of).sum()
 }

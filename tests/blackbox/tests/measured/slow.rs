@@ -3,6 +3,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
+    panic::resume_unwind,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -91,14 +92,15 @@ impl Run {
 
 fn run() -> Run {
     let count = SLOW.min(descriptors_max().saturating_sub(OTHERS));
+    // What is asked is what the gateway makes others wait, not whom the kernel lets run first.
+    let parted = harness::part();
     let gateway =
         Gateway::with("[[route]]\nmatch = \"$default\"\nmock = { status = 200, body = \"well\" }\n")
             .node(&format!("connections_max = {}", count + OTHERS))
             .start();
     let address = gateway.address();
-    // What is asked is what the gateway makes others wait, not whom the kernel lets run first.
-    let _parted = harness::part(gateway.pid(), "core-0");
-    let p99_before = p99(good_clients(address, "GET /", LEAST, &AtomicBool::new(true)).0);
+    parted.give(gateway.pid(), "core-0");
+    let p99_before = p99(good_clients(address, "GET /", LEAST, &AtomicBool::new(true)).times);
     let before = gateway.rss_bytes();
     let begun = Instant::now();
     let slow: Vec<_> = (0..count)
@@ -114,7 +116,7 @@ fn run() -> Run {
     });
     let bytes_each = gateway.rss_bytes().saturating_sub(before) / count as u64;
     let over = AtomicBool::new(false);
-    let (cuts, (times, late)) = thread::scope(|scope| {
+    let (cuts, noticed) = thread::scope(|scope| {
         let good = scope.spawn(|| good_clients(address, "GET /", LEAST, &over));
         let ends = EndsWith(&over);
         let cuts = drip(slow);
@@ -128,8 +130,8 @@ fn run() -> Run {
         cut_first: cuts.iter().min().copied().unwrap_or_default(),
         cut_last: cuts.iter().max().copied().unwrap_or_default(),
         p99_before,
-        p99_during: p99(times),
-        late_p99: p99(late),
+        p99_during: p99(noticed.times),
+        late_p99: p99(noticed.late),
     }
 }
 
@@ -180,16 +182,35 @@ fn drip(mut slow: Vec<SlowClient>) -> Vec<Duration> {
     cuts
 }
 
-/// A few clients that ask at a steady pace, at least for that time and until it is over: how long each answer took, and how
-/// late it was asked.
+/// What a few clients noticed.
+pub(super) struct Noticed {
+    /// How long each answer took.
+    pub(super) times: Vec<Duration>,
+    /// How late it was asked, where the clients were not late by what they waited for before.
+    pub(super) late: Vec<Duration>,
+    /// They were let run before others.
+    pub(super) were_first: bool,
+}
+
+/// A few clients that ask at a steady pace, at least for that time and until it is over.
 pub(super) fn good_clients(
     address: SocketAddr,
     request: &str,
     least: Duration,
     over: &AtomicBool,
-) -> (Vec<Duration>, Vec<Duration>) {
+) -> Noticed {
+    thread::scope(|scope| {
+        scope
+            .spawn(|| ask(address, request, least, over))
+            .join()
+            .unwrap_or_else(|failed| resume_unwind(failed))
+    })
+}
+
+fn ask(address: SocketAddr, request: &str, least: Duration, over: &AtomicBool) -> Noticed {
     const CLIENTS: usize = 8;
     const BETWEEN: Duration = Duration::from_micros(2_500);
+    let were_first = harness::go_first();
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| harness::Connection::open(address)).collect();
     let begun = Instant::now();
     let (mut due, mut times, mut late) = (begun, Vec::new(), Vec::new());
@@ -208,7 +229,7 @@ pub(super) fn good_clients(
             due = (due + BETWEEN).max(asked);
         }
     }
-    (times, late)
+    Noticed { times, late, were_first }
 }
 
 pub(super) fn p99(mut times: Vec<Duration>) -> Duration {
