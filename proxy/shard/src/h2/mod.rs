@@ -122,6 +122,10 @@ impl Serving {
             if self.poll_server(cx).is_ready() {
                 return Poll::Ready(());
             }
+            if self.server.oddities().is_soft() {
+                // It was told to go; whether it has heard that is not waited for.
+                self.tell();
+            }
             if self.is_over {
                 // It was told why, as far as it reads.
                 return Poll::Ready(());
@@ -135,7 +139,7 @@ impl Serving {
                 if self.told_ns.is_none() {
                     self.connection.core().record(&Event::TimeOut { wait });
                 }
-                self.cause = Some(if self.told_ns.is_none() { wait } else { "drain" });
+                self.cause = self.told_ns.is_none().then_some(wait);
                 let is_idle = self.idle_ns.is_some() && self.head_ns.is_none();
                 self.end(if is_idle { Code::NoError } else { Code::EnhanceYourCalm });
             }
@@ -204,8 +208,8 @@ impl Serving {
     fn cause(&self) -> &'static str {
         match self.cause {
             Some(cause) => cause,
-            None if self.told_ns.is_some() => "drain",
             None if self.server.oddities().is_soft() => "odd",
+            None if self.told_ns.is_some() => "drain",
             None => "client",
         }
     }

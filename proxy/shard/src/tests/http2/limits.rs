@@ -393,3 +393,19 @@ fn a_new_connection_makes_few_calls() {
         });
     }
 }
+
+/// Who is odd and is told to go goes soon, also if it does not say that it has heard it.
+#[test]
+fn who_is_odd_and_deaf_is_not_waited_for() {
+    run(Setup::default(), async |lab: &mut Lab| {
+        lab.talk("c speaks h2\nc.1> GET /mock\nc.1< 200 mocked\nc hears nothing").await;
+        // Two points each, but for the first.
+        for _ in 0..420 {
+            lab.frame("c", &Frame::priority(1, 3, 1));
+        }
+        for (wait, open) in [("wait 900ms", 1), ("wait 10s", 0)] {
+            lab.talk(wait).await;
+            assert_eq!(lab.cores[0].open_connections(), open, "{wait}");
+        }
+    });
+}
