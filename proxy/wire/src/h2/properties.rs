@@ -7,13 +7,14 @@ pub(in crate::h2) mod raw;
 pub(in crate::h2) mod reader;
 pub(in crate::h2) mod session;
 
-pub use crate::h2::hpack::properties::{HeaderBlocks, any_header_blocks};
+pub use crate::h2::hpack::properties::HeaderBlocks;
 
 use message::{Body, Length, Method, Name, PathRules, Request, Response, Version};
 
 use self::calls::Calls;
 use self::session::{Script, Session};
 use crate::h1::{self, BodyLength, ResponseBody, ResponseOptions};
+use crate::h2::hpack;
 use crate::{HEADERS_CAP, Limits};
 
 const RULES: PathRules = PathRules { merge_slashes: false, encoded_slashes: false };
@@ -78,6 +79,11 @@ pub fn any_frames(bytes: &[u8]) {
         assert!(!points.is_hard() || session.raw.ended.is_some(), "a flood goes on");
         session.finish();
     }
+}
+
+/// All that must hold for header blocks of any bytes, each behind a byte with its length.
+pub fn any_header_blocks(bytes: &[u8]) {
+    hpack::properties::any_header_blocks(bytes);
 }
 
 /// All that must hold for a session of any steps, on either side: nobody panics, nobody sends more than it was granted,
