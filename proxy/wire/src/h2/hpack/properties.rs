@@ -67,7 +67,7 @@ impl HeaderBlocks {
 
 /// All that must hold for header blocks of any bytes, each one behind a byte with its length: nothing panics, memory is bounded,
 /// what is said of a field is so, and what came out comes out again when we have written it.
-pub fn any_header_blocks(bytes: &[u8]) {
+pub(in crate::h2) fn any_header_blocks(bytes: &[u8]) {
     let (mut decoder, mut encoder, mut again) =
         (Decoder::new(TABLE_BYTES), Encoder::new(), Decoder::new(TABLE_BYTES));
     let mut rest = bytes;
