@@ -34,9 +34,9 @@ const OUT_KEPT_BYTES: usize = 32 * 1024;
 /// The same on a connection without streams.
 const OUT_IDLE_BYTES: usize = 2 * 1024;
 
-/// Bytes that one connection reads before others have their turn, and heads that it hands out.
+/// Bytes that one connection reads before others have their turn, and heads among them.
 const TURN_BYTES_MAX: usize = 64 * 1024;
-const TURN_HEADS_MAX: u32 = 64;
+const TURN_HEADS_MAX: u32 = 16;
 
 /// Streams that a server allows before it has said (RFC 9113 §6.5.2 wants no fewer).
 const STREAMS_MAX_UNSAID: u32 = 100;
@@ -480,9 +480,12 @@ impl Engine {
 
     /// The next request to be handed out.
     pub(super) fn take_incoming(&mut self) -> Option<(u32, Box<Head>)> {
-        let incoming = self.incoming.take()?;
+        self.incoming.take()
+    }
+
+    /// A head was read, whatever becomes of it.
+    pub(super) fn count_head(&mut self) {
         self.turn_heads = self.turn_heads.saturating_sub(1);
-        Some(incoming)
     }
 
     /// Writes all that is to be written, if there is room.

@@ -9,7 +9,7 @@
 //! | PING, also an answer to none of ours | 4 | one after each DATA or HEADERS of ours |
 //! | GOAWAY | 5 | the first |
 //! | PRIORITY, PRIORITY_UPDATE, unknown types | 2 | 20, and 3 for each stream, 200 at most |
-//! | RST_STREAM: before our head, after it, of a stream that has ended | 3, 1, 3 | |
+//! | RST_STREAM: before our head, after it, of a stream that has ended | 4, 1, 6 | |
 //! | DATA without data that does not end its stream | 3 | |
 //! | WINDOW_UPDATE | 2 | 16, 2 for each stream, 2 for each DATA of ours and 1 for each KiB in it, 400 at most |
 //! | WINDOW_UPDATE that leaves a window below 256 bytes, or of 0 | 3 | |
@@ -18,12 +18,12 @@
 //! | a fault for which a stream is reset; one stream more than there may be | 4, 2 | |
 //! | a head that is refused by our rules, or since it is too long | 4, 8 | |
 //! | *forgiven:* a stream that came to its end | −2 | |
-//! | *forgiven:* a stream that was reset unanswered, though its client had waited ([`Reply::excuse`]) | −3 | |
+//! | *forgiven:* a stream that was reset unanswered, though its client had waited ([`Reply::excuse`]) | −4 | |
 //! | *forgiven:* 16 KiB of bodies sent, or received and taken | −1 | |
 //! | *forgiven:* a second, by the shard | −[`ODDITIES_FORGIVEN_PER_S`] | |
 //!
 //! So a flood of any one of them ends within a thousand frames of it: the most that lies free beforehand and two points
-//! a frame are 400 + 500 window updates. Rapid reset (CVE-2023-44487) is 3 points for two frames, or three with a body, MadeYouReset
+//! a frame are 400 + 500 window updates. Rapid reset (CVE-2023-44487) is 4 points for two frames, or three with a body, MadeYouReset
 //! (CVE-2025-8671) 4 or more: our `RST_STREAM`, and what provoked it. Faults cost more than the end of their
 //! stream forgives, should they have been answered before.
 //!
@@ -36,7 +36,7 @@
 //!   the connection after each DATA of ours, and its windows are wide open.
 //! * *Chromium* sends a PRIORITY or one frame of a reserved type for a request, reprioritises some, and one large window
 //!   update at the beginning: three free ones a stream. *Firefox* and *nghttp* build a tree of five PRIORITY at first.
-//! * One that takes back a third of its requests before they are answered: 3 points for each, 4 forgiven by the two others.
+//! * One that takes back a third of its requests before they are answered: 4 points for each, 4 forgiven by the two others.
 //!   One whose calls run into their deadlines, since a backend hangs, had waited: it may have a hundred under way, no more.
 //!   A viewer that skips through a video takes back answers that have begun: a point each, forgiven by 16 KiB of it.
 //!

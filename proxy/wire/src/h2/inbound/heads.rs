@@ -98,6 +98,7 @@ impl Engine {
             (Role::Client, Some(key)) if !self.streams.at(key).has_peers_head => Kind::Answer,
             (_, Some(_)) | (Role::Client, None) => Kind::Trailers,
         };
+        self.count_head();
         let mut head = self.spare_heads.pop().unwrap_or_default();
         head.begin(kind, ends, self.settings().head_list_bytes_max as usize);
         if self.decoder.decode(block, |field| head.add(&field)).is_err() {
@@ -129,7 +130,6 @@ impl Engine {
             return self.spare(head);
         }
         self.peers_last_id = id;
-        self.tariff.opened();
         let announced = head.get(Name::ContentLength).map(content_length);
         let code = if self.streams.open() >= self.streams_max as usize {
             Some(Code::RefusedStream)
@@ -146,6 +146,7 @@ impl Engine {
             }
             return self.spare(head);
         }
+        self.tariff.opened();
         let key = self.streams.insert(Stream {
             id,
             peer_ended: head.ends,

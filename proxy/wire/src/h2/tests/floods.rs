@@ -374,7 +374,7 @@ fn who_has_waited_is_excused() {
         assert_eq!(replies.len(), 100);
         raw.send(&numbers.flat_map(|number| rst_stream(stream(number), Code::Cancel)).collect::<Vec<_>>());
         raw.run();
-        assert_eq!((raw.server.oddities().points(), raw.ended), (300, None));
+        assert_eq!((raw.server.oddities().points(), raw.ended), (400, None));
         for reply in &mut replies {
             reply.excuse();
             reply.excuse();
