@@ -6,7 +6,7 @@ use std::{
     cell::RefCell,
     collections::VecDeque,
     io,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -101,6 +101,24 @@ impl Flow {
             Poll::Ready(Ok(None)) => Ok(Some(Received::End)),
             Poll::Ready(Err(_)) => Err(io::ErrorKind::ConnectionReset.into()),
         }
+    }
+
+    /// Whether all that comes has come and was taken.
+    pub(crate) fn has_all(&self) -> bool {
+        self.receiver.borrow().as_ref().is_none_or(Receiver::is_ended)
+    }
+
+    /// Reads over what comes, up to so many bytes. Ready at the end, or when there is no more to be read.
+    pub(crate) fn poll_discard(&self, cx: &mut Context<'_>, left: &mut usize) -> Poll<()> {
+        let mut receiver = self.receiver.borrow_mut();
+        let Some(receiver) = &mut *receiver else { return Poll::Ready(()) };
+        while *left > 0 {
+            match ready!(receiver.poll_receive(cx, |received| (received.len(), received.len()))) {
+                Ok(Some(bytes)) => *left = left.saturating_sub(bytes),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Poll::Ready(())
     }
 
     /// What stands behind the body, once that has ended.

@@ -30,7 +30,7 @@ use crate::{
 pub(crate) const ADJACENT_BYTES_MAX: usize = 16 << 10;
 
 /// What of an unread body is read and thrown away to keep the connection; with more to come it is closed.
-const DISCARD_BYTES_MAX: usize = 64 << 10;
+pub(crate) const DISCARD_BYTES_MAX: usize = 64 << 10;
 
 /// How an answer is framed.
 pub(crate) struct Sent {

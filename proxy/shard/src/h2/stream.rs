@@ -26,12 +26,15 @@ use crate::{
     pace::{Credit, Terms},
     request::{After, refuse, serve},
     waiting::Asked,
-    way::Sent,
+    way::{DISCARD_BYTES_MAX, Sent},
 };
 
 /// Whoever has waited for so long may give up without being odd. A flood that waits too is no faster than honest clients,
 /// since a connection has only so many streams.
 const PATIENCE_NS: u64 = 50_000_000;
+
+/// How long the rest of a request that was answered is waited for: some round trips.
+const LINGER_NS: u64 = 50_000_000;
 
 /// A client's stream.
 pub(crate) struct Stream {
@@ -94,6 +97,7 @@ impl Stream {
     fn run(self, head: Result<Asked, Unread>) -> impl Future<Output = ()> {
         async move {
             let core = self.connection.core();
+            let sends_unasked = head.as_ref().is_ok_and(|asked| !asked.framing.expect_continue);
             let after = match head {
                 Ok(asked) => serve(core, Client::Http2(&self), asked).await,
                 Err(Unread { error, is_grpc, messages }) => {
@@ -103,6 +107,7 @@ impl Stream {
                 }
             };
             match after {
+                After::Next if sends_unasked && !self.flow.has_all() => self.linger(core).await,
                 After::Next => {}
                 // Nobody shall take what was sent for the whole.
                 After::Close | After::Cut => self.reset(Code::InternalError),
@@ -113,6 +118,17 @@ impl Stream {
                 (false, After::Next) => {}
             }
         }
+    }
+
+    /// An answer came before all of the request had. What is on its way is read over for a moment before the client is told to
+    /// leave the rest out (RFC 9113 §8.1): clients there are that take this for a fault (curl 7.88 while it sends).
+    fn linger<'a>(&'a self, core: &Core) -> impl Future<Output = ()> + use<'a> {
+        self.alarm.set(core.handle.now().mono_ns.saturating_add(LINGER_NS));
+        let mut left = DISCARD_BYTES_MAX;
+        poll_fn(move |cx| match self.flow.poll_discard(cx, &mut left) {
+            Poll::Pending => self.alarm.poll_expired(cx),
+            Poll::Ready(()) => Poll::Ready(()),
+        })
     }
 
     /// The connection that it shares with others.

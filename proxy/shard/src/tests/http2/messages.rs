@@ -338,6 +338,19 @@ fn an_answer_may_come_before_the_request_is_whole() {
              c.3< {answer}"
         ));
     }
+    // What comes a moment later was on its way.
+    check(
+        "c speaks h2
+         c.1+ POST /mock|content-length: 8||hello
+         c.1< 200 mocked
+         wait 20ms
+         c.1 sees nothing
+         c.1> end
+         wait 100ms
+         c.1 sees nothing
+         c.3> GET /mock
+         c.3< 200 mocked",
+    );
     // The answer goes on beside the request.
     check_http2(
         "c speaks h2
