@@ -37,7 +37,10 @@ impl Start {
     pub(crate) fn poll_call(&self, now_ns: u64, cx: &mut Context<'_>) -> Poll<()> {
         if now_ns < self.until_ns.get() {
             if self.calls.get() >= CALLS_MAX {
-                self.waiting.borrow_mut().push(cx.waker().clone());
+                let mut waiting = self.waiting.borrow_mut();
+                if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    waiting.push(cx.waker().clone());
+                }
                 return Poll::Pending;
             }
             self.calls.set(self.calls.get() + 1);
