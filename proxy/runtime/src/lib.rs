@@ -55,7 +55,7 @@ pub use pooled::Pooled;
 pub use reactor::Runtime;
 pub use spare::Spare;
 pub use stats::Stats;
-pub use stream::{Received, Stream};
+pub use stream::{News, Received, Stream};
 
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,15 @@ pub enum Received<R> {
     End,
 }
 
+/// What has come of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Bytes that were not received yet.
+    Bytes,
+    /// An end or an error, and nothing before it.
+    End,
+}
+
 impl Stream {
     pub(crate) fn new(reactor: Rc<Reactor>, slot: u32) -> Self {
         Self { reactor, slot }
@@ -118,21 +127,37 @@ impl Stream {
     /// Ready when the peer has finished or failed and nothing that it sent is left to be received. It shows the bytes that
     /// wait to nobody, so that for the next receive they are as new as they were; while there are any it does not wake.
     pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.look_for(cx, true) {
+            Poll::Ready(News::End) => Poll::Ready(()),
+            Poll::Ready(News::Bytes) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Ready when bytes wait to be received, or can't come any more; it shows them to nobody either.
+    pub fn poll_news(&self, cx: &mut Context<'_>) -> Poll<News> {
+        self.look_for(cx, false)
+    }
+
+    /// The same; what the kernel holds behind bytes that wait is asked for too if an end is looked for.
+    fn look_for(&self, cx: &mut Context<'_>, end: bool) -> Poll<News> {
         let io = &mut *self.reactor.io.borrow_mut();
         if io.table.stopped {
-            return Poll::Ready(());
+            return Poll::Ready(News::End);
         }
-        // What the kernel holds may be bytes or the end: only receiving it tells.
-        io.table.sockets[self.slot as usize].unsure = true;
-        io.driver.look(&mut io.table, self.slot);
+        let socket = &mut io.table.sockets[self.slot as usize];
+        if socket.queued == 0 || end {
+            // What the kernel holds may be bytes or the end: only receiving it tells.
+            socket.unsure = true;
+            io.driver.look(&mut io.table, self.slot);
+        }
         let socket = &io.table.sockets[self.slot as usize];
         match (socket.queued, socket.end) {
-            (0, Some(_)) => Poll::Ready(()),
+            (0, Some(_)) => Poll::Ready(News::End),
             (0, None) => {
                 self.wait_for_bytes(io, cx);
                 Poll::Pending
             }
-            _ => Poll::Pending,
+            _ => Poll::Ready(News::Bytes),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     cell::Cell,
     future::poll_fn,
     pin::pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use balance::HostId;
@@ -27,13 +27,16 @@ use crate::{
     pool::Claim,
     race::{First, race},
     relay::{Fault, Relay},
-    reply::{NoHead, ReplyHead},
+    reply::{Came, NoHead, ReplyHead},
     side::Side,
     transport::Transport,
 };
 
 /// Addresses that failed for one request and are remembered without allocating; more are rare.
 const HOSTS_INLINE: usize = 4;
+
+/// How long a head is held back for the beginning of its body.
+const HOLD_NS: u64 = 10_000_000;
 
 /// What a call is made on: a connection to a backend, made once and kept between calls, or a stream of one that others use
 /// too. Handed on by its address.
@@ -56,13 +59,20 @@ pub(crate) enum Line {
     Http2(Box<Call>),
 }
 
+impl Line {
+    /// Where bodies come from and go to.
+    pub(crate) fn side(&self) -> Side<'_> {
+        match self {
+            Self::Http1 { transport, .. } => Side::Http1(transport),
+            Self::Http2(call) => Side::Http2(call.flow()),
+        }
+    }
+}
+
 impl Live {
     /// Where bodies come from and go to.
     pub(crate) fn side(&self) -> Side<'_> {
-        match &self.line {
-            Line::Http1 { transport, .. } => Side::Http1(transport),
-            Line::Http2(call) => Side::Http2(call.flow()),
-        }
+        self.line.side()
     }
 
     /// The connection, if the call has it for itself.
@@ -282,7 +292,7 @@ impl Caller<'_> {
         let mut head = ReplyHead::new(self.core, self.client, request, &live.line, response);
         let answered = match self.upload.zip(self.client) {
             _ if let Err(no_head) = put => Ok(Err(no_head)),
-            None => self.unless_late_or_gone(&mut head).await,
+            None => self.begun(&mut head, &timing).await,
             Some(from) => {
                 let (head, to) = (&mut head, live.side());
                 let answered = self.core.handle.pooled(|| self.answered(head, from, to, &body, &timing));
@@ -291,7 +301,7 @@ impl Caller<'_> {
         };
         let hinted = head.has_hinted();
         drop(head);
-        let NoHead { mut reason, nothing_came, is_unseen } = match answered {
+        let NoHead { mut reason, came } = match answered {
             Ok(Ok(framing)) => {
                 live.framing = framing;
                 self.core.learn_status(upstream, &mut live, response.status);
@@ -325,17 +335,21 @@ impl Caller<'_> {
             reason = self.late(&live.bounds);
         }
         response.clear();
-        // Only what is idempotent, was sent whole, and met a connection that ended before it said anything; and what the
-        // backend says that it has not looked at, as long as it can be sent whole again (RFC 9113 §8.7): nothing of its body
-        // has left the client's side, or what has was kept.
-        let is_harmless = nothing_came && does_no_harm_twice(request, self.upload.is_some());
+        // Only what is idempotent, was sent whole, and met a backend that ended before anything of its answer went on; and what
+        // it says that it has not looked at, as long as it can be sent whole again (RFC 9113 §8.7): nothing of its body has
+        // left the client's side, or what has was kept.
         if let Line::Http2(call) = &live.line {
             kept = kept.or_else(|| call.flow().take_kept());
         }
-        let is_whole = kept.is_some() || self.upload.is_none_or(Relay::is_untouched);
-        let again = match is_harmless || is_unseen && is_whole {
+        let may_again = match came {
+            Came::Unseen => kept.is_some() || self.upload.is_none_or(Relay::is_untouched),
+            Came::Nothing | Came::Held => does_no_harm_twice(request, self.upload.is_some()),
+            Came::Something => false,
+        };
+        let is_unseen = came == Came::Unseen;
+        let again = match may_again {
             _ if is_clients(&reason) => Again::No,
-            true if is_first && (was_reused || is_unseen) => Again::Anew,
+            true if is_first && (is_unseen || was_reused && came == Came::Nothing) => Again::Anew,
             true => Again::Elsewhere { seen: !is_unseen },
             false => Again::No,
         };
@@ -403,16 +417,34 @@ impl Caller<'_> {
         }
     }
 
-    /// The same, and until the deadline.
-    async fn unless_late_or_gone(
+    /// Waits for the reply's head and, for a moment, the beginning of its body, until the deadline and for as long as there is
+    /// a client to have them.
+    async fn begun(
         &self,
         head: &mut ReplyHead<'_>,
+        timing: &Timing<'_>,
     ) -> Result<Result<ResponseFraming, NoHead>, Expired> {
-        poll_fn(|cx| match self.poll_unless_gone(head, cx) {
-            Poll::Ready(answered) => Poll::Ready(Ok(answered)),
-            Poll::Pending => self.alarm.poll_expired(cx).map(|()| Err(Expired)),
+        let mut holds = false;
+        let begun = poll_fn(|cx| {
+            if let Poll::Ready(answered) = head.poll_begun(cx) {
+                return Poll::Ready(Ok(answered));
+            }
+            if self.client.is_some_and(|client| client.poll_gone(cx).is_ready()) {
+                return Poll::Ready(Ok(Err(head.no_head(Reason::ClientGone))));
+            }
+            if head.is_held() && !std::mem::replace(&mut holds, true) {
+                timing.hold();
+            }
+            ready!(self.alarm.poll_expired(cx));
+            // It has waited long enough for company, if that was it.
+            let held = head.take_held().filter(|_| !timing.is_over());
+            Poll::Ready(held.map(Ok).ok_or(Expired))
         })
-        .await
+        .await;
+        if holds {
+            timing.deadlines.clear(Way::Down);
+        }
+        begun
     }
 }
 
@@ -467,6 +499,16 @@ impl Timing<'_> {
     fn answer(&self) {
         self.deadlines.clear(Way::Up);
         self.deadlines.set(Way::Down, self.deadlines.now_ns().saturating_add(self.first_byte_ns));
+    }
+
+    /// The head is there: the beginning of its body is waited for, a moment.
+    fn hold(&self) {
+        self.deadlines.set(Way::Down, self.deadlines.now_ns().saturating_add(HOLD_NS));
+    }
+
+    /// Whether the call as a whole has lasted too long.
+    fn is_over(&self) -> bool {
+        self.deadlines.now_ns() >= self.deadlines.bounds().end_ns
     }
 }
 

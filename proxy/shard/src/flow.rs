@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use exchange::grpc;
 use message::Headers;
-use runtime::Received;
+use runtime::{News, Received};
 use wire::{
     Limits,
     h2::{Code, Receiver, Sender},
@@ -100,6 +100,15 @@ impl Flow {
             Poll::Ready(Ok(Some(taken))) => Ok(Some(Received::Bytes(taken))),
             Poll::Ready(Ok(None)) => Ok(Some(Received::End)),
             Poll::Ready(Err(_)) => Err(io::ErrorKind::ConnectionReset.into()),
+        }
+    }
+
+    /// Ready when bytes wait to be received, or can't come any more; it takes none of them.
+    pub(crate) fn poll_news(&self, cx: &mut Context<'_>) -> Poll<News> {
+        ready!(self.poll_readable(cx));
+        match self.try_receive(|_, _| (0, ())) {
+            Ok(Some(Received::Bytes(()))) => Poll::Ready(News::Bytes),
+            Ok(Some(Received::End) | None) | Err(_) => Poll::Ready(News::End),
         }
     }
 

@@ -115,6 +115,11 @@ impl<'a> Deadlines<'a> {
         self.handle.now().mono_ns
     }
 
+    /// What bounds the call as a whole.
+    pub(crate) fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
     /// One way's deadline is now this.
     pub(crate) fn set(&self, way: Way, due_ns: u64) {
         let [up, down] = &self.due_ns;

@@ -1,16 +1,20 @@
 //! The head of a backend's reply, read as it comes. It is polled, not awaited: who waits for it also waits for the client to
 //! go and for a deadline, and one look at all three costs less than futures in one another. It knows nothing of
 //! deadlines, attempts and clients that go.
+//!
+//! Who announces how long a body is has it at hand, mostly, but may send it a moment after its head (nginx does, over
+//! HTTP/2). Such a head is held until the body begins: the answer then goes out in one piece, and a backend that dies in
+//! between has said nothing that anybody has seen.
 
 use std::{
     io,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use message::{Reason, Request, Response, Version};
-use runtime::Received;
+use runtime::{News, Received};
 use wire::{
-    h1::{self, ResponseFraming, ResponseKind},
+    h1::{self, BodyLength, ResponseFraming, ResponseKind},
     h2::AnswerFault,
 };
 
@@ -31,21 +35,38 @@ pub(crate) struct ReplyHead<'a> {
     buffer: Vec<u8>,
     interim: u8,
     nothing_came: bool,
+    /// The final head, while its body has not begun.
+    held: Option<ResponseFraming>,
 }
 
 /// Why there is none.
 pub(crate) struct NoHead {
     pub(crate) reason: Reason,
-    /// The backend said nothing at all.
-    pub(crate) nothing_came: bool,
-    /// The backend said that it has not looked at the request.
-    pub(crate) is_unseen: bool,
+    pub(crate) came: Came,
+}
+
+/// How far the backend is known to have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// It said that it has not looked at the request.
+    Unseen,
+    /// It said nothing at all.
+    Nothing,
+    /// It said something that was held, and no more.
+    Held,
+    /// It said something, or nobody knows.
+    Something,
 }
 
 impl NoHead {
     /// Who knows what the backend has seen.
     pub(crate) fn because(reason: Reason) -> Self {
-        Self { reason, nothing_came: false, is_unseen: false }
+        Self { reason, came: Came::Something }
+    }
+
+    /// The backend has not looked at the request.
+    pub(crate) fn unseen(reason: Reason) -> Self {
+        Self { reason, came: Came::Unseen }
     }
 }
 
@@ -58,7 +79,8 @@ impl<'a> ReplyHead<'a> {
         from: &'a Line,
         response: &'a mut Response,
     ) -> Self {
-        Self { core, client, request, from, response, buffer: Vec::new(), interim: 0, nothing_came: true }
+        let (interim, nothing_came, held) = (0, true, None);
+        Self { core, client, request, from, response, buffer: Vec::new(), interim, nothing_came, held }
     }
 
     /// The head of the final reply. Interim ones but `100 Continue` are passed on.
@@ -67,6 +89,38 @@ impl<'a> ReplyHead<'a> {
             Line::Http1 { transport, .. } => self.poll_connection(transport, cx),
             Line::Http2(call) => self.poll_stream(call, cx),
         }
+    }
+
+    /// The same, and the beginning of the body whose length it tells. Meanwhile it can be had by [`Self::take_held`].
+    pub(crate) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseFraming, NoHead>> {
+        let framing = match self.held.take() {
+            Some(framing) => framing,
+            None => match ready!(self.poll(cx)) {
+                Ok(framing) if matches!(framing.body, BodyLength::Known(1..)) => framing,
+                answered => return Poll::Ready(answered),
+            },
+        };
+        match self.from.side().poll_news(cx) {
+            Poll::Pending => {
+                self.held = Some(framing);
+                Poll::Pending
+            }
+            Poll::Ready(News::Bytes) => Poll::Ready(Ok(framing)),
+            Poll::Ready(News::End) => {
+                let came = if self.has_hinted() { Came::Something } else { Came::Held };
+                Poll::Ready(Err(NoHead { reason: Reason::BackendFailed, came }))
+            }
+        }
+    }
+
+    /// Whether there is a head whose body is waited for.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The head whose body has not begun.
+    pub(crate) fn take_held(&mut self) -> Option<ResponseFraming> {
+        self.held.take()
     }
 
     fn poll_connection(
@@ -100,7 +154,8 @@ impl<'a> ReplyHead<'a> {
 
     /// That there will be none, for this reason.
     pub(crate) fn no_head(&self, reason: Reason) -> NoHead {
-        NoHead { reason, nothing_came: self.nothing_came, is_unseen: false }
+        let came = if self.nothing_came { Came::Nothing } else { Came::Something };
+        NoHead { reason, came }
     }
 
     fn poll_stream(&mut self, from: &Call, cx: &mut Context<'_>) -> Poll<Result<ResponseFraming, NoHead>> {
@@ -124,7 +179,7 @@ impl<'a> ReplyHead<'a> {
     fn stream_fault(&self, fault: AnswerFault) -> NoHead {
         match fault {
             AnswerFault::Malformed(_) => self.no_head(Reason::BackendMalformed),
-            AnswerFault::Refused => NoHead { is_unseen: true, ..self.no_head(Reason::BackendFailed) },
+            AnswerFault::Refused => NoHead::unseen(Reason::BackendFailed),
             AnswerFault::Reset(_) | AnswerFault::Gone => self.no_head(Reason::BackendFailed),
         }
     }

@@ -2,9 +2,13 @@
 //! connection. Who moves bodies sees no difference but this: where bytes end is told by a framing that is ours to read
 //! (HTTP/1), or by the protocol below (HTTP/2).
 
-use std::{future::poll_fn, io};
+use std::{
+    future::poll_fn,
+    io,
+    task::{Context, Poll},
+};
 
-use runtime::Received;
+use runtime::{News, Received};
 use wire::{Limits, h1};
 
 use crate::{flow::Flow, relay::UNSENT_BYTES_HIGH, transport::Transport};
@@ -56,6 +60,14 @@ impl Side<'_> {
         match self {
             Self::Http1(transport) => transport.try_receive(|received| take(received, false)),
             Self::Http2(flow) => flow.try_receive(take),
+        }
+    }
+
+    /// Ready when bytes wait to be received, or can't come any more; it takes none of them.
+    pub(crate) fn poll_news(self, cx: &mut Context<'_>) -> Poll<News> {
+        match self {
+            Self::Http1(transport) => transport.poll_news(cx),
+            Self::Http2(flow) => flow.poll_news(cx),
         }
     }
 

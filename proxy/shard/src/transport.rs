@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use runtime::{Handle, Received, Stream};
+use runtime::{Handle, News, Received, Stream};
 use tls::Session;
 
 /// One end of a connection.
@@ -136,17 +136,28 @@ impl Transport {
         if self.secure.is_none() {
             return self.stream.poll_ended(cx);
         }
+        match self.poll_news(cx) {
+            Poll::Ready(News::End) => Poll::Ready(()),
+            // The next request waits; what comes behind it can't be seen.
+            Poll::Ready(News::Bytes) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Ready when bytes wait to be received, or can't come any more; it takes none of them.
+    pub(crate) fn poll_news(&self, cx: &mut Context<'_>) -> Poll<News> {
+        if self.secure.is_none() {
+            return self.stream.poll_news(cx);
+        }
         loop {
             match self.poll_readable(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Err(_)) => return Poll::Ready(News::End),
                 Poll::Ready(Ok(())) => {}
             }
             match self.try_receive(|_| (0, ())) {
                 Ok(None) => {}
-                // The next request waits; what comes behind it can't be seen.
-                Ok(Some(Received::Bytes(()))) => return Poll::Pending,
-                Ok(Some(Received::End)) | Err(_) => return Poll::Ready(()),
+                Ok(Some(Received::Bytes(()))) => return Poll::Ready(News::Bytes),
+                Ok(Some(Received::End)) | Err(_) => return Poll::Ready(News::End),
             }
         }
     }

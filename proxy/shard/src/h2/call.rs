@@ -60,7 +60,7 @@ impl Call {
         target: &Target,
         alarm: &Alarm,
     ) -> Result<(), NoHead> {
-        let unseen = || NoHead { is_unseen: true, ..NoHead::because(Reason::BackendFailed) };
+        let unseen = || NoHead::unseen(Reason::BackendFailed);
         let mut caller = self.seat.caller();
         match alarm.guard(poll_fn(|cx| caller.poll_ready(cx))).await {
             Ok(Ok(())) => {}
@@ -68,7 +68,7 @@ impl Call {
                 self.seat.close();
                 return Err(unseen());
             }
-            Err(_) => return Err(NoHead { is_unseen: true, ..NoHead::because(Reason::BackendTimedOut) }),
+            Err(_) => return Err(NoHead::unseen(Reason::BackendTimedOut)),
         }
         let ends = request.body == Body::Empty;
         let length = request.body.length().filter(|_| !ends);

@@ -124,6 +124,61 @@ fn once_a_byte_has_come_nobody_else_is_asked() {
     }
 }
 
+/// A head is held until its body begins, so that what ends in between has said nothing that anybody has seen.
+#[test]
+fn a_head_whose_body_does_not_begin_is_no_answer() {
+    let head = "HTTP/1.1 200 OK|Content-Length: 1||";
+    for end in ["ends", "aborts"] {
+        check(
+            TWO,
+            |_| {},
+            &format!("{CALL}B1< GET /ab\nB1> {head}\nB1 {end}\nA1< GET /ab\nA1> {OK}y\nc< 200 y"),
+        );
+    }
+    for (request, said, seen) in [
+        ("POST /ab HTTP/1.1|Host: h||", head.to_owned(), ""),
+        ("GET /ab HTTP/1.1|Host: h||", format!("HTTP/1.1 103 Early Hints|Link: a||{head}"), "c^ 103\n"),
+    ] {
+        let method = request.split_once(' ').unwrap().0;
+        let script = format!("c> {request}\nB1< {method} /ab\nB1> {said}\nB1 ends\n{seen}c< 502 Bad Gateway");
+        run(Setup::default(), async |lab| {
+            lab.talk(&script).await;
+            assert_eq!(lab.connections('A').await, 0, "{request}");
+        });
+    }
+}
+
+/// Held for a moment only: who lets its body wait is not waited for.
+#[test]
+fn a_head_is_not_held_for_long() {
+    check(
+        ONE,
+        |_| {},
+        &format!(
+            "c> GET / HTTP/1.1|Host: h||
+             1< GET /
+             1> {OK}
+             c^ 200
+             took 10ms
+             wait 30s
+             1> y
+             c= y"
+        ),
+    );
+    // What ends with the chunk that says so may be a stream that begins any time.
+    check(
+        ONE,
+        |_| {},
+        "c> GET / HTTP/1.1|Host: h||
+         1< GET /
+         1> HTTP/1.1 200 OK|Transfer-Encoding: chunked||
+         c^ 200 chunked
+         took 0ms
+         1> 0||
+         c= 0||",
+    );
+}
+
 #[test]
 fn another_is_asked_for_a_better_status() {
     let asks = |group: &mut Upstream| group.retries.status = vec![503..=503];

@@ -336,6 +336,8 @@ fn a_backend_that_resets_in_its_answer_makes_none_that_looks_whole() {
     for code in ["CANCEL", "INTERNAL_ERROR", "NO_ERROR", "REFUSED_STREAM"] {
         for framing in ["", "|content-length: 10"] {
             let chunked = if framing.is_empty() { " chunked" } else { "" };
+            // Of a body whose length is known nobody has seen anything.
+            let unbegun = if framing.is_empty() { "200 chunked!reset" } else { "502 Bad Gateway" };
             check_http2(&format!(
                 "c speaks h2
                  c.1> GET /a
@@ -355,7 +357,7 @@ fn a_backend_that_resets_in_its_answer_makes_none_that_looks_whole() {
                  1.5< GET /c
                  1.5+ 200{framing}
                  1.5 resets {code}
-                 e< 200{chunked}!reset"
+                 e< {unbegun}"
             ));
         }
     }
