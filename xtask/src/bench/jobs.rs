@@ -76,8 +76,10 @@ pub(super) const JOBS: &[Job] = &[
         backend: false,
         ..HTTP2
     },
-    // nginx has no HTTP/2 to backends: to it this is the first job.
-    Job { name: "h2c-backend", title: "proxy 1 KiB, backend by HTTP/2", path: "/h/1k", ..PROXY },
+    // nginx has no HTTP/2 to backends: to it these are the first job.
+    Job { name: "h2c-backend", title: "proxy 1 KiB, nghttpd by HTTP/2", path: "/h/1k", ..PROXY },
+    // As a backend it sends each answer by itself, head and body apart: two sends for a request, and a wake-up for each.
+    Job { name: "h2c-nginx", title: "proxy 1 KiB, nginx by HTTP/2", path: "/n/1k", ..PROXY },
 ];
 
 /// Those that the mini proxy of `benches/runtimes` can do: it forwards and nothing else.
@@ -114,13 +116,13 @@ mod tests {
     #[test]
     fn jobs_are_chosen_by_name() {
         let all: Vec<&str> = super::JOBS.iter().map(|job| job.name).collect();
-        assert_eq!(all[7..], ["h2", "h2-cached", "h2c-backend"]);
+        assert_eq!(all[7..], ["h2", "h2-cached", "h2c-backend", "h2c-nginx"]);
         check(&[], Ok(&all));
         check(&["tls", "proxy"], Ok(&["proxy", "tls"]));
         check(
             &["tls", "h3"],
             Err(
-                "no job `h3`; jobs are proxy, proxy-256, proxy-64k, post-16k, cached, reject, tls, h2, h2-cached, h2c-backend",
+                "no job `h3`; jobs are proxy, proxy-256, proxy-64k, post-16k, cached, reject, tls, h2, h2-cached, h2c-backend, h2c-nginx",
             ),
         );
     }

@@ -20,8 +20,10 @@ pub(super) struct Site {
     pub(super) port: u16,
     pub(super) tls: u16,
     pub(super) backend: u16,
-    /// The backend's port for HTTP/2 of prior knowledge.
+    /// That of a backend of HTTP/2 by prior knowledge, nghttpd.
     pub(super) backend_h2: u16,
+    /// The same, of the backend that is nginx.
+    pub(super) backend_h2_nginx: u16,
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
     /// Both in one file, as HAProxy wants them.
@@ -38,6 +40,9 @@ impl Site {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
         fs::write(folder.join("1k"), vec![b'a'; 1 << 10])?;
         fs::write(folder.join("64k"), vec![b'b'; 64 << 10])?;
+        // nghttpd has no other names for a file than its path.
+        fs::create_dir(folder.join("h"))?;
+        fs::copy(folder.join("1k"), folder.join("h/1k"))?;
         let upload = folder.join("upload");
         fs::write(&upload, vec![b'x'; upload_bytes])?;
         let file = |name: &str| folder.join(name);
@@ -48,9 +53,21 @@ impl Site {
         openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
         shell::read(&mut openssl).context("openssl makes a certificate")?;
         fs::write(&pair, [fs::read(&certificate)?, fs::read(&key)?].concat())?;
-        let [port, tls, backend, backend_h2] = free_ports()?;
+        let [port, tls, backend, backend_h2, backend_h2_nginx] = free_ports()?;
         let folder = folder.to_path_buf();
-        Ok(Self { folder, cores, port, tls, backend, backend_h2, certificate, key, pair, upload })
+        Ok(Self {
+            folder,
+            cores,
+            port,
+            tls,
+            backend,
+            backend_h2,
+            backend_h2_nginx,
+            certificate,
+            key,
+            pair,
+            upload,
+        })
     }
 
     /// The same for the next gateway, on ports that none had: the kernel may hold a listener a while longer than the

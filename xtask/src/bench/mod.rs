@@ -105,7 +105,7 @@ fn compare(
     lengths: &Lengths,
     tool: load::Tool,
 ) -> anyhow::Result<Vec<rounds::Run>> {
-    for program in ["nginx", "haproxy", "openssl", "taskset", "curl"] {
+    for program in ["nginx", "haproxy", "nghttpd", "openssl", "taskset", "curl"] {
         ensure!(shell::which(program).is_some(), "{program} is missing: cargo xtask setup");
     }
     tool.ensure_there()?;
@@ -113,13 +113,14 @@ fn compare(
     let folder = TempDir::new()?;
     let upload_bytes = jobs.iter().map(|job| job.upload_bytes).max().unwrap_or(0);
     let site = machine::Site::new(folder.path(), cores, upload_bytes)?;
-    let backend = target::start_backend(&site)?;
+    let backends = target::start_backends(&site)?;
     let count = jobs.len() as u64 * u64::from(lengths.rounds) * gateways.len() as u64;
     let seconds = lengths.time.as_secs() + lengths.warm_up.map_or(0, |time| time.as_secs());
     println!("bench: {count} runs of {} s, at least {} s in all", lengths.time.as_secs(), count * seconds);
 
     let &Lengths { rounds, time, warm_up, repeats } = lengths;
-    let plan = Plan { jobs, gateways, rounds, time, warm_up, repeats, tool, site: &site, backend: &backend };
+    let plan =
+        Plan { jobs, gateways, rounds, time, warm_up, repeats, tool, site: &site, backends: &backends };
     let (runs, again) = rounds::run(&plan)?;
     let is_mini = plan.gateways.iter().all(|kind| matches!(kind, Kind::Mini { .. }));
     let (others, name): (&[&str], _) =

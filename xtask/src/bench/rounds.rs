@@ -27,7 +27,7 @@ pub(super) struct Plan<'a> {
     pub(super) repeats: u32,
     pub(super) tool: Tool,
     pub(super) site: &'a Site,
-    pub(super) backend: &'a Running,
+    pub(super) backends: &'a [Running],
 }
 
 /// One run of one gateway.
@@ -113,7 +113,11 @@ fn one(plan: &Plan<'_>, kind: &Kind, job: &Job) -> anyhow::Result<Measured> {
     }
     let used = || -> anyhow::Result<[f64; 3]> {
         let load = cpu::seconds_of_ended_children()?;
-        Ok([cpu::seconds(gateway.pid())?, cpu::seconds(plan.backend.pid())?, load])
+        let mut backends = 0.0;
+        for backend in plan.backends {
+            backends += cpu::seconds(backend.pid())?;
+        }
+        Ok([cpu::seconds(gateway.pid())?, backends, load])
     };
     let (before, busy_before, started) = (used()?, Busy::now()?, Instant::now());
     let loaded = plan.tool.run(&url, job, plan.time, site.cores.load)?;

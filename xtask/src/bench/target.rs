@@ -88,10 +88,16 @@ impl Drop for Running {
 const START_MAX: Duration = Duration::from_secs(10);
 const STOP_MAX: Duration = Duration::from_secs(5);
 
-/// The backend of all runs.
-pub(super) fn start_backend(site: &Site) -> anyhow::Result<Running> {
-    let running = start_nginx(site, "nginx-backend.conf", site.cores.backend)?;
-    wait_for(running, site.backend)
+/// The backends of all runs: nginx, and nghttpd for HTTP/2.
+pub(super) fn start_backends(site: &Site) -> anyhow::Result<[Running; 2]> {
+    let nginx = start_nginx(site, "nginx-backend.conf", site.cores.backend)?;
+    let nginx = wait_for(nginx, site.backend)?;
+    let mut command = pinned(site.cores.backend);
+    command.arg(shell::which("nghttpd").context("nghttpd")?);
+    command.args(["--no-tls", "--address=127.0.0.1", "--max-concurrent-streams=1000", "-d"]);
+    command.arg(&site.folder).arg(site.backend_h2.to_string());
+    let nghttpd = spawn(&mut command, &site.folder.join("nghttpd.said"))?;
+    Ok([nginx, wait_for(nghttpd, site.backend_h2)?])
 }
 
 /// A gateway, fresh.
@@ -127,7 +133,8 @@ fn start_floodgate(site: &Site, binary: &Path, driver: &str) -> anyhow::Result<R
     command.args([site.port, site.tls, site.backend].map(|port| port.to_string()));
     command.arg(&site.certificate).arg(&site.key).arg("/dev/null").arg(&folder);
     command.env("FLOODGATE_DRIVER", driver).env("FLOODGATE_BIN", binary);
-    command.env("FLOODGATE_BACKEND_H2", site.backend_h2.to_string());
+    let routes = format!("h:{} n:{}", site.backend_h2, site.backend_h2_nginx);
+    command.env("FLOODGATE_BACKENDS_H2", routes);
     spawn(&mut command, &folder.join("said"))
 }
 
@@ -148,6 +155,7 @@ fn configure(site: &Site, name: &str) -> anyhow::Result<PathBuf> {
         ("@TLS@", site.tls.to_string()),
         ("@BACKEND@", site.backend.to_string()),
         ("@BACKEND_H2@", site.backend_h2.to_string()),
+        ("@BACKEND_H2_NGINX@", site.backend_h2_nginx.to_string()),
         ("@CERT@", site.certificate.display().to_string()),
         ("@KEY@", site.key.display().to_string()),
         ("@PAIR@", site.pair.display().to_string()),
