@@ -14,20 +14,18 @@ pub const V4_BITS: u32 = 96;
 pub const SETS: u32 = 2;
 /// Policies in a set. Number 0 means that a port is nobody's and everything for it passes.
 pub const POLICIES_MAX: u32 = 16;
-/// In [`PORTS`]: everything for this port passes under any rules (`ssh`, the admin listener).
+/// Table `PORTS`: array of [`SETS`] × so many bytes; number `set * PORTS + port`. Value: number of a policy, or [`ADMIN_PORT`].
+pub const PORTS: u32 = 65_536;
+/// In table `PORTS`: everything for this port passes under any rules (`ssh`, the admin listener).
 pub const ADMIN_PORT: u8 = 255;
 
 /// Table `CONTROL`: array of [`CONTROLS`] words of 64 bits, each changed at once.
-pub const CONTROLS: u32 = 4;
+pub const CONTROLS: u32 = 2;
 /// Word of `CONTROL`: when the gateway said last that it lives, by `CLOCK_MONOTONIC` in ns. 0: it never has. Older than
 /// [`HEARTBEAT_NS_MAX`]: everything passes.
 pub const CONTROL_HEARTBEAT: u32 = 0;
 /// Word of `CONTROL`: which rule set is in force, see [`InForce`].
 pub const CONTROL_IN_FORCE: u32 = 1;
-/// Word of `CONTROL`, written by the programs: until when, by `CLOCK_MONOTONIC` in ns, SYNs are challenged.
-pub const CONTROL_FLOOD_UNTIL: u32 = 2;
-/// Word of `CONTROL`, written by the programs: theoretical arrival time of the next SYN that is let through unchallenged.
-pub const CONTROL_THROUGH: u32 = 3;
 
 /// So old may a heartbeat be; the gateway beats once a second.
 pub const HEARTBEAT_NS_MAX: u64 = 3_000_000_000;
@@ -116,6 +114,25 @@ pub struct Policy {
     pub through: Limit,
 }
 
+/// Table `FLOODS`: array of [`SETS`] × [`POLICIES_MAX`], numbered as `POLICIES` are; written by the programs alone. A line of
+/// its own for each policy.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flood {
+    /// Theoretical arrival time, in ns, of the next SYN that [`Policy::flood`] counts.
+    pub syns_tat_ns: u64,
+    /// Until when, by `CLOCK_MONOTONIC` in ns, there is a flood.
+    pub until_ns: u64,
+    /// Theoretical arrival time of the next SYN that [`Policy::through`] lets in.
+    pub through_tat_ns: u64,
+    /// Fills the line.
+    pub pad: [u64; 5],
+}
+
+/// So many SYNs a CPU takes at once from [`Policy::flood`]. Table `LEASES`: per-CPU array of as many 64-bit words as
+/// `FLOODS` has entries, what is left of them; the programs' own.
+pub const LEASE: u64 = 64;
+
 /// Table `RULES`: LPM trie of the operator's prefixes. Key: [`RuleKey`] with `32 + bits`. Value: [`ALLOW`] or [`BLOCK`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,9 +189,15 @@ pub struct Source {
     pub syns_over: u64,
     /// Other packets above a limit.
     pub packets_over: u64,
+    /// When it was above a limit last, by `CLOCK_MONOTONIC`; 0: never.
+    pub over_ns: u64,
 }
 
-/// A record of ring buffer `EVENTS`: somebody went from below a limit to above it.
+/// So long must a source have stayed below its limits for its next step above them to be an event.
+pub const EDGE_NS: u64 = 1_000_000_000;
+
+/// A record of ring buffer `EVENTS`: somebody went from below a limit to above it, or a flood began ([`Event::source`] has 0
+/// bits then).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Event {
@@ -184,7 +207,7 @@ pub struct Event {
     pub source: SourceKey,
     /// Where to; machine order.
     pub port: u16,
-    /// A [`Count`].
+    /// A [`Count`]; of a flood [`Count::SynsChallenged`].
     pub what: u16,
 }
 
@@ -199,7 +222,7 @@ pub enum Count {
     Packets = 0,
     /// SYNs for ports with a policy.
     Syns = 1,
-    /// Of those, passed.
+    /// Of those, passed, for whatever reason.
     SynsPassed = 2,
     /// Of those, answered with a cookie.
     SynsChallenged = 3,
@@ -239,6 +262,10 @@ pub enum Count {
     NoHeartbeat = 20,
     /// Was to be challenged, and could not be: passed.
     Unchallenged = 21,
+    /// Connections that [`STEERING_BUCKETS`] gave a core.
+    Steered = 22,
+    /// Connections for which the kernel chose, since no listener stood where they were steered to.
+    Unsteered = 23,
 }
 
 /// Table `STEERING`: array of so many buckets of source prefixes; value: number of a core.
@@ -246,7 +273,7 @@ pub const STEERING_BUCKETS: u32 = 1024;
 /// Cores that can be steered to.
 pub const CORES_MAX: u32 = 64;
 /// Listeners that can be steered to. Table `LISTENERS`: sockets by `group * CORES_MAX + core`. Table `GROUPS`: hash from
-/// `port << 8 | 4` or `| 6` to a group.
+/// `port << 8 | 4` or `| 6` (the listening socket's family: one of IPv6 takes IPv4 too) to a group.
 pub const GROUPS_MAX: u32 = 64;
 
 /// Table `CONNECTIONS`: per-CPU array of one; what the kernel tells of the gateway's own connections.
