@@ -7,6 +7,70 @@ pub const LAYOUT: u32 = 1;
 /// An address as the tables have it: IPv6, or IPv4 as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2). Network order.
 pub type Address = [u8; 16];
 
+/// Programs and tables, as the object calls them.
+pub mod names {
+    /// The gate before the kernel's own memory: an XDP program.
+    pub const XDP: &str = "xdp_gate";
+    /// The same for an interface that has no XDP: a tcx program.
+    pub const TCX: &str = "tcx_gate";
+    /// Which listener gets a connection: `sk_reuseport`, with `migrate`.
+    pub const STEER: &str = "steer";
+    /// What the kernel tells of connections: `sock_ops`.
+    pub const OBSERVE: &str = "observe";
+
+    /// All tables; what each holds stands below, with its keys and values.
+    pub const TABLES: [&str; 16] = [
+        CONTROL,
+        PORTS,
+        POLICIES,
+        FLOODS,
+        LEASES,
+        RULES,
+        BLOCKS,
+        SOURCES,
+        EVENTS,
+        COUNTERS,
+        STEERING,
+        STEERED,
+        LISTENERS,
+        GROUPS,
+        CONNECTIONS,
+        RTT,
+    ];
+    /// Words that say what holds now.
+    pub const CONTROL: &str = "CONTROL";
+    /// Whose policy holds for a port.
+    pub const PORTS: &str = "PORTS";
+    /// Limits.
+    pub const POLICIES: &str = "POLICIES";
+    /// Whether there is a flood.
+    pub const FLOODS: &str = "FLOODS";
+    /// What CPUs have taken of the flood's limit.
+    pub const LEASES: &str = "LEASES";
+    /// The operator's prefixes.
+    pub const RULES: &str = "RULES";
+    /// Prefixes held back for a while.
+    pub const BLOCKS: &str = "BLOCKS";
+    /// Who was seen lately.
+    pub const SOURCES: &str = "SOURCES";
+    /// Who went above a limit.
+    pub const EVENTS: &str = "EVENTS";
+    /// How many of what.
+    pub const COUNTERS: &str = "COUNTERS";
+    /// Which core a bucket of sources goes to.
+    pub const STEERING: &str = "STEERING";
+    /// How many connections a bucket brought.
+    pub const STEERED: &str = "STEERED";
+    /// Sockets.
+    pub const LISTENERS: &str = "LISTENERS";
+    /// Which sockets belong together.
+    pub const GROUPS: &str = "GROUPS";
+    /// The gateway's own connections.
+    pub const CONNECTIONS: &str = "CONNECTIONS";
+    /// Their round trips.
+    pub const RTT: &str = "RTT";
+}
+
 /// Bits in front of an IPv4 address in an [`Address`]: an IPv4 prefix of `n` bits is one of `96 + n`.
 pub const V4_BITS: u32 = 96;
 
@@ -268,12 +332,13 @@ pub enum Count {
     Unsteered = 23,
 }
 
-/// Table `STEERING`: array of so many buckets of source prefixes; value: number of a core.
+/// Table `STEERING`: array of so many buckets of source prefixes; value: number of a core, 32 bits. Table `STEERED`: per-CPU
+/// array of as many words of 64 bits: connections that each bucket brought.
 pub const STEERING_BUCKETS: u32 = 1024;
 /// Cores that can be steered to.
 pub const CORES_MAX: u32 = 64;
 /// Listeners that can be steered to. Table `LISTENERS`: sockets by `group * CORES_MAX + core`. Table `GROUPS`: hash from
-/// `port << 8 | 4` or `| 6` (the listening socket's family: one of IPv6 takes IPv4 too) to a group.
+/// `port << 8 | 4` or `| 6` (the listening socket's family: one of IPv6 takes IPv4 too) to a group, both of 32 bits.
 pub const GROUPS_MAX: u32 = 64;
 
 /// Table `CONNECTIONS`: per-CPU array of one; what the kernel tells of the gateway's own connections.

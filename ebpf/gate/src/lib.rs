@@ -3,4 +3,9 @@
 //! kernel, no clock and no file.
 #![no_std]
 
+#[cfg(feature = "std")]
+extern crate std;
+
 pub mod abi;
+#[cfg(feature = "std")]
+pub mod table;

@@ -4,9 +4,9 @@
 /// are leaves.
 pub(super) const EDGES: &[(&str, &[&str])] = &[
     // The binary alone knows everybody.
-    ("proxy", &["shard", "control", "source", "snapshot", "model"]),
+    ("proxy", &["shard", "control", "source", "snapshot", "model", "l4"]),
     // One core, all of its waiting.
-    ("shard", &["exchange", "wire", "tls", "runtime"]),
+    ("shard", &["exchange", "wire", "tls", "runtime", "gate"]),
     // One request, all of its order.
     ("exchange", &["snapshot", "telemetry"]),
     // The one meeting place of what was written and what runs; it compiles log templates into telemetry's form.
@@ -21,6 +21,9 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     ("integration", &["message"]),
     ("wire", &["message"]),
     ("message", &[]),
+    // The kernel front line: its tables and its decision are shared with the programs in the kernel.
+    ("l4", &["gate"]),
+    ("gate", &[]),
     // Numbers in, decisions out.
     ("balance", &[]),
     ("model", &[]),
@@ -46,6 +49,7 @@ pub(super) const FENCES: &[(&str, &[&str])] = &[
     ("toml_edit", &["source"]),
     ("serde", &["source"]),
     ("annotate-snippets", &["source"]),
+    ("aya", &["l4"]),
     ("io-uring", &["runtime", "runtimes"]),
     ("libc", &["runtime"]),
     ("socket2", &["runtime", "proxy"]),

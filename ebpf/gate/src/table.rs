@@ -1,0 +1,243 @@
+//! The same limits where there is no kernel to keep them: who accepts a connection asks. A bounded table of atomics that all
+//! cores share, with the kernel's own arithmetic. It knows no socket and no clock.
+//!
+//! A table that is full lets pass, as the kernel's does: it may forget, it must not lock out.
+
+use crate::abi::{Address, Limit, Mode, Policy, V4_BITS};
+use core::net::IpAddr;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::boxed::Box;
+use std::hash::{BuildHasher, RandomState};
+use std::vec::Vec;
+
+/// Places that one prefix may have: what hashes to a place looks at this many behind it.
+const PROBES: usize = 8;
+
+/// An address as the tables have it.
+pub const fn address(from: IpAddr) -> Address {
+    match from {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
+
+/// The first `bits` of an address; the rest is 0.
+pub const fn prefix(address: Address, bits: u32) -> Address {
+    let bits = if bits > 128 { 128 } else { bits };
+    let mask = if bits == 0 { 0 } else { u128::MAX << (128 - bits) };
+    (u128::from_be_bytes(address) & mask).to_be_bytes()
+}
+
+/// A prefix in an [`Address`]: its first so many bits.
+pub type Prefix = (Address, u32);
+
+/// One policy's limits on connections, for listeners that have no front line in the kernel. Shared by all cores.
+#[derive(Debug)]
+pub struct Limiter {
+    policy: Policy,
+    allow: Box<[Prefix]>,
+    block: Box<[Prefix]>,
+    slots: Box<[Slot]>,
+    keys: RandomState,
+    refused: AtomicU64,
+    over: AtomicU64,
+}
+
+/// Whose, and when the next may come; 0: nobody's.
+#[derive(Debug, Default)]
+struct Slot {
+    tag: AtomicU64,
+    tat_ns: AtomicU64,
+}
+
+impl Limiter {
+    /// A limiter with room for so many prefixes. Who is in `allow` always passes, who is in `block` never does. Both are searched from
+    /// end to end at each accept: they are for dozens, not thousands.
+    pub fn new(policy: Policy, allow: Vec<Prefix>, block: Vec<Prefix>, prefixes_max: usize) -> Self {
+        let slots = (0..prefixes_max.max(PROBES).next_power_of_two()).map(|_| Slot::default()).collect();
+        Self {
+            policy,
+            allow: allow.into(),
+            block: block.into(),
+            slots,
+            keys: RandomState::new(),
+            refused: AtomicU64::new(0),
+            over: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether a connection that was just accepted may live. `now_ns` is of any clock that does not go back.
+    pub fn admit(&self, from: IpAddr, now_ns: u64) -> bool {
+        let enforced = match self.policy.mode {
+            mode if mode == Mode::Off as u32 => return true,
+            mode => mode != Mode::Monitor as u32,
+        };
+        if from.to_canonical().is_loopback() {
+            return true;
+        }
+        let from = address(from);
+        let is_in = |set: &[Prefix]| set.iter().any(|&(start, bits)| prefix(from, bits) == start);
+        if is_in(&self.allow) {
+            return true;
+        }
+        let family = usize::from(u128::from_be_bytes(from) >> (128 - V4_BITS) != 0xffff);
+        let narrow = u32::from(self.policy.narrow_bits[family]);
+        let wide = u32::from(self.policy.wide_bits[family]);
+        if !is_in(&self.block)
+            && self.take(prefix(from, narrow), narrow, self.policy.syns_narrow, now_ns)
+            && self.take(prefix(from, wide), wide, self.policy.syns_wide, now_ns)
+        {
+            return true;
+        }
+        self.over.fetch_add(1, Relaxed);
+        if enforced {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        !enforced
+    }
+
+    /// Connections above a limit, and those of them that were refused.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.over.load(Relaxed), self.refused.load(Relaxed))
+    }
+
+    fn take(&self, start: Address, bits: u32, limit: Limit, now_ns: u64) -> bool {
+        if limit.interval_ns == 0 {
+            return true;
+        }
+        // 0 is nobody's.
+        let tag = self.keys.hash_one((start, bits)) | 1;
+        let Some(slot) = self.slot(tag, now_ns) else { return true };
+        let mut tat_ns = slot.tat_ns.load(Relaxed);
+        // Each failed exchange is another core's connection that passed or was refused: it ends with the limit.
+        loop {
+            let Some(next_ns) = next(limit, tat_ns, now_ns) else { return false };
+            match slot.tat_ns.compare_exchange_weak(tat_ns, next_ns, Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => tat_ns = now,
+            }
+        }
+    }
+
+    /// The prefix's own place, or one whose prefix has its whole burst again and loses nothing. `None`: there is none.
+    fn slot(&self, tag: u64, now_ns: u64) -> Option<&Slot> {
+        let mask = self.slots.len() - 1;
+        let places = (0..PROBES).map(|probe| &self.slots[(tag as usize >> 1).wrapping_add(probe) & mask]);
+        if let Some(own) = places.clone().find(|slot| slot.tag.load(Relaxed) == tag) {
+            return Some(own);
+        }
+        for slot in places {
+            let held = slot.tag.load(Relaxed);
+            let is_free = held == 0 || slot.tat_ns.load(Relaxed) <= now_ns;
+            // Two that want it at once: the second looks for another. A core that still spends on the old tag spends on the new
+            // one's account, at most once.
+            if is_free && slot.tag.compare_exchange(held, tag, Relaxed, Relaxed).is_ok() {
+                return Some(slot);
+            }
+        }
+        None
+    }
+}
+
+/// When the one after the next may come at the earliest; `None`: the next is too early.
+const fn next(limit: Limit, tat_ns: u64, now_ns: u64) -> Option<u64> {
+    let tat_ns = if tat_ns > now_ns { tat_ns } else { now_ns };
+    if tat_ns - now_ns > limit.burst_ns { None } else { Some(tat_ns.saturating_add(limit.interval_ns)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn limiter(mode: Mode, places: usize) -> Limiter {
+        let policy = Policy {
+            mode: mode as u32,
+            narrow_bits: [128, 64],
+            wide_bits: [120, 48],
+            syns_narrow: Limit { interval_ns: 100 * MS, burst_ns: 100 * MS },
+            syns_wide: Limit { interval_ns: 10 * MS, burst_ns: 30 * MS },
+            ..Policy::default()
+        };
+        let net = |text: &str, bits| (address(text.parse().unwrap()), bits);
+        Limiter::new(policy, Vec::from([net("10.0.0.0", 104)]), Vec::from([net("203.0.113.0", 120)]), places)
+    }
+
+    /// Each arrival is an address and a time in ms; `+` passes, `-` is refused.
+    #[track_caller]
+    fn check(mode: Mode, arrivals: &[(&str, u64)], expected: &str) {
+        let limiter = limiter(mode, 64);
+        let seen: std::string::String = arrivals
+            .iter()
+            .map(
+                |(from, at_ms)| {
+                    if limiter.admit(from.parse().unwrap(), (1 + at_ms) * MS) { '+' } else { '-' }
+                },
+            )
+            .collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_burst_passes_then_the_rate_holds() {
+        check(Mode::Enforce, &[("192.0.2.1", 0), ("192.0.2.1", 0), ("192.0.2.1", 0)], "++-");
+        check(
+            Mode::Enforce,
+            &[("192.0.2.1", 0), ("192.0.2.1", 0), ("192.0.2.1", 99), ("192.0.2.1", 100)],
+            "++-+",
+        );
+        check(Mode::Challenge, &[("192.0.2.1", 0), ("192.0.2.1", 0), ("192.0.2.1", 0)], "++-");
+        check(Mode::Enforce, &[("::ffff:192.0.2.1", 0), ("192.0.2.1", 0), ("192.0.2.1", 0)], "++-");
+        check(Mode::Monitor, &[("192.0.2.1", 0); 4], "++++");
+        check(Mode::Off, &[("203.0.113.1", 0); 4], "++++");
+    }
+
+    #[test]
+    fn neighbours_share_the_wide_limit() {
+        let neighbours = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.3.1"];
+        check(Mode::Enforce, &neighbours.map(|n| (n, 0)), "++++-+");
+        let hosts = ["2001:db8::1", "2001:db8::2", "2001:db8::ffff:3", "2001:db8:0:1::1"];
+        check(Mode::Enforce, &hosts.map(|n| (n, 0)), "++-+");
+    }
+
+    #[test]
+    fn some_pass_always_and_some_never() {
+        check(Mode::Enforce, &[("10.1.2.3", 0); 9], "+++++++++");
+        check(Mode::Enforce, &[("127.0.0.1", 0); 9], "+++++++++");
+        check(Mode::Enforce, &[("::1", 0); 9], "+++++++++");
+        check(Mode::Enforce, &[("203.0.113.9", 0)], "-");
+    }
+
+    #[test]
+    fn a_full_table_lets_pass_and_old_places_are_used_again() {
+        let limiter = limiter(Mode::Enforce, 8);
+        let host = |n: u32| IpAddr::from((0xC633_0000_u32 + (n << 8)).to_be_bytes());
+        for n in 0..64 {
+            assert!(limiter.admit(host(n), MS));
+        }
+        assert_eq!(limiter.counts(), (0, 0));
+        // A second later all have their burst back, and the newcomer finds a place to be held in.
+        let later = 1_001 * MS;
+        assert!(limiter.admit(host(99), later));
+        assert!(limiter.admit(host(99), later));
+        assert!(!limiter.admit(host(99), later));
+        assert_eq!(limiter.counts(), (1, 1));
+    }
+
+    #[test]
+    fn many_cores_let_pass_no_more_than_the_limit() {
+        let limiter = limiter(Mode::Enforce, 64);
+        let passed = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1_000 {
+                        passed.fetch_add(limiter.admit("192.0.2.1".parse().unwrap(), MS).into(), Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(passed.into_inner(), 2);
+    }
+}

@@ -1,0 +1,21 @@
+//! The kernel front line, seen from outside: which rules the programs in the kernel go by, on which interfaces they run, what
+//! they have counted. Loads and attaches them, pins them so that they outlive the process, fills their tables, beats so that they
+//! know that somebody lives, and climbs down to what the kernel and the rights at hand allow. It knows no configuration,
+//! no core and no request: it is given [`Rules`], [`Settings`] and sockets.
+//!
+//! No public function here waits for the network. What fails for want of rights or of a kernel is said and gone around: a gateway
+//! without a front line is a gateway.
+
+mod error;
+mod rules;
+mod settings;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::Error;
+pub use gate::abi;
+pub use rules::{Digest, PortPolicy, Rules};
+pub use settings::{Driver, Settings, Step};
+pub use status::{Blocked, Connections, Counters, Happened, Interface, Rtt, Source, Status, Trial};
