@@ -44,10 +44,15 @@ impl Curl {
 /// Where a program is, also in the administrator's folders.
 #[track_caller]
 pub fn program(name: &str) -> PathBuf {
+    let found = find_program(name);
+    found.unwrap_or_else(|| panic!("there is no {name}: `cargo xtask setup` installs what tests need"))
+}
+
+/// The same, or nothing.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
-    let found = folders.map(|folder| folder.join(name)).find(|file| file.is_file());
-    found.unwrap_or_else(|| panic!("there is no {name}: `cargo xtask setup` installs what tests need"))
+    folders.map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// Runs curl with these arguments.

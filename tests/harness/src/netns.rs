@@ -1,0 +1,294 @@
+//! A network of a test's own: two namespaces with a cable (veth) between them, one for the gateway and one for those who
+//! come to it. Nothing of the machine's own network is touched, and the kernel takes all of it away when the last who is in
+//! it has gone, also when the test was killed. Only the administrator can make one.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    os::fd::{AsFd, AsRawFd},
+    panic,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tempfile::TempDir;
+
+use crate::tools::find_program;
+
+/// A network namespace.
+#[derive(Debug)]
+pub struct Namespace {
+    /// It lasts as long as this is open.
+    link: File,
+}
+
+/// The gateway's namespace and its clients', and the cable.
+#[derive(Debug)]
+pub struct Network {
+    /// Where the gateway runs.
+    pub gateway: Namespace,
+    /// Where everybody else does.
+    pub clients: Namespace,
+}
+
+/// A bpffs of a test's own, unmounted when it is dropped.
+#[derive(Debug)]
+pub struct Bpffs {
+    folder: TempDir,
+}
+
+impl Network {
+    /// The gateway's end of the cable.
+    pub const INTERFACE: &str = "edge";
+    /// The clients' end.
+    pub const FAR_INTERFACE: &str = "far";
+    /// The gateway's address.
+    pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
+    /// The gateway's address of IPv6.
+    pub const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 1);
+    /// The clients' address. They may use all of [`Network::PREFIX`] too.
+    pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
+    /// The clients' address of IPv6.
+    pub const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 2);
+    /// Any address in it is the clients'.
+    pub const PREFIX: &str = "10.77.0.0/16";
+    /// The same of IPv6.
+    pub const PREFIX_V6: &str = "fd77::/32";
+    /// Hardware address of the gateway's end.
+    pub const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0, 9, 1];
+    /// Hardware address of the clients' end.
+    pub const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 9, 2];
+
+    /// Two namespaces and a cable; else why there are none.
+    pub fn new() -> Result<Self, String> {
+        let network = Self { gateway: Namespace::new()?, clients: Namespace::new()? };
+        // ip takes a file for the name of a namespace.
+        let clients = format!("/proc/{}/fd/{}", std::process::id(), network.clients.link.as_raw_fd());
+        let (near, far) = (Self::INTERFACE, Self::FAR_INTERFACE);
+        let [near_mac, far_mac] = [Self::GATEWAY_MAC, Self::CLIENT_MAC].map(mac);
+        network.gateway.ip(&format!(
+            "link add name {near} address {near_mac} type veth peer name {far} address {far_mac} netns {clients}"
+        ))?;
+        // Neighbours are told, so that no flood drowns the question for one.
+        let ends: [(_, _, [IpAddr; 2]); 2] = [
+            (&network.gateway, near, [Self::GATEWAY.into(), Self::GATEWAY_V6.into()]),
+            (&network.clients, far, [Self::CLIENT.into(), Self::CLIENT_V6.into()]),
+        ];
+        for (own, other) in [(0, 1), (1, 0)] {
+            let (namespace, interface, addresses) = &ends[own];
+            let other_mac = if own == 0 { &far_mac } else { &near_mac };
+            namespace.ip("link set lo up")?;
+            for (address, bits) in addresses.iter().zip([24, 64]) {
+                let duplicates = if address.is_ipv6() { " nodad" } else { "" };
+                namespace.ip(&format!("addr add {address}/{bits} dev {interface}{duplicates}"))?;
+            }
+            namespace.ip(&format!("link set {interface} up"))?;
+            for address in &ends[other].2 {
+                namespace.ip(&format!(
+                    "neigh replace {address} lladdr {other_mac} dev {interface} nud permanent"
+                ))?;
+            }
+        }
+        // Whoever a spoofed source is, the answer goes down the cable; the clients' end forwards nothing.
+        network.gateway.ip(&format!("route add default via {}", Self::CLIENT))?;
+        network.gateway.ip(&format!("-6 route add default via {}", Self::CLIENT_V6))?;
+        network.clients.ip(&format!("route add local {} dev lo", Self::PREFIX))?;
+        network.clients.ip(&format!("-6 route add local {} dev lo", Self::PREFIX_V6))?;
+        // Only IPv4 takes such a route for leave to be from there.
+        network.clients.set("ipv6/ip_nonlocal_bind", "1");
+        network.answer_to_xdp()?;
+        Ok(network)
+    }
+
+    /// The clients' end takes what the gateway's end sends out of XDP: a driver of veth does so with GRO on.
+    fn answer_to_xdp(&self) -> Result<(), String> {
+        self.clients.run("ethtool", &["-K", Self::FAR_INTERFACE, "gro", "on"])
+    }
+}
+
+impl Namespace {
+    /// A new one, with nothing in it but a loopback interface that is down; else why there is none.
+    pub fn new() -> Result<Self, String> {
+        if !rustix::process::geteuid().is_root() {
+            return Err("only the administrator can make a network namespace".to_owned());
+        }
+        // Made by a program, since what makes one in a process with threads is `unsafe`; it goes when we have hold of it.
+        let mut command = Command::new(tool("unshare")?);
+        command.args(["--net", "sh", "-c", "echo here; exec cat"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut holder = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+        let mut line = String::new();
+        if let Some(stdout) = holder.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line).map_err(|error| format!("{command:?}: {error}"))?;
+        }
+        let link = if line == "here\n" {
+            File::open(format!("/proc/{}/ns/net", holder.id())).map_err(|error| error.to_string())
+        } else {
+            Err(format!("{command:?} made no namespace"))
+        };
+        drop(holder.stdin.take());
+        holder.wait().map_err(|error| format!("{command:?}: {error}"))?;
+        Ok(Self { link: link? })
+    }
+
+    /// Does something inside, on a thread of its own. What it starts (threads, processes, sockets) stays inside.
+    #[track_caller]
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                let moved = move_into_link_name_space(self.link.as_fd(), Some(LinkNameSpaceType::Network));
+                moved.unwrap_or_else(|error| panic!("cannot go into the namespace: {error}"));
+                work()
+            });
+            inside.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+        })
+    }
+
+    /// Sets a value of the namespace's own, like `ipv4/tcp_syncookies`.
+    #[track_caller]
+    pub fn set(&self, name: &str, value: &str) {
+        let file = Path::new("/proc/sys/net").join(name);
+        let written = self.inside(|| fs::write(&file, value));
+        written.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+
+    /// A counter of the kernel's TCP here, as in the file `net/netstat` of procfs; 0 where this kernel has no such.
+    #[track_caller]
+    pub fn tcp_counter(&self, name: &str) -> u64 {
+        let text = self.inside(|| fs::read_to_string("/proc/thread-self/net/netstat"));
+        let text = text.unwrap_or_else(|error| panic!("netstat: {error}"));
+        counter_of(&text, name).unwrap_or(0)
+    }
+
+    /// Runs a program inside to its end; else what it complained of.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+        self.inside(|| run(program, arguments, None))
+    }
+
+    fn ip(&self, line: &str) -> Result<(), String> {
+        self.run("ip", &line.split(' ').collect::<Vec<_>>())
+    }
+}
+
+impl Bpffs {
+    /// A folder of its own with a bpffs on it; else why there is none.
+    pub fn new() -> Result<Self, String> {
+        let folder = TempDir::new().map_err(|error| format!("no folder: {error}"))?;
+        let at = folder.path().to_string_lossy().into_owned();
+        run("mount", &["-t", "bpf", "bpf", &at], None)?;
+        Ok(Self { folder })
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Bpffs {
+    fn drop(&mut self) {
+        if let Err(why) = run("umount", &[&self.folder.path().to_string_lossy()], None) {
+            eprintln!("{} stays mounted: {why}", self.folder.path().display());
+        }
+    }
+}
+
+/// Tables and rules for nftables inside.
+impl Namespace {
+    /// `nft -f`.
+    pub fn nft(&self, rules: &str) -> Result<(), String> {
+        self.inside(|| run("nft", &["-f", "-"], Some(rules)))
+    }
+}
+
+fn tool(name: &str) -> Result<PathBuf, String> {
+    find_program(name).ok_or_else(|| format!("there is no {name}: `cargo xtask setup` installs it"))
+}
+
+fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<(), String> {
+    let mut command = Command::new(tool(program)?);
+    command.args(arguments);
+    let output = crate::tools::run(&mut command, input.unwrap_or_default().as_bytes());
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{program} {}: {}", arguments.join(" "), said.trim()))
+}
+
+fn mac(bytes: [u8; 6]) -> String {
+    bytes.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// `TcpExt: Name …`, then `TcpExt: 0 …`.
+fn counter_of(text: &str, name: &str) -> Option<u64> {
+    let lines: Vec<&str> = text.lines().collect();
+    lines.chunks_exact(2).find_map(|pair| {
+        let mut both = pair[0].split(' ').zip(pair[1].split(' '));
+        both.find(|(found, _)| *found == name)?.1.parse().ok()
+    })
+}
+
+/// The `number`th address of a family that is the clients': each in a narrow prefix (IPv4 /32, IPv6 /64) of its own.
+pub fn client_address(family: IpAddr, number: u16) -> IpAddr {
+    let [high, low] = number.to_be_bytes();
+    match family {
+        IpAddr::V4(_) => Ipv4Addr::new(10, 77, high, low).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0xfd77, 0, 0, number, 0, 0, 0, 1).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bpffs, Namespace, Network, counter_of};
+    use crate::skip;
+
+    #[test]
+    fn counters_are_found_by_name() {
+        let text = "TcpExt: SyncookiesSent A B\nTcpExt: 1 2 3\nIpExt: A C\nIpExt: 4 5\n";
+        assert_eq!(counter_of(text, "B"), Some(3));
+        assert_eq!(counter_of(text, "C"), Some(5));
+        assert_eq!(counter_of(text, "D"), None);
+    }
+
+    #[test]
+    fn a_network_is_a_world_of_its_own() {
+        let network = match Network::new() {
+            Ok(network) => network,
+            Err(why) => return skip("a_network_is_a_world_of_its_own", &why),
+        };
+        let own = |namespace: &Namespace| {
+            namespace
+                .inside(|| std::fs::read_link("/proc/thread-self/ns/net").map(|link| link.into_os_string()))
+        };
+        let machines = std::fs::read_link("/proc/self/ns/net").unwrap().into_os_string();
+        let [near, far] = [&network.gateway, &network.clients].map(|namespace| own(namespace).unwrap());
+        assert!(near != far && near != machines && far != machines);
+        // What is set inside stays inside.
+        network.gateway.set("ipv4/tcp_syncookies", "0");
+        let read = || std::fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").unwrap();
+        assert_eq!(network.gateway.inside(read), "0\n");
+        assert_ne!(network.clients.inside(read), "0\n");
+        assert_eq!(network.gateway.run("ip", &["link", "show", "dev", Network::INTERFACE]), Ok(()));
+        assert!(network.gateway.run("ip", &["link", "show", "dev", Network::FAR_INTERFACE]).is_err());
+    }
+
+    #[test]
+    fn a_bpffs_comes_and_goes() {
+        let bpffs = match Bpffs::new() {
+            Ok(bpffs) => bpffs,
+            Err(why) => return skip("a_bpffs_comes_and_goes", &why),
+        };
+        let at = bpffs.path().to_path_buf();
+        let mounted = || {
+            let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+            mounts.contains(&format!("bpf {} bpf ", at.display()))
+        };
+        assert!(mounted());
+        drop(bpffs);
+        assert!(!mounted() && !at.exists());
+    }
+}
