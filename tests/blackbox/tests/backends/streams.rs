@@ -112,7 +112,9 @@ fn a_short_body_never_looks_whole() {
         let gateway = Gateway::start(&everything_with(&origin.url(), DEADLINES));
         let mut client = gateway.client();
         let cut = client.ask("GET /").try_response();
-        assert!(matches!(cut, Err(harness::Broken::Ended(_))), "{what}: {cut:?}");
+        // A head that tells a length is held until its body begins: what is lost with the connection before that was none.
+        let is_refused = fields == known && cut.as_ref().is_ok_and(|response| response.status == 502);
+        assert!(is_refused || matches!(cut, Err(harness::Broken::Ended(_))), "{what}: {cut:?}");
         assert_eq!(gateway.ask("GET /well").text(), "well", "{what}");
     }
 }
