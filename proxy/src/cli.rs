@@ -95,6 +95,10 @@ pub(crate) struct Run {
     /// Loopback address for metrics and health beside the Unix socket, such as 127.0.0.1:9901
     #[arg(long, value_name = "ADDR", help_heading = "In front of one backend")]
     pub(crate) admin: Option<String>,
+    /// Network interface where the kernel counts who begins how many connections; what is above a limit passes (needs
+    /// root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)
+    #[arg(long, value_name = "IFACE", help_heading = "In front of one backend")]
+    pub(crate) xdp: Option<String>,
     /// Cores that serve [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,

@@ -154,7 +154,7 @@ fn way_back(asked: Option<&Path>, named: Option<&Path>) -> String {
 /// A URL makes a gateway from flags; anything else names a file.
 fn origin(flags: Run) -> Result<Origin> {
     let is_url = |what: &str| what.starts_with("http://") || what.starts_with("https://");
-    let Run { what, listen, plain, http2, rate, burst, cache, admin, workers, driver, state, last_good: _ } =
+    let Run { what, listen, plain, http2, rate, burst, cache, admin, xdp, workers, driver, state, .. } =
         flags;
     match what {
         Some(backend) if is_url(&backend) => Ok(Origin::Flags(Box::new(Flags {
@@ -168,6 +168,7 @@ fn origin(flags: Run) -> Result<Origin> {
             workers,
             driver,
             admin,
+            xdp,
             state,
         }))),
         Some(other) if other.contains("://") => {
@@ -181,6 +182,7 @@ fn origin(flags: Run) -> Result<Origin> {
                 ("--burst", burst.is_some()),
                 ("--cache", cache.is_some()),
                 ("--admin", admin.is_some()),
+                ("--xdp", xdp.is_some()),
             ];
             if let Some((flag, _)) = only_with_url.iter().find(|(_, given)| *given) {
                 bail!("{flag} goes with the URL of a backend: floodgate run http://127.0.0.1:9000 {flag} …");

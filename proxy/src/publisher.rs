@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use model::{Diagnostic, Model};
+use model::{Diagnostic, Ebpf, Model};
 use runtime::Post;
 use shard::Message;
 use snapshot::{Inputs, Slots, Snapshot, compile};
@@ -240,9 +240,24 @@ pub(crate) fn unchangeable(before: &Model, after: &Model) -> Vec<Diagnostic> {
         ("cache.size", a.cache != b.cache),
         ("demo", a.demo.as_ref().map(|demo| demo.address) != b.demo.as_ref().map(|demo| demo.address)),
     ];
-    let changed = checks.into_iter().filter(|(_, changed)| *changed);
+    let checks = checks.into_iter().chain(front_line(a.ebpf.as_ref(), b.ebpf.as_ref()));
+    let changed = checks.filter(|(_, changed)| *changed);
     let refused = |key| Diagnostic::error(None, key, format!("`{key}` can't be changed while running"));
     changed.map(|(key, _)| refused(key).help("restart floodgate to apply it")).collect()
+}
+
+/// What of the kernel front line is attached to interfaces and sockets once; its rules go on trial at any time.
+fn front_line(before: Option<&Ebpf>, after: Option<&Ebpf>) -> Vec<(&'static str, bool)> {
+    match (before, after) {
+        (Some(a), Some(b)) => vec![
+            ("ebpf.interfaces", a.interfaces != b.interfaces),
+            ("ebpf.driver", a.driver != b.driver),
+            ("ebpf.pins", a.pins != b.pins),
+            ("ebpf.steer", a.steer != b.steer),
+            ("ebpf.connections", a.connections != b.connections),
+        ],
+        (a, b) => vec![("ebpf", a.is_some() != b.is_some())],
+    }
 }
 
 fn unix_s() -> u64 {
@@ -254,5 +269,52 @@ impl Publisher {
     pub(crate) fn check_change(before: &Model, read: &Read) -> Result<(), String> {
         let found = unchangeable(before, &read.model);
         if found.is_empty() { Ok(()) } else { Err(read.render(&found)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{EbpfFeed, EbpfMode};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Ebpf), expected: &[&str]) {
+        let with = |ebpf| {
+            let mut model = Model::default();
+            model.node.ebpf = ebpf;
+            model
+        };
+        let before = Ebpf::new(vec!["eth0".into()]);
+        let mut after = before.clone();
+        change(&mut after);
+        let found = unchangeable(&with(Some(before)), &with(Some(after)));
+        assert_eq!(found.iter().map(|it| &*it.key).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn rules_of_the_front_line_change_and_what_is_attached_does_not() {
+        check(|_| (), &[]);
+        check(|it| it.interfaces.push("eth1".into()), &["ebpf.interfaces"]);
+        check(|it| it.driver = model::EbpfDriver::Tcx, &["ebpf.driver"]);
+        check(|it| it.pins.push("x"), &["ebpf.pins"]);
+        check(|it| (it.steer, it.connections) = (false, false), &["ebpf.steer", "ebpf.connections"]);
+        let rules = |it: &mut Ebpf| {
+            (it.ports, it.admin_ports, it.trial) = (Some(vec![1]), vec![2], Duration::from_secs(9));
+            (it.policy.mode, it.policy.flood) = (EbpfMode::Enforce, 1.0);
+            (it.allow, it.block) = (vec!["10.0.0.0/8".parse().unwrap()], vec!["::/0".parse().unwrap()]);
+            (it.prefixes.ipv4, it.feed) = ([31, 1], Some(EbpfFeed::default()));
+        };
+        check(rules, &[]);
+    }
+
+    #[test]
+    fn the_front_line_comes_and_goes_with_a_restart() {
+        let (without, mut with) = (Model::default(), Model::default());
+        with.node.ebpf = Some(Ebpf::new(vec!["eth0".into()]));
+        for (before, after) in [(&without, &with), (&with, &without)] {
+            let found = unchangeable(before, after);
+            assert_eq!(found.iter().map(|it| &*it.key).collect::<Vec<_>>(), ["ebpf"]);
+        }
     }
 }

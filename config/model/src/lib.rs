@@ -4,6 +4,7 @@
 
 mod api;
 mod diagnostic;
+mod ebpf;
 mod node;
 mod upstream;
 
@@ -12,6 +13,7 @@ pub use api::{
     Throttle, ThrottlePer,
 };
 pub use diagnostic::{Diagnostic, Origin, Severity};
+pub use ebpf::{Ebpf, EbpfDriver, EbpfFeed, EbpfMode, EbpfPolicy, EbpfPortPolicy, EbpfPrefixes, EbpfRates};
 pub use node::{
     AccessLog, Admin, Certificate, Client, Demo, Driver, Listener, LogTarget, Node, NodeCache, PathRules,
     Timeouts,

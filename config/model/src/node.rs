@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
-use crate::{Limits, Origin, Throttle};
+use crate::{Ebpf, Limits, Origin, Throttle};
 
 /// The process.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,8 @@ pub struct Node {
     pub limits: Limits,
     /// The account's bucket over all APIs (row 67).
     pub throttle: Option<Throttle>,
+    /// The kernel front line; `None`: there is none.
+    pub ebpf: Option<Ebpf>,
     /// A built-in backend to try the gateway with.
     pub demo: Option<Demo>,
 }
@@ -207,6 +209,7 @@ impl Default for Node {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             throttle: None,
+            ebpf: None,
             demo: None,
         }
     }

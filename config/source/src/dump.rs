@@ -180,7 +180,7 @@ impl<'a> Dump<'_, 'a> {
     /// A value as it was written, for where it is written now.
     fn written(&self, section: &Section, key: &Key, value: &Value<'a>) -> toml_edit::Value {
         match key.form {
-            Form::Texts(_) => {
+            Form::Texts(_) | Form::Counts(..) => {
                 value.items().iter().map(|item| self.scalar(false, item)).collect::<Array>().into()
             }
             Form::Pairs => {

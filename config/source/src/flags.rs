@@ -2,12 +2,12 @@
 
 use std::{net::SocketAddr, ops::Range, path::Path, path::PathBuf};
 
-use model::{Integration, Kind, Model, Node, Route, RouteKey, Throttle, ThrottlePer};
+use model::{Ebpf, Integration, Kind, Model, Node, Route, RouteKey, Throttle, ThrottlePer};
 
 use crate::{
     Outcome, Sources, System,
     context::{Context, File, Mistake, quote},
-    integration, listener, names, node, policy, route, suggest, units,
+    ebpf, integration, listener, names, node, policy, route, suggest, units,
     upstream::Upstreams,
 };
 
@@ -39,6 +39,8 @@ pub struct Flags {
     pub driver: Option<String>,
     /// A TCP address of the admin listener, loopback only.
     pub admin: Option<String>,
+    /// An interface in front of which the kernel counts.
+    pub xdp: Option<String>,
     /// The state folder.
     pub state: Option<PathBuf>,
 }
@@ -86,6 +88,9 @@ fn model(flags: &Flags, line: &Line, cx: &Context<'_>) -> Option<Model> {
     }
     node.driver = read.flag("--driver", flags.driver.as_ref(), driver).unwrap_or_default();
     node.admin.listen = read.flag("--admin", flags.admin.as_ref(), names::loopback);
+    let interface = read.flag("--xdp", flags.xdp.as_ref(), ebpf::interface);
+    let ebpf = |interface| Ebpf { origin: read.origin("--xdp"), ..Ebpf::new(vec![interface]) };
+    node.ebpf = interface.map(ebpf);
     let (url, (path, strip_prefix)) = (url?, path?);
     let upstream = upstreams.made(&url, flags.http2, read.origin(""));
     let mut api = route::plain_api(&[], None);
@@ -150,6 +155,7 @@ impl Line {
         add("--workers", flags.workers.map(|workers| workers.to_string()));
         add("--driver", flags.driver.clone());
         add("--admin", flags.admin.clone());
+        add("--xdp", flags.xdp.clone());
         Self { file: File::new(NAME, text, Path::new("")), values }
     }
 }

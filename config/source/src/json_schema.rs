@@ -87,6 +87,9 @@ fn form(form: &Form) -> Value {
             json!({ "anyOf": [{ "enum": choices }, { "type": "string", "pattern": REFERENCE }] })
         }
         Form::Texts(_) => json!({ "type": "array", "items": { "type": "string" } }),
+        Form::Counts(min, max, _) => {
+            json!({ "type": "array", "items": { "type": "integer", "minimum": min, "maximum": max } })
+        }
         Form::Pairs => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         Form::Table(section) => reference(section),
         Form::Tables(section) => json!({ "type": "array", "items": reference(section) }),

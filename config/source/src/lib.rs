@@ -13,6 +13,7 @@ mod cors;
 mod differences;
 mod document;
 mod dump;
+mod ebpf;
 mod environment;
 mod expand;
 mod flags;

@@ -9,7 +9,7 @@ use crate::{
     Form, Key, Section,
     context::{Mistake, quote},
     document::Document,
-    names, policy,
+    ebpf, names, policy,
     reader::{Table, Value},
     units,
 };
@@ -272,6 +272,8 @@ pub(crate) fn read(document: &Document<'_>) -> Node {
         node.limits = policy::limits(&table, &node.limits);
     }
     node.throttle = document.single("throttle").and_then(|table| policy::throttle(&table));
+    let admin_port = node.admin.listen.map(|address| address.port());
+    node.ebpf = document.single("ebpf").and_then(|table| ebpf::read(&table, admin_port));
     if let Some(table) = document.single("demo") {
         let origin = Some(table.origin());
         node.demo = table.opt("address", Value::loopback).map(|address| Demo { address, origin });

@@ -144,7 +144,9 @@ impl<'a> Value<'a> {
     pub(crate) fn count<T: TryFrom<u64>>(&self) -> Option<T> {
         let integer = self.typed(self.item.get_ref().as_integer())?;
         let count = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
-        let Form::Count(min, max) = self.key.form else { return self.typed(None) };
+        let (Form::Count(min, max) | Form::Counts(min, max, _)) = self.key.form else {
+            return self.typed(None);
+        };
         let inside = count.filter(|count| (i128::from(min)..=i128::from(max)).contains(count));
         let inside =
             inside.and_then(|count| u64::try_from(count).ok()).and_then(|count| T::try_from(count).ok());
@@ -227,6 +229,13 @@ impl<'a> Value<'a> {
         self.typed(self.item.get_ref().as_array())?;
         // All of them are read, so that all mistakes are found.
         let read: Vec<_> = self.items().iter().map(|value| value.parse(&read)).collect();
+        read.into_iter().collect()
+    }
+
+    /// The whole numbers of an array, each in the key's range.
+    pub(crate) fn counts<T: TryFrom<u64>>(&self) -> Option<Vec<T>> {
+        self.typed(self.item.get_ref().as_array())?;
+        let read: Vec<_> = self.items().iter().map(Value::count).collect();
         read.into_iter().collect()
     }
 
@@ -376,9 +385,13 @@ impl<'a> Value<'a> {
     fn wrong_type(&self) {
         let item = self.item.get_ref();
         // An item of an array of strings is a string.
-        let in_array =
-            matches!(self.key.form, Form::Texts(_) | Form::Pairs) && !self.path.ends_with(self.key.name);
-        let expected = if in_array { "a string" } else { self.key.form.expected() };
+        let is_inside = !self.path.ends_with(self.key.name);
+        let in_array = matches!(self.key.form, Form::Texts(_) | Form::Pairs) && is_inside;
+        let expected = match self.key.form {
+            _ if in_array => "a string",
+            Form::Counts(..) if is_inside => "a whole number",
+            _ => self.key.form.expected(),
+        };
         let number = item.as_integer().map(ToString::to_string).or(item.as_float().map(ToString::to_string));
         let help = match (&self.key.form, number) {
             (Form::Duration(..) | Form::DurationOrTable(..), Some(number)) => {
@@ -387,6 +400,7 @@ impl<'a> Value<'a> {
             (Form::Size(..), Some(number)) => format!("write `\"{number}B\"`"),
             (Form::Rate, Some(number)) => format!("write `\"{number}/s\"`"),
             _ if in_array => "write it in quotes".to_owned(),
+            (Form::Counts(..), Some(number)) if !is_inside => format!("write `[{number}]`"),
             (Form::Texts(_), _) if item.is_str() => {
                 format!("write `[{:?}]`", item.as_str().unwrap_or_default())
             }

@@ -52,6 +52,8 @@ pub enum Form {
     Choice(&'static [&'static str]),
     /// An array of strings. The example is a TOML array.
     Texts(&'static str),
+    /// An array of whole numbers, each from and to. The example is a TOML array.
+    Counts(u64, u64, &'static str),
     /// A table of strings under free names.
     Pairs,
     /// A table.
@@ -91,6 +93,11 @@ pub static ROOT: Section = Section {
         Key::new("timeouts", Form::Table(&crate::node::TIMEOUTS), "Deadlines toward clients.").or("{}"),
         Key::new("limits", Form::Table(&crate::policy::LIMITS), "Limits of heads and bodies.").or("{}"),
         Key::new("throttle", Form::Table(&crate::policy::THROTTLE), "The bucket of all APIs together."),
+        Key::new(
+            "ebpf",
+            Form::Table(&crate::ebpf::EBPF),
+            "The kernel front line: limits before packets become connections. Left out: there is none.",
+        ),
         Key::new("demo", Form::Table(&crate::node::DEMO), "A built-in backend to try the gateway with."),
         Key::new("listener", Form::Tables(&crate::listener::LISTENER), "Where clients connect."),
         Key::new("certificate", Form::Tables(&crate::listener::CERTIFICATE), "Certificates by host name."),
@@ -160,6 +167,7 @@ impl Form {
             Self::Path => "a path",
             Self::Choice(_) => "one of some strings",
             Self::Texts(_) => "an array of strings",
+            Self::Counts(..) => "an array of whole numbers",
             Self::Pairs => "a table of strings",
             Self::Table(_) => "a table",
             Self::Tables(_) => "an array of tables",
@@ -172,7 +180,7 @@ impl Form {
     /// A value as it could be written, in TOML.
     pub fn example(&self) -> String {
         match self {
-            Self::Text(example) | Self::Texts(example) => (*example).to_owned(),
+            Self::Text(example) | Self::Texts(example) | Self::Counts(_, _, example) => (*example).to_owned(),
             Self::Boolean => "true".into(),
             Self::Count(min, _) => (*min).max(1).to_string(),
             Self::Duration(..) | Self::DurationOrTable(..) => r#""30s""#.into(),

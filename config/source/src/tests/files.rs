@@ -251,11 +251,14 @@ fn collect(
 #[test]
 fn the_default_file_shows_the_defaults() {
     let all: toml::Table = everything().parse().unwrap();
-    let once = ["node", "admin", "access_log", "client", "cache", "timeouts", "limits"];
+    let once = ["node", "admin", "access_log", "client", "cache", "timeouts", "limits", "ebpf"];
     let mut tables: Vec<_> =
         once.iter().map(|name| (ROOT.key(name).and_then(Key::section), &all[*name])).collect();
     let upstreams = all["upstream"].as_table().unwrap().values();
     tables.extend(upstreams.map(|table| (ROOT.key("upstream").and_then(Key::section), table)));
+    let ebpf = ROOT.key("ebpf").and_then(Key::section);
+    let below = |name| (ebpf.and_then(|ebpf| ebpf.key(name)).and_then(Key::section), &all["ebpf"][name]);
+    tables.extend(["prefixes", "feed"].map(below));
     let mut compared = 0;
     for (section, table) in tables {
         for (name, shown) in table.as_table().unwrap() {
@@ -265,7 +268,7 @@ fn the_default_file_shows_the_defaults() {
             compared += 1;
         }
     }
-    assert!(compared >= 19, "{compared}");
+    assert!(compared >= 40, "{compared}");
 }
 
 #[test]
@@ -279,6 +282,10 @@ fn defaults_are_what_leaving_out_means() {
 [cache] #cache
 [timeouts] #timeouts
 [limits] #limits
+[ebpf]
+interfaces = [\"a\"] #ebpf
+[ebpf.prefixes] #ebpf.prefixes
+[ebpf.feed] #ebpf.feed
 [[listener]]
 address = \"127.0.0.1:1\" #listener
 [upstream.a]
@@ -370,6 +377,7 @@ fn every_key_is_read() {
             } else if name.starts_with("route.")
                 || name.starts_with("api.")
                 || name.starts_with("certificate.")
+                || name.starts_with("ebpf.policy.")
             {
                 in_arrays(&name)
             } else {
@@ -405,7 +413,7 @@ fn in_arrays(name: &str) -> String {
     let kind = "kind = \"http\"\nname = \"a\"\n";
     let integration = "type = \"http_proxy\"\n";
     let (head, rest) = match parts[..] {
-        ["api", "mapping" | "stage" | "route", _, ..] => (2, &parts[2..]),
+        ["api", "mapping" | "stage" | "route", _, ..] | ["ebpf", "policy", _, ..] => (2, &parts[2..]),
         _ => (1, &parts[1..]),
     };
     let before = if parts[0] == "api" && head == 2 { format!("[[api]]\n{kind}") } else { String::new() };
@@ -430,6 +438,10 @@ pub(super) fn forget_places(mut model: Model) -> Model {
     model.node.access_log.iter_mut().for_each(|it| it.origin = None);
     model.node.throttle.iter_mut().for_each(|it| it.origin = None);
     model.node.demo.iter_mut().for_each(|it| it.origin = None);
+    if let Some(ebpf) = &mut model.node.ebpf {
+        ebpf.origin = None;
+        ebpf.policies.iter_mut().for_each(|it| it.origin = None);
+    }
     model.certificates.iter_mut().for_each(|it| it.origin = None);
     model.listeners.iter_mut().for_each(|it| it.origin = None);
     for upstream in &mut model.upstreams {

@@ -1,6 +1,6 @@
 //! A gateway from flags.
 
-use model::{CacheMode, Driver, Integration, Model, ThrottlePer};
+use model::{CacheMode, Driver, Ebpf, EbpfMode, Integration, Model, ThrottlePer};
 
 use super::line;
 use crate::{Flags, from_flags, render};
@@ -48,6 +48,7 @@ fn every_flag_has_its_meaning() {
         workers: Some(3),
         driver: Some("epoll".into()),
         admin: Some("127.0.0.1:9901".into()),
+        xdp: Some("eth0".into()),
         state: Some("s".into()),
         ..flags("https://b/v1/")
     });
@@ -64,6 +65,9 @@ fn every_flag_has_its_meaning() {
     assert_eq!(route.cache.as_ref().map(|cache| cache.ttl.as_secs()), Some(60));
     assert_eq!((model.node.workers, model.node.driver), (Some(3), Driver::Epoll));
     assert!(model.node.admin.listen.is_some() && model.node.state.is_some());
+    let ebpf = model.node.ebpf.as_ref().unwrap();
+    assert_eq!(Ebpf { origin: None, ..ebpf.clone() }, Ebpf::new(vec!["eth0".into()]));
+    assert_eq!((ebpf.policy.mode, ebpf.policy.syns.rate), (EbpfMode::Monitor, 300.0));
     let listen = Some("[::1]:1".parse().unwrap());
     assert_eq!(
         self::model(&Flags { listen, ..flags("http://b") }).listeners[0].address.to_string(),
@@ -87,6 +91,7 @@ fn mistakes_show_the_command_line() {
         workers: Some(0),
         driver: Some("urin".into()),
         admin: Some("0.0.0.0:1".into()),
+        xdp: Some("eth 0".into()),
         ..flags("http://b")
     };
     check(
@@ -97,6 +102,7 @@ fn mistakes_show_the_command_line() {
             "command line:1:56: no core would serve | write at least `--workers 1`",
             "command line:1:67: `urin` is no driver | did you mean `uring`?",
             "command line:1:80: `0.0.0.0:1` is reachable from other machines | write a loopback address: `127.0.0.1:1`",
+            "command line:1:96: `eth 0` is no name of a network interface | write one that `ip link` shows: `eth0`",
         ],
     );
     check(

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use model::{CacheKey, CacheMode, Integration, Kind, Limits, Mapping, RouteKey, ThrottlePer};
+use model::{
+    CacheKey, CacheMode, Ebpf, EbpfDriver, EbpfMode, EbpfRates, Integration, Kind, Limits, Mapping, RouteKey,
+    ThrottlePer,
+};
 
 use super::model;
 
@@ -282,4 +285,49 @@ fn care_of_upstreams_is_lowered() {
     assert_eq!(upstream.breaker, Some(breaker));
     let retries = model::Retries { max: 1, budget: 0, budget_min: 0, status: vec![503..=503] };
     assert_eq!(upstream.retries, retries);
+}
+
+#[test]
+fn the_front_line_is_lowered() {
+    let ebpf = |text: &str| {
+        let model = model(&format!(
+            "{text}\n[[listener]]\naddress = \"127.0.0.1:443\"\n[[route]]\nmatch = \"/\"\nurl = \"http://u\"\n"
+        ));
+        model.node.ebpf.unwrap()
+    };
+    let least = ebpf("[ebpf]\ninterfaces = [\"eth0\"]");
+    assert_eq!(Ebpf { origin: None, ..least }, Ebpf::new(vec!["eth0".into()]));
+    let rates = |rate, burst, prefix_rate, prefix_burst| EbpfRates { rate, burst, prefix_rate, prefix_burst };
+    let all = ebpf(
+        "[ebpf]\ninterfaces = [\"eth0\", \"br-1.7\"]\nmode = \"challenge\"\ndriver = \"xdp\"\nports = [443, 0x50]
+admin_ports = [22, 2222]\nprefixes.ipv4 = [31, 8]\nsyns = { rate = \"60/m\", prefix_rate = \"5/s\" }
+packets = { rate = \"0.5/s\", burst = 7 }\nflood = \"9/s\"\nlet_through = \"8/s\"\nallow = [\"10.0.0.0/8\", \"::1\"]
+block = [\"10.1.0.0/16\"]\npins = \"/p\"\ntrial = \"5s\"\nsteer = false\nconnections = false
+feed = { points = 50, half_life = \"9s\", share = 0, cost = 3, expiry_min = \"2s\", expiry_max = \"2s\", refused = 0, malformed = 1, handshake = 2 }
+[[ebpf.policy]]\nports = [8443]\n[[ebpf.policy]]\nports = [1, 2]\nmode = \"monitor\"\nsyns = { rate = \"1/h\", prefix_burst = 9 }
+packets = { rate = \"3/s\" }\nflood = \"7/s\"\nlet_through = \"6/s\"",
+    );
+    assert_eq!((&all.interfaces[..], all.driver), (&["eth0".into(), "br-1.7".into()][..], EbpfDriver::Xdp));
+    assert_eq!((all.ports.as_deref(), &all.admin_ports[..]), (Some(&[443, 80][..]), &[22, 2222][..]));
+    assert_eq!((all.prefixes.ipv4, all.prefixes.ipv6), ([31, 8], [64, 48]));
+    assert_eq!((all.policy.mode, all.policy.flood, all.policy.let_through), (EbpfMode::Challenge, 9.0, 8.0));
+    assert_eq!(all.policy.syns, rates(1.0, 2, 5.0, 10));
+    assert_eq!(all.policy.packets, Some(rates(0.5, 7, 5.0, 10)));
+    assert_eq!((all.pins.to_str(), all.trial.as_secs()), (Some("/p"), 5));
+    assert!(!all.steer && !all.connections);
+    let networks = |list: &[ipnet::IpNet]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        (networks(&all.allow), networks(&all.block)),
+        ("10.0.0.0/8 ::1/128".into(), "10.1.0.0/16".into())
+    );
+    let feed = all.feed.unwrap();
+    assert_eq!((feed.points, feed.half_life.as_secs(), feed.share, feed.cost), (50, 9, 0, 3));
+    assert_eq!((feed.expiry_min.as_secs(), feed.expiry_max.as_secs()), (2, 2));
+    assert_eq!((feed.refused, feed.malformed, feed.handshake), (0, 1, 2));
+    let [first, second] = &all.policies[..] else { panic!("two policies") };
+    assert_eq!((&first.ports[..], &first.policy), (&[8443][..], &all.policy), "left out: as at other ports");
+    assert_eq!((&second.ports[..], second.policy.mode), (&[1, 2][..], EbpfMode::Monitor));
+    assert_eq!(second.policy.syns, rates(1.0 / 3_600.0, 1, 10.0 / 3_600.0, 9));
+    assert_eq!(second.policy.packets, Some(rates(3.0, 6, 30.0, 60)));
+    assert_eq!((second.policy.flood, second.policy.let_through), (7.0, 6.0));
 }

@@ -62,7 +62,7 @@ fn unknown_keys() {
     check(
         "ttl = 1",
         &[
-            "1:1: unknown key `ttl` | known are `include`, `node`, `admin`, `access_log`, `path`, `client`, `cache`, `timeouts`, `limits`, `throttle`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route` and `api`",
+            "1:1: unknown key `ttl` | known are `include`, `node`, `admin`, `access_log`, `path`, `client`, `cache`, `timeouts`, `limits`, `throttle`, `ebpf`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route` and `api`",
         ],
     );
     check("rate = 1", &["1:1: unknown key `rate` | did you mean `throttle.rate`?"]);
@@ -79,7 +79,7 @@ fn unknown_keys() {
     check(
         "\"a\\u0007b\" = 1",
         &[
-            "1:1: unknown key `a\\u{7}b` | known are `include`, `node`, `admin`, `access_log`, `path`, `client`, `cache`, `timeouts`, `limits`, `throttle`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route` and `api`",
+            "1:1: unknown key `a\\u{7}b` | known are `include`, `node`, `admin`, `access_log`, `path`, `client`, `cache`, `timeouts`, `limits`, `throttle`, `ebpf`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route` and `api`",
         ],
     );
 }
@@ -533,6 +533,159 @@ fn policies() {
     check("limits.target = \"1MiB\"", "6:17: `1MiB` is out of range | write something from `16B` to `32KiB`");
 }
 
+/// The same for a kernel front line with these lines, which begin at line 3.
+#[track_caller]
+fn check_ebpf(lines: &str, expected: &[&str]) {
+    check(&format!("[ebpf]\ninterfaces = [\"eth0\"]\n{lines}\n"), expected);
+}
+
+#[test]
+fn the_front_line() {
+    check(
+        "[ebpf]",
+        &[
+            "1:1: `interfaces` is missing | add `interfaces = [\"eth0\"]`: Network interfaces where packets are looked at; no other is touched.",
+        ],
+    );
+    check(
+        "[ebpf]\ninterfaces = []",
+        &["2:14: no interface is named | name one that `ip link` shows, or leave `[ebpf]` out"],
+    );
+    check(
+        "[ebpf]\ninterfaces = [\"eth0\", \"a/b\", \"..\", \"abcdefghijklmnop\"]",
+        &[
+            "2:23: `a/b` is no name of a network interface | write one that `ip link` shows: `eth0`",
+            "2:30: `..` is no name of a network interface | write one that `ip link` shows: `eth0`",
+            "2:36: `abcdefghijklmnop` is longer than the 15 bytes that an interface's name may have",
+        ],
+    );
+    check("[ebpf]\ninterfaces = [\"a\", \"b\", \"a\"]", &["2:25: `a` is named twice"]);
+    check_ebpf("mode = \"enforced\"", &["3:8: `enforced` is not known here | did you mean `enforce`?"]);
+    check_ebpf(
+        "driver = \"native\"",
+        &["3:10: `native` is not known here | write `auto`, `xdp`, `generic`, `tcx`, `nftables` or `accept`"],
+    );
+    check_ebpf("trial = \"2h\"", &["3:9: `2h` is out of range | write something from `1s` to `1h`"]);
+    check_ebpf(
+        "[ebpf.feed]\nshare = 101",
+        &["4:9: `101` is out of range | write something from `0` to `100`"],
+    );
+    check_ebpf(
+        "[ebpf.feed]\nexpiry_min = \"2h\"",
+        &["4:14: `2h` at first is longer than `1h` at most | make `expiry_min` at most `expiry_max`"],
+    );
+    check_ebpf(
+        "[ebpf.feed]\nrefused = 0\nmalformed = 0\nhandshake = 0",
+        &["4:11: nothing is an offence | leave `[ebpf.feed]` out"],
+    );
+}
+
+#[test]
+fn ports_of_the_front_line() {
+    check_ebpf("ports = []", &["3:9: no port is named | write `ports = [443]`, or leave it out"]);
+    check_ebpf("ports = 443", &["3:9: expected an array of whole numbers, found an integer | write `[443]`"]);
+    check_ebpf(
+        "ports = [\"443\"]",
+        &["3:10: expected a whole number, found a string | write `ports = [443]`"],
+    );
+    check_ebpf(
+        "ports = [0, 65536]",
+        &[
+            "3:10: `0` is out of range | write something from `1` to `65535`",
+            "3:13: `65536` is out of range | write something from `1` to `65535`",
+        ],
+    );
+    check_ebpf(
+        "ports = [1, 2, 1]",
+        &["3:16: the port `1` is named twice | the first is at f.toml:3:10: keep one of them"],
+    );
+    check_ebpf(
+        "ports = [443]\n[[ebpf.policy]]\nports = [80, 443]\n[[ebpf.policy]]\nports = [80]",
+        &[
+            "5:14: the port `443` is named twice | the first is at f.toml:3:10: keep one of them",
+            "7:10: the port `80` is named twice | the first is at f.toml:5:10: keep one of them",
+        ],
+    );
+    check_ebpf(
+        "ports = [22]",
+        &[
+            "3:10: `22` is an admin port: everything for it passes | take it out of `ports`, or write `admin_ports` without it",
+        ],
+    );
+    check(
+        "[admin]\nlisten = \"127.0.0.1:9\"\n[ebpf]\ninterfaces = [\"a\"]\nadmin_ports = []\nports = [22, 9]",
+        &["6:14: `9` is the admin listener's: everything for it passes | take it out of `ports`"],
+    );
+    check_ebpf(
+        "[[ebpf.policy]]",
+        &["3:1: `ports` is missing | add `ports = [443]`: TCP ports that it is for."],
+    );
+    check_ebpf(
+        "policy.ports = [1]",
+        &["3:1: `ebpf.policy` is an array of tables | write `[[ebpf.policy]]` with two brackets"],
+    );
+}
+
+#[test]
+fn limits_of_the_front_line() {
+    check_ebpf(
+        "syns = {}",
+        &[
+            "3:8: `rate` is missing | add `rate = \"100/s\"`: Of a narrow prefix by time, on average; at least `1/h`.",
+        ],
+    );
+    check_ebpf(
+        "syns = { rate = \"0/s\" }\nflood = \"0.5/h\"",
+        &[
+            "3:17: `0/s` lets hardly anything pass | write at least `1/h`; what shall not pass at all goes into `block`",
+            "4:9: `0.5/h` lets hardly anything pass | write at least `1/h`; what shall not pass at all goes into `block`",
+        ],
+    );
+    check_ebpf(
+        "packets = { rate = \"2/s\", prefix_rate = \"1/s\" }",
+        &["3:41: a wide prefix may bring less than a narrow one in it | make `prefix_rate` at least `rate`"],
+    );
+    check_ebpf(
+        "syns = { rate = \"2/s\", burst = 0 }",
+        &["3:32: `0` is out of range | write something from `1` to `1000000`"],
+    );
+    check_ebpf(
+        "prefixes = { ipv4 = [32], ipv6 = [48, 64] }",
+        &[
+            "3:21: this is not the length of a narrow prefix and of a wide one | write two numbers, the greater one first: `[32, 24]`",
+            "3:34: this is not the length of a narrow prefix and of a wide one | write two numbers, the greater one first: `[32, 24]`",
+        ],
+    );
+    check_ebpf(
+        "prefixes.ipv4 = [33, 24]",
+        &["3:18: `33` is out of range | write something from `1` to `32`"],
+    );
+    check_ebpf(
+        "allow = [\"10.0.0.0/8\", \"1.2.3.4\"]\nblock = [\"1.2.3.0/24\", \"::ffff:1.2.3.4\", \"10.0.0.1/8\"]",
+        &["4:42: `10.0.0.1/8` has bits behind its prefix | write `10.0.0.0/8`"],
+    );
+    check_ebpf(
+        "allow = [\"10.0.0.0/8\", \"1.2.3.4\"]\nblock = [\"10.1.0.0/16\", \"::ffff:1.2.3.4\"]",
+        &[
+            "4:25: `::ffff:1.2.3.4/128` is allowed and blocked | the other is at f.toml:3:24: keep one of them",
+        ],
+    );
+    check_ebpf(
+        "mode = \"challenge\"\ndriver = \"nftables\"",
+        &[
+            "3:8: a challenge needs XDP, which this `driver` is not | write `enforce`, or a `driver` of `auto`, `xdp` or `generic`",
+        ],
+    );
+    check_ebpf(
+        "driver = \"accept\"\n[[ebpf.policy]]\nports = [1]\nmode = \"challenge\"",
+        &[
+            "6:8: a challenge needs XDP, which this `driver` is not | write `enforce`, or a `driver` of `auto`, `xdp` or `generic`",
+        ],
+    );
+    let policies: String = (1..=15).map(|port| format!("[[ebpf.policy]]\nports = [{port}]\n")).collect();
+    check_ebpf(&policies, &["31:1: there may be 14 policies beside that of `[ebpf]`"]);
+}
+
 #[test]
 fn cors() {
     let check = |lines: &str, expected: &str| check(&format!("[cors]\n{lines}"), &[expected]);
@@ -666,6 +819,12 @@ fn warnings_do_not_stop() {
             "f.toml:6:9: nothing is cached: the route takes POST alone | add `methods = [\"POST\"]`, or leave `cache` out",
         ],
     );
+    check(
+        &format!("[ebpf]\ninterfaces = [\"a\"]\ndriver = \"tcx\"\nmode = \"challenge\"{REST}"),
+        &[
+            "f.toml:4:8: tcx can't answer: the kernel's own cookies do | write `enforce`, or a `driver` of `auto`, `xdp` or `generic`",
+        ],
+    );
 }
 
 #[test]
@@ -753,6 +912,9 @@ fn key() -> impl Strategy<Value = String> {
         "[cors]",
         "[[listener]]",
         "[cache]",
+        "[ebpf]",
+        "[[ebpf.policy]]",
+        "[ebpf.feed]",
         "[route.cache]",
         "[[route.throttle]]",
         "[[api.mapping]]",
@@ -785,6 +947,8 @@ fn value() -> impl Strategy<Value = String> {
         "\"64KiB\"",
         "[\"a\"]",
         "[1, {}]",
+        "[32, 24]",
+        "[443]",
         "\"GET /{a}\"",
         "\"http://a/{a}\"",
         "\"https://b\"",
