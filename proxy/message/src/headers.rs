@@ -11,12 +11,17 @@ use crate::{Name, Names, octets};
 const COLON: &[u8] = b": ";
 const END: &[u8] = b"\r\n";
 
+/// Of a field: it lies there as a line with [`COLON`] and [`END`] and nothing else around name and value.
+const PLAIN: u8 = 1;
+/// Of a field: [`Field::never_indexed`].
+const NEVER_INDEXED: u8 = 2;
+
 /// Where one field lies in the arena.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     name: Name,
-    /// Whether it lies there as a line with [`COLON`] and [`END`] and nothing else around name and value.
-    plain: bool,
+    /// [`PLAIN`] and [`NEVER_INDEXED`], if they are so.
+    marks: u8,
     name_bytes: u16,
     at: u32,
     value_at: u32,
@@ -32,6 +37,9 @@ pub struct Field<'a> {
     pub text: &'a [u8],
     /// The value.
     pub value: &'a [u8],
+    /// Who sent it said that no hop may keep it in a table of what was sent before (RFC 7541 §6.2.3). HTTP/1 has no such
+    /// tables, and does not say so.
+    pub never_indexed: bool,
 }
 
 /// The fields of a message in their order.
@@ -111,7 +119,17 @@ impl Headers {
         self.push_known_with(name, text, |lines| lines.extend_from_slice(value));
     }
 
-    /// The same with a value that `write` appends in its place, without a buffer of its own.
+    /// Adds a field of another message, as it is there.
+    #[inline]
+    pub fn push_field(&mut self, field: Field<'_>) {
+        let at = self.lines.len();
+        for part in [field.text, COLON, field.value] {
+            self.lines.extend_from_slice(part);
+        }
+        self.note(field.name, at, field.text.len(), if field.never_indexed { NEVER_INDEXED } else { 0 });
+    }
+
+    /// The same as [`Headers::push`] with a value that `write` appends in its place, without a buffer of its own.
     pub fn push_with(&mut self, text: &str, write: impl FnOnce(&mut Vec<u8>)) {
         self.push_known_with(Name::of(text.as_bytes()), text, write);
     }
@@ -123,11 +141,11 @@ impl Headers {
         self.lines.extend_from_slice(text.as_bytes());
         self.lines.extend_from_slice(COLON);
         write(&mut self.lines);
-        self.note(name, at, text.len());
+        self.note(name, at, text.len(), 0);
     }
 
-    /// Notes a field that has just been appended but for its end.
-    fn note(&mut self, name: Name, at: usize, name_bytes: usize) {
+    /// Notes a field that has just been appended but for its end, with `marks` besides that of being [`PLAIN`].
+    fn note(&mut self, name: Name, at: usize, name_bytes: usize, marks: u8) {
         let value_at = at + name_bytes + COLON.len();
         let (text, value) = (&self.lines[at..at + name_bytes], &self.lines[value_at..]);
         debug_assert_eq!(name, Name::of(text));
@@ -144,7 +162,7 @@ impl Headers {
         self.lines.extend_from_slice(END);
         self.seen = self.seen.with(name);
         let (at, value_at) = (at as u32, value_at as u32);
-        self.spans.push(Span { name, plain: true, name_bytes, at, value_at, value_end });
+        self.spans.push(Span { name, marks: marks | PLAIN, name_bytes, at, value_at, value_end });
     }
 
     /// Removes every field of that name and adds one.
@@ -208,7 +226,7 @@ impl Headers {
         for span in self.spans.iter().filter(|span| !left_out.has(span.name)) {
             let at = span.at as usize;
             let value_end = span.value_end as usize;
-            if !span.plain {
+            if !span.is(PLAIN) {
                 out.extend_from_slice(&self.lines[run]);
                 run = 0..0;
                 let field = span.field(&self.lines);
@@ -233,7 +251,8 @@ impl Lines<'_> {
     pub fn add(&mut self, line: Line) {
         let Line { name, at, name_bytes, value_at, value_end, plain } = line;
         self.0.seen = self.0.seen.with(name);
-        self.0.spans.push(Span { name, plain, name_bytes, at, value_at, value_end });
+        let marks = if plain { PLAIN } else { 0 };
+        self.0.spans.push(Span { name, marks, name_bytes, at, value_at, value_end });
     }
 
     /// Takes the lines' bytes. Should a field not lie within them, there are none at all.
@@ -281,7 +300,7 @@ impl Clone for Headers {
         for span in &other.spans {
             let value_at = at + u32::from(span.name_bytes) + COLON.len() as u32;
             let value_end = value_at + (span.value_end - span.value_at);
-            self.spans.push(Span { plain: true, at, value_at, value_end, ..*span });
+            self.spans.push(Span { marks: span.marks | PLAIN, at, value_at, value_end, ..*span });
             self.seen = self.seen.with(span.name);
             at = value_end + END.len() as u32;
         }
@@ -306,15 +325,21 @@ impl<'a> FromIterator<(&'a str, &'a [u8])> for Headers {
 
 impl Span {
     #[inline]
+    fn is(&self, mark: u8) -> bool {
+        self.marks & mark != 0
+    }
+
+    #[inline]
     fn field<'a>(&self, lines: &'a [u8]) -> Field<'a> {
         let (at, value_at) = (self.at as usize, self.value_at as usize);
         let text = &lines[at..at + usize::from(self.name_bytes)];
-        Field { name: self.name, text, value: &lines[value_at..self.value_end as usize] }
+        let never_indexed = self.is(NEVER_INDEXED);
+        Field { name: self.name, text, value: &lines[value_at..self.value_end as usize], never_indexed }
     }
 
     /// Whether it is what it says.
     fn is_sound(&self, lines: &[u8]) -> bool {
-        let Field { name, text, value } = self.field(lines);
+        let Field { name, text, value, .. } = self.field(lines);
         let line = &lines[self.at as usize..];
         let is_plain = || {
             let parts = [text, COLON, value, END];
@@ -323,7 +348,7 @@ impl Span {
         octets::is_token(text)
             && octets::is_value(value)
             && name == Name::of(text)
-            && (!self.plain || is_plain())
+            && (!self.is(PLAIN) || is_plain())
     }
 }
 
@@ -404,6 +429,23 @@ mod tests {
         let copy = headers.clone();
         assert_eq!((&copy, copy.lines.len(), copy.lines.capacity()), (&headers, 26, 26));
         check_written(&copy, Names::default(), "A: 1\r\nVia: v\r\nb: 2\r\nC: 3\r\n");
+    }
+
+    #[test]
+    fn what_no_table_may_have_is_known_of_each_field() {
+        let secret = Field { name: Name::Other, text: b"a", value: b"1", never_indexed: true };
+        let mut headers = headers(&[("Via", "v"), ("b", "2")]);
+        headers.push_field(secret);
+        let marks = |headers: &Headers| headers.iter().map(|field| field.never_indexed).collect::<Vec<_>>();
+        assert_eq!(marks(&headers), [false, false, true]);
+        assert_eq!(headers.iter().last(), Some(secret));
+        assert_ne!(headers, self::headers(&[("Via", "v"), ("b", "2"), ("a", "1")]));
+        check_written(&headers, Names::of(&[Name::Via]), "b: 2\r\na: 1\r\n");
+        headers.remove("Via");
+        assert_eq!(marks(&headers.clone()), [false, true]);
+        // What is ours it is not.
+        headers.set("a", b"3");
+        assert_eq!(marks(&headers), [false, false]);
     }
 
     #[test]

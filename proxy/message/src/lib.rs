@@ -23,7 +23,7 @@ pub use method::Method;
 pub use name::{Name, Names};
 pub use now::Now;
 pub use reason::{Dialect, Reason};
-pub use request::{Request, Scheme, Version};
+pub use request::{NeverIndexed, Request, Scheme, Version};
 pub use request_id::RequestId;
 pub use response::{Response, reason_phrase};
 pub use target::{PathRules, Target, TargetError};

@@ -17,12 +17,23 @@ pub struct Request {
     pub scheme: Scheme,
     /// In which version of HTTP the client spoke.
     pub version: Version,
+    /// Which of its parts are to be kept in no table of what was sent before.
+    pub never_indexed: NeverIndexed,
     /// End-to-end fields.
     pub headers: Headers,
     /// What follows.
     pub body: Body,
     /// The protocol the client asks to change to (`websocket`), when it does and may.
     pub upgrade: Option<Box<str>>,
+}
+
+/// What stands among the fields in HTTP/2, and whether it was sent as [`Field::never_indexed`](crate::Field::never_indexed).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NeverIndexed {
+    /// The path and the query.
+    pub target: bool,
+    /// The authority.
+    pub authority: bool,
 }
 
 /// Whether the client came over TLS.
@@ -53,6 +64,7 @@ impl Request {
         self.method = Method::Get;
         self.target.clear();
         self.authority.clear();
+        self.never_indexed = NeverIndexed::default();
         self.headers.clear();
         self.body = Body::Empty;
         self.upgrade = None;

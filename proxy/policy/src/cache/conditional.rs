@@ -98,9 +98,7 @@ pub(super) fn merge(stored: &Headers, renewal: &Headers) -> Headers {
     // How old it was ended with the validation: a 304 without a date was made just now (RFC 9110 §6.6.1).
     merged.retain(|field| !matches!(field.name, Name::Age | Name::Date) && !is_replaced(&field));
     for field in renewal.iter().filter(|field| !is_one_of(&KEPT, field.text)) {
-        if let Ok(text) = std::str::from_utf8(field.text) {
-            merged.push_known(field.name, text, field.value);
-        }
+        merged.push_field(field);
     }
     merged
 }

@@ -1,7 +1,7 @@
 //! Fields of messages, from a decoded head to ours and back: which go on, which mean something for this hop only, and which
 //! nobody may send. The rules are those of `h1::head`; HTTP/2's own the head has kept already (RFC 9113 §8.2).
 
-use message::{Headers, Name, Names};
+use message::{Field, Headers, Name, Names};
 
 use super::head::Head;
 use super::hpack::Encoder;
@@ -29,6 +29,7 @@ pub(super) const OF_THE_HOP: Names = Names::of(&[
 #[derive(Default)]
 pub(super) struct Hop<'a> {
     pub(super) host: Option<&'a [u8]>,
+    pub(super) host_is_never_indexed: bool,
     /// The number and how it was written.
     pub(super) content_length: Option<(u64, &'a [u8])>,
     pub(super) expect_continue: bool,
@@ -57,53 +58,50 @@ pub(super) fn read<'a>(
         return Err(Error::HeadTooLong { max });
     }
     let mut hop = Hop::default();
-    for (name, text, value) in head.fields() {
-        if hop.passes(name, text, value, side, limits)? {
-            match name {
+    for field in head.fields() {
+        if hop.passes(field, side, limits)? {
+            match field.name {
                 // All of them are written at the first one.
                 Name::Cookie if side == Side::Client => push_cookies(head, into),
-                _ => into.push_known(name, text, value),
+                _ => into.push_field(field),
             }
         }
     }
     Ok(hop)
 }
 
-/// Adds the crumbs of a cookie as the one field that HTTP/1.1 knows (RFC 9113 §8.2.3), once.
+/// Adds the crumbs of a cookie as the one field that HTTP/1.1 knows (RFC 9113 §8.2.3), once. That no hop is to keep it in a
+/// table need not be said: our encoder says so of any.
 fn push_cookies(head: &Head, into: &mut Headers) {
     if into.seen().has(Name::Cookie) {
         return;
     }
     into.push_known_with(Name::Cookie, "cookie", |out| {
-        let crumbs = head.fields().filter(|(name, ..)| *name == Name::Cookie);
-        for (number, (_, _, crumb)) in crumbs.enumerate() {
+        let crumbs = head.fields().filter(|field| field.name == Name::Cookie);
+        for (number, crumb) in crumbs.enumerate() {
             if number > 0 {
                 out.extend_from_slice(b"; ");
             }
-            out.extend_from_slice(crumb);
+            out.extend_from_slice(crumb.value);
         }
     });
 }
 
 impl<'a> Hop<'a> {
     /// Takes note of a field of the hop; whether it is one that goes on.
-    fn passes(
-        &mut self,
-        name: Name,
-        text: &str,
-        value: &'a [u8],
-        side: Side,
-        limits: &Limits,
-    ) -> Result<bool, Error> {
-        match name {
-            Name::Other => return passes_unknown(text.as_bytes(), side, limits),
+    fn passes(&mut self, field: Field<'a>, side: Side, limits: &Limits) -> Result<bool, Error> {
+        let value = field.value;
+        match field.name {
+            Name::Other => return passes_unknown(field.text, side, limits),
             Name::ContentLength if self.content_length.is_some() => {
                 return Err(Error::RepeatedContentLength);
             }
             Name::ContentLength => self.content_length = Some((content_length(value)?, value)),
             Name::Te | Name::Trailer => {}
             Name::Host if side == Side::Client && self.host.is_some() => return Err(Error::RepeatedHost),
-            Name::Host if side == Side::Client => self.host = Some(value),
+            Name::Host if side == Side::Client => {
+                (self.host, self.host_is_never_indexed) = (Some(value), field.never_indexed);
+            }
             Name::Expect if side == Side::Client => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
                     return Err(Error::UnknownExpectation);
@@ -124,18 +122,18 @@ pub(super) fn read_trailers(head: &Head, side: Side, limits: &Limits, into: &mut
     if head.is_too_long() {
         return;
     }
-    for (name, text, value) in head.fields().take(limits.headers_max.min(HEADERS_CAP)) {
-        let may_pass = name == Name::Other
-            && !is_out_of_place(text)
-            && passes_unknown(text.as_bytes(), side, limits) == Ok(true);
+    for field in head.fields().take(limits.headers_max.min(HEADERS_CAP)) {
+        let may_pass = field.name == Name::Other
+            && !is_out_of_place(field.text)
+            && passes_unknown(field.text, side, limits) == Ok(true);
         if may_pass {
-            into.push_known(Name::Other, text, value);
+            into.push_field(field);
         }
     }
 }
 
 /// Fields without a number that mean something in a head only.
-fn is_out_of_place(text: &str) -> bool {
+fn is_out_of_place(text: &[u8]) -> bool {
     const NAMES: [&str; 12] = [
         "content-location",
         "content-range",
@@ -151,13 +149,18 @@ fn is_out_of_place(text: &str) -> bool {
         "www-authenticate",
     ];
     const PREFIXES: [&str; 4] = ["x-forwarded-", "x-amzn-", "access-control-", "proxy-"];
-    NAMES.contains(&text) || PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+    NAMES.iter().any(|name| name.as_bytes() == text)
+        || PREFIXES.iter().any(|prefix| text.starts_with(prefix.as_bytes()))
 }
 
 /// Appends fields but for those in `left_out`.
 pub(super) fn write(encoder: &mut Encoder, headers: &Headers, left_out: Names, out: &mut Vec<u8>) {
     for field in headers.iter().filter(|field| !left_out.has(field.name)) {
-        encoder.field(field.name, field.text, field.value, out);
+        if field.never_indexed {
+            encoder.never_indexed(field.name, field.text, field.value, out);
+        } else {
+            encoder.field(field.name, field.text, field.value, out);
+        }
     }
 }
 

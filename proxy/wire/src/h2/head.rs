@@ -1,9 +1,9 @@
 //! A head as it was decoded: its fields in their order, in one run of bytes that is used again, and what RFC 9113 §8 has to
 //! say of it. Does not know streams, nor what fields mean.
 
-use message::Name;
+use message::{Field, Name};
 
-use super::hpack::Field;
+use super::hpack;
 
 /// What a field counts besides its name and value (RFC 9113 §6.5.2).
 const FIELD_BYTES: usize = 32;
@@ -43,6 +43,7 @@ const PSEUDOS: [(&[u8], Pseudo); 5] = [
 #[derive(Clone, Copy, Debug)]
 struct Span {
     name: Name,
+    never_indexed: bool,
     name_bytes: u16,
     at: u32,
     value_bytes: u32,
@@ -55,6 +56,8 @@ pub(super) struct Head {
     spans: Vec<Span>,
     /// Where the pseudo-fields' values lie.
     pseudos: [Option<(u32, u32)>; PSEUDOS.len()],
+    /// Which of them are to be in no table.
+    pseudos_never_indexed: [bool; PSEUDOS.len()],
     kind: Kind,
     /// It came with the end of its stream.
     pub(super) ends: bool,
@@ -79,11 +82,12 @@ impl Head {
             (self.text, self.spans) = (Vec::new(), Vec::new());
         }
         self.pseudos = [None; PSEUDOS.len()];
+        self.pseudos_never_indexed = [false; PSEUDOS.len()];
         (self.list_bytes, self.is_malformed) = (0, false);
     }
 
     /// Adds the next field, and judges it where the protocol does (RFC 9113 §8.2, §8.3).
-    pub(super) fn add(&mut self, field: &Field<'_>) {
+    pub(super) fn add(&mut self, field: &hpack::Field<'_>) {
         let bytes = field.name.len() + field.value.len();
         self.list_bytes = self.list_bytes.saturating_add(bytes + FIELD_BYTES);
         if self.is_too_long() || self.is_malformed {
@@ -101,11 +105,12 @@ impl Head {
             self.text.extend_from_slice(field.name);
             self.text.extend_from_slice(field.value);
             let value_bytes = field.value.len() as u32;
-            self.spans.push(Span { name: field.known, name_bytes, at, value_bytes });
+            let (name, never_indexed) = (field.known, field.never_indexed);
+            self.spans.push(Span { name, never_indexed, name_bytes, at, value_bytes });
         }
     }
 
-    fn add_pseudo(&mut self, field: &Field<'_>) {
+    fn add_pseudo(&mut self, field: &hpack::Field<'_>) {
         let is_known = |(name, _): &&(&[u8], Pseudo)| *name == field.name;
         let pseudo = PSEUDOS.iter().find(is_known).map(|(_, pseudo)| *pseudo);
         let fits = match (self.kind, pseudo) {
@@ -113,13 +118,14 @@ impl Head {
             (Kind::Answer, Some(pseudo)) => pseudo == Pseudo::Status,
             (Kind::Trailers, _) | (_, None) => false,
         };
-        let place = pseudo.filter(|_| fits && self.spans.is_empty()).map(|it| &mut self.pseudos[it as usize]);
-        match place {
-            Some(place @ None) => {
-                *place = Some((self.text.len() as u32, field.value.len() as u32));
+        let place = pseudo.filter(|_| fits && self.spans.is_empty()).map(|it| it as usize);
+        match place.map(|place| (place, &mut self.pseudos[place])) {
+            Some((place, value @ None)) => {
+                self.pseudos_never_indexed[place] = field.never_indexed;
+                *value = Some((self.text.len() as u32, field.value.len() as u32));
                 self.text.extend_from_slice(field.value);
             }
-            Some(Some(_)) | None => self.is_malformed = true,
+            Some((_, Some(_))) | None => self.is_malformed = true,
         }
     }
 
@@ -153,6 +159,11 @@ impl Head {
         Some(&self.text[at as usize..][..bytes as usize])
     }
 
+    /// Whether a pseudo-field's value is to be in no table.
+    pub(super) fn is_never_indexed(&self, pseudo: Pseudo) -> bool {
+        self.pseudos_never_indexed[pseudo as usize]
+    }
+
     /// The status of an answer: three digits, from 100 on.
     pub(super) fn status(&self) -> Option<u16> {
         match self.pseudo(Pseudo::Status)? {
@@ -180,13 +191,12 @@ impl Head {
         self.text.len()
     }
 
-    /// The fields in their order: number, name in lower case, value.
-    pub(super) fn fields(&self) -> impl Iterator<Item = (Name, &str, &[u8])> {
+    /// The fields in their order, their names in lower case.
+    pub(super) fn fields(&self) -> impl Iterator<Item = Field<'_>> {
         self.spans.iter().map(|span| {
-            let (name, rest) = self.text[span.at as usize..].split_at(usize::from(span.name_bytes));
-            // A token, which is ASCII.
-            let name = std::str::from_utf8(name).unwrap_or_default();
-            (span.name, name, &rest[..span.value_bytes as usize])
+            let (text, rest) = self.text[span.at as usize..].split_at(usize::from(span.name_bytes));
+            let value = &rest[..span.value_bytes as usize];
+            Field { name: span.name, text, value, never_indexed: span.never_indexed }
         })
     }
 
@@ -198,7 +208,7 @@ impl Head {
 }
 
 /// Fields of HTTP/1.1's connections, which no message of HTTP/2 may have (RFC 9113 §8.2.2).
-fn is_of_the_connection(field: &Field<'_>) -> bool {
+fn is_of_the_connection(field: &hpack::Field<'_>) -> bool {
     match field.known {
         Name::Connection
         | Name::KeepAlive

@@ -1,6 +1,6 @@
 //! Heads of requests, from fields to ours and back (RFC 9113 §8.3.1). Does not know streams.
 
-use message::{Authority, Body, Length, Method, Name, PathRules, Request, Version, octets};
+use message::{Authority, Body, Length, Method, Name, NeverIndexed, PathRules, Request, Version, octets};
 
 use super::fields::{self, OF_THE_HOP};
 use super::head::{Head, Pseudo};
@@ -55,11 +55,13 @@ fn fill(head: &Head, limits: &Limits, rules: PathRules, into: &mut Request) -> R
         return Err(Error::TargetTooLong { max: limits.target_bytes_max });
     }
     let authority = head.pseudo(Pseudo::Authority);
+    into.never_indexed.target = head.is_never_indexed(Pseudo::Path);
     let line_bytes = method.len() + path.len() + authority.map_or(0, <[u8]>::len);
     // It becomes `Host`, and counts as that.
     let is_host = authority.is_some() && head.get(Name::Host).is_none();
     let hop = fields::read(head, line_bytes, usize::from(is_host), Side::Client, limits, &mut into.headers)?;
     read_authority(authority, hop.host, &mut into.authority)?;
+    into.never_indexed.authority = head.is_never_indexed(Pseudo::Authority) || hop.host_is_never_indexed;
     if path == b"*" {
         return Err(Error::AsteriskForm);
     }
@@ -94,9 +96,10 @@ pub(super) fn write(
 ) {
     encoder.method(request.method.as_str().as_bytes(), out);
     encoder.scheme(secure, out);
-    encoder.authority(authority.as_str().as_bytes(), out);
+    let NeverIndexed { target: hides_target, authority: hides_authority } = request.never_indexed;
+    encoder.authority(authority.as_str().as_bytes(), hides_authority, out);
     let target = &request.target;
-    encoder.path(target.path().as_bytes(), target.query().map(str::as_bytes), out);
+    encoder.path(target.path().as_bytes(), target.query().map(str::as_bytes), hides_target, out);
     let left_out = OF_THE_HOP.with(Name::Host).with(Name::Expect);
     fields::write(encoder, &request.headers, left_out, out);
     if let Some(bytes) = content_length {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, net::SocketAddr};
 
 use harness::{
     Act, Broken, Gateway, Nghttpd, Nginx, Origin, PATIENCE, Recorded, conformance, free_port,
-    h2::{self, Block, Frame, Sent, code_name, flag, kind},
+    h2::{self, Block, Frame, Sent, TABLE_BYTES, code_name, flag, hpack, kind},
 };
 use toml::Value;
 
@@ -293,4 +293,59 @@ fn the_gateway_keeps_the_rules() {
     check_all(gateway.address(), None, |_| true, Some(&origin));
     let mut connection = gateway.connect_h2();
     assert_eq!(connection.ask("GET /last").response().text(), "ok", "it goes on");
+}
+
+/// The fields of the HEADERS frames of one direction, as `name=value`, and `!` before those that are never to be indexed.
+fn marked(frames: &[Frame]) -> Vec<String> {
+    let mut decoder = hpack::Decoder::new(TABLE_BYTES as usize);
+    let blocks = frames.iter().filter(|frame| frame.kind == kind::HEADERS);
+    let fields = blocks.flat_map(|frame| decoder.decode_marked(frame.content().unwrap()).unwrap());
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mark = |never_indexed| if never_indexed { "!" } else { "" };
+    fields.map(|((name, value), never)| format!("{}{}={}", mark(never), text(&name), text(&value))).collect()
+}
+
+/// What a field's sender says of tables the other side is told, through the gateway in either direction, each time, and
+/// out of its cache as well.
+#[test]
+fn the_gateway_says_again_what_no_table_may_have() {
+    let mut wrong = Vec::new();
+    for (cache, asked) in [("", 3), ("cache = \"60s\"\n", 1)] {
+        for row in conformance("http2", "relayed") {
+            let [Value::String(id), _rule, Value::Array(fields)] = &row[..] else {
+                panic!("no row: {row:?}")
+            };
+            let fields: Vec<_> = fields.iter().map(|field| field.as_str().unwrap().to_owned()).collect();
+            let (at_backend, at_client) = relayed(&fields, cache);
+            for field in fields.iter().map(|field| field.trim_start_matches('^')) {
+                for (side, seen, times) in [("backend", &at_backend, asked), ("client", &at_client, 3)] {
+                    let count = seen.iter().filter(|seen| *seen == field).count();
+                    wrong.extend(
+                        (count != times).then(|| format!("{id}: {side}, {cache}: {count} times {field}")),
+                    );
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a backend of HTTP/2 and its client see of three exchanges with these fields in both heads.
+fn relayed(fields: &[String], cache: &str) -> (Vec<String>, Vec<String>) {
+    let block = |head: &str| {
+        let line = format!("HEADERS 1 {head} {}", fields.join(" "));
+        let Sent::Frame(frame) = Sent::read(&line) else { panic!("no frame: {line}") };
+        frame.content().unwrap().to_vec()
+    };
+    let ends = flag::END_HEADERS | flag::END_STREAM;
+    let answer = block("#8");
+    let origin = h2::Origin::start(move |_| vec![h2::Act::OnStream(Frame::headers(0, ends, answer.clone()))]);
+    let config = super::everything_over_http2(&origin.url(), "").replace("$default", "GET /");
+    let gateway = Gateway::start(&(config + cache));
+    let mut client = gateway.connect_h2();
+    for stream in [1, 3, 5] {
+        client.frame(&Frame::headers(stream, ends, block("get")));
+        client.outcome(stream).unwrap();
+    }
+    (marked(&origin.frames(0)), marked(client.frames()))
 }

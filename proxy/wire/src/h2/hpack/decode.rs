@@ -14,6 +14,7 @@ const LITERAL_TO_INDEX: u8 = 0x40;
 const LITERAL_TO_INDEX_BITS: u8 = 0x3f;
 const SIZE_UPDATE: u8 = 0x20;
 const SIZE_UPDATE_BITS: u8 = 0x1f;
+const NEVER_INDEXED: u8 = 0x10;
 const LITERAL_BITS: u8 = 0x0f;
 /// Of a string: whether it is in Huffman's code, and its length (§5.2).
 const HUFFMAN: u8 = 0x80;
@@ -100,8 +101,6 @@ impl Decoder {
         let index = match first {
             LITERAL_TO_INDEX.. => integer::read(first, LITERAL_TO_INDEX_BITS, rest)?,
             SIZE_UPDATE.. => return Err(Broken),
-            // Whether it must not be in a table on further hops either (§6.2.3) is told to nobody: our encoder has rules of
-            // its own about secrets.
             _ => integer::read(first, LITERAL_BITS, rest)?,
         };
         scratch.used = 0;
@@ -120,12 +119,14 @@ impl Decoder {
         };
         let value = scratch.read(rest)?;
         let (name, value) = (named.text.of(scratch), value.of(scratch));
-        let field = match named.is_known {
+        let mut field = match named.is_known {
             Some((known, name_is_sound)) => {
-                Field { known, name, value, name_is_sound, value_is_sound: value_is_sound(value) }
+                let value_is_sound = value_is_sound(value);
+                Field { known, name, value, name_is_sound, value_is_sound, never_indexed: false }
             }
             None => Field::new(name, value),
         };
+        field.never_indexed = first & !LITERAL_BITS == NEVER_INDEXED;
         each(field);
         if is_to_index {
             table.insert(field);

@@ -140,19 +140,29 @@ impl Encoder {
     }
 
     /// `:authority`
-    pub(in crate::h2) fn authority(&mut self, authority: &[u8], out: &mut Vec<u8>) {
+    pub(in crate::h2) fn authority(&mut self, authority: &[u8], never_indexed: bool, out: &mut Vec<u8>) {
+        if never_indexed {
+            return write_literal(NEVER_INDEXED, AUTHORITY.into(), b"", authority, out);
+        }
         let rule = Rule { policy: Policy::Index, index: AUTHORITY };
         self.write_indexable(rule, Name::Other, b":authority", authority, out);
     }
 
     /// `:path`
-    pub(in crate::h2) fn path(&mut self, path: &[u8], query: Option<&[u8]>, out: &mut Vec<u8>) {
+    pub(in crate::h2) fn path(
+        &mut self,
+        path: &[u8],
+        query: Option<&[u8]>,
+        never_indexed: bool,
+        out: &mut Vec<u8>,
+    ) {
+        let kind = if never_indexed { NEVER_INDEXED } else { NOT_INDEXED };
         match (path, query) {
-            (b"/", None) => out.push(INDEXED | PATH_ROOT),
-            (b"/index.html", None) => out.push(INDEXED | PATH_INDEX),
-            (path, None) => write_literal(NOT_INDEXED, PATH.into(), b"", path, out),
+            (b"/", None) if !never_indexed => out.push(INDEXED | PATH_ROOT),
+            (b"/index.html", None) if !never_indexed => out.push(INDEXED | PATH_INDEX),
+            (path, None) => write_literal(kind, PATH.into(), b"", path, out),
             (path, Some(query)) => {
-                out.push(NOT_INDEXED | PATH);
+                out.push(kind | PATH);
                 integer::write(0, 0x7f, path.len() + 1 + query.len(), out);
                 out.extend_from_slice(path);
                 out.push(b'?');
@@ -176,6 +186,11 @@ impl Encoder {
             Policy::Hide => write_literal(NEVER_INDEXED, rule.index.into(), name, value, out),
             Policy::Index | Policy::IndexRepeated => self.write_indexable(rule, known, name, value, out),
         }
+    }
+
+    /// The same for a field of which somebody has said that no hop may keep it in a table (§6.2.3), whatever the rules are here.
+    pub(in crate::h2) fn never_indexed(&mut self, known: Name, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+        write_literal(NEVER_INDEXED, policy::of(known, name, value).index.into(), name, value, out);
     }
 
     /// Writes a field that may be in the table, or may go there.
@@ -224,9 +239,9 @@ impl Encoder {
             return write_literal(NOT_INDEXED, index, name, value, out);
         }
         write_literal(TO_INDEX, index, name, value, out);
-        if let Some(name) =
-            self.table.insert(Field { known, name, value, name_is_sound: true, value_is_sound: true })
-        {
+        let (name_is_sound, value_is_sound, never_indexed) = (true, true, false);
+        let field = Field { known, name, value, name_is_sound, value_is_sound, never_indexed };
+        if let Some(name) = self.table.insert(field) {
             name.make_ascii_lowercase();
         }
         self.numbers[slot] = self.inserted;

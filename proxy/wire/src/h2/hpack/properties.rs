@@ -50,7 +50,7 @@ impl HeaderBlocks {
         let mut block = Vec::new();
         self.encoder.begin(&mut block);
         for (name, value) in fields {
-            write(&mut self.encoder, name, value, &mut block);
+            write(&mut self.encoder, name, value, false, &mut block);
         }
         block
     }
@@ -60,13 +60,18 @@ impl HeaderBlocks {
         self.encoder.begin(out);
         self.encoder.status(status, out);
         for field in fields.iter() {
-            self.encoder.field(field.name, field.text, field.value, out);
+            let name = (field.name, field.text);
+            if field.never_indexed {
+                self.encoder.never_indexed(name.0, name.1, field.value, out);
+            } else {
+                self.encoder.field(name.0, name.1, field.value, out);
+            }
         }
     }
 }
 
 /// All that must hold for header blocks of any bytes, each one behind a byte with its length: nothing panics, memory is bounded,
-/// what is said of a field is so, and what came out comes out again when we have written it.
+/// what is said of a field is so, and what came out comes out again when we have written it, and is never indexed if it was not.
 pub(in crate::h2) fn any_header_blocks(bytes: &[u8]) {
     let (mut decoder, mut encoder, mut again) =
         (Decoder::new(TABLE_BYTES), Encoder::new(), Decoder::new(TABLE_BYTES));
@@ -76,8 +81,9 @@ pub(in crate::h2) fn any_header_blocks(bytes: &[u8]) {
         rest = behind;
         let mut fields = Vec::new();
         let decoded = decoder.decode(block, |field| {
-            assert_eq!(field, Field::new(field.name, field.value));
-            fields.push((field.name.to_vec(), field.value.to_vec()));
+            let never_indexed = field.never_indexed;
+            assert_eq!(field, Field { never_indexed, ..Field::new(field.name, field.value) });
+            fields.push(((field.name.to_vec(), field.value.to_vec()), never_indexed));
         });
         assert!(decoder.held_bytes() <= HELD_BYTES_MAX, "{} bytes", decoder.held_bytes());
         comes_back(&mut encoder, &mut again, &fields);
@@ -87,26 +93,33 @@ pub(in crate::h2) fn any_header_blocks(bytes: &[u8]) {
     }
 }
 
-/// Fields that are written and read again are the same, but for names in lower case.
-pub(super) fn comes_back(encoder: &mut Encoder, decoder: &mut Decoder, fields: &[Owned]) {
+/// Fields that are written, some of them never to be indexed, and read again are the same, but for names in lower case.
+pub(super) fn comes_back(encoder: &mut Encoder, decoder: &mut Decoder, fields: &[(Owned, bool)]) {
     let mut block = Vec::new();
     encoder.begin(&mut block);
-    for (name, value) in fields {
-        write(encoder, name, value, &mut block);
+    for ((name, value), never_indexed) in fields {
+        write(encoder, name, value, *never_indexed, &mut block);
     }
     let mut expected = fields.iter();
     let read = decoder.decode(&block, |field| {
-        let (name, value) = expected.next().unwrap_or_else(|| panic!("one more field: {field:?}"));
+        let ((name, value), is_secret) =
+            expected.next().unwrap_or_else(|| panic!("one more field: {field:?}"));
         assert_eq!((field.name, field.value), (name.to_ascii_lowercase().as_slice(), value.as_slice()));
-        assert_eq!(field, Field::new(field.name, field.value));
+        // Some fields our own rules hide as well.
+        let never_indexed = field.never_indexed;
+        assert!(never_indexed || !is_secret || ALWAYS_PUBLIC.contains(&field.name), "{field:?}");
+        assert_eq!(field, Field { never_indexed, ..Field::new(field.name, field.value) });
     });
     assert_eq!(read, Ok(()), "{}", block.escape_ascii());
     assert_eq!(expected.next(), None);
     assert!(decoder.held_bytes() <= HELD_BYTES_MAX && encoder.held_bytes() <= HELD_BYTES_MAX);
 }
 
+/// Pseudo-fields whose values are no secrets.
+const ALWAYS_PUBLIC: [&[u8]; 3] = [b":status", b":scheme", b":method"];
+
 /// Writes a field by the door that is for it.
-fn write(encoder: &mut Encoder, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+fn write(encoder: &mut Encoder, name: &[u8], value: &[u8], never_indexed: bool, out: &mut Vec<u8>) {
     match (name, value) {
         (b":status", &[hundreds @ b'1'..=b'9', tens @ b'0'..=b'9', ones @ b'0'..=b'9']) => {
             let status =
@@ -115,12 +128,13 @@ fn write(encoder: &mut Encoder, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
         }
         (b":scheme", b"http") => encoder.scheme(false, out),
         (b":scheme", b"https") => encoder.scheme(true, out),
-        (b":authority", value) => encoder.authority(value, out),
+        (b":authority", value) => encoder.authority(value, never_indexed, out),
         (b":method", value) => encoder.method(value, out),
         (b":path", value) => match value.iter().position(|&byte| byte == b'?') {
-            Some(at) => encoder.path(&value[..at], Some(&value[at + 1..]), out),
-            None => encoder.path(value, None, out),
+            Some(at) => encoder.path(&value[..at], Some(&value[at + 1..]), never_indexed, out),
+            None => encoder.path(value, None, never_indexed, out),
         },
+        (name, value) if never_indexed => encoder.never_indexed(Name::of(name), name, value, out),
         (name, value) => encoder.field(Name::of(name), name, value, out),
     }
 }

@@ -4,7 +4,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use message::{
-    Authority, Body, Headers, Length, Method, Name, PathRules, Request, Response, Target, Version,
+    Authority, Body, Headers, Length, Method, Name, NeverIndexed, PathRules, Request, Response, Target,
+    Version,
 };
 
 use crate::Limits;
@@ -292,5 +293,47 @@ fn a_client_of_prior_knowledge_is_known_by_its_preface() {
     assert_eq!(is_preface(&[&preface[..], b"more"].concat()), Some(true));
     for other in [&b"G"[..], b"PRI * HTTP/1.1", b"PUT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r"] {
         assert_eq!(is_preface(other), Some(false));
+    }
+}
+
+/// What one side says of a field the other hears, and only of that one (RFC 7541 §6.2.3).
+#[test]
+fn what_no_table_may_have_goes_on_as_such() {
+    let add = |headers: &mut Headers, name: Name, text: &str, never_indexed: bool| {
+        headers.push_field(message::Field { name, text: text.as_bytes(), value: b"a", never_indexed });
+    };
+    let mut pair = Pair::new();
+    // Twice, since what is in the table is found there the second time.
+    for hides in [[false; 5], [true; 5], [true, false, true, false, true], [false; 5], [true; 5]] {
+        let mut sent = request(Method::Get, "/a?b", &[]);
+        sent.never_indexed = NeverIndexed { target: hides[0], authority: hides[1] };
+        let mut response = Response { status: 200, ..Response::default() };
+        let mut trailers = Headers::default();
+        for headers in [&mut sent.headers, &mut response.headers, &mut trailers] {
+            add(headers, Name::Other, "x-own", hides[2]);
+            add(headers, Name::Other, "etag", hides[4]);
+        }
+        for headers in [&mut sent.headers, &mut response.headers] {
+            add(headers, Name::Vary, "vary", hides[3]);
+        }
+        response.headers.push_known(Name::Date, "date", DATE);
+
+        let (mut awaited, _body) = pair.call(&sent, None, true);
+        let mut incoming = pair.run().pop().unwrap();
+        let mut got = Request::default();
+        incoming.read(&Limits::CLIENT, RULES, &mut got).unwrap();
+        assert_eq!((&got.headers, got.never_indexed), (&sent.headers, sent.never_indexed), "{hides:?}");
+        let (_, mut reply) = incoming.split();
+        let mut sender = reply.answer(&response, None, DATE, false).unwrap();
+        sender.send_trailers(&trailers).unwrap();
+        pair.run();
+        let mut answer = Response::default();
+        let head = ready(awaited.poll_head(&mut cx(), &Limits::UPSTREAM, &Method::Get, &mut answer));
+        let Ok(AnswerHead::Final(mut receiver)) = head else { panic!("no head") };
+        assert_eq!(answer.headers, response.headers, "{hides:?}");
+        assert!(body_of(&mut receiver).is_empty());
+        let mut got = Headers::default();
+        assert_eq!(ready(receiver.poll_trailers(&mut cx(), &Limits::UPSTREAM, &mut got)), Ok(true));
+        assert_eq!(got, trailers, "{hides:?}");
     }
 }

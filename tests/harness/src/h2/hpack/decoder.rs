@@ -27,16 +27,21 @@ impl Decoder {
 
     /// The fields of a block.
     pub fn decode(&mut self, block: &[u8]) -> Result<Vec<Entry>, String> {
+        Ok(self.decode_marked(block)?.into_iter().map(|(entry, _)| entry).collect())
+    }
+
+    /// The fields of a block, and whether each is never to be indexed (RFC 7541, section 6.2.3).
+    pub fn decode_marked(&mut self, block: &[u8]) -> Result<Vec<(Entry, bool)>, String> {
         let mut input = Input(block);
         let mut fields = Vec::new();
         while let Some(&first) = input.0.first() {
             if first & 0x80 != 0 {
                 let index = input.integer(7)?;
-                fields.push(self.entry(index)?);
+                fields.push((self.entry(index)?, false));
             } else if first & 0x40 != 0 {
                 let (name, value) = self.literal(&mut input, 6)?;
                 self.table.insert(name.clone(), value.clone());
-                fields.push((name, value));
+                fields.push(((name, value), false));
             } else if first & 0x20 != 0 {
                 if !fields.is_empty() {
                     return Err("a size update behind a field (RFC 7541, 4.2)".to_owned());
@@ -50,7 +55,7 @@ impl Decoder {
                 }
                 self.table.resize(bytes);
             } else {
-                fields.push(self.literal(&mut input, 4)?);
+                fields.push((self.literal(&mut input, 4)?, first & 0x10 != 0));
             }
         }
         Ok(fields)

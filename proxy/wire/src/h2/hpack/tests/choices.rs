@@ -7,16 +7,18 @@ use crate::h2::hpack::policy::{self, Policy};
 use crate::h2::hpack::statics::{self, STATICS, STATICS_COUNT};
 use crate::h2::hpack::{Encoder, Field};
 
-/// Fields one after the other, as `name=value`, and how each is written: `i` as an index, `+` written out and put into the
+/// Fields one after the other, as `name=value`, behind `!` one that is never to be indexed, and how each is written: `i` as an index, `+` written out and put into the
 /// table, `-` written out, `!` written out and never to be put into a table.
 #[track_caller]
 fn check(fields: &str, expected: &str) {
     let mut encoder = Encoder::new();
     let mut found = String::new();
-    for (name, value) in fields.split_whitespace().filter_map(|field| field.split_once('=')) {
+    for field in fields.split_whitespace() {
+        let (name, value) = field.trim_start_matches('!').split_once('=').unwrap();
+        let write = if field.starts_with('!') { Encoder::never_indexed } else { Encoder::field };
         let mut out = Vec::new();
         encoder.begin(&mut out);
-        encoder.field(Name::of(name.as_bytes()), name.as_bytes(), value.as_bytes(), &mut out);
+        write(&mut encoder, Name::of(name.as_bytes()), name.as_bytes(), value.as_bytes(), &mut out);
         found.push(match out[0] {
             0x80.. => 'i',
             0x40.. => '+',
@@ -58,6 +60,13 @@ fn secrets_are_never_indexed() {
     check("set-cookie=0123456789abcdefghi", "!");
 }
 
+/// Whatever is in the table, and whatever our own rules are.
+#[test]
+fn what_was_never_indexed_stays_so() {
+    check("vary=a vary=a !vary=a vary=a !x-own=a x-own=a x-own=a !x-own=a", "+i!i!-+!");
+    check("!accept-encoding=gzip,deflate !etag=a !content-length=1 !date=a", "!!!!");
+}
+
 #[test]
 fn large_values_are_written() {
     let field = |bytes: usize| format!("vary={} ", "x".repeat(bytes));
@@ -90,12 +99,15 @@ fn bytes_are_the_shortest() {
     check(|encoder, out| encoder.method(b"PUT", out), &["02 03 505554"]);
     check(|encoder, out| encoder.scheme(false, out), &["86"]);
     check(|encoder, out| encoder.scheme(true, out), &["87"]);
-    check(|encoder, out| encoder.path(b"/", None, out), &["84"]);
-    check(|encoder, out| encoder.path(b"/index.html", None, out), &["85"]);
-    check(|encoder, out| encoder.path(b"/a", None, out), &["04 02 2f61"]);
-    check(|encoder, out| encoder.path(b"/", Some(b""), out), &["04 02 2f3f"]);
-    check(|encoder, out| encoder.path(b"/a", Some(b"b=c"), out), &["04 06 2f61 3f62 3d63"]);
-    check(|encoder, out| encoder.authority(b"a.b", out), &["41 03 612e62", "be", "be"]);
+    check(|encoder, out| encoder.path(b"/", None, false, out), &["84"]);
+    check(|encoder, out| encoder.path(b"/index.html", None, false, out), &["85"]);
+    check(|encoder, out| encoder.path(b"/a", None, false, out), &["04 02 2f61"]);
+    check(|encoder, out| encoder.path(b"/", Some(b""), false, out), &["04 02 2f3f"]);
+    check(|encoder, out| encoder.path(b"/a", Some(b"b=c"), false, out), &["04 06 2f61 3f62 3d63"]);
+    check(|encoder, out| encoder.path(b"/", None, true, out), &["14 01 2f"]);
+    check(|encoder, out| encoder.path(b"/a", Some(b"b=c"), true, out), &["14 06 2f61 3f62 3d63"]);
+    check(|encoder, out| encoder.authority(b"a.b", true, out), &["11 03 612e62", "11 03 612e62"]);
+    check(|encoder, out| encoder.authority(b"a.b", false, out), &["41 03 612e62", "be", "be"]);
     let field = |name: &'static str, value: &'static str| {
         move |encoder: &mut Encoder, out: &mut Vec<u8>| {
             encoder.field(Name::of(name.as_bytes()), name.as_bytes(), value.as_bytes(), out);

@@ -31,10 +31,10 @@ fn field() -> impl Strategy<Value = Owned> {
 }
 
 /// A block, and what the reader's settings said before it.
-fn block() -> impl Strategy<Value = (Vec<u32>, Vec<Owned>)> {
+fn block() -> impl Strategy<Value = (Vec<u32>, Vec<(Owned, bool)>)> {
     let size = prop_oneof![0..5_000_u32, Just(4096), Just(0), Just(65_536)];
     let sizes = prop_oneof![4 => Just(Vec::new()), 1 => prop::collection::vec(size, 1..4)];
-    (sizes, prop::collection::vec(field(), 0..12))
+    (sizes, prop::collection::vec((field(), prop::bool::weighted(0.1)), 0..12))
 }
 
 proptest! {
