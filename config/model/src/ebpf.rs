@@ -47,7 +47,7 @@ pub enum EbpfDriver {
     /// XDP in the interface's driver, else tcx, else nftables, else when a connection is accepted.
     #[default]
     Auto,
-    /// XDP in the interface's driver or not at all.
+    /// The same, said in so many words.
     Xdp,
     /// XDP behind the driver, where a packet has cost most of what it costs.
     Generic,

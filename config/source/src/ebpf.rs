@@ -24,7 +24,7 @@ const INTERFACES_MAX: usize = 16;
 /// Beside that of `[ebpf]` itself.
 const POLICIES_MAX: usize = 14;
 /// Networks of `allow` and of `block` together.
-const NETWORKS_MAX: usize = 10_000;
+const NETWORKS_MAX: usize = 32_768;
 /// An hour holds one: what a burst takes fits into 64 bits of nanoseconds.
 const RATE_MIN: f64 = 1.0 / 3_600.0;
 const BURST_MAX: u64 = 1_000_000;

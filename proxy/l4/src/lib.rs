@@ -7,6 +7,7 @@
 //! without a front line is a gateway.
 
 mod error;
+pub mod feed;
 mod rules;
 mod settings;
 mod status;
