@@ -28,6 +28,7 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("taskset", "util-linux", "pins each side of `bench` to a core"),
     ("ip", "iproute2", "lays the cables of tests that have a network of their own"),
     ("ethtool", "ethtool", "makes such a cable take what XDP sends back"),
+    ("bpftool", "bpftool", "runs a program of the kernel's by itself and takes its time"),
     ("nft", "nftables", "one of the ways to limit a flood, and what the others are compared with"),
     ("xz", "xz-utils", "packs the Debian package of `dist`"),
     ("strip", "binutils", "takes symbols off what is shipped, and objdump reads what it needs"),

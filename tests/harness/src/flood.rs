@@ -62,6 +62,13 @@ impl Flood {
         Self { sources: 60_000, ..Self::of_few(to) }
     }
 
+    /// One frame of it, from its first source.
+    pub fn frame(&self) -> Vec<u8> {
+        let mut frame = Frame::new(self.first, self.to);
+        frame.renew(0, self.sources);
+        frame.bytes().to_vec()
+    }
+
     /// Sends it from the clients' end of the cable, until it is done or `stop` says so.
     #[track_caller]
     pub fn send(&self, network: &Network, stop: &AtomicBool) -> Flooded {

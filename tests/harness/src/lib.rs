@@ -49,7 +49,9 @@ pub use nghttp::{Frame, H2load, Nghttp, h2load, nghttp, nghttp_until};
 pub use oracle::{Judged, judge_requests, judge_responses, oracle_missing, python};
 pub use origin::{Act, Gate, Origin, Recorded};
 pub use process::{Ended, descriptors_max, eventually, free_port, raise_descriptor_limit, rss_bytes, skip};
-pub use processors::{Parted, Schedule, go_first, part, schedule_of, schedule_of_thread, thread_cpu};
+pub use processors::{
+    Parted, Schedule, go_first, part, processors, schedule_of, schedule_of_thread, stay_on, thread_cpu,
+};
 pub use protocol::{Over, Protocol, over, run_over};
 pub use response::Response;
 pub use scenario::{Scenario, run_scenario};

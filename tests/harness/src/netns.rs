@@ -163,6 +163,14 @@ impl Namespace {
         counter_of(&text, name).unwrap_or(0)
     }
 
+    /// Frames that an interface here has taken in, and that it has dropped before anybody saw them.
+    #[track_caller]
+    pub fn frames_in(&self, interface: &str) -> (u64, u64) {
+        let text = self.inside(|| fs::read_to_string("/proc/thread-self/net/dev"));
+        let text = text.unwrap_or_else(|error| panic!("net/dev: {error}"));
+        frames_of(&text, interface).unwrap_or_else(|| panic!("no {interface} in\n{text}"))
+    }
+
     /// Runs a program inside to its end; else what it complained of.
     pub fn run(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
         self.inside(|| run(program, arguments, None))
@@ -232,6 +240,13 @@ fn counter_of(text: &str, name: &str) -> Option<u64> {
     })
 }
 
+/// `  edge: bytes packets errs drop …`, receiving first.
+fn frames_of(text: &str, interface: &str) -> Option<(u64, u64)> {
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(interface)?.strip_prefix(':'))?;
+    let numbers: Vec<u64> = line.split_whitespace().map_while(|number| number.parse().ok()).collect();
+    Some((*numbers.get(1)?, *numbers.get(3)?))
+}
+
 /// The `number`th address of a family that is the clients': each in a narrow prefix (IPv4 /32, IPv6 /64) of its own.
 pub fn client_address(family: IpAddr, number: u16) -> IpAddr {
     let [high, low] = number.to_be_bytes();
@@ -243,7 +258,7 @@ pub fn client_address(family: IpAddr, number: u16) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bpffs, Namespace, Network, counter_of};
+    use super::{Bpffs, Namespace, Network, counter_of, frames_of};
     use crate::skip;
 
     #[test]
@@ -252,6 +267,14 @@ mod tests {
         assert_eq!(counter_of(text, "B"), Some(3));
         assert_eq!(counter_of(text, "C"), Some(5));
         assert_eq!(counter_of(text, "D"), None);
+    }
+
+    #[test]
+    fn frames_are_found_by_interface() {
+        let text =
+            "Inter-|   Receive\n face |bytes    packets\n    lo: 1 2 3 4 5\n  edge:  10  20   30  40 50\n";
+        assert_eq!(frames_of(text, "edge"), Some((20, 40)));
+        assert_eq!(frames_of(text, "dge"), None);
     }
 
     #[test]

@@ -57,6 +57,21 @@ impl Drop for Parted {
     }
 }
 
+/// The processors that this thread may use.
+#[track_caller]
+pub fn processors() -> Vec<usize> {
+    let own = sched_getaffinity(None).unwrap_or_else(|error| panic!("processors: {error}"));
+    (0..CpuSet::MAX_CPU).filter(|&cpu| own.is_set(cpu)).collect()
+}
+
+/// This thread, and what it starts from now on, runs on one processor and no other.
+#[track_caller]
+pub fn stay_on(processor: usize) {
+    let mut only = CpuSet::new();
+    only.set(processor);
+    run_on(None, &only);
+}
+
 #[track_caller]
 fn run_on(thread: Option<Pid>, processors: &CpuSet) {
     sched_setaffinity(thread, processors).unwrap_or_else(|error| panic!("processors: {error}"));

@@ -11,7 +11,7 @@ mod rounds;
 mod table;
 mod target;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::ensure;
 use tempfile::TempDir;
@@ -23,8 +23,9 @@ use target::Kind;
 /// How long and what to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Jobs, by name: proxy, proxy-256, proxy-64k, post-16k, cached, reject, tls; all if left out
-    #[arg(long, value_delimiter = ',')]
+    /// Jobs, by name: proxy, proxy-256, proxy-64k, post-16k, cached, reject, tls; all if left out. Alone: flood, good
+    /// clients beside a flood of SYNs (root only)
+    #[arg(long, alias = "job", value_delimiter = ',')]
     jobs: Vec<String>,
     /// Seconds of one run
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=120))]
@@ -53,6 +54,10 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     if options.micro {
         return Ok(micro::run(options.accept)?.failed == 0);
+    }
+    if options.jobs.iter().any(|name| name == FLOOD) {
+        ensure!(options.jobs.len() == 1 && !options.runtimes, "the job `{FLOOD}` runs alone");
+        return flood(options.rounds);
     }
     let (jobs, gateways) = if options.runtimes {
         (forwarding(&options.jobs)?, minis()?)
@@ -89,6 +94,15 @@ pub(crate) fn test() -> anyhow::Result<Tally> {
     let good = runs.iter().filter(good).count();
     println!("bench: {good} of {expected} runs without errors and with figures that can be");
     Ok(Tally::many(good as u64, (expected - good) as u64))
+}
+
+/// The job with a method of its own: `benches/flood`.
+const FLOOD: &str = "flood";
+
+fn flood(rounds: u32) -> anyhow::Result<bool> {
+    let gateway = gateway()?;
+    let mut measure = Command::new(build("flood", "flood")?);
+    shell::run(measure.arg(rounds.to_string()).env("FLOODGATE_BIN", gateway))
 }
 
 /// How often and how long.

@@ -33,6 +33,7 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     // How we know: outside the house.
     ("harness", &[]),
     ("blackbox", &["harness"]),
+    ("flood", &["harness"]),
     ("micro", &["wire", "router", "policy", "balance", "message"]),
     ("runtimes", &["runtime"]),
     ("xtask", &[]),
@@ -60,7 +61,7 @@ pub(super) const FENCES: &[(&str, &[&str])] = &[
     ("httparse", &["wire", "runtimes"]),
     ("hdrhistogram", &["telemetry"]),
     ("clap", &["proxy", "xtask"]),
-    ("anyhow", &["proxy", "xtask", "runtimes"]),
+    ("anyhow", &["proxy", "xtask", "runtimes", "flood"]),
     ("cargo_metadata", &["xtask"]),
     ("monoio", &["runtimes"]),
     ("tokio-uring", &["runtimes"]),
