@@ -362,3 +362,13 @@ pub struct Connections {
 /// Table `RTT`: per-CPU array of so many counts; number `n` is for RTTs below 2ⁿ µs and not below the one before, the last for all
 /// above.
 pub const RTT_BUCKETS: u32 = 24;
+
+/// Which bucket of `RTT` a sample is counted in.
+#[inline(always)]
+pub const fn rtt_bucket(rtt_us: u64) -> u32 {
+    let mut bucket = 0;
+    while bucket < RTT_BUCKETS - 1 && rtt_us >> bucket != 0 {
+        bucket += 1;
+    }
+    bucket
+}

@@ -3,9 +3,21 @@
 //! kernel, no clock and no file.
 #![no_std]
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", test))]
 extern crate std;
 
 pub mod abi;
+pub mod address;
+pub mod answer;
+pub mod decide;
+pub mod limit;
+pub mod packet;
 #[cfg(feature = "std")]
 pub mod table;
+#[cfg(test)]
+mod tests;
+
+pub use address::Place;
+pub use decide::{Sightings, Tables, Torrent, Verdict, decide};
+pub use limit::{Word, take};
+pub use packet::{Packet, Parsed, Segment, parse};

@@ -1,0 +1,352 @@
+//! What becomes of a frame. It does not know where the tables are.
+
+use crate::{
+    abi::{
+        ADMIN_PORT, ALLOW, Address, BLOCK, Block, CONTROL_HEARTBEAT, CONTROL_IN_FORCE, Count, EDGE_NS, Event,
+        FLOOD_NS, HEARTBEAT_NS_MAX, InForce, Limit, Mode, POLICIES_MAX, Policy, SourceKey,
+    },
+    limit::{Word, take, take_leased},
+    packet::{Packet, Parsed, Segment, parse},
+};
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The kernel gets it.
+    Pass,
+    /// Nobody gets it.
+    Drop,
+    /// It is answered with a SYN cookie, where that can be done.
+    Challenge(Segment),
+}
+
+/// The words of a [`Flood`](crate::abi::Flood).
+pub struct Torrent<W> {
+    /// [`Flood::syns_tat_ns`](crate::abi::Flood::syns_tat_ns).
+    pub syns_tat_ns: W,
+    /// [`Flood::until_ns`](crate::abi::Flood::until_ns).
+    pub until_ns: W,
+    /// [`Flood::through_tat_ns`](crate::abi::Flood::through_tat_ns).
+    pub through_tat_ns: W,
+}
+
+/// The words of a [`Source`](crate::abi::Source).
+pub struct Sightings<W> {
+    /// [`Source::syns_tat_ns`](crate::abi::Source::syns_tat_ns).
+    pub syns_tat_ns: W,
+    /// [`Source::packets_tat_ns`](crate::abi::Source::packets_tat_ns).
+    pub packets_tat_ns: W,
+    /// [`Source::syns`](crate::abi::Source::syns).
+    pub syns: W,
+    /// [`Source::syns_over`](crate::abi::Source::syns_over).
+    pub syns_over: W,
+    /// [`Source::packets_over`](crate::abi::Source::packets_over).
+    pub packets_over: W,
+    /// [`Source::over_ns`](crate::abi::Source::over_ns).
+    pub over_ns: W,
+}
+
+/// The tables of [`abi`](crate::abi), and what only the kernel knows.
+pub trait Tables {
+    /// A word in one of them.
+    type Word: Word;
+    /// A word of `CONTROL`; 0 if there is none.
+    fn control(&self, word: u32) -> u64;
+    /// What `PORTS` has for a port in a set.
+    fn port(&self, set: u32, port: u16) -> u8;
+    /// An entry of `POLICIES`.
+    fn policy(&self, number: u32) -> Option<&Policy>;
+    /// An entry of `FLOODS`.
+    fn torrent(&self, number: u32) -> Option<Torrent<Self::Word>>;
+    /// This CPU's word of `LEASES`.
+    fn lease(&self, number: u32) -> Option<Self::Word>;
+    /// What `RULES` has for an address in a set; 0: nothing.
+    fn rule(&self, set: u32, address: &Address) -> u32;
+    /// What `BLOCKS` has for an address.
+    fn block(&self, address: &Address) -> Option<Block>;
+    /// An entry of `SOURCES`.
+    fn source(&self, key: &SourceKey) -> Option<Sightings<Self::Word>>;
+    /// Makes an entry of `SOURCES` that is all 0, if there is none and room for it.
+    fn add_source(&self, key: &SourceKey);
+    /// Adds one to a word of `COUNTERS`.
+    fn count(&self, what: u32);
+    /// Puts a record into `EVENTS`.
+    fn tell(&self, event: Event);
+    /// Whether a socket that is no listener has such a segment as its own.
+    fn is_established(&self, segment: &Segment) -> bool;
+}
+
+/// Says what becomes of a frame that came at `now_ns` by `CLOCK_MONOTONIC`. What makes it pass stands before what could drop it.
+#[inline(always)]
+pub fn decide<T: Tables>(packet: &impl Packet, tables: &T, now_ns: u64) -> Verdict {
+    tables.count(Count::Packets as u32);
+    if now_ns.saturating_sub(tables.control(CONTROL_HEARTBEAT)) > HEARTBEAT_NS_MAX {
+        tables.count(Count::NoHeartbeat as u32);
+        return Verdict::Pass;
+    }
+    let Some(set) = InForce::from_word(tables.control(CONTROL_IN_FORCE)).now(now_ns) else {
+        return Verdict::Pass;
+    };
+    let segment = match parse(packet) {
+        Parsed::Segment(segment) => segment,
+        Parsed::Other => return Verdict::Pass,
+        Parsed::Unparsed => {
+            tables.count(Count::Unparsed as u32);
+            return Verdict::Pass;
+        }
+        Parsed::Malformed => {
+            tables.count(Count::Malformed as u32);
+            return Verdict::Pass;
+        }
+    };
+    let number = tables.port(set, segment.port);
+    if number == 0 || number == ADMIN_PORT || u32::from(number) >= POLICIES_MAX {
+        return Verdict::Pass;
+    }
+    let index = set * POLICIES_MAX + u32::from(number);
+    let Some(policy) = tables.policy(index) else {
+        return Verdict::Pass;
+    };
+    if policy.mode == Mode::Off as u32 || segment.source.is_loopback() || segment.destination.is_loopback() {
+        return Verdict::Pass;
+    }
+    let gate = Gate { tables, policy, number, index, set, segment, now_ns };
+    let syn = segment.is_syn();
+    if syn {
+        tables.count(Count::Syns as u32);
+    }
+    let verdict = match if syn { gate.syn() } else { gate.other() } {
+        Step::Done(verdict) => verdict,
+        Step::Limit { cost, known_only } => gate.limit(syn, cost, known_only),
+    };
+    if syn && matches!(verdict, Verdict::Pass) {
+        tables.count(Count::SynsPassed as u32);
+    }
+    verdict
+}
+
+/// One segment before one policy.
+struct Gate<'a, T> {
+    tables: &'a T,
+    policy: &'a Policy,
+    number: u8,
+    index: u32,
+    set: u32,
+    segment: Segment,
+    now_ns: u64,
+}
+
+/// What the operator's rules, and blocks that hold for a while, say of a source.
+enum Ruled {
+    Allowed,
+    Blocked,
+    /// Neither; a SYN costs so much.
+    Costs(u32),
+}
+
+/// How it goes on.
+enum Step {
+    Done(Verdict),
+    /// The limits of its prefixes decide. In one place for all that comes there, since the program has it inline.
+    Limit {
+        cost: u32,
+        known_only: bool,
+    },
+}
+
+impl<T: Tables> Gate<'_, T> {
+    #[inline(always)]
+    fn syn(&self) -> Step {
+        let cost = match self.ruled() {
+            Ruled::Allowed => return Step::Done(Verdict::Pass),
+            Ruled::Blocked => return Step::Done(self.refuse()),
+            Ruled::Costs(cost) => cost,
+        };
+        if self.segment.is_malformed() {
+            self.tables.count(Count::Malformed as u32);
+            return Step::Done(self.refuse());
+        }
+        let flood = self.is_flood();
+        if flood && self.policy.mode == Mode::Challenge as u32 {
+            return Step::Done(self.challenge());
+        }
+        // In a flood of invented sources an entry for each costs more than it spares.
+        Step::Limit { cost, known_only: flood }
+    }
+
+    /// What is no SYN: before it is dropped the kernel is asked whether anybody waits for it.
+    #[inline(always)]
+    fn other(&self) -> Step {
+        let blocked = match self.ruled() {
+            Ruled::Allowed => return Step::Done(Verdict::Pass),
+            Ruled::Blocked => true,
+            Ruled::Costs(_) => false,
+        };
+        let malformed = self.segment.is_malformed();
+        let policy = self.policy;
+        let limited = policy.packets_narrow.interval_ns | policy.packets_wide.interval_ns != 0;
+        if !(blocked || malformed || limited) {
+            return Step::Done(Verdict::Pass);
+        }
+        if self.tables.is_established(&self.segment) {
+            if blocked || malformed {
+                self.tables.count(Count::Established as u32);
+            }
+            return Step::Done(Verdict::Pass);
+        }
+        if malformed {
+            self.tables.count(Count::Malformed as u32);
+        }
+        if blocked || malformed {
+            return Step::Done(self.refuse());
+        }
+        Step::Limit { cost: 1, known_only: false }
+    }
+
+    #[inline(always)]
+    fn ruled(&self) -> Ruled {
+        let address = self.segment.source.address();
+        let rule = self.tables.rule(self.set, &address);
+        if rule == ALLOW {
+            self.tables.count(Count::Allowed as u32);
+            return Ruled::Allowed;
+        }
+        if rule == BLOCK {
+            self.tables.count(Count::Blocked as u32);
+            return Ruled::Blocked;
+        }
+        match self.tables.block(&address) {
+            Some(block) if self.now_ns < block.expires_ns => {
+                if block.cost > 0 {
+                    return Ruled::Costs(block.cost);
+                }
+                self.tables.count(Count::BlockedForAWhile as u32);
+                Ruled::Blocked
+            }
+            _ => Ruled::Costs(1),
+        }
+    }
+
+    /// Charges the narrow prefix, then the wide one.
+    #[inline(always)]
+    fn limit(&self, syn: bool, cost: u32, known_only: bool) -> Verdict {
+        let policy = self.policy;
+        let v4 = self.segment.source.is_v4();
+        let mut wide = false;
+        loop {
+            let bits = if wide { policy.wide_bits } else { policy.narrow_bits };
+            let bits = if v4 { bits[0] } else { bits[1] };
+            let limit = match (syn, wide) {
+                (true, false) => policy.syns_narrow,
+                (true, true) => policy.syns_wide,
+                (false, false) => policy.packets_narrow,
+                (false, true) => policy.packets_wide,
+            };
+            let what = match (syn, v4) {
+                (true, true) => Count::SynsOverNarrow4,
+                (true, false) => Count::SynsOverNarrow6,
+                (false, _) => Count::PacketsOverNarrow,
+            } as u32
+                + u32::from(wide);
+            // What one source has earned its neighbours do not pay for.
+            let cost = if wide { 1 } else { cost };
+            if self.is_over(syn, bits, limit, cost, what, known_only) {
+                return self.refuse();
+            }
+            if wide {
+                return Verdict::Pass;
+            }
+            wide = true;
+        }
+    }
+
+    /// Drops, where that is asked for.
+    #[inline(always)]
+    fn refuse(&self) -> Verdict {
+        if self.policy.mode != Mode::Enforce as u32 && self.policy.mode != Mode::Challenge as u32 {
+            return Verdict::Pass;
+        }
+        self.tables.count(Count::Dropped as u32);
+        Verdict::Drop
+    }
+
+    /// Counts this SYN for all; whether there are too many, or were a moment ago.
+    #[inline(always)]
+    fn is_flood(&self) -> bool {
+        if self.policy.flood.interval_ns == 0 {
+            return false;
+        }
+        let (Some(torrent), Some(lease)) = (self.tables.torrent(self.index), self.tables.lease(self.index))
+        else {
+            return false;
+        };
+        let until_ns = torrent.until_ns.get();
+        if take_leased(&lease, &torrent.syns_tat_ns, self.policy.flood, self.now_ns) {
+            return self.now_ns < until_ns;
+        }
+        // Not with every SYN, since all CPUs read this line.
+        if until_ns < self.now_ns + FLOOD_NS / 2 {
+            torrent.until_ns.set(self.now_ns + FLOOD_NS);
+            if until_ns <= self.now_ns {
+                self.tell(
+                    SourceKey { policy: self.number, ..SourceKey::default() },
+                    Count::SynsChallenged as u16,
+                );
+            }
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn challenge(&self) -> Verdict {
+        if let Some(torrent) = self.tables.torrent(self.index)
+            && take(&torrent.through_tat_ns, self.policy.through, 1, self.now_ns)
+        {
+            self.tables.count(Count::SynsThrough as u32);
+            return Verdict::Pass;
+        }
+        Verdict::Challenge(self.segment)
+    }
+
+    /// Charges a prefix; whether that is above its limit.
+    #[inline(always)]
+    fn is_over(&self, syn: bool, bits: u8, limit: Limit, cost: u32, what: u32, known_only: bool) -> bool {
+        if limit.interval_ns == 0 {
+            return false;
+        }
+        let address = self.segment.source.prefix(bits).address();
+        let key = SourceKey { address, bits, policy: self.number, pad: [0; 2] };
+        let mut found = self.tables.source(&key);
+        if found.is_none() {
+            if known_only {
+                return false;
+            }
+            self.tables.add_source(&key);
+            found = self.tables.source(&key);
+        }
+        let Some(source) = found else {
+            self.tables.count(Count::SourcesFull as u32);
+            return false;
+        };
+        if syn {
+            source.syns.add(1);
+        }
+        let tat = if syn { &source.syns_tat_ns } else { &source.packets_tat_ns };
+        if take(tat, limit, u64::from(cost), self.now_ns) {
+            return false;
+        }
+        self.tables.count(what);
+        if syn { &source.syns_over } else { &source.packets_over }.add(1);
+        let before_ns = source.over_ns.get();
+        source.over_ns.set(self.now_ns);
+        if before_ns == 0 || self.now_ns.saturating_sub(before_ns) > EDGE_NS {
+            self.tell(key, what as u16);
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn tell(&self, source: SourceKey, what: u16) {
+        self.tables.tell(Event { at_ns: self.now_ns, source, port: self.segment.port, what });
+    }
+}
