@@ -73,6 +73,11 @@ impl Head {
         (self.kind, self.ends, self.list_bytes_max) = (kind, ends, list_bytes_max);
     }
 
+    /// Which head it is.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Forgets all, and gives up memory that few heads need.
     pub(super) fn forget(&mut self) {
         self.text.clear();

@@ -6,6 +6,7 @@ mod heads;
 use super::Code;
 use super::engine::{Engine, Role, WINDOW_BYTES_MAX, setting};
 use super::frames::{HEAD_BYTES, Head as Frame, PREFACE, flag, kind};
+use super::head::Head;
 use super::streams::End;
 use super::tariff::Reset;
 
@@ -24,6 +25,8 @@ pub(super) struct Inbound {
     data: Data,
     block: Option<Block>,
     block_bytes: Vec<u8>,
+    /// Of a block that is longer than a head may be: what was read of it already.
+    block_head: Option<Box<Head>>,
     has_settings: bool,
 }
 
@@ -53,6 +56,8 @@ struct Block {
     stream: u32,
     ends_stream: bool,
     continuations: u32,
+    /// Of all its frames so far.
+    bytes: usize,
 }
 
 impl Inbound {
@@ -66,6 +71,7 @@ impl Inbound {
             data: Data::default(),
             block: None,
             block_bytes: Vec::new(),
+            block_head: None,
             has_settings: false,
         }
     }

@@ -14,7 +14,8 @@
 //! | WINDOW_UPDATE | 2 | 16, 2 for each stream, 2 for each DATA of ours and 1 for each KiB in it, 400 at most |
 //! | WINDOW_UPDATE that leaves a window below 256 bytes, or of 0 | 3 | |
 //! | HEADERS or CONTINUATION of less than 1 KiB that does not end its block | 2 | |
-//! | a block of more than 16 CONTINUATION, or of twice the bytes of the largest head | the rest | |
+//! | 8 KiB of a block, beyond the bytes of the largest head | 1 | |
+//! | a block of more than 16 CONTINUATION, of 16 KiB at most | the rest | |
 //! | a fault for which a stream is reset; one stream more than there may be | 4, 2 | |
 //! | a head that is refused by our rules, or since it is too long | 4, 8 | |
 //! | *forgiven:* a stream that came to its end | −2 | |

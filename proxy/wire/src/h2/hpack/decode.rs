@@ -45,13 +45,19 @@ impl Decoder {
 
     /// Decodes a whole header block and shows each field in order. The whole block is always decoded, since the state depends
     /// on it.
-    pub(in crate::h2) fn decode(
-        &mut self,
-        block: &[u8],
-        mut each: impl FnMut(Field<'_>),
-    ) -> Result<(), Broken> {
+    pub(in crate::h2) fn decode(&mut self, block: &[u8], each: impl FnMut(Field<'_>)) -> Result<(), Broken> {
         let mut rest = block;
         self.update_size(&mut rest)?;
+        self.decode_more(rest, each)
+    }
+
+    /// The same for what follows the beginning of a block, which was decoded as far as [`whole`] says.
+    pub(in crate::h2) fn decode_more(
+        &mut self,
+        part: &[u8],
+        mut each: impl FnMut(Field<'_>),
+    ) -> Result<(), Broken> {
+        let mut rest = part;
         while let Some((&first, behind)) = rest.split_first() {
             rest = behind;
             if first >= INDEXED {
@@ -133,6 +139,38 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+/// How many bytes of a part of a block are whole fields. What is broken is not whole either: it shows when the rest is decoded.
+pub(in crate::h2) fn whole(part: &[u8]) -> usize {
+    let mut rest = part;
+    loop {
+        let whole = part.len() - rest.len();
+        if skip_field(&mut rest).is_err() {
+            return whole;
+        }
+    }
+}
+
+/// Passes over a field, or a size update.
+fn skip_field(rest: &mut &[u8]) -> Result<(), Broken> {
+    let (&first, behind) = rest.split_first().ok_or(Broken)?;
+    *rest = behind;
+    let (mask, has_value) = match first {
+        INDEXED.. => (INDEX_BITS, false),
+        LITERAL_TO_INDEX.. => (LITERAL_TO_INDEX_BITS, true),
+        SIZE_UPDATE.. => (SIZE_UPDATE_BITS, false),
+        _ => (LITERAL_BITS, true),
+    };
+    let index = integer::read(first, mask, rest)?;
+    let strings = if has_value { 1 + usize::from(index == 0) } else { 0 };
+    for _ in 0..strings {
+        let (&first, behind) = rest.split_first().ok_or(Broken)?;
+        *rest = behind;
+        let bytes = integer::read(first, STRING_BITS, rest)?;
+        *rest = rest.get(bytes..).ok_or(Broken)?;
+    }
+    Ok(())
 }
 
 /// The name of a field, and what a table knows about it.

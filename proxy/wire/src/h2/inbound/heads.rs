@@ -7,6 +7,7 @@ use crate::h1::head::content_length;
 use crate::h2::engine::{Engine, Leaving, Role};
 use crate::h2::frames::{Head as Frame, flag, kind};
 use crate::h2::head::{Head, Kind};
+use crate::h2::hpack;
 use crate::h2::streams::Stream;
 use crate::h2::{Code, ledger};
 
@@ -29,8 +30,9 @@ impl Engine {
             Some(_) | None => {}
         }
         self.inbound.block_bytes.clear();
+        self.inbound.block_head = None;
         let ends_stream = flags & flag::END_STREAM != 0;
-        self.inbound.block = Some(Block { stream: id, ends_stream, continuations: 0 });
+        self.inbound.block = Some(Block { stream: id, ends_stream, continuations: 0, bytes: 0 });
         self.part_begins(bytes, flags)
     }
 
@@ -43,12 +45,17 @@ impl Engine {
     }
 
     fn part_begins(&mut self, bytes: u32, flags: u8) -> Result<(), Code> {
-        let continuations = self.inbound.block.map_or(0, |block| block.continuations);
         let is_last = flags & flag::END_HEADERS != 0;
-        // What it says in more bytes than twice those of its list is nothing that a peer which means well has to say.
-        let max = 2 * self.settings().head_list_bytes_max as usize;
-        let block_bytes = self.inbound.block_bytes.len() + bytes as usize;
-        if self.tariff.block_part(bytes, is_last, continuations, block_bytes, max) {
+        // What takes more bytes than its list may have is refused, but for what HPACK made longer than it was.
+        let usual_bytes = self.settings().head_list_bytes_max as usize;
+        let Some(block) = &mut self.inbound.block else { return Ok(()) };
+        block.bytes += bytes as usize;
+        let is_unusual = block.bytes > usual_bytes;
+        if is_unusual {
+            // Not twice of what is much already.
+            self.inbound.block_bytes.reserve_exact(bytes as usize);
+        }
+        if self.tariff.block_part(bytes, is_last, block.continuations, is_unusual) {
             Ok(())
         } else {
             Err(Code::EnhanceYourCalm)
@@ -77,8 +84,22 @@ impl Engine {
             if bytes.capacity() > BLOCK_KEPT_BYTES {
                 bytes = Vec::new();
             }
+        } else if bytes.len() > self.settings().head_list_bytes_max as usize {
+            self.read_ahead(block, &mut bytes);
         }
         self.inbound.block_bytes = bytes;
+    }
+
+    /// A block that has more bytes than a head may have, and goes on, is read as it comes: for the sake of the table, since
+    /// its stream is refused in the end and the connection goes on. Only a field that is not whole is kept until it is.
+    #[cold]
+    fn read_ahead(&mut self, block: Block, bytes: &mut Vec<u8>) {
+        let whole = hpack::whole(bytes);
+        if whole > 0 {
+            let head = self.decode(block.stream, block.ends_stream, &bytes[..whole]);
+            self.inbound.block_head = head;
+            bytes.drain(..whole);
+        }
     }
 
     /// A header block that lies in one piece with what stands around it.
@@ -92,24 +113,43 @@ impl Engine {
 
     /// A header block is whole. It is decoded whatever becomes of its stream.
     fn read_head(&mut self, id: u32, ends: bool, block: &[u8]) {
-        let key = self.streams.find(id);
-        let kind = match (self.role, key) {
-            (Role::Server, None) => Kind::Request,
-            (Role::Client, Some(key)) if !self.streams.at(key).has_peers_head => Kind::Answer,
-            (_, Some(_)) | (Role::Client, None) => Kind::Trailers,
-        };
         self.count_head();
-        let mut head = self.spare_heads.pop().unwrap_or_default();
-        head.begin(kind, ends, self.settings().head_list_bytes_max as usize);
-        if self.decoder.decode(block, |field| head.add(&field)).is_err() {
-            return self.fail(Code::CompressionError);
-        }
-        match (kind, key) {
+        let Some(head) = self.decode(id, ends, block) else { return };
+        match (head.kind(), self.streams.find(id)) {
             (Kind::Request, _) if self.is_idle(id) => self.read_request(id, head),
             (Kind::Answer, Some(key)) => self.read_answer(key, head),
             (Kind::Trailers, Some(key)) => self.read_trailers(key, head),
             // Of a stream that we have reset.
             _ => self.spare(head),
+        }
+    }
+
+    /// Decodes what is there of a block and was not decoded before; `None` if it is broken.
+    fn decode(&mut self, id: u32, ends: bool, part: &[u8]) -> Option<Box<Head>> {
+        let decoded;
+        let head = match self.inbound.block_head.take() {
+            Some(mut head) => {
+                decoded = self.decoder.decode_more(part, |field| head.add(&field));
+                head
+            }
+            None => {
+                let kind = match (self.role, self.streams.find(id)) {
+                    (Role::Server, None) => Kind::Request,
+                    (Role::Client, Some(key)) if !self.streams.at(key).has_peers_head => Kind::Answer,
+                    (_, Some(_)) | (Role::Client, None) => Kind::Trailers,
+                };
+                let mut head = self.spare_heads.pop().unwrap_or_default();
+                head.begin(kind, ends, self.settings().head_list_bytes_max as usize);
+                decoded = self.decoder.decode(part, |field| head.add(&field));
+                head
+            }
+        };
+        match decoded {
+            Ok(()) => Some(head),
+            Err(hpack::Broken) => {
+                self.fail(Code::CompressionError);
+                None
+            }
         }
     }
 

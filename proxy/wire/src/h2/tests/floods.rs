@@ -163,6 +163,90 @@ fn heads_that_are_too_long() {
     flood(Served::Empty, &[], b"", CALM, next);
 }
 
+/// A head of so many frames of 16 KiB each: whole fields, or one that goes through all of them.
+fn long_head(number: u32, frames: usize, is_one_field: bool) -> Vec<u8> {
+    const FRAME_BYTES: usize = 16 * 1024;
+    let id = stream(number);
+    let mut block = plain();
+    if is_one_field {
+        block.extend(literal(b"cookie", &vec![b'a'; frames * FRAME_BYTES - block.len() - 12]));
+    } else {
+        block.extend(literal(b"cookie", &[b'a'; 1000]).repeat(FRAME_BYTES * frames / 1012));
+    }
+    let mut parts = block.chunks(FRAME_BYTES).peekable();
+    let mut bytes = frame(kind::HEADERS, flag::END_STREAM, id, parts.next().unwrap());
+    while let Some(part) = parts.next() {
+        let flags = if parts.peek().is_none() { flag::END_HEADERS } else { 0 };
+        bytes.extend(frame(kind::CONTINUATION, flags, id, part));
+    }
+    bytes
+}
+
+/// Each is refused with 431 and costs by its length: it takes no more bytes than it took when such a head ended the connection, some
+/// 125 of twice the longest.
+#[test]
+fn heads_that_are_far_too_long() {
+    const READ_BYTES_MAX: usize = 16 << 20;
+    for is_one_field in [true, false] {
+        for frames in [5, 8, 9, 16, 17] {
+            flood(Served::Empty, &[], b"", CALM, |number| long_head(number, frames, is_one_field));
+            let mut raw = Raw::new();
+            let (mut number, mut sent_bytes) = (0, 0);
+            while raw.ended.is_none() {
+                let bytes = long_head(number, frames, is_one_field);
+                (number, sent_bytes) = (number + 1, sent_bytes + bytes.len());
+                raw.send(&bytes);
+                serve(&mut raw, Served::Empty, &mut Vec::new());
+            }
+            assert!(
+                number > 20 && sent_bytes < READ_BYTES_MAX,
+                "{frames}: {number} heads, {sent_bytes} bytes"
+            );
+        }
+        // One frame more than there may be is not read.
+        flood(Served::Empty, &[], b"", CALM, |number| long_head(number, 18, is_one_field));
+    }
+}
+
+/// The connection goes on, and what a head that was refused has put into the table is there: `indices` name it, the newest first.
+#[track_caller]
+fn check_table_behind(middle: &[u8], indices: &[u8]) {
+    let block = [&plain(), &to_index(b"x-first", b"1")[..], middle, &to_index(b"x-last", b"2")].concat();
+    let mut parts = block.chunks(16_000);
+    let mut bytes = frame(kind::HEADERS, flag::END_STREAM, 1, parts.next().unwrap());
+    parts.for_each(|part| bytes.extend(frame(kind::CONTINUATION, 0, 1, part)));
+    bytes.extend(frame(kind::CONTINUATION, flag::END_HEADERS, 1, b""));
+    let mut raw = Raw::new();
+    raw.send(&bytes);
+    let mut incoming = raw.run().pop().unwrap();
+    let mut request = Request::default();
+    let error = incoming.read(&Limits::CLIENT, RULES, &mut request).unwrap_err();
+    assert_eq!((error.status(), error.as_str()), (431, "head_too_long"));
+    drop(incoming.split().1.answer(&Response::new(431), Some(0), DATE, true));
+
+    raw.send(&headers(flag::END_STREAM, 3, &[&plain(), indices].concat()));
+    let mut incoming = raw.run().pop().unwrap();
+    incoming.read(&Limits::CLIENT, RULES, &mut request).unwrap();
+    let fields: Vec<_> = request.headers.iter().map(|field| (field.text, field.value)).collect();
+    assert_eq!(fields, [(&b"x-last"[..], &b"2"[..]), (b"x-first", b"1")][..indices.len()]);
+    assert_eq!(raw.ended, None);
+}
+
+fn to_index(name: &[u8], value: &[u8]) -> Vec<u8> {
+    [&[0x40][..], &literal(name, value)[1..]].concat()
+}
+
+#[test]
+fn a_head_that_is_far_too_long_is_refused_alone() {
+    check_table_behind(&literal(b"x-huge", &vec![b'a'; 200_000]), &[0xbe, 0xbf]);
+    check_table_behind(&literal(&vec![b'a'; 200_000], b"x"), &[0xbe, 0xbf]);
+    check_table_behind(&literal(b"x-a", &[b'a'; 3_000]).repeat(60), &[0xbe, 0xbf]);
+    check_table_behind(&[0xbe].repeat(200_000), &[0xbe, 0xbf]);
+    // Others take the place of the first one; what is larger than the table leaves nothing (RFC 7541 §4.4).
+    check_table_behind(&to_index(b"x-a", &[b'a'; 1_000]).repeat(190), &[0xbe]);
+    check_table_behind(&to_index(b"x-huge", &vec![b'a'; 200_000]), &[0xbe]);
+}
+
 #[test]
 fn more_streams_than_there_may_be() {
     flood(Served::Never, &[], b"", CALM, get);
