@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use policy::{cache::Epochs, throttle::Table};
 use runtime::{DriverChoice, DriverKind, Post};
-use shard::{Endpoint, Gate, Message, Ready, Seat};
+use shard::{Endpoint, FrontLine, Gate, Message, Ready, Seat};
 use snapshot::Snapshot;
 use telemetry::log::LogSender;
 
@@ -153,6 +153,7 @@ fn seat(
         backends_max: (plan.shares.backends / workers).max(1),
         log,
         endpoints: plan.endpoints.clone(),
+        front_line: FrontLine::default(),
     }
 }
 

@@ -3,11 +3,15 @@
 use std::io::Write as _;
 
 use exchange::{CacheResult, Facts, Served};
-use message::{Name, Now, Request};
+use message::{Name, Now, Reason, Request};
 use snapshot::Snapshot;
 use telemetry::{Event, access::Variable};
 
-use crate::core::Core;
+use crate::{conduct::Deed, core::Core};
+
+/// Statuses of gRPC that are its words for 403 and 401.
+const PERMISSION_DENIED: u8 = 7;
+const UNAUTHENTICATED: u8 = 16;
 
 /// What the access log and the metrics want to know in the end.
 pub(crate) struct Account<'a> {
@@ -48,6 +52,11 @@ pub(crate) fn record(core: &Core, snapshot: &Snapshot, account: &Account<'_>) {
         request_bytes: account.request_bytes,
         response_bytes: account.response_bytes,
     });
+    if core.takes_notes()
+        && let Some(deed) = account.deed()
+    {
+        core.note(account.facts.peer, account.facts.trusted, deed);
+    }
     if let Some(template) = &snapshot.access_log {
         let mut log = core.log.borrow_mut();
         log.line(|line| template.render(line, &|variable, out| account.write(variable, out)));
@@ -59,6 +68,17 @@ pub(crate) fn record(core: &Core, snapshot: &Snapshot, account: &Account<'_>) {
 impl Account<'_> {
     fn latency_ns(&self) -> u64 {
         self.ended.mono_ns.saturating_sub(self.begun.mono_ns)
+    }
+
+    /// What it says of the client; nothing where we did not answer for a reason of our own.
+    fn deed(&self) -> Option<Deed> {
+        match (&self.served.reason, self.status, self.grpc_status.flatten()) {
+            (Some(Reason::Throttled { .. }), ..) | (_, 401 | 403 | 429, _) => Some(Deed::Refused),
+            (Some(Reason::BodyMalformed), ..) => Some(Deed::Malformed),
+            (None, _, Some(PERMISSION_DENIED | UNAUTHENTICATED)) => Some(Deed::Refused),
+            (None, ..) => Some(Deed::Good),
+            (Some(_), ..) => None,
+        }
     }
 
     fn integration_ns(&self) -> Option<u64> {

@@ -63,6 +63,8 @@ pub(crate) enum Full {
     Listener,
     Client,
     Memory,
+    /// How many its prefix begins, where the kernel does not look at that.
+    Rate,
 }
 
 impl Full {
@@ -73,6 +75,7 @@ impl Full {
             Self::Listener => "listener",
             Self::Client => "client",
             Self::Memory => "memory",
+            Self::Rate => "rate",
         }
     }
 }

@@ -9,6 +9,7 @@ use telemetry::Event;
 
 use crate::{
     client::Client,
+    conduct::Deed,
     core::{Core, Open},
     h2,
     pace::{Credit, Terms},
@@ -133,6 +134,9 @@ async fn establish(core: &Rc<Core>, connection: &Connection) -> bool {
     };
     if let Some(label) = label {
         core.record(&Event::HandshakeFail { label });
+        if label != "client_gone" {
+            core.note_offence(connection.peer, Deed::Handshake);
+        }
         // The alert that says why is still to be sent.
         let _sent = alarm.guard(transport.sent_below(1)).await;
         return false;

@@ -14,6 +14,7 @@ use std::{
     task::{Context, Waker},
 };
 
+use gate::table::Limiter;
 use message::{Now, Reason, Request, RequestId, Response};
 use policy::throttle::Spendings;
 use runtime::{Handle, Post, Spare};
@@ -22,9 +23,10 @@ use telemetry::{CoreSnapshot, Counters, Discarded, Event, log::LogSender};
 use wire::h1;
 
 use crate::{
-    Endpoint, Message,
+    Endpoint, FrontLine, Message,
     admission::{Full, Gate, Permit},
     backend::Live,
+    conduct::{Deed, Notes},
     ids::Ids,
     owner::Owner,
     pool::{Claim, Pool},
@@ -59,6 +61,10 @@ pub(crate) struct Core {
     pub(crate) codec_limits: wire::Limits,
     pub(crate) log: RefCell<LogSender>,
     pub(crate) gate: Arc<Gate>,
+    /// By listener: who decides about connections that were accepted.
+    limiters: RefCell<Arc<[Option<Arc<Limiter>>]>>,
+    /// What clients did, if anybody wants to know.
+    notes: RefCell<Option<Box<Notes>>>,
     /// Connections to backends at once.
     backends_max: usize,
     backends: Rc<Cell<usize>>,
@@ -117,6 +123,8 @@ impl Core {
             codec_limits: wire::Limits::UPSTREAM,
             log: RefCell::new(log),
             gate,
+            limiters: RefCell::default(),
+            notes: RefCell::default(),
             backends_max,
             backends: Rc::default(),
             counters: RefCell::new(Counters::new(snapshot.labels.clone())),
@@ -183,6 +191,36 @@ impl Core {
         self.pool(slot, |pool| pool.set_health(endpoint, healthy, now_ns));
     }
 
+    /// Does this for the kernel front line from now on.
+    pub(crate) fn set_front_line(&self, front_line: FrontLine) {
+        let FrontLine { offences, limiters } = front_line;
+        self.limiters.replace(limiters);
+        let notes = offences.map(|offences| Box::new(Notes::new(offences)));
+        if let Some(mut before) = self.notes.replace(notes) {
+            before.tell();
+        }
+    }
+
+    /// Whether anybody wants to know what clients do.
+    pub(crate) fn takes_notes(&self) -> bool {
+        self.notes.borrow().is_some()
+    }
+
+    /// Takes down what a client did, if anybody wants to know. Who is trusted speaks for others and answers for none.
+    pub(crate) fn note(&self, peer: IpAddr, trusted: bool, deed: Deed) {
+        if let Some(notes) = &mut *self.notes.borrow_mut()
+            && !trusted
+        {
+            notes.note(peer, deed);
+        }
+    }
+
+    /// The same of a connection on which it is not known yet who is trusted.
+    pub(crate) fn note_offence(&self, peer: IpAddr, deed: Deed) {
+        let trusted = self.snapshot().client.is_trusted(peer.to_canonical());
+        self.note(peer, trusted, deed);
+    }
+
     /// Lends the connections to an upstream group; `None` for a slot that there is not.
     pub(crate) fn pool<R>(&self, slot: u32, lend: impl FnOnce(&mut Pool) -> R) -> Option<R> {
         self.pools.borrow_mut().get_mut(slot as usize).map(lend)
@@ -211,6 +249,7 @@ impl Core {
             }
         }
         drop(pools);
+        self.notes.borrow_mut().iter_mut().for_each(|notes| notes.tell());
         self.sweep_cache();
     }
 
@@ -362,6 +401,11 @@ impl Core {
     pub(crate) fn open(self: &Rc<Self>, listener: usize, peer: IpAddr) -> Result<Open, Full> {
         if self.pressure.get() >= Level::Shut {
             return Err(Full::Memory);
+        }
+        if let Some(Some(limiter)) = self.limiters.borrow().get(listener)
+            && !limiter.admit(peer, self.handle.now().mono_ns)
+        {
+            return Err(Full::Rate);
         }
         let permit = self.gate.enter(&self.snapshot(), listener, peer)?;
         self.open.set(self.open.get() + 1);

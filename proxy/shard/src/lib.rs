@@ -7,6 +7,7 @@ mod admission;
 mod backend;
 mod care;
 mod client;
+mod conduct;
 mod connection;
 mod core;
 mod flow;
@@ -44,6 +45,7 @@ use std::{
     time::Duration,
 };
 
+use gate::table::Limiter;
 use policy::cache::Epochs;
 use policy::throttle::{Spendings, TICK_NS, Table};
 use runtime::{DriverKind, Listener, Mailbox, Post, Runtime};
@@ -52,6 +54,7 @@ use telemetry::{CoreSnapshot, Discarded, Event, log::LogSender};
 
 pub use crate::{
     admission::Gate,
+    conduct::{Conduct, Offences},
     owner::Letter,
     pressure::{CacheBound, GROWTHS, Level, Pressure},
 };
@@ -96,6 +99,17 @@ pub struct Seat {
     pub log: LogSender,
     /// The addresses of upstream groups, so far as they are known.
     pub endpoints: Vec<(u32, Arc<[Endpoint]>)>,
+    /// What it does for the kernel front line.
+    pub front_line: FrontLine,
+}
+
+/// What a core does for the kernel front line, or in its place.
+#[derive(Clone, Debug, Default)]
+pub struct FrontLine {
+    /// Where it tells what clients did; `None`: nobody wants to know.
+    pub offences: Option<Arc<Offences>>,
+    /// Who decides about the connections of each listener when they have been accepted, where the kernel could not.
+    pub limiters: Arc<[Option<Arc<Limiter>>]>,
 }
 
 /// An address of an upstream group, and which of its targets it belongs to.
@@ -130,6 +144,8 @@ pub enum Message {
     Flush(mpsc::Sender<usize>),
     /// How short the node's memory is.
     Pressure(Pressure),
+    /// What it does for the kernel front line from now on.
+    FrontLine(FrontLine),
     /// End: no new connections, answers in flight are finished, at most for so long.
     Drain(Duration),
     /// From another core, about the cache.
@@ -228,7 +244,7 @@ pub fn run(
     accepting: impl FnOnce(),
 ) -> Result<(), Error> {
     let Seat { index, cores, runtime, listeners, snapshot, limits, .. } = seat;
-    let Seat { cache_bytes_max, epochs, gate, backends_max, log, endpoints, .. } = seat;
+    let Seat { cache_bytes_max, epochs, gate, backends_max, log, endpoints, front_line, .. } = seat;
     let mut runtime = Runtime::start(&runtime).map_err(|source| Error::Runtime { index, source })?;
     let handle = runtime.handle();
     let driver = runtime.driver();
@@ -241,6 +257,7 @@ pub fn run(
     for (slot, endpoints) in endpoints {
         core.set_endpoints(slot, &endpoints);
     }
+    core.set_front_line(front_line);
     let listeners: Result<Vec<_>, _> =
         listeners.into_iter().map(|listener| core.handle.listen(listener)).collect();
     let listeners: Vec<_> =
@@ -335,6 +352,7 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
             Message::Pulse(done) => hand_back(&done, core.index),
             Message::Flush(done) => hand_back(&done, core.owner.borrow_mut().flush()),
             Message::Pressure(pressure) => core.bear(pressure),
+            Message::FrontLine(front_line) => core.set_front_line(front_line),
             Message::Cache(letter) => core.read(letter),
             Message::Drain(limit) => return drain(core, mailbox, listeners, limit).await,
         }

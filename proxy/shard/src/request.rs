@@ -20,6 +20,7 @@ use crate::{
     access::{self, Account},
     backend::{Caller, Live, is_clients},
     client::Client,
+    conduct::Deed,
     core::{Core, Messages},
     owner::Fill,
     pressure::Level,
@@ -69,6 +70,9 @@ pub(crate) fn refuse(
 ) {
     let Messages { request, response } = &mut *messages;
     core.record(&Event::Malform { status, label });
+    if status == 400 {
+        core.note_offence(client.peer(), Deed::Malformed);
+    }
     response.status = status;
     response.headers.push("Content-Type", b"application/json");
     let message = format!("{{\"message\":\"{}\"}}", message::reason_phrase(status));

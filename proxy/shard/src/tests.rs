@@ -7,6 +7,7 @@ mod early;
 mod encrypted;
 mod ending;
 mod faults;
+mod front_line;
 mod harness;
 mod http2;
 mod hygiene;

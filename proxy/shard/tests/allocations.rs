@@ -19,7 +19,7 @@ use harness::h2::{
 use model::{Integration, Model, RouteKey};
 use policy::{cache::Epochs, throttle::Table};
 use runtime::{DriverChoice, DriverKind};
-use shard::{Endpoint, Gate, Message, Seat};
+use shard::{Endpoint, FrontLine, Gate, Message, Offences, Seat};
 use snapshot::{Inputs, Slots, Snapshot, compile};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use telemetry::log;
@@ -107,6 +107,10 @@ impl Front {
             backends_max: 16,
             log: logs.remove(0),
             endpoints,
+            front_line: FrontLine {
+                offences: Some(Arc::new(Offences::new(1, 32, 64))),
+                ..FrontLine::default()
+            },
         };
         let (met, meeting) = mpsc::channel();
         let core = thread::spawn(move || {

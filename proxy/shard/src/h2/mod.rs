@@ -17,7 +17,7 @@ use std::{
 
 use snapshot::Snapshot;
 use telemetry::Event;
-use wire::h2::{Code, ODDITIES_FORGIVEN_PER_S, Server, Settings};
+use wire::h2::{Code, Fault, ODDITIES_FORGIVEN_PER_S, Server, Settings};
 
 pub(crate) use self::{
     backend::{Making, Seat, Shared, Unseated, start},
@@ -26,6 +26,7 @@ pub(crate) use self::{
 };
 use self::{link::Link, start::Start};
 use crate::{
+    conduct::Deed,
     connection::{Connection, close},
     core::Core,
     pace::{Credit, Terms},
@@ -158,6 +159,9 @@ impl Serving {
                         Stream::begin(connection, start, incoming);
                     }
                     Poll::Ready(Some(Err(fault))) => {
+                        if matches!(fault, Fault::Broken(_) | Fault::Flooded) {
+                            connection.core().note_offence(connection.peer, Deed::Malformed);
+                        }
                         *cause = Some(fault.as_str());
                         return Poll::Ready(());
                     }
