@@ -28,6 +28,10 @@ pub(crate) struct Account<'a> {
     pub(crate) request_bytes: u64,
 }
 
+/// What is told of a request whose client left before there was an answer, in place of a status that nobody was sent:
+/// nginx's number, which those who read logs know. Calls of gRPC have a status of their own for it.
+pub(crate) const CLIENT_GONE: u16 = 499;
+
 /// Counts a request and writes its line.
 pub(crate) fn record(core: &Core, snapshot: &Snapshot, account: &Account<'_>) {
     let route = account.served.route.map(|route| route.slot);

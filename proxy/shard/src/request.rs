@@ -17,7 +17,7 @@ use telemetry::Event;
 use wire::h1::{RequestFraming, ResponseKind};
 
 use crate::{
-    access::{self, Account},
+    access::{self, Account, CLIENT_GONE},
     backend::{Caller, Live, is_clients},
     client::Client,
     conduct::Deed,
@@ -160,6 +160,8 @@ async fn answer(
         }
     };
     let ended = core.now();
+    let grpc_status = grpc::is_call(request).then(|| client.grpc_status(&response.headers));
+    let is_gone = served.reason == Some(Reason::ClientGone) && grpc_status.is_none();
     let account = Account {
         request,
         path: asked_path.as_deref().unwrap_or_default(),
@@ -167,8 +169,8 @@ async fn answer(
         served: &served,
         begun,
         ended,
-        status: response.status,
-        grpc_status: grpc::is_call(request).then(|| client.grpc_status(&response.headers)),
+        status: if is_gone { CLIENT_GONE } else { response.status },
+        grpc_status,
         response_bytes: sent_bytes,
         request_bytes: upload.as_ref().map_or(0, Relay::bytes),
     };

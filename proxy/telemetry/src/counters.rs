@@ -64,6 +64,7 @@ pub struct Counters {
     pub(crate) http2_opens: u64,
     pub(crate) http2_closes: Tally<&'static str, 16>,
     pub(crate) http2_resets: Tally<&'static str, 2>,
+    pub(crate) http2_refusals: Tally<&'static str, 8>,
     pub(crate) routes: Sparse<RouteCounters>,
     /// Requests for which no route was found, or whose route is gone.
     pub(crate) unrouted: RouteCounters,
@@ -143,6 +144,7 @@ impl Counters {
             http2_opens: 0,
             http2_closes: Tally::default(),
             http2_resets: Tally::default(),
+            http2_refusals: Tally::default(),
             routes: Sparse::new(labels.routes.len()),
             unrouted: RouteCounters::default(),
             upstreams: Sparse::new(labels.upstreams.len()),
@@ -198,6 +200,7 @@ impl Counters {
             Event::OpenHttp2 => self.http2_opens += 1,
             Event::CloseHttp2 { cause } => self.http2_closes.add(cause, 1),
             Event::ResetStream { by } => self.http2_resets.add(by, 1),
+            Event::RefuseStream { code } => self.http2_refusals.add(code, 1),
             Event::Answer {
                 route,
                 status,
@@ -289,6 +292,7 @@ impl Counters {
         self.http2_opens += core.http2_opens;
         self.http2_closes.merge(&core.http2_closes);
         self.http2_resets.merge(&core.http2_resets);
+        self.http2_refusals.merge(&core.http2_refusals);
         self.unrouted.merge(&core.unrouted);
         self.upstreams_other.merge(&core.upstreams_other);
         self.panics += core.panics;

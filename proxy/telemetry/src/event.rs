@@ -46,6 +46,12 @@ pub enum Event {
         /// By whom: `client` or `gateway`.
         by: &'static str,
     },
+    /// A client's stream was reset for what HTTP/2 does not allow, or since it was one too many; most of them before
+    /// anybody saw a request of it.
+    RefuseStream {
+        /// What the client was told, a name from a fixed list.
+        code: &'static str,
+    },
     /// Bytes came that are no request.
     Malform {
         /// The answer's status code.
@@ -64,7 +70,7 @@ pub enum Event {
     Answer {
         /// Slot of the route, if one was found.
         route: Option<u32>,
-        /// Status code.
+        /// Status code; 499 for a client that left before there was one.
         status: u16,
         /// What the request was spoken in.
         protocol: &'static str,

@@ -242,6 +242,15 @@ fn http2_metrics(page: &mut Page, merged: &Merged) {
     for (by, count) in sum.http2_resets.iter() {
         resets.put(&[("by", by)], count);
     }
+    let mut refusals = page.counter(
+        "floodgate_http2_streams_refused_total",
+        "Streams of clients that were reset for what HTTP/2 does not allow, by the code that the client was told; \
+         refused_stream: it has as many as it may. Most of them were never a request.",
+    );
+    for (code, count) in sum.http2_refusals.iter() {
+        refusals.put(&[("code", code)], count);
+    }
+    put_other(&mut refusals, &[("code", "other")], sum.http2_refusals.other());
 }
 
 /// Percentiles of the latency, written as gauges for those who look without a scraper.
@@ -274,7 +283,10 @@ fn route_metrics(page: &mut Page, merged: &Merged) {
             1,
         );
     }
-    let mut family = page.counter("floodgate_requests_total", "Responses sent, by status code.");
+    let mut family = page.counter(
+        "floodgate_requests_total",
+        "Responses sent, by status code; 499: the client left before there was one.",
+    );
     each(&mut |labels, counters| {
         for (status, count) in counters.statuses.iter() {
             family.put(&with(labels, "code", &status.to_string()), count);

@@ -120,7 +120,11 @@ impl Serving {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             self.heed();
-            if self.poll_server(cx).is_ready() {
+            let served = self.poll_server(cx);
+            for code in self.server.take_refused() {
+                self.connection.core().record(&Event::RefuseStream { code: code.as_str() });
+            }
+            if served.is_ready() {
                 return Poll::Ready(());
             }
             if self.server.oddities().is_soft() {

@@ -112,11 +112,14 @@ impl Stream {
                 // Nobody shall take what was sent for the whole.
                 After::Close | After::Cut => self.reset(Code::InternalError),
             }
-            match (self.gone.get(), after) {
-                (true, _) => core.record(&Event::ResetStream { by: "client" }),
-                (false, After::Close | After::Cut) => core.record(&Event::ResetStream { by: "gateway" }),
-                (false, After::Next) => {}
-            }
+            let by = match after {
+                // A fault of its own, of which only the engine knows.
+                _ if self.gone.get() && self.reply.borrow().was_refused() => "gateway",
+                _ if self.gone.get() => "client",
+                After::Close | After::Cut => "gateway",
+                After::Next => return,
+            };
+            core.record(&Event::ResetStream { by });
         }
     }
 

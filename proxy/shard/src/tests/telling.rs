@@ -63,7 +63,7 @@ fn each_request_has_a_line_with_what_became_of_it() {
             "POST /small 413 - 31 body_too_large",
             "GET /cut 200 200 4 -",
             "GET /late 504 - 29 backend_timed_out",
-            "GET /gone 400 - 25 client_gone",
+            "GET /gone 499 - 25 client_gone",
         ],
     );
 }

@@ -164,6 +164,9 @@ pub(super) struct Engine {
     /// Memory of heads that were read.
     #[expect(clippy::vec_box, reason = "they come from streams and go to streams, each in its box")]
     pub(super) spare_heads: Vec<Box<Head>>,
+    /// Why streams of a client were reset by the rules, since somebody asked last: no more than come in a turn, and than oddities
+    /// allow.
+    pub(super) refused: Vec<Code>,
     /// Bytes of trailers that came and that nobody has read.
     pub(super) trailer_bytes: usize,
     /// Bytes that were ever received.
@@ -212,6 +215,7 @@ impl Engine {
             goaway: None,
             incoming: None,
             spare_heads: Vec::new(),
+            refused: Vec::new(),
             trailer_bytes: 0,
             received_bytes: 0,
             turn_bytes: TURN_BYTES_MAX,

@@ -389,9 +389,17 @@ impl Engine {
         }
     }
 
+    /// A stream is reset for a fault of the peer's: what that costs it, and who wants to know.
+    fn note_refused(&mut self, code: Code) {
+        self.tariff.fault(code);
+        if self.role == Role::Server {
+            self.refused.push(code);
+        }
+    }
+
     /// A stream's fault, which ends that stream (RFC 9113 §5.4.2).
     pub(super) fn refuse(&mut self, key: u32, code: Code) {
-        self.tariff.fault(code);
+        self.note_refused(code);
         self.reset(key, End::Fault(code));
     }
 }

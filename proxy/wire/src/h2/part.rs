@@ -31,6 +31,14 @@ impl Part {
         })
     }
 
+    /// Whether the stream was ended by us, for a fault of the peer's or a reason of ours.
+    pub(super) fn was_ended_here(&self) -> bool {
+        self.shared.with(|engine| {
+            let end = engine.streams.at(self.key).end;
+            matches!(end, Some(End::Fault(_) | End::Own(_)))
+        })
+    }
+
     /// Ends the stream, for a reason of ours.
     pub(super) fn reset(&self, code: Code) {
         self.shared.with(|engine| engine.reset(self.key, End::Own(code)));

@@ -87,6 +87,11 @@ impl Reply {
         self.part.poll_gone(cx)
     }
 
+    /// Whether it was not the client that ended the stream but we, for a fault of the client's.
+    pub fn was_refused(&self) -> bool {
+        self.part.was_ended_here()
+    }
+
     /// What the client has given up it had waited for a while, as far as its own deadline allows: that is not odd. For
     /// those who have a clock, when [`Reply::poll_gone`] is ready.
     pub fn excuse(&mut self) {

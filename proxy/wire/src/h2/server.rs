@@ -64,6 +64,12 @@ impl<L: Link> Server<L> {
         self.driver.shared.with(|engine| engine.set_limits(window_bytes, streams_max));
     }
 
+    /// Why streams were reset by the rules of HTTP/2 since this was asked last, each with the code that the client was told:
+    /// one too many (REFUSED_STREAM), or a fault of the client's, of most of which no request came out.
+    pub fn take_refused(&mut self) -> Vec<Code> {
+        self.driver.shared.work(|engine| std::mem::take(&mut engine.refused))
+    }
+
     /// Whether any stream is under way.
     pub fn has_streams(&self) -> bool {
         self.driver.shared.with(|engine| engine.streams.len() > 0)

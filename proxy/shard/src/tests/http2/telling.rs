@@ -92,6 +92,60 @@ fn resets_are_counted_by_who_makes_them() {
     );
 }
 
+/// Also those of which no request came out; who was reset for a fault of its own has not left.
+#[test]
+fn streams_that_the_rules_forbid_are_counted_by_their_codes() {
+    check_metrics(
+        &["streams_re", "protocol_requests", "http2_connections_total"],
+        "c speaks h2
+         c.1> GET /mock|connection: close
+         c.1 sees PROTOCOL_ERROR
+         c.3> GET /mock|x-a:  b
+         c.3 sees PROTOCOL_ERROR
+         c.5+ POST /a|content-length: 3||a
+         1 speaks h2
+         1.1^ POST /a
+         c.5> bcd
+         c.5 sees PROTOCOL_ERROR
+         1.1 then CANCEL
+         c.7> GET /mock
+         c.7< 200 mocked",
+        &[
+            "floodgate_protocol_requests_total{protocol=\"HTTP/2.0\"} 2",
+            "floodgate_http2_connections_total 1",
+            "floodgate_http2_streams_reset_total{by=\"gateway\"} 1",
+            "floodgate_http2_streams_refused_total{code=\"protocol_error\"} 3",
+        ],
+    );
+    run(Setup::default(), async |lab: &mut Lab| {
+        lab.talk("c speaks h2").await;
+        for number in 0..103 {
+            lab.talk(&format!("c.{}+ POST /a", 2 * number + 1)).await;
+        }
+        lab.talk("c.201 sees REFUSED_STREAM\nc.205 sees REFUSED_STREAM\nc.1 sees nothing").await;
+        let refused = "floodgate_http2_streams_refused_total{code=\"refused_stream\"} 3";
+        assert_eq!(counted_in(lab, &["streams_re"]), [refused]);
+        lab.talk("c aborts").await;
+    });
+}
+
+/// Nobody was sent a status: neither the log nor the metrics have one of those that mean something else.
+#[test]
+fn clients_that_leave_are_no_bad_requests() {
+    for (client, leaves) in [
+        ("c> GET /a HTTP/1.1|Host: h||\n1< GET /a", "c leaves"),
+        ("c> POST /a HTTP/1.1|Host: h|Content-Length: 3||a\n1^ POST /a", "c aborts"),
+        ("c speaks h2\nc.1> GET /a\n1< GET /a", "c.1 resets CANCEL"),
+        ("c speaks h2\nc.1+ POST /a||a\n1^ POST /a chunked", "c.1 resets NO_ERROR"),
+    ] {
+        run(Setup::default(), async |lab: &mut Lab| {
+            lab.talk(&format!("{client}\n{leaves}\nwait 1s")).await;
+            let counted = counted_in(lab, &["floodgate_requests_total"]);
+            assert!(matches!(&counted[..], [one] if one.contains("code=\"499\"")), "{leaves}: {counted:?}");
+        });
+    }
+}
+
 /// A backend that leaves its connections in time is not one that fails.
 #[test]
 fn refused_streams_are_told_from_faults() {

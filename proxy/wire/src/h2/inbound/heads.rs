@@ -179,7 +179,7 @@ impl Engine {
             None
         };
         if let Some(code) = code {
-            self.tariff.fault(code);
+            self.note_refused(code);
             self.write_frame(kind::RST_STREAM, 0, id, &code.number().to_be_bytes());
             if !head.ends {
                 self.streams.remember(id);
