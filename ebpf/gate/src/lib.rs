@@ -3,7 +3,7 @@
 //! kernel, no clock and no file.
 #![no_std]
 
-#[cfg(any(feature = "std", test))]
+#[cfg(feature = "std")]
 extern crate std;
 
 pub mod abi;
@@ -14,8 +14,6 @@ pub mod limit;
 pub mod packet;
 #[cfg(feature = "std")]
 pub mod table;
-#[cfg(test)]
-mod tests;
 
 pub use address::Place;
 pub use decide::{Sightings, Tables, Torrent, Verdict, decide};
