@@ -64,6 +64,7 @@ impl Doors for Door {
             reloads_refused: node.reloads_refused.load(Ordering::Relaxed),
             resolve_failures: node.resolve_failures(),
             upstreams: upstreams(&reports),
+            front_line: None,
             log: held(&node.log).stats(),
             process: process::read(),
         };

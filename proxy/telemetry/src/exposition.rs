@@ -4,6 +4,7 @@
 //! histograms; CacheHitCount and CacheMissCount the two cache counters; row 164's DataProcessed the two byte counters.
 //! Calls of gRPC, whose HTTP status is 200 however they end, are counted by their own status beside it.
 
+mod front_line;
 mod upstreams;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,9 @@ use crate::{
     text::{Labels, Page, Seconds},
 };
 
+pub use front_line::{
+    ConnectionFacts, FeedFacts, FrontLineFacts, ListenFacts, PacketFacts, RTT_BUCKETS, TOP_SOURCES_MAX,
+};
 pub use upstreams::{TargetFacts, UpstreamFacts};
 
 /// What is known of the node besides its counters.
@@ -50,6 +54,8 @@ pub struct NodeFacts {
     pub resolve_failures: u64,
     /// Upstream groups about which there is something to decide.
     pub upstreams: Vec<UpstreamFacts>,
+    /// The kernel front line, if there is one.
+    pub front_line: Option<FrontLineFacts>,
     /// The access log.
     pub log: log::Stats,
     /// The process.
@@ -110,6 +116,9 @@ pub fn exposition(merged: &Merged, node: &NodeFacts) -> String {
     route_metrics(&mut page, merged);
     upstream_metrics(&mut page, merged);
     upstreams::metrics(&mut page, merged, &node.upstreams);
+    if let Some(front_line) = &node.front_line {
+        front_line::metrics(&mut page, front_line);
+    }
     cache_metrics(&mut page, node);
     core_metrics(&mut page, node);
     log_metrics(&mut page, &node.log);

@@ -19,4 +19,7 @@ mod text;
 pub use counters::{CoreSnapshot, Counters, Discarded, Labels, Merged, Renamed, RouteLabels, merge};
 pub use error::Error;
 pub use event::Event;
-pub use exposition::{CacheFacts, CoreFacts, MemoryFacts, NodeFacts, TargetFacts, UpstreamFacts, exposition};
+pub use exposition::{
+    CacheFacts, ConnectionFacts, CoreFacts, FeedFacts, FrontLineFacts, ListenFacts, MemoryFacts, NodeFacts,
+    PacketFacts, RTT_BUCKETS, TOP_SOURCES_MAX, TargetFacts, UpstreamFacts, exposition,
+};

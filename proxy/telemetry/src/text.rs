@@ -60,16 +60,25 @@ impl Family<'_> {
 
     /// The series of one histogram.
     pub(crate) fn put_latency(&mut self, labels: Labels<'_>, latency: &Latency) {
-        let mut count = 0;
-        for (index, n) in latency.buckets().into_iter().enumerate() {
-            count += n;
-            match BOUNDS_US.get(index) {
-                Some(bound) => self.line("_bucket", labels, Some(&Seconds(*bound)), count),
-                None => self.line("_bucket", labels, Some(&"+Inf"), count),
+        let (counts, mut buckets) = (latency.buckets(), [(0, 0); BOUNDS_US.len()]);
+        let mut all = 0;
+        for (index, count) in counts.into_iter().enumerate() {
+            all += count;
+            if let (Some(bucket), Some(bound)) = (buckets.get_mut(index), BOUNDS_US.get(index)) {
+                *bucket = (*bound, all);
             }
         }
-        self.line("_sum", labels, None, Seconds(latency.sum_us()));
-        self.line("_count", labels, None, count);
+        self.put_buckets(labels, &buckets, all, latency.sum_us());
+    }
+
+    /// The same of upper bounds, in microseconds, and how many are not above each; how many there are in all, and their sum.
+    pub(crate) fn put_buckets(&mut self, labels: Labels<'_>, buckets: &[(u64, u64)], all: u64, sum_us: u64) {
+        for (bound_us, count) in buckets {
+            self.line("_bucket", labels, Some(&Seconds(*bound_us)), count);
+        }
+        self.line("_bucket", labels, Some(&"+Inf"), all);
+        self.line("_sum", labels, None, Seconds(sum_us));
+        self.line("_count", labels, None, all);
     }
 
     fn line(&mut self, suffix: &str, labels: Labels<'_>, le: Option<&dyn Display>, value: impl Display) {

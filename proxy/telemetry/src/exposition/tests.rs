@@ -105,6 +105,19 @@ fn page() -> String {
                 share_percent: 25,
             }],
         }],
+        front_line: Some(FrontLineFacts {
+            interfaces: vec![("eth0".into(), "xdp")],
+            trial_left_us: Some(1),
+            heartbeat_age_us: Some(2),
+            counts: Some(PacketFacts::default()),
+            top_sources: vec![("192.0.2.1/32".into(), 3)],
+            feed: Some(FeedFacts::default()),
+            connections: Some(ConnectionFacts::default()),
+            listeners: Some(ListenFacts::default()),
+            accepts_over: Some([4, 5]),
+            prefixes: [[32, 24], [64, 48]],
+            ..FrontLineFacts::default()
+        }),
         process: process::read(),
         ..NodeFacts::default()
     };
