@@ -4,6 +4,7 @@
 //! A table that is full lets pass, as the kernel's does: it may forget, it must not lock out.
 
 use crate::abi::{Address, Limit, Mode, Policy, V4_BITS};
+use crate::limit::{Word, take};
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::boxed::Box;
@@ -107,16 +108,7 @@ impl Limiter {
         }
         // 0 is nobody's.
         let tag = self.keys.hash_one((start, bits)) | 1;
-        let Some(slot) = self.slot(tag, now_ns) else { return true };
-        let mut tat_ns = slot.tat_ns.load(Relaxed);
-        // Each failed exchange is another core's connection that passed or was refused: it ends with the limit.
-        loop {
-            let Some(next_ns) = next(limit, tat_ns, now_ns) else { return false };
-            match slot.tat_ns.compare_exchange_weak(tat_ns, next_ns, Relaxed, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => tat_ns = now,
-            }
-        }
+        self.slot(tag, now_ns).is_none_or(|slot| take(&slot.tat_ns, limit, 1, now_ns))
     }
 
     /// The prefix's own place, or one whose prefix has its whole burst again and loses nothing. `None`: there is none.
@@ -139,10 +131,22 @@ impl Limiter {
     }
 }
 
-/// When the one after the next may come at the earliest; `None`: the next is too early.
-const fn next(limit: Limit, tat_ns: u64, now_ns: u64) -> Option<u64> {
-    let tat_ns = if tat_ns > now_ns { tat_ns } else { now_ns };
-    if tat_ns - now_ns > limit.burst_ns { None } else { Some(tat_ns.saturating_add(limit.interval_ns)) }
+impl Word for AtomicU64 {
+    fn get(&self) -> u64 {
+        self.load(Relaxed)
+    }
+
+    fn swap_if(&self, old: u64, new: u64) -> u64 {
+        self.compare_exchange(old, new, Relaxed, Relaxed).unwrap_or_else(|found| found)
+    }
+
+    fn set(&self, value: u64) {
+        self.store(value, Relaxed);
+    }
+
+    fn add(&self, more: u64) {
+        self.fetch_add(more, Relaxed);
+    }
 }
 
 #[cfg(test)]

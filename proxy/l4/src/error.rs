@@ -87,6 +87,12 @@ pub enum Error {
         /// Why not.
         why: &'static str,
     },
+    /// More listeners than can be steered to.
+    #[error("there is room for {max} groups of listeners")]
+    TooManyListeners {
+        /// So many there may be.
+        max: u32,
+    },
     /// Longer than anybody means.
     #[error("{asked:?} is too long: {max:?} at most")]
     TooLong {

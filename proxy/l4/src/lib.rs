@@ -6,17 +6,32 @@
 //! No public function here waits for the network. What fails for want of rights or of a kernel is said and gone around: a gateway
 //! without a front line is a gateway.
 
+mod contents;
 mod error;
 pub mod feed;
+mod front_line;
+mod kernel;
+mod nft;
+pub mod pinned;
+mod programs;
+mod rights;
 mod rules;
 mod settings;
+mod state;
 mod status;
+mod steering;
+mod tables;
+mod trial;
+mod values;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::Error;
+pub use front_line::{FrontLine, Listener, Say};
 pub use gate::abi;
+pub use kernel::{ListenQueues, has_syncookies};
+pub use rights::{NEEDED, drop_others, held};
 pub use rules::{Digest, PortPolicy, Rules};
 pub use settings::{Driver, Settings, Step};
 pub use status::{Blocked, Connections, Counters, Happened, Interface, Rtt, Source, Status, Trial};

@@ -1,7 +1,8 @@
 //! What an operator wants of the front line. Rules are checked as a whole and know neither kernel nor table.
 
-use crate::Error;
+use crate::{Error, contents};
 use gate::abi::{self, Policy};
+use gate::table::Limiter;
 use ipnet::IpNet;
 use std::fmt;
 
@@ -58,6 +59,13 @@ impl Rules {
             return Err(Error::TooManyPrefixes { count, max: PREFIXES_MAX });
         }
         Ok(())
+    }
+
+    /// These rules for who accepts connections at a port, with room for so many prefixes; `None`: they say nothing of it.
+    pub fn limiter(&self, port: u16, prefixes_max: usize) -> Option<Limiter> {
+        let policy = self.policies.iter().find(|policy| policy.ports.contains(&port))?.policy;
+        let keys = |nets: &[IpNet]| nets.iter().flat_map(|net| contents::keys(*net)).collect();
+        Some(Limiter::new(policy, keys(&self.allow), keys(&self.block), prefixes_max))
     }
 
     /// A name of these rules that is the same for the same rules, whatever the order of ports and prefixes, on any machine and

@@ -84,13 +84,13 @@ pub struct Source {
     pub packets_over: u64,
 }
 
-/// Somebody went above a limit.
+/// Somebody went above a limit, or a flood began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Happened {
     /// When, by `CLOCK_MONOTONIC`, in ns.
     pub at_ns: u64,
-    /// Who.
-    pub prefix: IpNet,
+    /// Who; `None`: everybody, a flood has begun.
+    pub prefix: Option<IpNet>,
     /// Where to.
     pub port: u16,
     /// Number of what was counted; see [`abi::Count`].

@@ -1,0 +1,481 @@
+//! The front line of one gateway: attached once, then beaten, read and changed by one thread. It decides nothing about a packet.
+
+mod ladder;
+
+use crate::contents::compile;
+use crate::programs::Programs;
+use crate::settings::{Settings, Step};
+use crate::state::{Lock, State};
+use crate::status::{Interface, Trial};
+use crate::steering::{assign, rebalance};
+use crate::tables::{Events, Tables};
+use crate::trial::for_good;
+use crate::{
+    Connections, Counters, Digest, Error, Happened, Rtt, Rules, Source, Status, has_syncookies, kernel, nft,
+    pinned, rights,
+};
+use gate::abi::{self, Block, InForce};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+/// What is said to the operator: one line each, without an end.
+pub type Say<'a> = &'a mut dyn FnMut(String);
+
+/// A listening socket of a core, which shares its port with those of the other cores (`SO_REUSEPORT`).
+#[derive(Clone, Copy, Debug)]
+pub struct Listener<'a> {
+    /// Its port.
+    pub port: u16,
+    /// Whether it is one of IPv6; then it may take IPv4 as well.
+    pub is_ipv6: bool,
+    /// Whose, from 0.
+    pub core: u32,
+    /// It listens already: the kernel takes no other.
+    pub socket: BorrowedFd<'a>,
+}
+
+/// Attached, or as far as it went. Dropping it leaves what is pinned in place: everything passes when the last beat is three
+/// seconds old.
+pub struct FrontLine {
+    settings: Settings,
+    rules: Rules,
+    state: State,
+    interfaces: Vec<Interface>,
+    programs: Option<Programs>,
+    tables: Option<Tables>,
+    events: Option<Events>,
+    /// Rules where no program of ours runs.
+    outside: Option<Outside>,
+    /// When the trial of the rules in the tables ends; said once.
+    trial_ends_ms: Option<u64>,
+    /// Connections that each bucket had brought when they were looked at last.
+    steered: Vec<u64>,
+    is_observing: bool,
+}
+
+/// Rules that this process itself must bring and take back: those of nftables, and of who accepts.
+struct Outside {
+    rules: Rules,
+    /// What holds if they are not committed; `None`: nothing.
+    before: Option<Rules>,
+    /// `CLOCK_MONOTONIC`; `None`: they are not on trial.
+    ends_ns: Option<u64>,
+}
+
+impl FrontLine {
+    /// Brings rules into force on the named interfaces, each on the best step that works there. What does not work is said and
+    /// gone around: only rules that can't hold are an error. Takes some 100 ms.
+    pub fn attach(settings: Settings, rules: Rules, say: Say<'_>) -> Result<Self, Error> {
+        rules.check()?;
+        let lock = Lock::take(&settings.state);
+        if let Err(error) = &lock {
+            say(format!("front line: {error}: rules could be changed by two at a time"));
+        }
+        let state = State::load(&settings.state).unwrap_or_else(|error| {
+            say(format!("front line: what was committed can't be read: {error}"));
+            State::default()
+        });
+        if has_syncookies() == Some(false) {
+            say("front line: net.ipv4.tcp_syncookies is 0: a flood of SYNs ends all service, and cookies of the front line are \
+                 refused; set it to 1"
+                .to_owned());
+        }
+        let mut line = Self {
+            settings,
+            rules: rules.clone(),
+            state,
+            interfaces: Vec::new(),
+            programs: None,
+            tables: None,
+            events: None,
+            outside: None,
+            trial_ends_ms: None,
+            steered: Vec::new(),
+            is_observing: false,
+        };
+        line.load(say);
+        let taken = line.climb(&rules, say);
+        line.tidy_up(&taken, say);
+        line.observe(say);
+        line.store(say);
+        Ok(line)
+    }
+
+    /// Puts the rules into a set of the tables and in force: on trial, unless they were committed.
+    fn install(&mut self, is_fresh: bool) -> Result<(), Error> {
+        let Some(tables) = &mut self.tables else { return Ok(()) };
+        if is_fresh {
+            self.state.sets = [None; 2];
+            tables.set_word(InForce { set: InForce::NOTHING, before: InForce::NOTHING, trial_ends_ms: 0 })?;
+        }
+        let wanted = self.rules.digest();
+        let now = tables.now(self.state.sets, self.state.committed)?;
+        let plan = now.plan(wanted, self.settings.trial);
+        if let Some(first) = plan.first {
+            tables.set_word(first)?;
+        }
+        if let Some(set) = plan.fill {
+            // Should this end half-way, nobody takes the set for what it was.
+            self.state.sets[set as usize] = None;
+            let stored = self.state.store(&self.settings.state);
+            tables.fill(set, &compile(&self.rules), is_fresh)?;
+            if stored.is_ok() {
+                self.state.sets[set as usize] = Some(wanted);
+            }
+        }
+        tables.beat(kernel::now_ns())?;
+        if let Some(then) = plan.then {
+            tables.set_word(then)?;
+        }
+        let word = tables.word()?;
+        self.trial_ends_ms =
+            (word.trial_ends_ms != 0 && word.set != word.before).then_some(word.trial_ends_ms);
+        Ok(())
+    }
+
+    fn store(&mut self, say: Say<'_>) {
+        self.state.steps =
+            self.interfaces.iter().map(|interface| (interface.name.clone(), interface.step)).collect();
+        if let Err(error) = self.state.store(&self.settings.state) {
+            say(format!("front line: a restart will not know these rules: {error}"));
+        }
+    }
+
+    fn has(&self, step: Step) -> bool {
+        self.interfaces.iter().any(|interface| interface.step == step)
+    }
+
+    fn outside_with(&self, rules: Rules, before: Option<Rules>) -> Outside {
+        let is_good = self.settings.trial.is_zero() || self.state.committed == Some(rules.digest());
+        let trial_ns = u64::try_from(self.settings.trial.as_nanos()).unwrap_or(u64::MAX);
+        let ends_ns = (!is_good).then(|| kernel::now_ns().saturating_add(trial_ns));
+        Outside { rules, before, ends_ns }
+    }
+
+    /// What runs where.
+    pub fn modes(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    /// Rules that hold where no program of ours runs, for who accepts ([`Rules::limiter`]); `None`: there is no such interface, or
+    /// rules were not committed and there were none before them. May change with each beat.
+    pub fn outside(&self) -> Option<&Rules> {
+        self.outside.as_ref().map(|outside| &outside.rules)
+    }
+
+    /// Says that we live, to be called once a second: without it everything passes after three. Also takes back what was not
+    /// committed where the kernel can't, and says so of all.
+    pub fn beat(&mut self, say: Say<'_>) -> Result<(), Error> {
+        let now_ns = kernel::now_ns();
+        if let Some(tables) = &mut self.tables {
+            tables.beat(now_ns)?;
+            let ends_ms = self.trial_ends_ms;
+            if ends_ms.is_some_and(|ends_ms| now_ns / 1_000_000 >= ends_ms) {
+                let word = tables.word()?;
+                self.trial_ends_ms = None;
+                // Somebody else may have committed them.
+                if Some(word.trial_ends_ms) == ends_ms {
+                    say(format!("front line: {}", self.reverted(word.before != InForce::NOTHING)));
+                }
+            }
+        }
+        self.beat_outside(now_ns, say)
+    }
+
+    fn reverted(&self, has_before: bool) -> String {
+        let then = if has_before { "those before them hold again" } else { "everything passes" };
+        format!("nobody committed the new rules within {:?}: {then}", self.settings.trial)
+    }
+
+    fn beat_outside(&mut self, now_ns: u64, say: Say<'_>) -> Result<(), Error> {
+        let Some(outside) = &mut self.outside else { return Ok(()) };
+        let mut is_over = false;
+        if outside.ends_ns.is_some_and(|ends_ns| ends_ns <= now_ns) {
+            outside.ends_ns = None;
+            let committed = State::load(&self.settings.state).map(|state| state.committed)?;
+            is_over = committed != Some(outside.rules.digest());
+        }
+        if is_over {
+            let before = outside.before.take();
+            say(format!("front line: {}", self.reverted(before.is_some())));
+            self.outside = before.map(|rules| Outside { rules, before: None, ends_ns: None });
+            if let Some(outside) = &self.outside {
+                self.load_nft(&outside.rules)?;
+            } else if self.has(Step::Nftables) {
+                nft::load(&nft::rest(&self.rules))?;
+            }
+        } else if self.has(Step::Nftables)
+            && let Some(outside) = &self.outside
+        {
+            nft::load(&nft::beat(&outside.rules))?;
+        }
+        Ok(())
+    }
+
+    fn load_nft(&self, rules: &Rules) -> Result<(), Error> {
+        let at = self.interfaces.iter().filter(|interface| interface.step == Step::Nftables);
+        let names: Vec<_> = at.map(|interface| interface.name.as_str()).collect();
+        if names.is_empty() { Ok(()) } else { nft::load(&(nft::ruleset(rules, &names) + &nft::beat(rules))) }
+    }
+
+    /// Puts other rules in force, on trial unless they were committed before. On an error what was in force still is.
+    pub fn change(&mut self, rules: Rules) -> Result<(), Error> {
+        rules.check()?;
+        let _lock = Lock::take(&self.settings.state)?;
+        let old = std::mem::replace(&mut self.rules, rules.clone());
+        self.reload();
+        if let Err(error) = self.install(false) {
+            self.rules = old;
+            return Err(error);
+        }
+        if self.has(Step::Nftables) || self.has(Step::Accept) {
+            self.load_nft(&rules)?;
+            let before = match self.outside.take() {
+                // Those on trial are no rules to go back to.
+                Some(outside) if outside.ends_ns.is_none() => Some(outside.rules),
+                Some(outside) => outside.before,
+                None => None,
+            };
+            self.state.outside = Some(rules.digest());
+            self.outside = Some(self.outside_with(rules, before));
+        }
+        self.state.store(&self.settings.state)
+    }
+
+    /// What others may have committed meanwhile.
+    fn reload(&mut self) {
+        // One that can't be read now was read before: then nothing has changed.
+        if let Ok(state) = State::load(&self.settings.state) {
+            self.state.committed = state.committed.or(self.state.committed);
+        }
+    }
+
+    /// Keeps the rules on trial.
+    pub fn commit(&mut self) -> Result<(), Error> {
+        let _lock = Lock::take(&self.settings.state)?;
+        self.reload();
+        let mut is_done = false;
+        if let Some(tables) = &mut self.tables {
+            is_done = commit(tables, &mut self.state)?;
+        }
+        if let Some(outside) = self.outside.as_mut().filter(|outside| outside.ends_ns.is_some()) {
+            outside.ends_ns = None;
+            self.state.committed = Some(outside.rules.digest());
+            is_done = true;
+        }
+        if !is_done {
+            return Err(Error::NoTrial);
+        }
+        self.trial_ends_ms = None;
+        self.state.store(&self.settings.state)
+    }
+
+    /// What is on trial, and for how long.
+    pub fn trial(&self) -> Result<Option<Trial>, Error> {
+        let now_ns = kernel::now_ns();
+        if let Some(tables) = &self.tables
+            && let Some(trial) = trial(tables, now_ns)?
+        {
+            return Ok(Some(trial));
+        }
+        Ok(self.outside.as_ref().and_then(|outside| {
+            let left = outside.ends_ns?.checked_sub(now_ns)?;
+            Some(Trial { left: Duration::from_nanos(left), has_before: outside.before.is_some() })
+        }))
+    }
+
+    /// Holds a prefix back for a while, under any rules but the allow list's. `cost`: a SYN takes the time of so many; 0: none is let
+    /// in. `reason`: a number that [`Status`] gives back.
+    pub fn block(&mut self, prefix: IpNet, lasts: Duration, cost: u32, reason: u32) -> Result<(), Error> {
+        pinned::check_block(prefix, lasts)?;
+        let mut is_done = false;
+        if let Some(tables) = &mut self.tables {
+            let expires_ns =
+                kernel::now_ns().saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX));
+            tables.block(prefix, &Block { expires_ns, cost, reason })?;
+            is_done = true;
+        }
+        // There is no part of a rate in nftables: who is to have less of it keeps all.
+        if self.has(Step::Nftables) && cost == 0 {
+            nft::load(&nft::hold(prefix, lasts))?;
+            is_done = true;
+        }
+        if is_done { Ok(()) } else { Err(Error::Unavailable("holding a prefix back")) }
+    }
+
+    /// Lets it in again. Whether it was held back.
+    pub fn unblock(&mut self, prefix: IpNet) -> Result<bool, Error> {
+        let mut was_there = false;
+        if let Some(tables) = &mut self.tables {
+            was_there = tables.unblock(prefix)?;
+        }
+        if self.has(Step::Nftables) {
+            // One that is not there is the usual error.
+            was_there |= nft::load(&nft::release(prefix)).is_ok();
+        }
+        Ok(was_there)
+    }
+
+    /// Lets a prefix pass under the rules there are, until they change.
+    pub fn allow(&mut self, prefix: IpNet) -> Result<(), Error> {
+        let mut is_done = false;
+        if let Some(tables) = &mut self.tables {
+            tables.allow(prefix)?;
+            is_done = true;
+        }
+        if self.has(Step::Nftables) {
+            nft::load(&nft::allow(prefix))?;
+            is_done = true;
+        }
+        if is_done { Ok(()) } else { Err(Error::Unavailable("an allow list")) }
+    }
+
+    /// Takes out what was held back for a while that is over; how many those were. They hold for nobody before that already.
+    pub fn sweep(&mut self) -> Result<usize, Error> {
+        self.tables.as_mut().map_or(Ok(0), |tables| tables.sweep(kernel::now_ns()))
+    }
+
+    /// What was counted since the tables were made, on all interfaces.
+    pub fn counters(&self) -> Result<Counters, Error> {
+        let mut counters = self.tables.as_ref().map_or(Ok(Counters::default()), Tables::counters)?;
+        if self.has(Step::Nftables) {
+            for (sum, count) in counters.0.iter_mut().zip(nft::counters()?.0) {
+                *sum = sum.wrapping_add(count);
+            }
+        }
+        Ok(counters)
+    }
+
+    /// Whether SYNs are challenged now.
+    pub fn is_flooded(&self) -> Result<bool, Error> {
+        self.tables.as_ref().map_or(Ok(false), |tables| tables.is_flooded(kernel::now_ns()))
+    }
+
+    /// The `n` sources most above their limits. Reads the whole table, up to some 100 ms: not for each scrape.
+    pub fn top_sources(&self, n: usize) -> Result<Vec<Source>, Error> {
+        self.tables.as_ref().map_or(Ok(Vec::new()), |tables| tables.top_sources(n))
+    }
+
+    /// What the kernel tells of our connections; `None`: nothing, and why was said.
+    pub fn connections(&self) -> Result<Option<Connections>, Error> {
+        self.tables.as_ref().filter(|_| self.is_observing).map(Tables::connections).transpose()
+    }
+
+    /// Their round trips.
+    pub fn rtt(&self) -> Result<Option<Rtt>, Error> {
+        self.tables.as_ref().filter(|_| self.is_observing).map(Tables::rtt).transpose()
+    }
+
+    /// What has happened since it was asked last, `max` at most; does not wait.
+    pub fn events(&mut self, max: usize) -> Vec<Happened> {
+        self.events.as_mut().map_or(Vec::new(), |events| events.take(max))
+    }
+
+    /// How things stand.
+    pub fn status(&self) -> Result<Status, Error> {
+        let mut status = pinned::status_of(self.tables.as_ref(), &self.state)?;
+        status.interfaces = self.interfaces.clone();
+        status.counters = self.counters()?;
+        status.trial = self.trial()?;
+        Ok(status)
+    }
+
+    /// Has the kernel choose the core by the source's prefix for these listeners, all that there are; how many groups of them
+    /// could be. Two addresses with the same port can't be told apart: those stay with the kernel's own choice.
+    pub fn steer(&mut self, listeners: &[Listener<'_>], say: Say<'_>) -> Result<usize, Error> {
+        let (true, Some(programs), Some(tables)) =
+            (self.settings.steer, &mut self.programs, &mut self.tables)
+        else {
+            return Err(Error::Unavailable("steering"));
+        };
+        let mut groups: BTreeMap<u32, Vec<&Listener<'_>>> = BTreeMap::new();
+        for listener in listeners.iter().filter(|listener| listener.core < abi::CORES_MAX) {
+            let key = u32::from(listener.port) << 8 | if listener.is_ipv6 { 6 } else { 4 };
+            groups.entry(key).or_default().push(listener);
+        }
+        let cores = listeners.iter().map(|listener| listener.core + 1).max().unwrap_or(1).min(abi::CORES_MAX);
+        let buckets = tables.steering()?;
+        let is_fresh = buckets.iter().all(|&core| core == 0);
+        tables.steer(&assign(&buckets, is_fresh, cores))?;
+        for key in tables.groups()?.into_keys().filter(|key| !groups.contains_key(key)) {
+            tables.remove_group(key)?;
+        }
+        let mut steered = 0;
+        for (key, members) in groups {
+            let port = key >> 8;
+            let mut seen: Vec<_> = members.iter().map(|listener| listener.core).collect();
+            seen.sort_unstable();
+            seen.dedup();
+            if seen.len() != members.len() {
+                say(format!(
+                    "front line: port {port} has listeners on several addresses: they are not steered"
+                ));
+                continue;
+            }
+            let group = tables.group(key)?;
+            for core in 0..abi::CORES_MAX {
+                let socket =
+                    members.iter().find(|listener| listener.core == core).map(|listener| listener.socket);
+                tables.set_listener(group, core, socket)?;
+            }
+            let Some(first) = members.first() else { continue };
+            match programs.steer(first.socket) {
+                Ok(()) => steered += 1,
+                Err(why) => say(format!("front line: connections to port {port} are not steered: {why}")),
+            }
+        }
+        self.steered = tables.steered()?;
+        Ok(steered)
+    }
+
+    /// Moves a few sources from busy cores to idle ones, by how busy each was (0 to 1) since the last call; how many buckets of
+    /// sources moved. Whoever has a connection keeps it where it is.
+    pub fn balance(&mut self, load: &[f64]) -> Result<usize, Error> {
+        let (false, Some(tables)) = (self.steered.is_empty(), &mut self.tables) else { return Ok(0) };
+        let brought = tables.steered()?;
+        let counts: Vec<_> =
+            brought.iter().zip(&self.steered).map(|(now, before)| now.saturating_sub(*before)).collect();
+        self.steered = brought;
+        let moves = rebalance(&tables.steering()?, &counts, load);
+        tables.steer(&moves)?;
+        Ok(moves.len())
+    }
+
+    /// Takes everything off and away; what was committed is still known afterwards.
+    pub fn detach(self) -> Result<(), Error> {
+        let Settings { pins, state, .. } = self.settings.clone();
+        drop(self);
+        pinned::detach(&pins, &state)
+    }
+
+    /// The capabilities that this process lacks for programs in the kernel, by name; `None`: it has them all.
+    pub fn missing_rights() -> Option<String> {
+        rights::missing()
+    }
+}
+
+/// What is on trial in the tables.
+pub(crate) fn trial(tables: &Tables, now_ns: u64) -> Result<Option<Trial>, Error> {
+    let word = tables.word()?;
+    let ends_ns = word.trial_ends_ms.saturating_mul(1_000_000);
+    let is_running = word.trial_ends_ms != 0 && word.set != word.before && now_ns < ends_ns;
+    let has_before = u32::from(word.before) < abi::SETS;
+    Ok(is_running.then(|| Trial { left: Duration::from_nanos(ends_ns - now_ns), has_before }))
+}
+
+/// Keeps what is on trial in the tables; whether there was anything.
+pub(crate) fn commit(tables: &mut Tables, state: &mut State) -> Result<bool, Error> {
+    let (set, is_on_trial) = tables.now(state.sets, state.committed)?.in_force();
+    let (Some(set), true) = (set, is_on_trial) else { return Ok(false) };
+    tables.set_word(for_good(set))?;
+    state.committed = state.sets.get(set as usize).copied().flatten();
+    Ok(true)
+}
+
+/// What is in force by name.
+pub(crate) fn in_force(tables: &Tables, state: &State) -> Result<Option<Digest>, Error> {
+    let (set, _) = tables.now(state.sets, state.committed)?.in_force();
+    Ok(set.and_then(|set| state.sets.get(set as usize).copied().flatten()))
+}

@@ -1,0 +1,146 @@
+//! How far the front line goes on this machine: the object is loaded, each interface gets the best step that works, and what an
+//! earlier process left is taken off. Everything that does not work is said once, and is no error.
+
+use super::{FrontLine, Say};
+use crate::programs::{Programs, pin_name, pinned_links, remove_folder};
+use crate::settings::Step;
+use crate::status::Interface;
+use crate::{Rules, kernel, nft, state};
+
+impl FrontLine {
+    /// Loads the object and fills the tables, so that a program knows the rules from its first packet on.
+    pub(super) fn load(&mut self, say: Say<'_>) {
+        let wants_programs = self.settings.driver.steps().iter().any(|step| step.is_program());
+        if !wants_programs && !self.settings.steer && !self.settings.connections {
+            return;
+        }
+        let folder = state::pins(&self.settings.pins);
+        let pins = match kernel::make_pins(&folder) {
+            Ok(mounted) => {
+                if let Some(at) = mounted {
+                    say(format!("front line: a bpffs was mounted at {}", at.display()));
+                }
+                Some(folder)
+            }
+            Err(error) => {
+                say(format!("front line: nothing can be pinned, so it goes when this process ends: {error}"));
+                None
+            }
+        };
+        let loaded = Programs::load(pins.clone()).and_then(|mut programs| {
+            let tables = programs.tables()?;
+            let events = programs.events()?;
+            Ok((programs, tables, events))
+        });
+        let installed = loaded.and_then(|(programs, tables, events)| {
+            let is_fresh = programs.is_fresh();
+            self.programs = Some(programs);
+            self.tables = Some(tables);
+            self.events = Some(events);
+            self.install(is_fresh)
+        });
+        if let Err(error) = installed {
+            say(format!("front line: no programs in the kernel: {error}"));
+            self.forget_programs();
+        }
+    }
+
+    /// Without programs; what is pinned and attached stays if it was there before: it may be another's way in.
+    fn forget_programs(&mut self) {
+        (self.programs, self.tables, self.events) = (None, None, None);
+        let folder = state::pins(&self.settings.pins);
+        if pinned_links(&folder).is_empty() {
+            remove_folder(&folder);
+            kernel::remove_pins(&self.settings.pins);
+        }
+    }
+
+    /// Finds the step for each interface. Links that are taken are returned by their names.
+    pub(super) fn climb(&mut self, rules: &Rules, say: Say<'_>) -> Vec<String> {
+        let mut taken = Vec::new();
+        for name in self.settings.interfaces.clone() {
+            let step = match kernel::index(&name) {
+                Ok(index) => {
+                    let step = self.climb_one(&name, index, rules, say);
+                    taken.extend(step.is_program().then(|| pin_name(step, &name, index)));
+                    step
+                }
+                Err(error) => {
+                    say(format!("front line: {name}: there is no such interface ({error}): only at accept"));
+                    Step::Accept
+                }
+            };
+            self.interfaces.push(Interface { name, step });
+        }
+        if self.interfaces.iter().any(|interface| !interface.step.is_program()) {
+            self.outside = Some(self.outside_with(rules.clone(), None));
+            self.state.outside = Some(rules.digest());
+        } else {
+            self.state.outside = None;
+        }
+        taken
+    }
+
+    fn climb_one(&mut self, name: &str, index: u32, rules: &Rules, say: Say<'_>) -> Step {
+        for &step in self.settings.driver.steps() {
+            let why = match step {
+                Step::Accept => break,
+                Step::Nftables => {
+                    let others = self.interfaces.iter().filter(|other| other.step == Step::Nftables);
+                    let names: Vec<_> = others.map(|other| other.name.as_str()).chain([name]).collect();
+                    let text = nft::ruleset(rules, &names) + &nft::beat(rules);
+                    nft::load(&text).map_err(|error| error.to_string())
+                }
+                // Why there are none was said once for all.
+                _ => match &mut self.programs {
+                    None => continue,
+                    Some(programs) => programs.attach(step, name, index),
+                },
+            };
+            match why {
+                Ok(()) => {
+                    say(format!("front line: {name}: {step}"));
+                    return step;
+                }
+                Err(why) => say(format!("front line: {name}: not by {step}: {why}")),
+            }
+        }
+        say(format!("front line: {name}: {}, by the gateway itself", Step::Accept));
+        Step::Accept
+    }
+
+    /// Takes off what an earlier process attached and nobody names any more.
+    pub(super) fn tidy_up(&mut self, taken: &[String], say: Say<'_>) {
+        if let Some(programs) = &mut self.programs {
+            for (name, (step, interface, _)) in pinned_links(&state::pins(&self.settings.pins)) {
+                if !taken.contains(&name) {
+                    match programs.detach(&name) {
+                        Ok(()) => say(format!("front line: {interface}: no longer by {step}")),
+                        Err(error) => say(format!("front line: {interface}: still by {step}: {error}")),
+                    }
+                }
+            }
+        }
+        let had_nft = self.state.steps.iter().any(|(_, step)| *step == Step::Nftables);
+        if had_nft
+            && !self.has(Step::Nftables)
+            && let Err(error) = nft::load(&nft::delete())
+        {
+            say(format!("front line: the table of nftables is still there: {error}"));
+        }
+        if taken.is_empty() && !self.settings.steer && !self.settings.connections && self.programs.is_some() {
+            self.forget_programs();
+        }
+    }
+
+    pub(super) fn observe(&mut self, say: Say<'_>) {
+        if let (true, Some(programs)) = (self.settings.connections, &mut self.programs) {
+            let observed =
+                kernel::own_cgroup().map_err(str::to_owned).and_then(|cgroup| programs.observe(&cgroup));
+            self.is_observing = observed.is_ok();
+            if let Err(why) = observed {
+                say(format!("front line: the kernel tells nothing of connections: {why}"));
+            }
+        }
+    }
+}
