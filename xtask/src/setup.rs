@@ -27,7 +27,6 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("npm", "npm", "fetches that suite, pinned and checked by its lock file"),
     ("taskset", "util-linux", "pins each side of `bench` to a core"),
     ("ip", "iproute2", "lays the cables of tests that have a network of their own"),
-    ("ethtool", "ethtool", "makes such a cable take what XDP sends back"),
     ("bpftool", "bpftool", "runs a program of the kernel's by itself and takes its time"),
     ("nft", "nftables", "one of the ways to limit a flood, and what the others are compared with"),
     ("xz", "xz-utils", "packs the Debian package of `dist`"),

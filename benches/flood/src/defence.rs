@@ -79,6 +79,10 @@ impl Defence {
                 );
             }
         };
+        if self == Self::Challenge {
+            // It is alone in sending out of XDP; nobody else pays for that.
+            network.take_from_xdp().map_err(anyhow::Error::msg)?;
+        }
         let metrics = network.gateway.inside(|| gateway.metrics());
         let stands = metrics.sum("floodgate_l4_mode", &[("interface", interface), ("mode", driver)]);
         ensure!(stands == 1.0, "the gate does not stand in {driver}: {}", gateway.said());

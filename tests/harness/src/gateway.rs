@@ -64,6 +64,8 @@ pub struct Builder {
     environment: Vec<(String, String)>,
     descriptors_max: Option<u32>,
     cgroup: Option<Arc<Cgroup>>,
+    /// Capabilities that are taken from it.
+    without: Vec<String>,
     /// Which protocols the test runs over.
     over: Over,
 }
@@ -216,20 +218,26 @@ impl Gateway {
     /// `floodgate reload`.
     #[track_caller]
     pub fn reload(&self) -> Output {
-        self.tell("reload")
+        self.tell(&["reload"])
     }
 
     /// `floodgate flush`.
     #[track_caller]
     pub fn flush(&self) -> Output {
-        self.tell("flush")
+        self.tell(&["flush"])
+    }
+
+    /// `floodgate ebpf …`.
+    #[track_caller]
+    pub fn ebpf(&self, words: &[&str]) -> Output {
+        self.tell(&[&["ebpf"], words].concat())
     }
 
     /// A verb for the running gateway.
     #[track_caller]
-    fn tell(&self, verb: &str) -> Output {
+    fn tell(&self, words: &[&str]) -> Output {
         let mut command = Command::new(gateway_binary());
-        command.arg(verb).arg("--socket").arg(self.socket());
+        command.args(words).arg("--socket").arg(self.socket());
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
@@ -241,6 +249,16 @@ impl Gateway {
     /// SIGKILL.
     pub fn kill(&self) {
         self.process.signal(Signal::KILL);
+    }
+
+    /// SIGSTOP: it stands still.
+    pub fn halt(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn go_on(&self) {
+        self.process.signal(Signal::CONT);
     }
 
     /// SIGTERM, without waiting for the end.
@@ -370,6 +388,13 @@ impl Builder {
         self
     }
 
+    /// Without these of the administrator's capabilities, as setpriv(1) names them: `bpf`.
+    #[must_use]
+    pub fn without(mut self, capabilities: &[&str]) -> Self {
+        self.without = capabilities.iter().map(|&name| name.to_owned()).collect();
+        self
+    }
+
     /// In this control group, which goes when the gateway and its maker have let it go.
     #[must_use]
     pub fn cgroup(mut self, cgroup: &Arc<Cgroup>) -> Self {
@@ -399,16 +424,21 @@ impl Builder {
     }
 
     fn command(&self, file: &Path) -> Command {
-        let mut command = match (self.descriptors_max, &self.cgroup) {
-            (None, None) => Command::new(gateway_binary()),
-            (None, Some(cgroup)) => cgroup.command(gateway_binary()),
-            (Some(count), None) => {
-                let mut command = Command::new("prlimit");
-                command.arg(format!("--nofile={count}")).arg(gateway_binary());
-                command
-            }
-            (Some(_), Some(_)) => panic!("descriptors or a control group are bounded, not both"),
+        // Each program becomes the next.
+        let mut words = Vec::new();
+        if let Some(count) = self.descriptors_max {
+            words.extend(["prlimit".into(), format!("--nofile={count}").into()]);
+        }
+        if !self.without.is_empty() {
+            let taken: Vec<String> = self.without.iter().map(|name| format!("-{name}")).collect();
+            words.extend(["setpriv".into(), "--bounding-set".into(), taken.join(",").into()]);
+        }
+        words.push(gateway_binary().to_path_buf());
+        let mut command = match &self.cgroup {
+            None => Command::new(&words[0]),
+            Some(cgroup) => cgroup.command(&words[0]),
         };
+        command.args(&words[1..]);
         command.arg("run");
         if self.flags.is_empty() {
             command.arg(file);

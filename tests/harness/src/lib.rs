@@ -23,6 +23,7 @@ mod netns;
 mod nghttp;
 mod oracle;
 mod origin;
+mod pass;
 mod process;
 mod processors;
 mod protocol;
@@ -59,7 +60,7 @@ pub use servers::{Haproxy, Nghttpd, Nginx, PythonServer};
 pub use strace::{Calls, Strace};
 pub use tools::{Curl, Wrk, curl, curl_says, openssl, program, s_client, wrk, wrk_saying};
 pub use vectors::{conformance, latin1};
-pub use visits::{Visited, Visits, dial, visit_from};
+pub use visits::{Host, Visited, Visits, dial, visit_from};
 
 /// How long anything may take that should take no time; a test that waits longer has failed.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);

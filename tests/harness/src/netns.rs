@@ -16,7 +16,7 @@ use std::{
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
-use crate::tools::find_program;
+use crate::{pass, tools::find_program};
 
 /// A network namespace.
 #[derive(Debug)]
@@ -99,13 +99,16 @@ impl Network {
         network.clients.ip(&format!("-6 route add local {} dev lo", Self::PREFIX_V6))?;
         // Only IPv4 takes such a route for leave to be from there.
         network.clients.set("ipv6/ip_nonlocal_bind", "1");
-        network.answer_to_xdp()?;
         Ok(network)
     }
 
-    /// The clients' end takes what the gateway's end sends out of XDP: a driver of veth does so with GRO on.
-    fn answer_to_xdp(&self) -> Result<(), String> {
-        self.clients.run("ethtool", &["-K", Self::FAR_INTERFACE, "gro", "on"])
+    /// From now on the clients' end takes what the gateway's end sends out of XDP, which on a cable costs the receiver some.
+    pub fn take_from_xdp(&self) -> Result<(), String> {
+        let folder = TempDir::new().map_err(|error| format!("no folder: {error}"))?;
+        let file = folder.path().join("pass.o");
+        fs::write(&file, pass::object()).map_err(|error| format!("{}: {error}", file.display()))?;
+        let (far, section) = (Self::FAR_INTERFACE, pass::SECTION);
+        self.clients.ip(&format!("link set dev {far} xdpdrv object {} section {section}", file.display()))
     }
 }
 
@@ -171,13 +174,18 @@ impl Namespace {
         frames_of(&text, interface).unwrap_or_else(|| panic!("no {interface} in\n{text}"))
     }
 
-    /// Runs a program inside to its end; else what it complained of.
-    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<(), String> {
+    /// Runs a program inside to its end: what it said, else what it complained of.
+    pub fn run(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
         self.inside(|| run(program, arguments, None))
     }
 
+    /// Rules for nftables inside.
+    pub fn nft(&self, rules: &str) -> Result<(), String> {
+        self.inside(|| run("nft", &["-f", "-"], Some(rules))).map(drop)
+    }
+
     fn ip(&self, line: &str) -> Result<(), String> {
-        self.run("ip", &line.split(' ').collect::<Vec<_>>())
+        self.run("ip", &line.split(' ').collect::<Vec<_>>()).map(drop)
     }
 }
 
@@ -204,24 +212,16 @@ impl Drop for Bpffs {
     }
 }
 
-/// Tables and rules for nftables inside.
-impl Namespace {
-    /// `nft -f`.
-    pub fn nft(&self, rules: &str) -> Result<(), String> {
-        self.inside(|| run("nft", &["-f", "-"], Some(rules)))
-    }
-}
-
 fn tool(name: &str) -> Result<PathBuf, String> {
     find_program(name).ok_or_else(|| format!("there is no {name}: `cargo xtask setup` installs it"))
 }
 
-fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<(), String> {
+fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<String, String> {
     let mut command = Command::new(tool(program)?);
     command.args(arguments);
     let output = crate::tools::run(&mut command, input.unwrap_or_default().as_bytes());
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     Err(format!("{program} {}: {}", arguments.join(" "), said.trim()))
@@ -295,8 +295,12 @@ mod tests {
         let read = || std::fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").unwrap();
         assert_eq!(network.gateway.inside(read), "0\n");
         assert_ne!(network.clients.inside(read), "0\n");
-        assert_eq!(network.gateway.run("ip", &["link", "show", "dev", Network::INTERFACE]), Ok(()));
-        assert!(network.gateway.run("ip", &["link", "show", "dev", Network::FAR_INTERFACE]).is_err());
+        let show = |interface| network.gateway.run("ip", &["link", "show", "dev", interface]);
+        assert!(show(Network::INTERFACE).unwrap().contains("edge@"));
+        network.take_from_xdp().unwrap();
+        let far = network.clients.run("ip", &["link", "show", "dev", Network::FAR_INTERFACE]);
+        assert!(far.unwrap().contains("prog/xdp"));
+        assert!(show(Network::FAR_INTERFACE).unwrap_err().contains("does not exist"));
     }
 
     #[test]

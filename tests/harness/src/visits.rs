@@ -3,12 +3,15 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{IpAddr, SocketAddr, TcpStream},
-    thread,
+    net::{self, IpAddr, SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, Shutdown, SocketFlags, SocketType, bind, connect, shutdown, socket_with, sockopt,
+};
 
 /// A crowd to come.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +98,51 @@ pub fn visit_from(from: IpAddr, to: SocketAddr) -> io::Result<()> {
     ask(dial(from, to, WAIT_MAX)?)
 }
 
+/// A host that answers every visit with 200 and nothing else, from the namespace where it was made until it is dropped.
+#[derive(Debug)]
+pub struct Host {
+    listener: Arc<TcpListener>,
+    answering: Option<JoinHandle<()>>,
+}
+
+impl Host {
+    /// Listens here.
+    #[track_caller]
+    pub fn at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        let listener = Arc::new(listener);
+        let accepting = listener.clone();
+        let answering = thread::spawn(move || {
+            while let Ok((stream, _)) = accepting.accept() {
+                // A visitor who leaves early is none of its troubles.
+                let _ = answer(stream);
+            }
+        });
+        Self { listener, answering: Some(answering) }
+    }
+
+    /// Where it listens.
+    #[track_caller]
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = shutdown(&*self.listener, Shutdown::Both);
+        let _ = self.answering.take().map(JoinHandle::join);
+    }
+}
+
+fn answer(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(WAIT_MAX))?;
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+    stream.shutdown(net::Shutdown::Write)?;
+    // What was asked is read, so that the visitor is not reset before it has its answer.
+    io::copy(&mut stream, &mut io::sink()).map(drop)
+}
+
 /// A connection from an address of one's own.
 pub fn dial(from: IpAddr, to: SocketAddr, wait_max: Duration) -> io::Result<TcpStream> {
     let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -120,14 +168,9 @@ fn ask(mut stream: TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{Read, Write},
-        net::{IpAddr, Shutdown, TcpListener},
-        thread,
-        time::Duration,
-    };
+    use std::{net::IpAddr, time::Duration};
 
-    use super::{Visited, Visits, visit_from};
+    use super::{Host, Visited, Visits, dial, visit_from};
     use crate::{Act, Network, Origin, client_address, skip};
 
     #[test]
@@ -161,18 +204,15 @@ mod tests {
         };
         for gateway in [IpAddr::from(Network::GATEWAY), Network::GATEWAY_V6.into()] {
             let client = client_address(gateway, 300);
-            let listener = network.gateway.inside(|| TcpListener::bind((gateway, 0)).unwrap());
-            let to = listener.local_addr().unwrap();
-            let server = thread::spawn(move || {
-                let (mut stream, peer) = listener.accept().unwrap();
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-                // What it asked is read, so that it is not reset before it has its answer.
-                let mut asked = Vec::new();
-                stream.shutdown(Shutdown::Write).and_then(|()| stream.read_to_end(&mut asked)).unwrap();
-                peer.ip()
-            });
+            let host = network.gateway.inside(|| Host::at((gateway, 0).into()));
+            let to = host.address();
             network.clients.inside(|| visit_from(client, to)).unwrap();
-            assert_eq!(server.join().unwrap(), client);
+            let own = network.clients.inside(|| dial(client, to, Duration::from_secs(3))).unwrap();
+            assert_eq!(own.local_addr().unwrap().ip(), client);
+            drop(own);
+            drop(host);
+            let refused = network.clients.inside(|| visit_from(client, to)).unwrap_err();
+            assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
         }
     }
 }
