@@ -103,8 +103,10 @@ pub(super) const FILE_BYTES_MAX: usize = 256 << 10;
 pub(super) const CORPORA: &str = "tests/fuzz/corpus/";
 
 /// Tracked files that are bigger or not text, and why.
-pub(super) const STRAY_ALLOWED: &[(&str, &str)] =
-    &[("ebpf/floodgate.o", "building it takes a compiler that few have; `cargo xtask ebpf --check` compares it")];
+pub(super) const STRAY_ALLOWED: &[(&str, &str)] = &[(
+    "ebpf/floodgate.o",
+    "building it takes a compiler that few have; `cargo xtask ebpf --check` compares it",
+)];
 
 /// Endings that editors, patches and builds leave behind.
 pub(super) const STRAY_ENDINGS: &[&str] =
