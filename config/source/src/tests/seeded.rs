@@ -11,9 +11,9 @@ use crate::Outcome;
 const MAIN: &str = "etc/f.toml";
 const INCLUDED: &str = "etc/conf.d/apis.toml";
 /// Floors of the three counts; they grow with the table.
-const LOCATED_MIN: usize = 130;
-const ADVISED_MIN: usize = 130;
-const APPLIED_MIN: usize = 80;
+const LOCATED_MIN: usize = 147;
+const ADVISED_MIN: usize = 147;
+const APPLIED_MIN: usize = 88;
 
 struct Mistake {
     right: String,
