@@ -6,13 +6,18 @@
 use crate::abi::{Address, Limit, Mode, Policy, V4_BITS};
 use crate::limit::{Word, take};
 use core::net::IpAddr;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::boxed::Box;
 use std::hash::{BuildHasher, RandomState};
 use std::vec::Vec;
 
 /// Places that one prefix may have: what hashes to a place looks at this many behind it.
 const PROBES: usize = 8;
+/// Prefixes that may be held back at once.
+const HOLDS_MAX: usize = 4_096;
+/// The lower bits of a hold say what a connection costs, the others when it ends.
+const COST_BITS: u32 = 16;
+const NS_A_MS: u64 = 1_000_000;
 
 /// An address as the tables have it.
 pub const fn address(from: IpAddr) -> Address {
@@ -39,6 +44,9 @@ pub struct Limiter {
     allow: Box<[Prefix]>,
     block: Box<[Prefix]>,
     slots: Box<[Slot]>,
+    holds: Box<[Hold]>,
+    /// Anybody was ever held back: else nobody has to look.
+    has_held: AtomicBool,
     keys: RandomState,
     refused: AtomicU64,
     over: AtomicU64,
@@ -51,6 +59,13 @@ struct Slot {
     tat_ns: AtomicU64,
 }
 
+/// Who is held back, until when in ms, and at what cost; 0: nobody.
+#[derive(Debug, Default)]
+struct Hold {
+    tag: AtomicU64,
+    word: AtomicU64,
+}
+
 impl Limiter {
     /// A limiter with room for so many prefixes. Who is in `allow` always passes, who is in `block` never does. Both are searched from
     /// end to end at each accept: they are for dozens, not thousands.
@@ -61,6 +76,8 @@ impl Limiter {
             allow: allow.into(),
             block: block.into(),
             slots,
+            holds: (0..HOLDS_MAX).map(|_| Hold::default()).collect(),
+            has_held: AtomicBool::new(false),
             keys: RandomState::new(),
             refused: AtomicU64::new(0),
             over: AtomicU64::new(0),
@@ -84,9 +101,12 @@ impl Limiter {
         let family = usize::from(u128::from_be_bytes(from) >> (128 - V4_BITS) != 0xffff);
         let narrow = u32::from(self.policy.narrow_bits[family]);
         let wide = u32::from(self.policy.wide_bits[family]);
+        let start = prefix(from, narrow);
+        let cost = self.cost(start, narrow, now_ns);
         if !is_in(&self.block)
-            && self.take(prefix(from, narrow), narrow, self.policy.syns_narrow, now_ns)
-            && self.take(prefix(from, wide), wide, self.policy.syns_wide, now_ns)
+            && cost > 0
+            && self.take(start, narrow, self.policy.syns_narrow, cost, now_ns)
+            && self.take(prefix(from, wide), wide, self.policy.syns_wide, 1, now_ns)
         {
             return true;
         }
@@ -102,13 +122,47 @@ impl Limiter {
         (self.over.load(Relaxed), self.refused.load(Relaxed))
     }
 
-    fn take(&self, start: Address, bits: u32, limit: Limit, now_ns: u64) -> bool {
+    /// Holds a narrow prefix back until then, by the clock of [`Limiter::admit`]: each connection costs the time of so many; 0: none
+    /// is let in. For one thread. False: too many others are held back.
+    pub fn hold(&self, (start, bits): Prefix, expires_ns: u64, cost: u16, now_ns: u64) -> bool {
+        let tag = self.tag(start, bits);
+        let is_free = |hold: &&Hold| hold.ends_ms() <= now_ns / NS_A_MS;
+        let own = self.places(tag).find(|hold| hold.tag.load(Relaxed) == tag);
+        let Some(hold) = own.or_else(|| self.places(tag).find(is_free)) else { return false };
+        // Who looks in between finds no hold.
+        hold.word.store(0, Relaxed);
+        hold.tag.store(tag, Relaxed);
+        hold.word.store((expires_ns / NS_A_MS) << COST_BITS | u64::from(cost), Relaxed);
+        self.has_held.store(true, Relaxed);
+        true
+    }
+
+    /// What a connection of this prefix costs now; 0: it is not let in.
+    fn cost(&self, start: Address, bits: u32, now_ns: u64) -> u64 {
+        if !self.has_held.load(Relaxed) {
+            return 1;
+        }
+        let tag = self.tag(start, bits);
+        let own = self.places(tag).find(|hold| hold.tag.load(Relaxed) == tag);
+        let word = own.map_or(0, |hold| hold.word.load(Relaxed));
+        if word >> COST_BITS > now_ns / NS_A_MS { word & ((1 << COST_BITS) - 1) } else { 1 }
+    }
+
+    fn places(&self, tag: u64) -> impl Iterator<Item = &Hold> {
+        (0..PROBES).map(move |probe| &self.holds[(tag as usize >> 1).wrapping_add(probe) & (HOLDS_MAX - 1)])
+    }
+
+    /// 0 is nobody's.
+    fn tag(&self, start: Address, bits: u32) -> u64 {
+        self.keys.hash_one((start, bits)) | 1
+    }
+
+    fn take(&self, start: Address, bits: u32, limit: Limit, cost: u64, now_ns: u64) -> bool {
         if limit.interval_ns == 0 {
             return true;
         }
-        // 0 is nobody's.
-        let tag = self.keys.hash_one((start, bits)) | 1;
-        self.slot(tag, now_ns).is_none_or(|slot| take(&slot.tat_ns, limit, 1, now_ns))
+        let tag = self.tag(start, bits);
+        self.slot(tag, now_ns).is_none_or(|slot| take(&slot.tat_ns, limit, cost, now_ns))
     }
 
     /// The prefix's own place, or one whose prefix has its whole burst again and loses nothing. `None`: there is none.
@@ -128,6 +182,12 @@ impl Limiter {
             }
         }
         None
+    }
+}
+
+impl Hold {
+    fn ends_ms(&self) -> u64 {
+        self.word.load(Relaxed) >> COST_BITS
     }
 }
 
@@ -211,6 +271,42 @@ mod tests {
         check(Mode::Enforce, &[("127.0.0.1", 0); 9], "+++++++++");
         check(Mode::Enforce, &[("::1", 0); 9], "+++++++++");
         check(Mode::Enforce, &[("203.0.113.9", 0)], "-");
+    }
+
+    /// A burst of two, then one each 100 ms; `from` is held back at 1 ms for a second.
+    #[track_caller]
+    fn check_held(from: &str, cost: u16, arrivals_ms: &[u64], expected: &str) {
+        let limiter = limiter(Mode::Enforce, 64);
+        let held = (prefix(address("192.0.2.1".parse().unwrap()), 128), 128);
+        assert!(limiter.hold(held, 1_001 * MS, cost, MS));
+        let arrive = |at_ms: &u64| limiter.admit(from.parse().unwrap(), (1 + at_ms) * MS);
+        let seen: std::string::String =
+            arrivals_ms.iter().map(|at_ms| if arrive(at_ms) { '+' } else { '-' }).collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn who_is_held_back_pays_more_or_is_not_let_in_for_a_while() {
+        check_held("192.0.2.1", 0, &[0, 1, 500, 999, 1_000, 1_000, 1_000], "----++-");
+        check_held("::ffff:192.0.2.1", 0, &[0], "-");
+        // One takes 400 ms: the next comes in once no more than the burst is owed.
+        check_held("192.0.2.1", 4, &[0, 0, 299, 300, 699, 700], "+--+-+");
+        check_held("192.0.2.2", 0, &[0, 0, 0, 100], "++-+");
+        check_held("192.0.2.1", 1, &[0, 0, 0, 100], "++-+");
+    }
+
+    #[test]
+    fn as_many_are_held_back_as_there_is_room() {
+        let limiter = limiter(Mode::Enforce, 64);
+        let host = |n: u32| (address(IpAddr::from(n.to_be_bytes())), 128);
+        let held = (0..2 * HOLDS_MAX as u32).filter(|n| limiter.hold(host(*n), 60_000 * MS, 0, MS)).count();
+        assert!((HOLDS_MAX / 2..=HOLDS_MAX).contains(&held), "{held}");
+        let refused = (0..2 * HOLDS_MAX as u32)
+            .filter(|n| !limiter.admit(IpAddr::from(n.to_be_bytes()), MS))
+            .filter(|n| *n >> 24 != 10);
+        assert!(refused.count() >= held);
+        // What has ended makes room.
+        assert!((0..64).all(|n| limiter.hold(host(u32::MAX - n), 120_000 * MS, 0, 60_001 * MS)));
     }
 
     #[test]

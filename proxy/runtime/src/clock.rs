@@ -13,8 +13,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Reads the system's clocks.
-    pub(crate) fn read() -> Self {
+    /// Reads the system's clocks; for who is no core and tells cores of a moment.
+    pub fn read() -> Self {
         // One start for the process, so that cores may compare and share instants.
         static START: OnceLock<Instant> = OnceLock::new();
         let since_start = START.get_or_init(Instant::now).elapsed();

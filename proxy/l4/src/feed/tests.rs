@@ -1,5 +1,6 @@
 //! Sources that behave and that don't, second by second.
 
+use gate::abi::{Limit, Mode, Policy};
 use proptest::prelude::*;
 
 use super::*;
@@ -152,6 +153,28 @@ fn other_terms_keep_what_is_known() {
     assert_eq!(feed.sources(), 0);
     let held = feed.take(&[told("192.0.2.1", 0, 100, 0, 0)], 0);
     assert_eq!(held.iter().map(shown).collect::<Vec<_>>(), ["192.0.2.0/24 10 60s refused"]);
+}
+
+/// Without a kernel that would do it.
+#[test]
+fn who_is_held_back_is_so_at_accept_too() {
+    let syns_narrow = Limit { interval_ns: S / 1_000, burst_ns: S };
+    let (mode, narrow_bits, wide_bits) = (Mode::Enforce as u32, [128, 64], [120, 48]);
+    let policy = Policy { mode, narrow_bits, wide_bits, syns_narrow, ..Policy::default() };
+    let limiter = Limiter::new(policy, Vec::new(), Vec::new(), 64);
+    let admits = |source: &str, now_ns| limiter.admit(source.parse().unwrap(), now_ns);
+    let mut feed = Feed::new(terms());
+    for (source, neighbour) in [("192.0.2.1", "192.0.2.2"), ("2a00::1", "2a00:0:0:1::1")] {
+        let much = [told(source, 0, 200, 0, 0)];
+        let [slowed] = feed.take(&much, 0)[..] else { panic!("slowed") };
+        let [shut_out] = feed.take(&much, 2 * S)[..] else { panic!("shut out") };
+        assert!(slowed.impose(&limiter, S));
+        assert!((0..101).all(|_| admits(source, S)), "a tenth of its thousand");
+        assert!(!admits(source, S));
+        assert!(shut_out.impose(&limiter, 2 * S));
+        assert!(!admits(source, 10 * S) && admits(neighbour, 10 * S));
+        assert!(admits(source, 2 * S + 120 * S));
+    }
 }
 
 #[test]
