@@ -1,6 +1,8 @@
 //! The front line in real kernels: cables in namespaces, a bpffs of their own, floods that end. Needs the administrator; without,
 //! each test says that it was skipped.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use gate::abi::{Count, Limit, Mode, Policy};
 use harness::{Bpffs, Flood, Flooded, Network, eventually, skip};
 use l4::{Counters, Driver, FrontLine, PortPolicy, Rules, Settings, Step};
