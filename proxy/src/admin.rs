@@ -13,6 +13,7 @@ use telemetry::{
 };
 
 use crate::{
+    frontline::FrontLine,
     node::{Node, held},
     say,
 };
@@ -64,7 +65,7 @@ impl Doors for Door {
             reloads_refused: node.reloads_refused.load(Ordering::Relaxed),
             resolve_failures: node.resolve_failures(),
             upstreams: upstreams(&reports),
-            front_line: None,
+            front_line: held(&node.front_line).as_ref().and_then(FrontLine::facts),
             log: held(&node.log).stats(),
             process: process::read(),
         };

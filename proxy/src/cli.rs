@@ -57,6 +57,9 @@ pub(crate) enum Command {
     Flush(Socket),
     /// Show the running node's metrics in Prometheus' text format
     Metrics(Socket),
+    /// The kernel front line: how it stands, new rules, sources to hold back or to let pass (needs root)
+    #[command(subcommand)]
+    Ebpf(Ebpf),
     /// Say how to trust the certificate authority that this node made for itself, or install it
     Trust {
         /// Install it into this system's trust store (needs root)
@@ -66,6 +69,53 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
     },
+}
+
+/// `floodgate ebpf`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ebpf {
+    /// Show what is attached where, which rules hold, what was counted, who is held back
+    Status(FrontLine),
+    /// Attach what a configuration says, without a gateway: everything passes until one runs
+    Attach {
+        /// The file; by default the one that `run` would take
+        file: Option<PathBuf>,
+        /// Where it is kept which rules were committed [default: as of `run`]
+        #[arg(long, value_name = "DIR")]
+        state: Option<PathBuf>,
+    },
+    /// Take everything of it off and away, whatever is left of it and whether a gateway runs or not
+    Detach(FrontLine),
+    /// Keep the rules that are on trial
+    Commit(FrontLine),
+    /// Let nothing of a prefix pass but established connections, for a while; never the allow list, admin ports or loopback
+    Block {
+        /// An address or a prefix, such as 192.0.2.7 or 2001:db8::/48
+        prefix: String,
+        /// For how long, such as 90s, 10m or 2h
+        #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+        lasts: String,
+        #[command(flatten)]
+        front_line: FrontLine,
+    },
+    /// Let everything of a prefix pass until the rules change, and end what holds it back
+    Allow {
+        /// An address or a prefix, such as 192.0.2.7 or 2001:db8::/48
+        prefix: String,
+        #[command(flatten)]
+        front_line: FrontLine,
+    },
+}
+
+/// Which front line.
+#[derive(Debug, Args)]
+pub(crate) struct FrontLine {
+    /// Where its programs and tables are pinned (`[ebpf] pins`)
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/floodgate")]
+    pub(crate) pins: PathBuf,
+    /// Where it is kept which rules were committed: the gateway's state folder [default: as of `run`]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
 }
 
 /// `floodgate run`.

@@ -12,7 +12,8 @@ use source::Flags;
 use tls::trust::TrustStore;
 
 use crate::{
-    cli::{Cli, Command, Run, Socket},
+    cli::{self, Cli, Command, Run, Socket},
+    frontline,
     last_good::LastGood,
     manager::Manager,
     node::{self, Overrides},
@@ -54,6 +55,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Reload(socket) => ask(&socket, "POST", "/reload"),
         Command::Flush(socket) => ask(&socket, "POST", "/cache/flush"),
         Command::Metrics(socket) => ask(&socket, "GET", "/metrics"),
+        Command::Ebpf(what) => ebpf(what),
         Command::Trust { install, state } => trust(install, state.as_deref()),
     };
     match done {
@@ -277,6 +279,61 @@ fn replace(file: &Path, text: &str) -> std::io::Result<()> {
 fn refused(refused: source::Refused) -> BadConfiguration {
     let rendered = source::render(&refused.diagnostics, &refused.sources, say::has_colour());
     BadConfiguration { rendered, state: None, footprint: Footprint::default() }
+}
+
+/// `floodgate ebpf`.
+fn ebpf(what: cli::Ebpf) -> Result<()> {
+    use cli::Ebpf;
+    let place = |of: cli::FrontLine| Ok::<_, anyhow::Error>((of.pins, state::folder(of.state.as_deref())?));
+    match what {
+        Ebpf::Status(of) => {
+            let (pins, state) = place(of)?;
+            say::out(&frontline::status(&l4::pinned::status(&pins, &state)?));
+        }
+        Ebpf::Attach { file, state } => {
+            let read = Origin::File(file.map_or_else(default_file, Ok)?).read()?;
+            let Some(ebpf) = &read.model.node.ebpf else { bail!("the configuration has no `[ebpf]`") };
+            let node = &read.model.node;
+            let state = state::folder(state.as_deref().or(node.state.as_deref()))?;
+            let listeners: Vec<_> = read.model.listeners.iter().map(|listener| listener.address).collect();
+            let rules = frontline::rules(ebpf, &listeners, node.admin.listen);
+            let line = l4::FrontLine::attach(frontline::settings(ebpf, &state), rules, &mut |text| {
+                say::note(&text)
+            })?;
+            for interface in line.modes() {
+                say::out(&format!("{}: {}", interface.name, frontline::described(interface.step)));
+            }
+        }
+        Ebpf::Detach(of) => {
+            let (pins, state) = place(of)?;
+            l4::pinned::detach(&pins, &state)?;
+        }
+        Ebpf::Commit(of) => {
+            let (pins, state) = place(of)?;
+            l4::pinned::commit(&pins, &state)?;
+            say::note("the rules on trial are kept");
+        }
+        Ebpf::Block { prefix, lasts, front_line } => {
+            let (pins, state) = place(front_line)?;
+            let lasts = source::duration(&lasts).map_err(anyhow::Error::msg)?;
+            let reason = l4::feed::Reason::Operator as u32;
+            l4::pinned::block(&pins, &state, network(&prefix)?, lasts, reason)?;
+        }
+        Ebpf::Allow { prefix, front_line } => {
+            let (pins, state) = place(front_line)?;
+            l4::pinned::allow(&pins, &state, network(&prefix)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// `192.0.2.7`, `2001:db8::/48`.
+fn network(text: &str) -> Result<ipnet::IpNet> {
+    let address = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
+    match address.ok().or_else(|| text.parse().ok()) {
+        Some(prefix) => Ok(prefix.trunc()),
+        None => bail!("`{text}` is neither an address nor a prefix, such as 192.0.2.7 or 2001:db8::/48"),
+    }
 }
 
 /// A folder that goes when it is dropped.

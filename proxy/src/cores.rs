@@ -32,6 +32,7 @@ pub(crate) struct Plan {
     pub(crate) shares: Shares,
     pub(crate) listeners: usize,
     pub(crate) endpoints: Vec<(u32, Arc<[Endpoint]>)>,
+    pub(crate) front_line: FrontLine,
 }
 
 /// The running cores.
@@ -153,7 +154,7 @@ fn seat(
         backends_max: (plan.shares.backends / workers).max(1),
         log,
         endpoints: plan.endpoints.clone(),
-        front_line: FrontLine::default(),
+        front_line: plan.front_line.clone(),
     }
 }
 

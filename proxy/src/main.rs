@@ -6,6 +6,7 @@ mod climb;
 mod commands;
 mod cores;
 mod descriptors;
+mod frontline;
 mod greeting;
 mod heartbeat;
 mod ladder;

@@ -26,6 +26,7 @@ use crate::{
     admin::Door,
     cores::{self, Cores, Plan},
     descriptors::{self, Shares},
+    frontline::FrontLine,
     greeting,
     heartbeat::{self, Heartbeats},
     ladder::Ladder,
@@ -74,6 +75,8 @@ pub(crate) struct Node {
     pub(crate) drain: Duration,
     pub(crate) manager: Arc<Manager>,
     pub(crate) heartbeats: Mutex<Option<Heartbeats>>,
+    /// The kernel's part, if the configuration names an interface.
+    pub(crate) front_line: Mutex<Option<FrontLine>>,
     resolver: OnceLock<Resolver>,
     origin: Origin,
     overrides: Overrides,
@@ -124,6 +127,14 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
     let workers = workers(&model);
     let shares = descriptors::shares(model.node.connections_max, model.listeners.len(), workers)?;
     let mut bound = listeners(&model, workers, shares.backlog)?;
+    // Before there is any thread: what each may do it has from this one.
+    let front_line = match &model.node.ebpf {
+        Some(ebpf) => {
+            let admin = model.node.admin.listen;
+            Some(FrontLine::attach(ebpf, &bound, admin, workers, state.folder())?)
+        }
+        None => None,
+    };
     let authority = publisher.authority_path();
     let (writer, logs) = log::start(log_target(&model), workers, Box::new(say::warning))?;
     let memory_limit = memory::Limit::new(model.node.memory_max);
@@ -152,6 +163,7 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
         cache_bytes_max,
         drain: model.node.drain,
         heartbeats: Mutex::new(manager.watchdog().map(|watchdog| Heartbeats::new(workers, watchdog))),
+        front_line: Mutex::new(front_line),
         manager,
         resolver: OnceLock::new(),
         origin,
@@ -238,6 +250,7 @@ impl Node {
             shares,
             listeners: model.listeners.len(),
             endpoints: known,
+            front_line: held(&self.front_line).as_ref().map(FrontLine::of_cores).unwrap_or_default(),
         };
         let cores = cores::start(&plan, by_core(bound, workers), logs)?;
         self.cores.get_or_init(|| Running {
@@ -374,10 +387,11 @@ impl Node {
             text
         });
         *held(&self.memory_limit) = memory_limit;
+        let front_line = self.change_front_line(&read.model);
         let unkept = self.keep(&read);
         self.watch(&read);
         *model = read.model;
-        let notes: Vec<_> = late.into_iter().chain(crowded).chain(unkept).collect();
+        let notes: Vec<_> = late.into_iter().chain(crowded).chain(front_line).chain(unkept).collect();
         Ok(Reloaded { generation: snapshot.generation, notes: notes.join("\n") })
     }
 
@@ -425,6 +439,7 @@ impl Node {
 
     /// What is done every second.
     fn chores(&self) {
+        self.beat_front_line();
         // While a change is made it has things to free itself.
         if let Ok(mut publisher) = self.publisher.try_lock() {
             self.generations_held.store(publisher.free(), Ordering::Relaxed);

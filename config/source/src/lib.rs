@@ -53,6 +53,14 @@ pub use render::render;
 pub use schema::{Form, Key, ROOT, Section};
 pub use sources::Sources;
 
+/// A time as it is written in a file, such as `90s`, for a command line; or what is wrong with it.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    units::duration(text).map_err(|mistake| match mistake.help {
+        Some(help) => format!("{}: {help}", mistake.message),
+        None => mistake.message,
+    })
+}
+
 /// What reading gave.
 #[derive(Clone, Debug)]
 pub struct Outcome {
