@@ -9,7 +9,7 @@ use crate::state::{Lock, State};
 use crate::status::{Interface, Trial};
 use crate::steering::{assign, rebalance};
 use crate::tables::{Events, Tables};
-use crate::trial::for_good;
+use crate::trial::{for_good, trial_ends_ms};
 use crate::{
     Connections, Counters, Digest, Error, Happened, Rtt, Rules, Source, Status, has_syncookies, kernel, nft,
     pinned, rights,
@@ -95,17 +95,20 @@ impl FrontLine {
             steered: Vec::new(),
             is_observing: false,
         };
-        line.load(say);
+        let then = line.load(say);
         let taken = line.climb(&rules, say);
+        if let Err(error) = line.put_in_force(then) {
+            say(format!("front line: the rules are not in force: {error}"));
+        }
         line.tidy_up(&taken, say);
         line.observe(say);
         line.store(say);
         Ok(line)
     }
 
-    /// Puts the rules into a set of the tables and in force: on trial, unless they were committed.
-    fn install(&mut self, is_fresh: bool) -> Result<(), Error> {
-        let Some(tables) = &mut self.tables else { return Ok(()) };
+    /// Puts the rules into a set of the tables that is not in force. Returns the word that puts them in force.
+    fn fill(&mut self, is_fresh: bool) -> Result<Option<InForce>, Error> {
+        let Some(tables) = &mut self.tables else { return Ok(None) };
         if is_fresh {
             self.state.sets = [None; 2];
             tables.set_word(InForce { set: InForce::NOTHING, before: InForce::NOTHING, trial_ends_ms: 0 })?;
@@ -126,7 +129,17 @@ impl FrontLine {
             }
         }
         tables.beat(kernel::now_ns())?;
-        if let Some(then) = plan.then {
+        Ok(plan.then)
+    }
+
+    /// Puts them in force. A trial that begins does so now.
+    fn put_in_force(&mut self, then: Option<InForce>) -> Result<(), Error> {
+        let Some(tables) = &mut self.tables else { return Ok(()) };
+        tables.beat(kernel::now_ns())?;
+        if let Some(mut then) = then {
+            if then.trial_ends_ms != 0 {
+                then.trial_ends_ms = trial_ends_ms(kernel::now_ns(), self.settings.trial);
+            }
             tables.set_word(then)?;
         }
         let word = tables.word()?;
@@ -226,7 +239,7 @@ impl FrontLine {
         let _lock = Lock::take(&self.settings.state)?;
         let old = std::mem::replace(&mut self.rules, rules.clone());
         self.reload();
-        if let Err(error) = self.install(false) {
+        if let Err(error) = self.fill(false).and_then(|then| self.put_in_force(then)) {
             self.rules = old;
             return Err(error);
         }

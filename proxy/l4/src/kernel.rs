@@ -35,18 +35,15 @@ pub(crate) fn is_bpffs(path: &Path) -> bool {
     kind(path) == Some(BPF_FS)
 }
 
-/// Makes the folder where everything is pinned, and mounts a bpffs for it if there is none; then says where.
-pub(crate) fn make_pins(pins: &Path) -> Result<Option<PathBuf>, Error> {
+/// Makes the folder `folder` in `pins`, and mounts a bpffs for it if there is none; then says where.
+pub(crate) fn make_pins(pins: &Path, folder: &Path) -> Result<Option<PathBuf>, Error> {
     let file = |path: &Path| {
         let path = path.to_owned();
         move |error| Error::File { path, error }
     };
-    if is_bpffs(pins) {
-        return Ok(None);
-    }
     let above = pins.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
     if is_bpffs(above) {
-        fs::create_dir_all(pins).map_err(file(pins))?;
+        fs::create_dir_all(folder).map_err(file(folder))?;
         return Ok(None);
     }
     // The usual place is a folder of sysfs that waits for its mount.
@@ -59,16 +56,17 @@ pub(crate) fn make_pins(pins: &Path) -> Result<Option<PathBuf>, Error> {
         what: "a bpffs can't be mounted",
         why: format!("{}: {}", at.display(), io::Error::from(error)),
     })?;
-    if at != pins {
-        fs::create_dir_all(pins).map_err(file(pins))?;
-    }
+    fs::create_dir_all(folder).map_err(file(folder))?;
     Ok(Some(at.to_owned()))
 }
 
 /// Takes away what [`make_pins`] made, as long as nobody else uses it: what is not empty stays.
 pub(crate) fn remove_pins(pins: &Path) {
     let is_mounted_here = is_bpffs(pins) && pins.parent().is_some_and(|above| !is_bpffs(above));
-    let is_empty = fs::read_dir(pins).is_ok_and(|mut entries| entries.next().is_none());
+    // Some kernels put iterators of their own into each bpffs.
+    let is_kernels = |name: std::ffi::OsString| matches!(name.to_str(), Some("maps.debug" | "progs.debug"));
+    let is_left = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !is_kernels(entry.file_name()));
+    let is_empty = fs::read_dir(pins).is_ok_and(|mut entries| !entries.any(is_left));
     if is_mounted_here && is_empty {
         // One who may not unmount, or finds it busy, leaves an empty folder.
         let _ = unmount(pins, UnmountFlags::empty());

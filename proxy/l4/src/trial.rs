@@ -63,11 +63,16 @@ impl Now {
         let then = if is_good {
             for_good(fill)
         } else {
-            let ends_ns = self.now_ns.saturating_add(u64::try_from(trial.as_nanos()).unwrap_or(u64::MAX));
-            InForce { set: fill as u8, before, trial_ends_ms: ends_ns.div_ceil(1_000_000) }
+            InForce { set: fill as u8, before, trial_ends_ms: trial_ends_ms(self.now_ns, trial) }
         };
         Plan { first: (first != self.word).then_some(first), fill: Some(fill), then: Some(then) }
     }
+}
+
+/// When a trial that begins now is over; as far away as a word has room for, if it is longer.
+pub(crate) fn trial_ends_ms(now_ns: u64, trial: Duration) -> u64 {
+    let ends_ns = now_ns.saturating_add(u64::try_from(trial.as_nanos()).unwrap_or(u64::MAX));
+    ends_ns.div_ceil(1_000_000)
 }
 
 /// Without a trial.

@@ -6,16 +6,17 @@ use crate::programs::{Programs, pin_name, pinned_links, remove_folder};
 use crate::settings::Step;
 use crate::status::Interface;
 use crate::{Rules, kernel, nft, state};
+use gate::abi::InForce;
 
 impl FrontLine {
-    /// Loads the object and fills the tables, so that a program knows the rules from its first packet on.
-    pub(super) fn load(&mut self, say: Say<'_>) {
+    /// Loads the object and fills the tables. Returns the word that puts the rules in force.
+    pub(super) fn load(&mut self, say: Say<'_>) -> Option<InForce> {
         let wants_programs = self.settings.driver.steps().iter().any(|step| step.is_program());
         if !wants_programs && !self.settings.steer && !self.settings.connections {
-            return;
+            return None;
         }
         let folder = state::pins(&self.settings.pins);
-        let pins = match kernel::make_pins(&folder) {
+        let pins = match kernel::make_pins(&self.settings.pins, &folder) {
             Ok(mounted) => {
                 if let Some(at) = mounted {
                     say(format!("front line: a bpffs was mounted at {}", at.display()));
@@ -32,17 +33,19 @@ impl FrontLine {
             let events = programs.events()?;
             Ok((programs, tables, events))
         });
-        let installed = loaded.and_then(|(programs, tables, events)| {
+        let filled = loaded.and_then(|(programs, tables, events)| {
             let is_fresh = programs.is_fresh();
             self.programs = Some(programs);
             self.tables = Some(tables);
             self.events = Some(events);
-            self.install(is_fresh)
+            self.fill(is_fresh)
         });
-        if let Err(error) = installed {
-            say(format!("front line: no programs in the kernel: {error}"));
-            self.forget_programs();
+        match filled {
+            Ok(then) => return then,
+            Err(error) => say(format!("front line: no programs in the kernel: {error}")),
         }
+        self.forget_programs();
+        None
     }
 
     /// Without programs; what is pinned and attached stays if it was there before: it may be another's way in.
@@ -111,13 +114,12 @@ impl FrontLine {
 
     /// Takes off what an earlier process attached and nobody names any more.
     pub(super) fn tidy_up(&mut self, taken: &[String], say: Say<'_>) {
-        if let Some(programs) = &mut self.programs {
-            for (name, (step, interface, _)) in pinned_links(&state::pins(&self.settings.pins)) {
-                if !taken.contains(&name) {
-                    match programs.detach(&name) {
-                        Ok(()) => say(format!("front line: {interface}: no longer by {step}")),
-                        Err(error) => say(format!("front line: {interface}: still by {step}: {error}")),
-                    }
+        let folder = state::pins(&self.settings.pins);
+        for (name, (step, interface, _)) in pinned_links(&folder) {
+            if !taken.contains(&name) {
+                match std::fs::remove_file(folder.join(name)) {
+                    Ok(()) => say(format!("front line: {interface}: no longer by {step}")),
+                    Err(error) => say(format!("front line: {interface}: still by {step}: {error}")),
                 }
             }
         }
@@ -128,7 +130,7 @@ impl FrontLine {
         {
             say(format!("front line: the table of nftables is still there: {error}"));
         }
-        if taken.is_empty() && !self.settings.steer && !self.settings.connections && self.programs.is_some() {
+        if taken.is_empty() && !self.settings.steer && !self.settings.connections {
             self.forget_programs();
         }
     }

@@ -3,9 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod life;
+mod rights;
+mod steering;
+mod steps;
+
+use aya::programs::{SchedClassifier, TcAttachType};
 use gate::abi::{Count, Limit, Mode, Policy};
 use harness::{Bpffs, Flood, Flooded, Network, eventually, skip};
-use l4::{Counters, Driver, FrontLine, PortPolicy, Rules, Settings, Step};
+use l4::{Counters, Driver, FrontLine, PortPolicy, Rules, Settings};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -59,10 +65,51 @@ impl Place {
             .unwrap()
     }
 
+    #[track_caller]
+    fn said(&self, part: &str) {
+        let said = self.said.lock().unwrap();
+        assert!(said.iter().any(|line| line.contains(part)), "nobody said {part:?}: {said:#?}");
+    }
+
+    /// SYNs from one source, as fast as they go.
     fn flood(&self, count_max: u64) -> Flooded {
+        self.flood_at(0, count_max)
+    }
+
+    /// … so many a second.
+    fn flood_at(&self, rate: u32, count_max: u64) -> Flooded {
         let to = SocketAddr::from((Network::GATEWAY, PORT));
-        let flood = Flood { sources: 1, count_max, ..Flood::of_few(to) };
+        let flood = Flood { sources: 1, rate, count_max, ..Flood::of_few(to) };
         flood.send(&self.network, &AtomicBool::new(false))
+    }
+    /// Programs of tcx on an interface of the gateway.
+    fn tcx(&self, interface: &str) -> usize {
+        SchedClassifier::query_tcx(interface, TcAttachType::Ingress).unwrap().1.len()
+    }
+
+    /// Whether nftables has a table of ours.
+    fn has_nft(&self) -> bool {
+        self.network.gateway.run("nft", &["list", "table", "netdev", "floodgate"]).is_ok()
+    }
+
+    /// Frames that came in by the cable, dropped or not.
+    fn frames_seen(&self) -> u64 {
+        let (seen, dropped) = self.network.gateway.frames_in(Network::INTERFACE);
+        seen + dropped
+    }
+
+    /// SYNs from one source; the kernel is done with them afterwards.
+    fn flood_to_its_end(&self, count: u64) {
+        let before = self.frames_seen();
+        self.flood(count);
+        eventually("the SYNs have come", || (self.frames_seen() >= before + count).then_some(()));
+    }
+
+    /// Whether `ip` sees an XDP program on an interface of the gateway.
+    fn has_xdp(&self, interface: &str) -> bool {
+        let output =
+            std::process::Command::new("ip").args(["-d", "link", "show", interface]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().contains("prog/xdp")
     }
 }
 
@@ -93,55 +140,4 @@ fn counted(line: &FrontLine, syns: u64) -> Counters {
         let counters = line.counters().unwrap();
         (counters.of(Count::Syns) >= syns).then_some(counters)
     })
-}
-
-#[track_caller]
-fn check_step(test: &str, driver: Driver, step: Step) {
-    let Some(place) = Place::new(test) else { return };
-    place.network.gateway.inside(|| {
-        let mut line = place.attach(place.settings(driver));
-        assert_eq!(line.modes()[0].step, step, "{:#?}", place.said.lock().unwrap());
-        assert_eq!(place.flood(SYNS).count, SYNS);
-        let counters = counted(&line, SYNS);
-        assert_eq!(counters.of(Count::Syns), SYNS);
-        // nftables counts a burst of one less.
-        let passed = counters.of(Count::SynsPassed);
-        assert!((BURST..=BURST + 1).contains(&passed), "{passed} passed");
-        assert_eq!(counters.of(Count::Dropped), SYNS - passed);
-        assert_eq!(counters.of(Count::SynsOverNarrow4), SYNS - passed);
-        if step.is_program() {
-            let sources = line.top_sources(2).unwrap();
-            assert_eq!(sources[0].prefix, "10.66.0.1/32".parse().unwrap());
-            assert_eq!((sources[0].syns, sources[0].syns_over), (SYNS, SYNS - passed));
-            let events = line.events(100);
-            assert_eq!(
-                events.iter().map(|event| event.prefix).collect::<Vec<_>>(),
-                [Some(sources[0].prefix)]
-            );
-            assert_eq!((events[0].port, events[0].what), (PORT, Count::SynsOverNarrow4 as u16));
-            assert_eq!(line.events(100), []);
-        }
-        assert!(line.status().unwrap().in_force.is_some());
-        line.detach().unwrap();
-    });
-}
-
-#[test]
-fn native_xdp_drops_what_is_above_the_limit() {
-    check_step("native_xdp_drops_what_is_above_the_limit", Driver::Auto, Step::NativeXdp);
-}
-
-#[test]
-fn generic_xdp_does_the_same() {
-    check_step("generic_xdp_does_the_same", Driver::Generic, Step::GenericXdp);
-}
-
-#[test]
-fn tcx_does_the_same() {
-    check_step("tcx_does_the_same", Driver::Tcx, Step::Tcx);
-}
-
-#[test]
-fn nftables_does_the_same() {
-    check_step("nftables_does_the_same", Driver::Nftables, Step::Nftables);
 }

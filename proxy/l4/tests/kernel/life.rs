@@ -1,0 +1,287 @@
+//! What outlives a process, what ends by itself, and what others may do meanwhile.
+
+use crate::{PORT, Place, SYNS, counted, rules};
+use gate::abi::{Count, Mode};
+use harness::{Network, eventually};
+use l4::{Driver, Error, FrontLine, Settings, Step, pinned};
+use rustix::time::{ClockId, clock_gettime};
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// A trial that a test can wait for.
+const SHORT: Duration = Duration::from_millis(300);
+/// One that no test sees the end of.
+const LONG: Duration = Duration::from_secs(600);
+
+fn on_trial(place: &Place, driver: Driver, trial: Duration) -> Settings {
+    Settings { trial, ..place.settings(driver) }
+}
+
+#[track_caller]
+fn check_replaced(test: &str, driver: Driver) {
+    /// A second and a half of them: what was beaten once lives for three.
+    const FLOW: u64 = 6_000;
+    let Some(place) = Place::new(test) else { return };
+    place.network.gateway.inside(|| {
+        let first = place.attach(place.settings(driver));
+        drop(first);
+        std::thread::scope(|scope| {
+            let flow = scope.spawn(|| place.flood_at(4_000, FLOW).count);
+            let mut replaced = 0;
+            while !flow.is_finished() {
+                let line = place.attach(place.settings(driver));
+                assert!(line.modes()[0].step.is_program());
+                replaced += 1;
+            }
+            assert!(replaced >= 2, "{replaced}");
+            assert_eq!(flow.join().unwrap(), FLOW);
+        });
+        // Each was seen by one program, and by one alone.
+        let line = place.attach(place.settings(driver));
+        assert_eq!(counted(&line, FLOW).of(Count::Syns), FLOW);
+        line.detach().unwrap();
+    });
+}
+
+#[test]
+fn xdp_is_replaced_without_losing_a_packet() {
+    check_replaced("xdp_is_replaced_without_losing_a_packet", Driver::Auto);
+}
+
+#[test]
+fn tcx_is_replaced_without_losing_a_packet() {
+    check_replaced("tcx_is_replaced_without_losing_a_packet", Driver::Tcx);
+}
+
+#[test]
+fn another_step_takes_the_first_one_off() {
+    let Some(place) = Place::new("another_step_takes_the_first_one_off") else { return };
+    place.network.gateway.inside(|| {
+        let (edge, has_xdp) = (Network::INTERFACE, || place.has_xdp(Network::INTERFACE));
+        drop(place.attach(place.settings(Driver::Auto)));
+        assert_eq!((has_xdp(), place.tcx(edge)), (true, 0));
+        drop(place.attach(place.settings(Driver::Tcx)));
+        assert_eq!((has_xdp(), place.tcx(edge)), (false, 1));
+        place.said("edge: no longer by xdp");
+        let nobody = Settings { interfaces: vec!["lo".into()], ..place.settings(Driver::Tcx) };
+        drop(place.attach(nobody));
+        assert_eq!((place.tcx("lo"), place.tcx(edge)), (1, 0));
+        drop(place.attach(place.settings(Driver::Nftables)));
+        assert_eq!((place.tcx("lo"), place.tcx(edge)), (0, 0));
+        assert!(place.has_nft());
+        drop(place.attach(place.settings(Driver::Auto)));
+        assert!(has_xdp() && !place.has_nft());
+        pinned::detach(&place.pins(), place.state.path()).unwrap();
+        assert!(!has_xdp() && !place.pins().exists());
+    });
+}
+
+/// Rules that nobody commits go by themselves, whoever is there to see it.
+#[track_caller]
+fn check_trial(test: &str, driver: Driver, step: Step) {
+    let Some(place) = Place::new(test) else { return };
+    let said = Mutex::new(Vec::new());
+    place.network.gateway.inside(|| {
+        let mut line = place.attach(on_trial(&place, driver, SHORT));
+        assert_eq!(line.modes()[0].step, step);
+        let trial = line.trial().unwrap().unwrap();
+        assert!(trial.left <= SHORT && !trial.has_before);
+        eventually("the trial ends", || line.trial().unwrap().is_none().then_some(()));
+        line.beat(&mut |line| said.lock().unwrap().push(line)).unwrap();
+        assert!(said.lock().unwrap()[0].contains("nobody committed"), "{said:?}");
+        let before = line.counters().unwrap();
+        place.flood_to_its_end(SYNS);
+        assert_eq!(line.counters().unwrap().of(Count::Dropped), before.of(Count::Dropped));
+        assert!(matches!(line.commit(), Err(Error::NoTrial)));
+
+        // The same again, committed by somebody else: they hold, and a restart asks no more.
+        drop(line);
+        let mut line = place.attach(on_trial(&place, driver, LONG));
+        assert!(line.trial().unwrap().is_some());
+        pinned::commit(&place.pins(), place.state.path()).unwrap();
+        line.beat(&mut |line| said.lock().unwrap().push(line)).unwrap();
+        drop(line);
+        let mut line = place.attach(on_trial(&place, driver, SHORT));
+        assert_eq!(line.trial().unwrap(), None);
+
+        // Others are on trial before those, and give way to them.
+        line.change(rules(Mode::Monitor)).unwrap();
+        assert!(line.trial().unwrap().unwrap().has_before);
+        eventually("the trial ends", || line.trial().unwrap().is_none().then_some(()));
+        line.beat(&mut |line| said.lock().unwrap().push(line)).unwrap();
+        assert!(said.lock().unwrap().last().unwrap().contains("those before them hold again"), "{said:?}");
+        let before = line.counters().unwrap();
+        place.flood(SYNS);
+        let after = counted(&line, before.of(Count::Syns) + SYNS);
+        assert!(after.of(Count::Dropped) > before.of(Count::Dropped));
+
+        // And if they are committed, they stay.
+        line.change(rules(Mode::Monitor)).unwrap();
+        line.commit().unwrap();
+        assert_eq!(line.trial().unwrap(), None);
+        line.beat(&mut |line| said.lock().unwrap().push(line)).unwrap();
+        let before = line.counters().unwrap();
+        place.flood(SYNS);
+        let after = counted(&line, before.of(Count::Syns) + SYNS);
+        assert_eq!(after.of(Count::Dropped), before.of(Count::Dropped));
+        line.detach().unwrap();
+    });
+}
+
+#[test]
+fn rules_nobody_commits_give_way_in_the_kernel() {
+    check_trial("rules_nobody_commits_give_way_in_the_kernel", Driver::Auto, Step::NativeXdp);
+}
+
+#[test]
+fn rules_nobody_commits_give_way_in_nftables() {
+    check_trial("rules_nobody_commits_give_way_in_nftables", Driver::Nftables, Step::Nftables);
+}
+
+/// Three seconds after the last sign of life everything passes.
+#[track_caller]
+fn check_dead(test: &str, driver: Driver) {
+    let Some(place) = Place::new(test) else { return };
+    place.network.gateway.inside(|| {
+        let line = place.attach(place.settings(driver));
+        let begun = Instant::now();
+        place.flood(SYNS);
+        let dropped = counted(&line, SYNS).of(Count::Dropped);
+        assert!(dropped > 0);
+        drop(line);
+        let status = || pinned::status(&place.pins(), place.state.path()).unwrap();
+        // One SYN after the other, until one is not dropped.
+        eventually("everything passes", || {
+            let before = status().counters.of(Count::Dropped);
+            place.flood_to_its_end(1);
+            (status().counters.of(Count::Dropped) == before).then_some(())
+        });
+        assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+        let before = status().counters;
+        place.flood_to_its_end(SYNS);
+        assert_eq!(status().counters.of(Count::Dropped), before.of(Count::Dropped));
+        pinned::detach(&place.pins(), place.state.path()).unwrap();
+    });
+}
+
+#[test]
+fn xdp_lets_all_pass_when_nobody_beats() {
+    check_dead("xdp_lets_all_pass_when_nobody_beats", Driver::Auto);
+}
+
+#[test]
+fn tcx_lets_all_pass_when_nobody_beats() {
+    check_dead("tcx_lets_all_pass_when_nobody_beats", Driver::Tcx);
+}
+
+#[test]
+fn nftables_lets_all_pass_when_nobody_beats() {
+    check_dead("nftables_lets_all_pass_when_nobody_beats", Driver::Nftables);
+}
+
+#[test]
+fn others_block_and_allow_while_it_runs() {
+    let Some(place) = Place::new("others_block_and_allow_while_it_runs") else { return };
+    let (pins, state) = (place.pins(), place.state.path().to_owned());
+    place.network.gateway.inside(|| {
+        let net = |text: &str| text.parse().unwrap();
+        assert!(matches!(pinned::status(&pins, &state), Err(Error::NotAttached { .. })));
+        let mut line = place.attach(place.settings(Driver::Auto));
+        pinned::block(&pins, &state, net("10.66.0.0/24"), LONG, 7).unwrap();
+        let blocked = line.status().unwrap().blocked;
+        assert_eq!(blocked.len(), 1);
+        assert_eq!((blocked[0].prefix, blocked[0].cost, blocked[0].reason), (net("10.66.0.0/24"), 0, 7));
+        assert!(blocked[0].left <= LONG);
+        place.flood(SYNS);
+        assert_eq!(counted(&line, SYNS).of(Count::BlockedForAWhile), SYNS);
+        assert!(line.unblock(net("10.66.0.0/24")).unwrap());
+        assert!(!line.unblock(net("10.66.0.0/24")).unwrap());
+
+        // Whom the operator lets in by hand is let in, whatever else holds for him.
+        line.block(net("10.66.0.1/32"), LONG, 0, 1).unwrap();
+        pinned::allow(&pins, &state, net("10.66.0.0/16")).unwrap();
+        place.flood(SYNS);
+        let allowed = eventually("they are let in", || {
+            let allowed = line.counters().unwrap().of(Count::Allowed);
+            (allowed >= SYNS).then_some(allowed)
+        });
+        assert_eq!(allowed, SYNS);
+
+        // What has expired is swept, and nothing else.
+        line.block(net("2001:db8::/48"), Duration::from_millis(1), 2, 1).unwrap();
+        line.block(net("198.51.100.0/24"), LONG, 2, 1).unwrap();
+        eventually("one is swept", || (line.sweep().unwrap() == 1).then_some(()));
+        let left: Vec<_> = line.status().unwrap().blocked.iter().map(|blocked| blocked.prefix).collect();
+        assert!(left.contains(&net("198.51.100.0/24")) && !left.contains(&net("2001:db8::/48")), "{left:?}");
+        assert!(matches!(line.block(net("127.0.0.0/8"), LONG, 0, 0), Err(Error::Unblockable { .. })));
+        assert!(matches!(line.block(net("1.2.3.4/32"), Duration::MAX, 0, 0), Err(Error::TooLong { .. })));
+        pinned::detach(&pins, &state).unwrap();
+        // Again, with nothing there.
+        pinned::detach(&pins, &state).unwrap();
+        drop(line);
+        assert!(!place.has_xdp(Network::INTERFACE));
+    });
+}
+
+#[test]
+fn all_prefixes_of_a_large_set_are_filled_and_given_up() {
+    let Some(place) = Place::new("all_prefixes_of_a_large_set_are_filled_and_given_up") else { return };
+    place.network.gateway.inside(|| {
+        let mut line = place.attach(place.settings(Driver::Auto));
+        let mut many = rules(Mode::Enforce);
+        let host = |n: u32| format!("100.{}.{}.{}/32", n >> 16, n >> 8 & 255, n & 255).parse().unwrap();
+        many.block = (0..5_000).map(host).collect();
+        many.block.push("10.66.0.1/32".parse().unwrap());
+        many.block.push("::/0".parse().unwrap());
+        line.change(many.clone()).unwrap();
+        place.flood(SYNS);
+        let counters = counted(&line, SYNS);
+        assert_eq!(counters.of(Count::Blocked), SYNS);
+        // Twice, so that both sets had them.
+        many.policies[0].ports.push(PORT + 1);
+        line.change(many).unwrap();
+        line.change(rules(Mode::Enforce)).unwrap();
+        place.flood(SYNS);
+        let after = counted(&line, 2 * SYNS);
+        assert_eq!(after.of(Count::Blocked), SYNS);
+        line.detach().unwrap();
+    });
+}
+
+/// Attaching and starting over are quick: by the time that this thread had a processor, since others want it too; what the
+/// clock says is printed.
+#[test]
+fn it_is_attached_within_a_fifth_of_a_second() {
+    const MAX: Duration = Duration::from_millis(200);
+    let Some(place) = Place::new("it_is_attached_within_a_fifth_of_a_second") else { return };
+    let spent = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+    place.network.gateway.inside(|| {
+        for what in ["attached", "attached again"] {
+            let (begun, before) = (Instant::now(), spent());
+            drop(place.attach(place.settings(Driver::Auto)));
+            let (took, cost) = (begun.elapsed(), spent() - before);
+            println!("{what} in {took:?}, {cost:?} of it on a processor");
+            assert!(cost <= MAX, "{what}: {cost:?}");
+        }
+        pinned::detach(&place.pins(), place.state.path()).unwrap();
+    });
+}
+
+/// A bpffs is mounted where there is none, and goes when everything has gone.
+#[test]
+fn a_place_for_pins_is_made_and_taken_away() {
+    let Some(place) = Place::new("a_place_for_pins_is_made_and_taken_away") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let pins = folder.path().join("a/floodgate");
+    let mounts = |path: &Path| {
+        std::fs::read_to_string("/proc/self/mounts").unwrap().contains(&format!(" {} bpf ", path.display()))
+    };
+    place.network.gateway.inside(|| {
+        let line = place.attach(Settings { pins: pins.clone(), ..place.settings(Driver::Auto) });
+        place.said("a bpffs was mounted at");
+        assert!(mounts(&pins));
+        FrontLine::detach(line).unwrap();
+        assert!(!mounts(&pins) && !pins.exists());
+    });
+}

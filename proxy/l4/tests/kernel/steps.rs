@@ -1,0 +1,126 @@
+//! Each step of the ladder does the same, and one that can't be taken leads to the next.
+
+use crate::{BURST, PORT, Place, SYNS, counted};
+use gate::abi::Count;
+use harness::Network;
+use l4::{Driver, Settings, Step, pinned};
+
+#[track_caller]
+fn check_step(test: &str, driver: Driver, step: Step) {
+    let Some(place) = Place::new(test) else { return };
+    place.network.gateway.inside(|| {
+        let mut line = place.attach(place.settings(driver));
+        assert_eq!(line.modes()[0].step, step, "{:#?}", place.said.lock().unwrap());
+        assert_eq!(place.flood(SYNS).count, SYNS);
+        let counters = counted(&line, SYNS);
+        assert_eq!(counters.of(Count::Syns), SYNS);
+        // nftables counts a burst of one less.
+        let passed = counters.of(Count::SynsPassed);
+        assert!((BURST..=BURST + 1).contains(&passed), "{passed} passed");
+        assert_eq!(counters.of(Count::Dropped), SYNS - passed);
+        assert_eq!(counters.of(Count::SynsOverNarrow4), SYNS - passed);
+        if step.is_program() {
+            let sources = line.top_sources(2).unwrap();
+            assert_eq!(sources[0].prefix, "10.66.0.1/32".parse().unwrap());
+            assert_eq!((sources[0].syns, sources[0].syns_over), (SYNS, SYNS - passed));
+            let events = line.events(100);
+            assert_eq!(
+                events.iter().map(|event| event.prefix).collect::<Vec<_>>(),
+                [Some(sources[0].prefix)]
+            );
+            assert_eq!((events[0].port, events[0].what), (PORT, Count::SynsOverNarrow4 as u16));
+            assert_eq!(line.events(100), []);
+        }
+        assert!(line.status().unwrap().in_force.is_some());
+        line.detach().unwrap();
+    });
+}
+
+#[test]
+fn native_xdp_drops_what_is_above_the_limit() {
+    check_step("native_xdp_drops_what_is_above_the_limit", Driver::Auto, Step::NativeXdp);
+}
+
+#[test]
+fn generic_xdp_does_the_same() {
+    check_step("generic_xdp_does_the_same", Driver::Generic, Step::GenericXdp);
+}
+
+#[test]
+fn tcx_does_the_same() {
+    check_step("tcx_does_the_same", Driver::Tcx, Step::Tcx);
+}
+
+#[test]
+fn nftables_does_the_same() {
+    check_step("nftables_does_the_same", Driver::Nftables, Step::Nftables);
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_no_error() {
+    let Some(place) = Place::new("an_interface_that_is_not_there_is_no_error") else { return };
+    place.network.gateway.inside(|| {
+        let interfaces = vec!["nowhere".to_owned(), Network::INTERFACE.to_owned()];
+        let line = place.attach(Settings { interfaces, ..place.settings(Driver::Auto) });
+        place.said("nowhere: there is no such interface");
+        let steps: Vec<_> = line.modes().iter().map(|interface| interface.step).collect();
+        assert_eq!(steps, [Step::Accept, Step::NativeXdp], "{:#?}", place.said.lock().unwrap());
+        assert!(line.outside().is_some());
+        line.detach().unwrap();
+    });
+}
+
+#[test]
+fn where_another_has_xdp_tcx_is_taken() {
+    let Some(place) = Place::new("where_another_has_xdp_tcx_is_taken") else { return };
+    place.network.gateway.inside(|| {
+        // A gateway of somebody else, with pins of its own.
+        let other = Settings { pins: place.bpffs.path().join("other"), ..place.settings(Driver::Auto) };
+        let first = place.attach(other);
+        assert_eq!(first.modes()[0].step, Step::NativeXdp);
+        let second = place.attach(place.settings(Driver::Auto));
+        assert_eq!(second.modes()[0].step, Step::Tcx);
+        place.said("edge: not by xdp: ");
+        assert!(place.has_xdp(Network::INTERFACE));
+        second.detach().unwrap();
+        // Its own is all that it took off.
+        assert!(place.has_xdp(Network::INTERFACE));
+        assert_eq!(place.tcx(Network::INTERFACE), 0);
+        first.detach().unwrap();
+    });
+}
+
+#[test]
+fn loopback_has_no_native_xdp_and_no_other_interface_is_touched() {
+    let Some(place) = Place::new("loopback_has_no_native_xdp_and_no_other_interface_is_touched") else {
+        return;
+    };
+    place.network.gateway.inside(|| {
+        let settings = Settings { interfaces: vec!["lo".into()], ..place.settings(Driver::Auto) };
+        let line = place.attach(settings);
+        assert_eq!(line.modes()[0].step, Step::Tcx);
+        place.said("lo: not by xdp: ");
+        assert_eq!((place.tcx("lo"), place.tcx(Network::INTERFACE)), (1, 0));
+        assert!(!place.has_xdp(Network::INTERFACE));
+        line.detach().unwrap();
+        assert_eq!(place.tcx("lo"), 0);
+    });
+}
+
+#[test]
+fn only_accept_needs_nothing_of_the_kernel() {
+    let Some(place) = Place::new("only_accept_needs_nothing_of_the_kernel") else { return };
+    place.network.gateway.inside(|| {
+        let mut line = place.attach(place.settings(Driver::Accept));
+        assert_eq!(line.modes()[0].step, Step::Accept);
+        assert!(!place.pins().exists() && !place.has_xdp(Network::INTERFACE));
+        assert!(line.block("198.51.100.7/32".parse().unwrap(), std::time::Duration::MAX, 0, 0).is_err());
+        let limiter = line.outside().unwrap().limiter(PORT, 64).unwrap();
+        let from = "198.51.100.7".parse().unwrap();
+        let passed = (0..SYNS).filter(|_| limiter.admit(from, 1)).count();
+        assert_eq!(passed as u64, BURST + 1);
+        assert!(!limiter.admit("203.0.113.1".parse().unwrap(), 1));
+        assert!((0..SYNS).all(|_| limiter.admit("192.0.2.1".parse().unwrap(), 1)));
+        assert_eq!(pinned::status(&place.pins(), place.state.path()).unwrap().interfaces, line.modes());
+    });
+}
