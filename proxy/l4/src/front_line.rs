@@ -43,6 +43,8 @@ pub struct FrontLine {
     rules: Rules,
     state: State,
     interfaces: Vec<Interface>,
+    /// The kernel's numbers of those; 0: it is not there.
+    indexes: Vec<u32>,
     programs: Option<Programs>,
     tables: Option<Tables>,
     events: Option<Events>,
@@ -53,6 +55,8 @@ pub struct FrontLine {
     /// Connections that each bucket had brought when they were looked at last.
     steered: Vec<u64>,
     is_observing: bool,
+    /// Not before then is it looked for what has expired.
+    next_sweep_ns: u64,
 }
 
 /// Rules that this process itself must bring and take back: those of nftables, and of who accepts.
@@ -87,6 +91,7 @@ impl FrontLine {
             rules: rules.clone(),
             state,
             interfaces: Vec::new(),
+            indexes: Vec::new(),
             programs: None,
             tables: None,
             events: None,
@@ -94,13 +99,14 @@ impl FrontLine {
             trial_ends_ms: None,
             steered: Vec::new(),
             is_observing: false,
+            next_sweep_ns: 0,
         };
         let then = line.load(say);
-        let taken = line.climb(&rules, say);
+        line.climb(&rules, say);
         if let Err(error) = line.put_in_force(then) {
             say(format!("front line: the rules are not in force: {error}"));
         }
-        line.tidy_up(&taken, say);
+        line.tidy_up(say);
         line.observe(say);
         line.store(say);
         Ok(line)
@@ -179,7 +185,7 @@ impl FrontLine {
     }
 
     /// Says that we live, to be called once a second: without it everything passes after three. Also takes back what was not
-    /// committed where the kernel can't, and says so of all.
+    /// committed where the kernel can't, and says so of all; and attaches to a named interface that came or was made anew.
     pub fn beat(&mut self, say: Say<'_>) -> Result<(), Error> {
         let now_ns = kernel::now_ns();
         if let Some(tables) = &mut self.tables {
@@ -194,6 +200,7 @@ impl FrontLine {
                 }
             }
         }
+        self.look_after(say);
         self.beat_outside(now_ns, say)
     }
 
@@ -221,15 +228,18 @@ impl FrontLine {
             }
         } else if self.has(Step::Nftables)
             && let Some(outside) = &self.outside
+            && let Err(error) = nft::load(&nft::beat(&outside.rules))
         {
-            nft::load(&nft::beat(&outside.rules))?;
+            if nft::is_there() {
+                return Err(error);
+            }
+            self.leave(|interface| interface.step == Step::Nftables, say);
         }
         Ok(())
     }
 
     fn load_nft(&self, rules: &Rules) -> Result<(), Error> {
-        let at = self.interfaces.iter().filter(|interface| interface.step == Step::Nftables);
-        let names: Vec<_> = at.map(|interface| interface.name.as_str()).collect();
+        let names: Vec<_> = self.at_nftables(None).collect();
         if names.is_empty() { Ok(()) } else { nft::load(&(nft::ruleset(rules, &names) + &nft::beat(rules))) }
     }
 
@@ -345,9 +355,17 @@ impl FrontLine {
         if is_done { Ok(()) } else { Err(Error::Unavailable("an allow list")) }
     }
 
-    /// Takes out what was held back for a while that is over; how many those were. They hold for nobody before that already.
+    /// Takes out what was held back for a while that is over; how many those were. They hold for nobody before that already, so it is
+    /// no matter that a long table is looked through less often: that takes a hundredth of the time at most.
     pub fn sweep(&mut self) -> Result<usize, Error> {
-        self.tables.as_mut().map_or(Ok(0), |tables| tables.sweep(kernel::now_ns()))
+        let now_ns = kernel::now_ns();
+        let Some(tables) = self.tables.as_mut().filter(|_| self.next_sweep_ns <= now_ns) else {
+            return Ok(0);
+        };
+        let swept = tables.sweep(now_ns);
+        let took_ns = kernel::now_ns().saturating_sub(now_ns);
+        self.next_sweep_ns = now_ns.saturating_add(took_ns.saturating_mul(100));
+        swept
     }
 
     /// What was counted since the tables were made, on all interfaces.

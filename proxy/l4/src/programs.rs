@@ -61,6 +61,11 @@ impl Programs {
         self.is_fresh
     }
 
+    /// Whether links outlive this process, and others can take them off.
+    pub(crate) const fn is_pinned(&self) -> bool {
+        self.pins.is_some()
+    }
+
     /// The tables, of which there is one opening.
     pub(crate) fn tables(&mut self) -> Result<Tables, Error> {
         match &self.pins {

@@ -58,30 +58,84 @@ impl FrontLine {
         }
     }
 
-    /// Finds the step for each interface. Links that are taken are returned by their names.
-    pub(super) fn climb(&mut self, rules: &Rules, say: Say<'_>) -> Vec<String> {
-        let mut taken = Vec::new();
+    /// Finds the step for each interface.
+    pub(super) fn climb(&mut self, rules: &Rules, say: Say<'_>) {
         for name in self.settings.interfaces.clone() {
-            let step = match kernel::index(&name) {
-                Ok(index) => {
-                    let step = self.climb_one(&name, index, rules, say);
-                    taken.extend(step.is_program().then(|| pin_name(step, &name, index)));
-                    step
-                }
+            let (step, index) = match kernel::index(&name) {
+                Ok(index) => (self.climb_one(&name, index, rules, say), index),
                 Err(error) => {
-                    say(format!("front line: {name}: there is no such interface ({error}): only at accept"));
-                    Step::Accept
+                    say(format!(
+                        "front line: {name}: there is no such interface ({error}): only at accept until it comes"
+                    ));
+                    (Step::Accept, 0)
                 }
             };
             self.interfaces.push(Interface { name, step });
+            self.indexes.push(index);
         }
-        if self.interfaces.iter().any(|interface| !interface.step.is_program()) {
+        self.set_outside(rules);
+    }
+
+    /// Rules for interfaces without a program of ours, if there are any.
+    fn set_outside(&mut self, rules: &Rules) {
+        if self.interfaces.iter().all(|interface| interface.step.is_program()) {
+            self.outside = None;
+            self.state.outside = None;
+        } else if self.outside.is_none() {
             self.outside = Some(self.outside_with(rules.clone(), None));
             self.state.outside = Some(rules.digest());
-        } else {
-            self.state.outside = None;
         }
-        taken
+    }
+
+    /// An interface that came, or was made anew, finds its step. One that somebody took the gate off is left alone from then on.
+    pub(super) fn look_after(&mut self, say: Say<'_>) {
+        let folder = state::pins(&self.settings.pins);
+        let is_pinned = self.programs.as_ref().is_some_and(Programs::is_pinned);
+        let mut is_new = false;
+        let mut taken_off = Vec::new();
+        for at in 0..self.interfaces.len() {
+            let Interface { name, step } = self.interfaces[at].clone();
+            let index = kernel::index(&name).unwrap_or(0);
+            let before = std::mem::replace(&mut self.indexes[at], index);
+            if index == 0 && before != 0 {
+                say(format!("front line: {name}: the interface is gone"));
+            } else if index != before {
+                let rules = self.outside.as_ref().map_or(&self.rules, |outside| &outside.rules).clone();
+                self.interfaces[at].step = self.climb_one(&name, index, &rules, say);
+                is_new = true;
+            } else if is_pinned
+                && index != 0
+                && step.is_program()
+                && !folder.join(pin_name(step, &name, index)).exists()
+            {
+                taken_off.push(name);
+            }
+        }
+        if !taken_off.is_empty() {
+            self.leave(|interface| taken_off.contains(&interface.name), say);
+        }
+        if is_new {
+            self.set_outside(&self.rules.clone());
+            // Without the lock: what another writes at this moment is read when the rules change next.
+            self.tidy_up(say);
+            self.store(say);
+        }
+    }
+
+    /// Leaves interfaces alone that somebody else detached.
+    pub(super) fn leave(&mut self, is_left: impl Fn(&Interface) -> bool, say: Say<'_>) {
+        for at in
+            (0..self.interfaces.len()).rev().filter(|&at| is_left(&self.interfaces[at])).collect::<Vec<_>>()
+        {
+            let Interface { name, step } = self.interfaces.remove(at);
+            self.indexes.remove(at);
+            say(format!(
+                "front line: {name}: somebody took it off {step}: it is left alone until the next start"
+            ));
+        }
+        if self.interfaces.iter().all(|interface| interface.step.is_program()) {
+            self.outside = None;
+        }
     }
 
     fn climb_one(&mut self, name: &str, index: u32, rules: &Rules, say: Say<'_>) -> Step {
@@ -89,8 +143,7 @@ impl FrontLine {
             let why = match step {
                 Step::Accept => break,
                 Step::Nftables => {
-                    let others = self.interfaces.iter().filter(|other| other.step == Step::Nftables);
-                    let names: Vec<_> = others.map(|other| other.name.as_str()).chain([name]).collect();
+                    let names: Vec<_> = self.at_nftables(Some(name)).chain([name]).collect();
                     let text = nft::ruleset(rules, &names) + &nft::beat(rules);
                     nft::load(&text).map_err(|error| error.to_string())
                 }
@@ -112,8 +165,19 @@ impl FrontLine {
         Step::Accept
     }
 
+    /// Interfaces that are there and at nftables, but for one.
+    pub(super) fn at_nftables<'a>(&'a self, but: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+        let there = self.interfaces.iter().zip(&self.indexes).filter(|(_, index)| **index != 0);
+        let at = there.filter(|(interface, _)| interface.step == Step::Nftables);
+        at.map(|(interface, _)| interface.name.as_str()).filter(move |name| Some(*name) != but)
+    }
+
     /// Takes off what an earlier process attached and nobody names any more.
-    pub(super) fn tidy_up(&mut self, taken: &[String], say: Say<'_>) {
+    pub(super) fn tidy_up(&mut self, say: Say<'_>) {
+        let placed =
+            self.interfaces.iter().zip(&self.indexes).filter(|(interface, _)| interface.step.is_program());
+        let taken: Vec<_> =
+            placed.map(|(Interface { name, step }, index)| pin_name(*step, name, *index)).collect();
         let folder = state::pins(&self.settings.pins);
         for (name, (step, interface, _)) in pinned_links(&folder) {
             if !taken.contains(&name) {

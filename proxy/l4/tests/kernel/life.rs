@@ -180,6 +180,60 @@ fn nftables_lets_all_pass_when_nobody_beats() {
     check_dead("nftables_lets_all_pass_when_nobody_beats", Driver::Nftables);
 }
 
+/// An interface that is made anew is attached again, and one that somebody detached is not.
+#[track_caller]
+fn check_looked_after(test: &str, driver: Driver, step: Step) {
+    let Some(place) = Place::new(test) else { return };
+    let said = Mutex::new(Vec::new());
+    let ip = |line: &str| place.network.gateway.run("ip", &line.split(' ').collect::<Vec<_>>()).unwrap();
+    place.network.gateway.inside(|| {
+        let interfaces = vec!["later".to_owned(), Network::INTERFACE.to_owned()];
+        let mut line = place.attach(Settings { interfaces, ..place.settings(driver) });
+        let beat = |line: &mut FrontLine| {
+            line.beat(&mut |line| said.lock().unwrap().push(line)).unwrap();
+            line.modes().iter().map(|interface| interface.step).collect::<Vec<_>>()
+        };
+        assert_eq!(beat(&mut line), [Step::Accept, step]);
+        assert!(line.outside().is_some());
+        ip("link add name later type veth peer name other");
+        assert_eq!(beat(&mut line), [step, step]);
+        assert_eq!(line.outside().is_none(), step.is_program());
+        ip("link del dev later");
+        assert_eq!(beat(&mut line), [step, step]);
+        assert!(said.lock().unwrap().last().unwrap().contains("later: the interface is gone"), "{said:?}");
+        ip("link add name later type veth peer name other");
+        assert_eq!(beat(&mut line), [step, step]);
+        let status = || pinned::status(&place.pins(), place.state.path()).unwrap();
+        assert_eq!(status().interfaces.len(), 2);
+        assert_eq!(place.has_xdp("later"), step == Step::NativeXdp);
+
+        pinned::detach(&place.pins(), place.state.path()).unwrap();
+        assert_eq!(beat(&mut line), []);
+        assert_eq!(beat(&mut line), []);
+        assert!(!place.has_xdp("later") && !place.has_nft() && line.outside().is_none());
+        assert_eq!(
+            said.lock().unwrap().iter().filter(|line| line.contains("left alone")).count(),
+            2,
+            "{said:?}"
+        );
+    });
+}
+
+#[test]
+fn interfaces_of_xdp_come_and_go() {
+    check_looked_after("interfaces_of_xdp_come_and_go", Driver::Auto, Step::NativeXdp);
+}
+
+#[test]
+fn interfaces_of_tcx_come_and_go() {
+    check_looked_after("interfaces_of_tcx_come_and_go", Driver::Tcx, Step::Tcx);
+}
+
+#[test]
+fn interfaces_of_nftables_come_and_go() {
+    check_looked_after("interfaces_of_nftables_come_and_go", Driver::Nftables, Step::Nftables);
+}
+
 #[test]
 fn others_block_and_allow_while_it_runs() {
     let Some(place) = Place::new("others_block_and_allow_while_it_runs") else { return };
