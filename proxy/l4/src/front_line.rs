@@ -446,13 +446,7 @@ impl FrontLine {
                 continue;
             }
             let group = tables.group(key)?;
-            for core in 0..abi::CORES_MAX {
-                let socket =
-                    members.iter().find(|listener| listener.core == core).map(|listener| listener.socket);
-                tables.set_listener(group, core, socket)?;
-            }
-            let Some(first) = members.first() else { continue };
-            match programs.steer(first.socket) {
+            match steer_group(tables, programs, group, &members) {
                 Ok(()) => steered += 1,
                 Err(why) => say(format!("front line: connections to port {port} are not steered: {why}")),
             }
@@ -485,6 +479,23 @@ impl FrontLine {
     pub fn missing_rights() -> Option<String> {
         rights::missing()
     }
+}
+
+/// Puts sockets where the program looks for them, and the program before them.
+fn steer_group(
+    tables: &mut Tables,
+    programs: &mut Programs,
+    group: u32,
+    members: &[&Listener<'_>],
+) -> Result<(), String> {
+    // A socket stands in one place only: one that was handed over may stand in that of another core.
+    for core in 0..abi::CORES_MAX {
+        tables.clear_listener(group, core).map_err(|error| error.to_string())?;
+    }
+    for Listener { core, socket, .. } in members {
+        tables.set_listener(group, *core, *socket).map_err(|error| error.to_string())?;
+    }
+    members.first().map_or(Ok(()), |first| programs.steer(first.socket))
 }
 
 /// What is on trial in the tables.

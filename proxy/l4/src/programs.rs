@@ -148,7 +148,8 @@ impl Programs {
         self.detach(OBSERVE).map_err(text)?;
         let observe = program::<SockOps>(&mut self.ebpf, names::OBSERVE)?;
         let cgroup = File::open(cgroup).map_err(text)?;
-        let id = observe.attach(&cgroup, CgroupAttachMode::AllowMultiple).map_err(text)?;
+        // Links stand beside each other by themselves, and the kernel refuses to be told so.
+        let id = observe.attach(&cgroup, CgroupAttachMode::Single).map_err(text)?;
         let link = FdLink::try_from(observe.take_link(id).map_err(text)?).map_err(text)?;
         self.keep(OBSERVE.to_owned(), link)
     }

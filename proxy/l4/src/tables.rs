@@ -341,21 +341,23 @@ impl Tables {
         (0..abi::STEERING_BUCKETS).map(|bucket| sum(&self.steered, bucket)).collect()
     }
 
-    /// A core's listener of a group; `None`: it has none any more.
+    /// A core has no listener in a group any more.
+    pub(crate) fn clear_listener(&mut self, group: u32, core: u32) -> Result<(), Error> {
+        match self.listeners.clear_index(&(group * abi::CORES_MAX + core)) {
+            Err(error) if !is_absent(&error) => Err(kernel("LISTENERS can't be written")(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A core's listener in a group, which had none.
     pub(crate) fn set_listener(
         &mut self,
         group: u32,
         core: u32,
-        socket: Option<BorrowedFd<'_>>,
+        socket: BorrowedFd<'_>,
     ) -> Result<(), Error> {
-        let index = group * abi::CORES_MAX + core;
-        // A socket stands in one place only, also when it is the same: what stood there goes first.
-        match self.listeners.clear_index(&index) {
-            Err(error) if !is_absent(&error) => return Err(kernel("LISTENERS can't be written")(error)),
-            _ => {}
-        }
-        let Some(socket) = socket else { return Ok(()) };
-        self.listeners.set(index, &socket.as_raw_fd(), 0).map_err(kernel("a listener can't be steered to"))
+        let set = self.listeners.set(group * abi::CORES_MAX + core, &socket.as_raw_fd(), 0);
+        set.map_err(kernel("a listener can't be steered to"))
     }
 
     /// A listener's group, found again or made.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod connections;
 mod life;
 mod rights;
 mod steering;

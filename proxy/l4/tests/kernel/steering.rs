@@ -91,6 +91,13 @@ fn sources_stick_to_a_core_and_move_with_the_load() {
         assert!(gone.count() >= 1);
         assert_eq!(line.balance(&[0.5, 0.5]).unwrap(), 0);
 
+        // The same sockets, handed over and the other way round: who was the first core's is now the second's socket's.
+        let swapped: Vec<_> =
+            on_cores(&sockets).iter().map(|it| Listener { core: 1 - it.core, ..*it }).collect();
+        assert_eq!(line.steer(&swapped, &mut |line| panic!("{line}")).unwrap(), 1);
+        let turned = sticky(&visit(&place, &sockets));
+        assert!(turned.iter().all(|(from, core)| after[from] == 1 - core));
+
         // Another process with listeners of its own finds the sources where they were.
         drop(sockets);
         drop(line);
