@@ -42,6 +42,7 @@ mod deadlines;
 mod errors;
 mod files;
 mod framing;
+mod front_line;
 mod h2;
 mod hostile;
 mod last_good;

@@ -218,26 +218,28 @@ impl Gateway {
     /// `floodgate reload`.
     #[track_caller]
     pub fn reload(&self) -> Output {
-        self.tell(&["reload"])
+        self.tell("reload")
     }
 
     /// `floodgate flush`.
     #[track_caller]
     pub fn flush(&self) -> Output {
-        self.tell(&["flush"])
+        self.tell("flush")
     }
 
-    /// `floodgate ebpf …`.
+    /// `floodgate ebpf …`, with the front line pinned here.
     #[track_caller]
-    pub fn ebpf(&self, words: &[&str]) -> Output {
-        self.tell(&[&["ebpf"], words].concat())
+    pub fn ebpf(&self, words: &[&str], pins: &Path) -> Output {
+        let mut command = Command::new(gateway_binary());
+        command.arg("ebpf").args(words).arg("--pins").arg(pins).arg("--state").arg(self.state(""));
+        command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
     /// A verb for the running gateway.
     #[track_caller]
-    fn tell(&self, words: &[&str]) -> Output {
+    fn tell(&self, verb: &str) -> Output {
         let mut command = Command::new(gateway_binary());
-        command.args(words).arg("--socket").arg(self.socket());
+        command.arg(verb).arg("--socket").arg(self.socket());
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 

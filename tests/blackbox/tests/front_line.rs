@@ -1,0 +1,148 @@
+//! The kernel front line, end to end: a gateway on a cable of the test's own, and those who come to it by that cable. Rows X1
+//! to X6 as far as they show from outside. Only the administrator can run these; all of it goes with the test.
+
+mod feed;
+mod floods;
+mod ladder;
+mod life;
+mod lockout;
+mod steering;
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, TcpStream},
+    path::PathBuf,
+    time::Duration,
+};
+
+use harness::{Bpffs, Builder, Gateway, Host, Network, client_address, dial, skip, visit_from};
+
+/// Where the gateway listens.
+const PORT: u16 = 8080;
+/// Where a host listens that is no part of the gateway, under the same rules.
+const HOST_PORT: u16 = 9090;
+/// Where one listens that an operator may have to reach.
+const ADMIN_PORT: u16 = 2222;
+/// Who is kept out gets no answer for so long.
+const REFUSED_AFTER: Duration = Duration::from_millis(300);
+
+/// A route to nowhere else.
+const ROUTE: &str = "[[route]]\nmatch = \"$default\"\nmock = { status = 200 }\n";
+
+/// A cable and a place for pins. A gateway on it is dropped first.
+struct Site {
+    network: Network,
+    bpffs: Bpffs,
+}
+
+impl Site {
+    /// `None`: not here, and why is said.
+    fn new(test: &str) -> Option<Self> {
+        let made = Network::new().and_then(|network| {
+            network.take_from_xdp()?;
+            Ok(Self { network, bpffs: Bpffs::new()? })
+        });
+        let site = made.map_err(|why| skip(test, &why)).ok()?;
+        // With 1 the kernel takes a cookie only while its own queue overflows, which the gate keeps it from.
+        site.network.gateway.set("ipv4/tcp_syncookies", "2");
+        Some(site)
+    }
+
+    /// A gateway with these lines of `[ebpf]` and a route.
+    fn with(&self, ebpf: &str) -> Builder {
+        self.with_routes(ebpf, ROUTE)
+    }
+
+    fn with_routes(&self, ebpf: &str, routes: &str) -> Builder {
+        Gateway::with(&self.config(ebpf, routes)).at((Network::GATEWAY, PORT).into())
+    }
+
+    fn config(&self, ebpf: &str, routes: &str) -> String {
+        let pins = self.pins();
+        format!(
+            "[ebpf]\ninterfaces = [\"{}\"]\nports = [{PORT}, {HOST_PORT}]\nadmin_ports = [{ADMIN_PORT}]\npins = {pins:?}\n\
+             {ebpf}\n{routes}",
+            Network::INTERFACE
+        )
+    }
+
+    fn pins(&self) -> PathBuf {
+        self.bpffs.path().join("floodgate")
+    }
+
+    /// `floodgate ebpf …`: what it said.
+    #[track_caller]
+    fn by_hand(&self, gateway: &Gateway, words: &[&str]) -> String {
+        let said = self.network.gateway.inside(|| gateway.ebpf(words, &self.pins()));
+        assert!(said.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    }
+
+    #[track_caller]
+    fn start(&self, builder: Builder) -> Gateway {
+        self.network.gateway.inside(|| builder.start())
+    }
+
+    /// A host beside the gateway.
+    #[track_caller]
+    fn host(&self, port: u16) -> Host {
+        self.network.gateway.inside(|| Host::at((Network::GATEWAY, port).into()))
+    }
+
+    /// A visit from the client of this number.
+    fn visit(&self, number: u16, port: u16) -> io::Result<()> {
+        let (from, to) = v4(number, port);
+        self.network.clients.inside(|| visit_from(from, to))
+    }
+
+    /// A connection of the client of this number, if it gets one at once.
+    fn knock(&self, number: u16, port: u16) -> io::Result<TcpStream> {
+        let (from, to) = v4(number, port);
+        self.network.clients.inside(|| dial(from, to, REFUSED_AFTER))
+    }
+
+    #[track_caller]
+    fn let_in(&self, number: u16, port: u16) {
+        self.visit(number, port).unwrap_or_else(|error| panic!("client {number} at port {port}: {error}"));
+    }
+
+    #[track_caller]
+    fn kept_out(&self, number: u16, port: u16) {
+        assert!(self.knock(number, port).is_err(), "client {number} got in at port {port}");
+    }
+
+    /// The step of the ladder on which the gateway says it stands.
+    #[track_caller]
+    fn stands(&self, gateway: &Gateway, mode: &str) {
+        let metrics = self.network.gateway.inside(|| gateway.metrics());
+        let all = metrics.sum("floodgate_l4_mode", &[]);
+        let here = metrics.sum("floodgate_l4_mode", &[("interface", Network::INTERFACE), ("mode", mode)]);
+        assert_eq!((all, here), (1.0, 1.0), "not in {mode}: {}", gateway.said());
+    }
+
+    /// From now on, SYNs that reach the kernel's TCP are counted.
+    #[track_caller]
+    fn count_syns(&self) {
+        let rules = format!(
+            "table inet count {{
+               chain input {{
+                 type filter hook input priority 0;
+                 tcp dport {PORT} tcp flags & (syn | ack) == syn counter
+               }}
+             }}"
+        );
+        self.network.gateway.nft(&rules).unwrap();
+    }
+
+    /// How many there were.
+    #[track_caller]
+    fn counted_syns(&self) -> u64 {
+        let said = self.network.gateway.run("nft", &["list", "table", "inet", "count"]).unwrap();
+        let number = said.split("packets ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+        number.unwrap_or_else(|| panic!("no counter in {said}"))
+    }
+}
+
+fn v4(number: u16, port: u16) -> (IpAddr, SocketAddr) {
+    (client_address(Network::GATEWAY.into(), number), (Network::GATEWAY, port).into())
+}

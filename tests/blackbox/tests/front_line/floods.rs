@@ -1,0 +1,117 @@
+//! Floods: good clients do not notice them, and next to nothing of them reaches the kernel's TCP (row X6).
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use harness::{Flood, Network, Visits, eventually};
+
+use super::{PORT, Site};
+use crate::EndsWith;
+
+/// What one address may do, a good client with 10 connections a second too.
+const SYNS: &str = "syns = { rate = \"20/s\", burst = 40 }\nflood = \"2000/s\"";
+const RATE: u32 = 40_000;
+const BEGUN_FRAMES: u64 = 20_000;
+
+/// Good clients beside a flood of few or spoofed sources; of `in_ten` out of ten of its SYNs at least the kernel's TCP hears
+/// nothing.
+#[track_caller]
+fn check(
+    test: &str,
+    mode: &str,
+    driver: &str,
+    stands: &str,
+    flood: fn(std::net::SocketAddr) -> Flood,
+    in_ten: u64,
+) {
+    let Some(site) = Site::new(test) else { return };
+    let lines = format!("mode = \"{mode}\"\ndriver = \"{driver}\"\n{SYNS}");
+    let gateway = site.start(site.with(&lines));
+    site.stands(&gateway, stands);
+    site.count_syns();
+    let flood =
+        Flood { rate: RATE, time_max: Duration::from_secs(15), ..flood((Network::GATEWAY, PORT).into()) };
+    let stop = AtomicBool::new(false);
+    let (visited, flooded) = thread::scope(|scope| {
+        let flooding = scope.spawn(|| flood.send(&site.network, &stop));
+        let ends = EndsWith(&stop);
+        eventually("the flood has begun", || {
+            (site.network.gateway.frames_in(Network::INTERFACE).0 >= BEGUN_FRAMES).then_some(())
+        });
+        let visits = Visits { rate: 10, time: Duration::from_secs(2), ..Visits::to(flood.to) };
+        let visited = site.network.clients.inside(|| visits.run());
+        stop.store(true, Ordering::Relaxed);
+        drop(ends);
+        (visited, flooding.join().unwrap())
+    });
+    assert_eq!((visited.latencies.len(), visited.failed), (21, Vec::new()));
+    let heard = site.counted_syns();
+    println!("{heard} of {} SYNs came through", flooded.count);
+    // Good clients' own are among them.
+    assert!(
+        heard <= flooded.count * (10 - in_ten) / 10 + 21,
+        "{heard} of {} SYNs came through",
+        flooded.count
+    );
+    site.network.gateway.inside(|| assert_eq!(gateway.ask_admin("GET /healthz").status, 200));
+}
+
+#[test]
+fn few_hosts_are_dropped_in_xdp() {
+    check("few_hosts_are_dropped_in_xdp", "enforce", "xdp", "xdp", Flood::of_few, 9);
+}
+
+#[test]
+fn few_hosts_are_dropped_in_generic_xdp() {
+    check("few_hosts_are_dropped_in_generic_xdp", "enforce", "generic", "generic", Flood::of_few, 9);
+}
+
+#[test]
+fn few_hosts_are_dropped_in_tcx() {
+    check("few_hosts_are_dropped_in_tcx", "enforce", "tcx", "tcx", Flood::of_few, 9);
+}
+
+#[test]
+fn few_hosts_are_dropped_by_nftables() {
+    check("few_hosts_are_dropped_by_nftables", "enforce", "nftables", "nftables", Flood::of_few, 9);
+}
+
+#[test]
+fn spoofed_sources_are_challenged_in_xdp() {
+    check("spoofed_sources_are_challenged_in_xdp", "challenge", "xdp", "xdp", Flood::of_spoofed, 9);
+}
+
+#[test]
+fn spoofed_sources_are_challenged_in_generic_xdp() {
+    check(
+        "spoofed_sources_are_challenged_in_generic_xdp",
+        "challenge",
+        "generic",
+        "generic",
+        Flood::of_spoofed,
+        9,
+    );
+}
+
+/// tcx can't answer: the kernel's own cookies do.
+#[test]
+fn spoofed_sources_do_no_harm_where_nobody_can_challenge_them() {
+    let test = "spoofed_sources_do_no_harm_where_nobody_can_challenge_them";
+    check(test, "challenge", "tcx", "tcx", Flood::of_spoofed, 0);
+}
+
+#[test]
+fn who_monitors_drops_nothing() {
+    let Some(site) = Site::new("who_monitors_drops_nothing") else { return };
+    let gateway = site.start(site.with(&format!("mode = \"monitor\"\n{SYNS}")));
+    site.stands(&gateway, "xdp");
+    site.count_syns();
+    let to = (Network::GATEWAY, PORT).into();
+    let flood = Flood { sources: 1, rate: RATE, count_max: 2_000, ..Flood::of_few(to) };
+    assert_eq!(flood.send(&site.network, &AtomicBool::new(false)).count, 2_000);
+    eventually("all SYNs have come", || (site.counted_syns() == 2_000).then_some(()));
+    site.let_in(1, PORT);
+}
