@@ -4,6 +4,7 @@
 mod bench;
 mod conformance;
 mod dist;
+mod ebpf;
 mod fuzz;
 mod setup;
 mod shell;
@@ -37,6 +38,8 @@ enum Verb {
     Conformance,
     /// Look for bytes that break a property of a parser (needs cargo-fuzz)
     Fuzz(fuzz::Options),
+    /// Build the kernel's programs: ebpf/floodgate.o, which is committed (needs Debian's packages, and installs them)
+    Ebpf(ebpf::Options),
     /// Make what operators install: a tar ball and a Debian package in target/dist
     Dist(dist::Options),
     /// Compare the gateway with nginx and HAProxy on this machine by CPU time a request
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Tidy => tidy::run(),
         Verb::Conformance => conformance::run(),
         Verb::Fuzz(options) => fuzz::run(&options),
+        Verb::Ebpf(options) => ebpf::run(&options),
         Verb::Dist(options) => dist::run(&options),
         Verb::Bench(options) => bench::run(&options),
     };

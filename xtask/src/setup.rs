@@ -69,9 +69,11 @@ fn packages() -> anyhow::Result<()> {
         println!("setup: python3-venv is missing: makes the venv that holds the pinned Python packages");
         missing.push("python3-venv");
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+/// Installs Debian packages, without starting what they bring. An error says what to do where that can't be done.
+pub(crate) fn install(missing: &[&str]) -> anyhow::Result<()> {
     let install = format!("apt-get install -y --no-install-recommends {}", missing.join(" "));
     let root = shell::read(Command::new("id").arg("-u"))?.trim() == "0";
     anyhow::ensure!(
@@ -83,7 +85,7 @@ fn packages() -> anyhow::Result<()> {
     println!("setup: apt-get update");
     anyhow::ensure!(apt(&["update", "-qq"])?, "`apt-get update` failed");
     println!("setup: {install}");
-    let arguments = [&["install", "-y", "-qq", "--no-install-recommends"], &missing[..]].concat();
+    let arguments = [&["install", "-y", "-qq", "--no-install-recommends"], missing].concat();
     anyhow::ensure!(apt(&arguments)?, "`{install}` failed");
     Ok(())
 }

@@ -7,12 +7,12 @@ use std::{
 
 use anyhow::bail;
 
-use crate::{bench, conformance, setup, shell, tally::Tally, tidy};
+use crate::{bench, conformance, ebpf, setup, shell, tally::Tally, tidy};
 
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only these steps, in CI's order: setup, fmt, clippy, tidy, conformance, unit, build, micro, package, uring, epoll,
+    /// Only these steps, in CI's order: setup, fmt, clippy, tidy, conformance, unit, build, ebpf, micro, package, uring, epoll,
     /// load, bench
     steps: Vec<String>,
     /// Leave out the second driver and everything that needs the machine for itself
@@ -46,6 +46,12 @@ const STEPS: &[Step] = &[
     },
     Step { name: "unit", quick: true, about: "every room's own tests", work: unit },
     Step { name: "build", quick: true, about: "the gateway, optimised", work: build },
+    Step {
+        name: "ebpf",
+        quick: true,
+        about: "what the kernel's programs decide, and that they are those of their sources",
+        work: ebpf::test,
+    },
     Step {
         name: "micro",
         quick: true,
@@ -211,7 +217,7 @@ fn load(driver: &str) -> anyhow::Result<Tally> {
 }
 
 /// A test run that ends badly without a failed test (it does not compile, it crashed) has failed all the same.
-fn cargo_test(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Tally> {
+pub(crate) fn cargo_test(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Tally> {
     let mut command = shell::cargo();
     command.args(arguments).envs(environment.iter().copied());
     command.env("FLOODGATE_BIN", shell::target_dir().join("release/floodgate"));
