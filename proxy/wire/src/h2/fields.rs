@@ -78,11 +78,16 @@ fn push_cookies(head: &Head, into: &mut Headers) {
     }
     into.push_known_with(Name::Cookie, "cookie", |out| {
         let crumbs = head.fields().filter(|field| field.name == Name::Cookie);
+        let begin = out.len();
         for (number, crumb) in crumbs.enumerate() {
             if number > 0 {
                 out.extend_from_slice(b"; ");
             }
             out.extend_from_slice(crumb.value);
+        }
+        // A blank behind which nothing came is no part of the value (RFC 9110 §5.5).
+        if out[begin..].ends_with(b" ") {
+            out.pop();
         }
     });
 }
