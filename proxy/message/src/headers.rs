@@ -49,6 +49,8 @@ pub struct Headers {
     spans: Vec<Span>,
     /// Names that may be among the fields: all that were added since the last [`Headers::clear`].
     seen: Names,
+    /// There may be fields that are [`NEVER_INDEXED`].
+    has_never_indexed: bool,
 }
 
 /// A line of a block of received lines, by byte positions in the block.
@@ -78,6 +80,7 @@ impl Headers {
         self.lines.clear();
         self.spans.clear();
         self.seen = Names::default();
+        self.has_never_indexed = false;
     }
 
     /// How many fields there are.
@@ -126,6 +129,7 @@ impl Headers {
         for part in [field.text, COLON, field.value] {
             self.lines.extend_from_slice(part);
         }
+        self.has_never_indexed |= field.never_indexed;
         self.note(field.name, at, field.text.len(), if field.never_indexed { NEVER_INDEXED } else { 0 });
     }
 
@@ -191,6 +195,11 @@ impl Headers {
     /// Names that may be among the fields. One that is not in this set is not among them.
     pub fn seen(&self) -> Names {
         self.seen
+    }
+
+    /// Whether any field may be [`Field::never_indexed`].
+    pub fn has_never_indexed(&self) -> bool {
+        self.has_never_indexed
     }
 
     /// The first field of a known name. For [`Name::Other`] use [`Headers::find`].
@@ -288,6 +297,7 @@ impl Clone for Headers {
             lines: Vec::with_capacity(bytes),
             spans: Vec::with_capacity(self.len()),
             seen: Names::default(),
+            has_never_indexed: false,
         };
         copy.clone_from(self);
         copy
@@ -295,6 +305,7 @@ impl Clone for Headers {
 
     fn clone_from(&mut self, other: &Self) {
         self.clear();
+        self.has_never_indexed = other.has_never_indexed;
         other.write(Names::default(), &mut self.lines);
         let mut at = 0;
         for span in &other.spans {
@@ -435,6 +446,8 @@ mod tests {
     fn what_no_table_may_have_is_known_of_each_field() {
         let secret = Field { name: Name::Other, text: b"a", value: b"1", never_indexed: true };
         let mut headers = headers(&[("Via", "v"), ("b", "2")]);
+        headers.push_field(Field { never_indexed: false, ..secret });
+        assert!(!headers.has_never_indexed() && headers.remove("a"));
         headers.push_field(secret);
         let marks = |headers: &Headers| headers.iter().map(|field| field.never_indexed).collect::<Vec<_>>();
         assert_eq!(marks(&headers), [false, false, true]);
@@ -443,9 +456,12 @@ mod tests {
         check_written(&headers, Names::of(&[Name::Via]), "b: 2\r\na: 1\r\n");
         headers.remove("Via");
         assert_eq!(marks(&headers.clone()), [false, true]);
+        assert!(headers.clone().has_never_indexed());
         // What is ours it is not.
         headers.set("a", b"3");
         assert_eq!(marks(&headers), [false, false]);
+        headers.clear();
+        assert!(!headers.has_never_indexed());
     }
 
     #[test]

@@ -160,7 +160,19 @@ fn is_out_of_place(text: &[u8]) -> bool {
 
 /// Appends fields but for those in `left_out`.
 pub(super) fn write(encoder: &mut Encoder, headers: &Headers, left_out: Names, out: &mut Vec<u8>) {
-    for field in headers.iter().filter(|field| !left_out.has(field.name)) {
+    let fields = headers.iter().filter(|field| !left_out.has(field.name));
+    if headers.has_never_indexed() {
+        return write_marked(encoder, fields, out);
+    }
+    for field in fields {
+        encoder.field(field.name, field.text, field.value, out);
+    }
+}
+
+/// The same where some fields are to be in no table (RFC 7541 §6.2.3).
+#[cold]
+fn write_marked<'a>(encoder: &mut Encoder, fields: impl Iterator<Item = Field<'a>>, out: &mut Vec<u8>) {
+    for field in fields {
         if field.never_indexed {
             encoder.never_indexed(field.name, field.text, field.value, out);
         } else {

@@ -92,7 +92,7 @@ impl Head {
     }
 
     /// Adds the next field, and judges it where the protocol does (RFC 9113 §8.2, §8.3).
-    pub(super) fn add(&mut self, field: &hpack::Field<'_>) {
+    pub(super) fn add(&mut self, field: &hpack::Field<'_>, never_indexed: bool) {
         let bytes = field.name.len() + field.value.len();
         self.list_bytes = self.list_bytes.saturating_add(bytes + FIELD_BYTES);
         if self.is_too_long() || self.is_malformed {
@@ -101,7 +101,7 @@ impl Head {
         if !field.name_is_sound || !field.value_is_sound {
             self.is_malformed = true;
         } else if field.name.first() == Some(&b':') {
-            self.add_pseudo(field);
+            self.add_pseudo(field, never_indexed);
         } else if is_of_the_connection(field) {
             self.is_malformed = true;
         } else {
@@ -110,12 +110,11 @@ impl Head {
             self.text.extend_from_slice(field.name);
             self.text.extend_from_slice(field.value);
             let value_bytes = field.value.len() as u32;
-            let (name, never_indexed) = (field.known, field.never_indexed);
-            self.spans.push(Span { name, never_indexed, name_bytes, at, value_bytes });
+            self.spans.push(Span { name: field.known, never_indexed, name_bytes, at, value_bytes });
         }
     }
 
-    fn add_pseudo(&mut self, field: &hpack::Field<'_>) {
+    fn add_pseudo(&mut self, field: &hpack::Field<'_>, never_indexed: bool) {
         let is_known = |(name, _): &&(&[u8], Pseudo)| *name == field.name;
         let pseudo = PSEUDOS.iter().find(is_known).map(|(_, pseudo)| *pseudo);
         let fits = match (self.kind, pseudo) {
@@ -126,7 +125,7 @@ impl Head {
         let place = pseudo.filter(|_| fits && self.spans.is_empty()).map(|it| it as usize);
         match place.map(|place| (place, &mut self.pseudos[place])) {
             Some((place, value @ None)) => {
-                self.pseudos_never_indexed[place] = field.never_indexed;
+                self.pseudos_never_indexed[place] = never_indexed;
                 *value = Some((self.text.len() as u32, field.value.len() as u32));
                 self.text.extend_from_slice(field.value);
             }

@@ -43,26 +43,33 @@ impl Decoder {
         Self { table: Table::new(TABLE_BYTES), size_limit: table_bytes_max, scratch: Scratch::new() }
     }
 
-    /// Decodes a whole header block and shows each field in order. The whole block is always decoded, since the state depends
-    /// on it.
-    pub(in crate::h2) fn decode(&mut self, block: &[u8], each: impl FnMut(Field<'_>)) -> Result<(), Broken> {
-        let mut rest = block;
-        self.update_size(&mut rest)?;
-        self.decode_more(rest, each)
+    /// Decodes a whole header block and shows each field in order, and whether no hop may keep it in a table (§6.2.3). The whole
+    /// block is always decoded, since the state depends on it.
+    #[inline(always)]
+    pub(in crate::h2) fn decode(
+        &mut self,
+        block: &[u8],
+        each: impl FnMut(Field<'_>, bool),
+    ) -> Result<(), Broken> {
+        self.decode_part(block, true, each)
     }
 
-    /// The same for what follows the beginning of a block, which was decoded as far as [`whole`] says.
-    pub(in crate::h2) fn decode_more(
+    /// The same for a part that ends where [`whole`] says, or with its block; whether it `begins` the block.
+    pub(in crate::h2) fn decode_part(
         &mut self,
         part: &[u8],
-        mut each: impl FnMut(Field<'_>),
+        begins: bool,
+        mut each: impl FnMut(Field<'_>, bool),
     ) -> Result<(), Broken> {
         let mut rest = part;
+        if begins {
+            self.update_size(&mut rest)?;
+        }
         while let Some((&first, behind)) = rest.split_first() {
             rest = behind;
             if first >= INDEXED {
                 let index = integer::read(first, INDEX_BITS, &mut rest)?;
-                each(find(&self.table, index)?);
+                each(find(&self.table, index)?, false);
             } else {
                 self.read_literal(first, &mut rest, &mut each)?;
             }
@@ -100,7 +107,7 @@ impl Decoder {
         &mut self,
         first: u8,
         rest: &mut &[u8],
-        each: &mut impl FnMut(Field<'_>),
+        each: &mut impl FnMut(Field<'_>, bool),
     ) -> Result<(), Broken> {
         let Self { table, scratch, .. } = self;
         let is_to_index = first >= LITERAL_TO_INDEX;
@@ -125,15 +132,13 @@ impl Decoder {
         };
         let value = scratch.read(rest)?;
         let (name, value) = (named.text.of(scratch), value.of(scratch));
-        let mut field = match named.is_known {
+        let field = match named.is_known {
             Some((known, name_is_sound)) => {
-                let value_is_sound = value_is_sound(value);
-                Field { known, name, value, name_is_sound, value_is_sound, never_indexed: false }
+                Field { known, name, value, name_is_sound, value_is_sound: value_is_sound(value) }
             }
             None => Field::new(name, value),
         };
-        field.never_indexed = first & !LITERAL_BITS == NEVER_INDEXED;
-        each(field);
+        each(field, first & !LITERAL_BITS == NEVER_INDEXED);
         if is_to_index {
             table.insert(field);
         }

@@ -142,7 +142,7 @@ impl Encoder {
     /// `:authority`
     pub(in crate::h2) fn authority(&mut self, authority: &[u8], never_indexed: bool, out: &mut Vec<u8>) {
         if never_indexed {
-            return write_literal(NEVER_INDEXED, AUTHORITY.into(), b"", authority, out);
+            return write_never_indexed(AUTHORITY.into(), b"", &[authority], out);
         }
         let rule = Rule { policy: Policy::Index, index: AUTHORITY };
         self.write_indexable(rule, Name::Other, b":authority", authority, out);
@@ -156,13 +156,16 @@ impl Encoder {
         never_indexed: bool,
         out: &mut Vec<u8>,
     ) {
-        let kind = if never_indexed { NEVER_INDEXED } else { NOT_INDEXED };
         match (path, query) {
-            (b"/", None) if !never_indexed => out.push(INDEXED | PATH_ROOT),
-            (b"/index.html", None) if !never_indexed => out.push(INDEXED | PATH_INDEX),
-            (path, None) => write_literal(kind, PATH.into(), b"", path, out),
+            (path, None) if never_indexed => write_never_indexed(PATH.into(), b"", &[path], out),
+            (path, Some(query)) if never_indexed => {
+                write_never_indexed(PATH.into(), b"", &[path, b"?", query], out);
+            }
+            (b"/", None) => out.push(INDEXED | PATH_ROOT),
+            (b"/index.html", None) => out.push(INDEXED | PATH_INDEX),
+            (path, None) => write_literal(NOT_INDEXED, PATH.into(), b"", path, out),
             (path, Some(query)) => {
-                out.push(kind | PATH);
+                out.push(NOT_INDEXED | PATH);
                 integer::write(0, 0x7f, path.len() + 1 + query.len(), out);
                 out.extend_from_slice(path);
                 out.push(b'?');
@@ -190,7 +193,7 @@ impl Encoder {
 
     /// The same for a field of which somebody has said that no hop may keep it in a table (§6.2.3), whatever the rules are here.
     pub(in crate::h2) fn never_indexed(&mut self, known: Name, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
-        write_literal(NEVER_INDEXED, policy::of(known, name, value).index.into(), name, value, out);
+        write_never_indexed(policy::of(known, name, value).index.into(), name, &[value], out);
     }
 
     /// Writes a field that may be in the table, or may go there.
@@ -239,8 +242,7 @@ impl Encoder {
             return write_literal(NOT_INDEXED, index, name, value, out);
         }
         write_literal(TO_INDEX, index, name, value, out);
-        let (name_is_sound, value_is_sound, never_indexed) = (true, true, false);
-        let field = Field { known, name, value, name_is_sound, value_is_sound, never_indexed };
+        let field = Field { known, name, value, name_is_sound: true, value_is_sound: true };
         if let Some(name) = self.table.insert(field) {
             name.make_ascii_lowercase();
         }
@@ -273,6 +275,7 @@ fn write_index(age: usize, out: &mut Vec<u8>) {
 }
 
 /// Writes a field that is in no table, or its value if `index` has its name.
+#[inline(always)]
 fn write_literal(kind: u8, index: usize, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     let mask = if kind == TO_INDEX { 0x3f } else { 0x0f };
     integer::write(kind, mask, index, out);
@@ -284,6 +287,19 @@ fn write_literal(kind: u8, index: usize, name: &[u8], value: &[u8], out: &mut Ve
     }
     integer::write(0, 0x7f, value.len(), out);
     out.extend_from_slice(value);
+}
+
+/// The same where others have said what no table may have, which few do; the value in parts.
+#[cold]
+#[inline(never)]
+fn write_never_indexed(index: usize, name: &[u8], value: &[&[u8]], out: &mut Vec<u8>) {
+    integer::write(NEVER_INDEXED, 0x0f, index, out);
+    if index == 0 {
+        integer::write(0, 0x7f, name.len(), out);
+        out.extend(name.to_ascii_lowercase());
+    }
+    integer::write(0, 0x7f, value.iter().map(|part| part.len()).sum(), out);
+    value.iter().for_each(|part| out.extend_from_slice(part));
 }
 
 /// Of a field; the same for a name in any case.

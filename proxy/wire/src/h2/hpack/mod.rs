@@ -40,8 +40,6 @@ pub(in crate::h2) struct Field<'a> {
     pub(in crate::h2) name_is_sound: bool,
     /// The value has neither control characters but tabs, nor white space at its ends (RFC 9113 §8.2.1).
     pub(in crate::h2) value_is_sound: bool,
-    /// No hop may keep it in a table (RFC 7541 §6.2.3).
-    pub(in crate::h2) never_indexed: bool,
 }
 
 impl<'a> Field<'a> {
@@ -53,7 +51,6 @@ impl<'a> Field<'a> {
             value,
             name_is_sound: name_is_sound(name),
             value_is_sound: value_is_sound(value),
-            never_indexed: false,
         }
     }
 }

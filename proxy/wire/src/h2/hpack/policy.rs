@@ -31,7 +31,7 @@ pub(super) struct Rule {
 }
 
 /// The rule for a field. `name` may be in any case.
-#[inline]
+#[inline(always)]
 pub(super) fn of(known: Name, name: &[u8], value: &[u8]) -> Rule {
     match known {
         Name::Other => of_other(name),
@@ -43,6 +43,7 @@ pub(super) fn of(known: Name, name: &[u8], value: &[u8]) -> Rule {
 }
 
 /// The rule for a name without a number.
+#[inline(always)]
 fn of_other(name: &[u8]) -> Rule {
     let same_length = OTHERS.get(name.len()).copied().unwrap_or_default();
     let found = same_length.iter().find(|(text, ..)| is_same(text.as_bytes(), name));

@@ -26,7 +26,7 @@ impl HeaderBlocks {
     /// Reads a block; how many fields it has that are sound, or `None` if it is broken.
     pub fn decode(&mut self, block: &[u8]) -> Option<usize> {
         let mut sound = 0;
-        let read = self.decoder.decode(block, |field| {
+        let read = self.decoder.decode(block, |field, _| {
             sound += usize::from(field.name_is_sound && field.value_is_sound);
         });
         read.ok().map(|()| sound)
@@ -36,7 +36,7 @@ impl HeaderBlocks {
     pub fn read(&mut self, block: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         let mut fields = Vec::new();
         let read =
-            self.decoder.decode(block, |field| fields.push((field.name.to_vec(), field.value.to_vec())));
+            self.decoder.decode(block, |field, _| fields.push((field.name.to_vec(), field.value.to_vec())));
         read.ok().map(|()| fields)
     }
 
@@ -60,12 +60,7 @@ impl HeaderBlocks {
         self.encoder.begin(out);
         self.encoder.status(status, out);
         for field in fields.iter() {
-            let name = (field.name, field.text);
-            if field.never_indexed {
-                self.encoder.never_indexed(name.0, name.1, field.value, out);
-            } else {
-                self.encoder.field(name.0, name.1, field.value, out);
-            }
+            self.encoder.field(field.name, field.text, field.value, out);
         }
     }
 }
@@ -80,9 +75,8 @@ pub(in crate::h2) fn any_header_blocks(bytes: &[u8]) {
         let (block, behind) = behind.split_at(behind.len().min(length.into()));
         rest = behind;
         let mut fields = Vec::new();
-        let decoded = decoder.decode(block, |field| {
-            let never_indexed = field.never_indexed;
-            assert_eq!(field, Field { never_indexed, ..Field::new(field.name, field.value) });
+        let decoded = decoder.decode(block, |field, never_indexed| {
+            assert_eq!(field, Field::new(field.name, field.value));
             fields.push(((field.name.to_vec(), field.value.to_vec()), never_indexed));
         });
         assert!(decoder.held_bytes() <= HELD_BYTES_MAX, "{} bytes", decoder.held_bytes());
@@ -101,14 +95,13 @@ pub(super) fn comes_back(encoder: &mut Encoder, decoder: &mut Decoder, fields: &
         write(encoder, name, value, *never_indexed, &mut block);
     }
     let mut expected = fields.iter();
-    let read = decoder.decode(&block, |field| {
+    let read = decoder.decode(&block, |field, never_indexed| {
         let ((name, value), is_secret) =
             expected.next().unwrap_or_else(|| panic!("one more field: {field:?}"));
         assert_eq!((field.name, field.value), (name.to_ascii_lowercase().as_slice(), value.as_slice()));
         // Some fields our own rules hide as well.
-        let never_indexed = field.never_indexed;
         assert!(never_indexed || !is_secret || ALWAYS_PUBLIC.contains(&field.name), "{field:?}");
-        assert_eq!(field, Field { never_indexed, ..Field::new(field.name, field.value) });
+        assert_eq!(field, Field::new(field.name, field.value));
     });
     assert_eq!(read, Ok(()), "{}", block.escape_ascii());
     assert_eq!(expected.next(), None);

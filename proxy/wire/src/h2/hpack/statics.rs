@@ -26,14 +26,7 @@ pub(super) const fn index_of(known: Name) -> u8 {
 }
 
 const fn field(known: Name, name: &'static str, value: &'static str) -> Field<'static> {
-    Field {
-        known,
-        name: name.as_bytes(),
-        value: value.as_bytes(),
-        name_is_sound: true,
-        value_is_sound: true,
-        never_indexed: false,
-    }
+    Field { known, name: name.as_bytes(), value: value.as_bytes(), name_is_sound: true, value_is_sound: true }
 }
 
 pub(super) static STATICS: [Field<'static>; STATICS_COUNT] = [

@@ -66,8 +66,6 @@ impl Table {
             value: behind.get(..entry.value_bytes as usize)?,
             name_is_sound: entry.name_is_sound,
             value_is_sound: entry.value_is_sound,
-            // Such a field is in no table.
-            never_indexed: false,
         })
     }
 

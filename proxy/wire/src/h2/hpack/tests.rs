@@ -14,7 +14,9 @@ type Owned = (Vec<u8>, Vec<u8>);
 /// The fields of a block.
 fn fields(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<Owned>, Broken> {
     let mut fields = Vec::new();
-    decoder.decode(block, |field| fields.push((field.name.to_vec(), field.value.to_vec()))).map(|()| fields)
+    decoder
+        .decode(block, |field, _| fields.push((field.name.to_vec(), field.value.to_vec())))
+        .map(|()| fields)
 }
 
 /// What is in the table, the newest first.

@@ -126,12 +126,8 @@ impl Engine {
 
     /// Decodes what is there of a block and was not decoded before; `None` if it is broken.
     fn decode(&mut self, id: u32, ends: bool, part: &[u8]) -> Option<Box<Head>> {
-        let decoded;
-        let head = match self.inbound.block_head.take() {
-            Some(mut head) => {
-                decoded = self.decoder.decode_more(part, |field| head.add(&field));
-                head
-            }
+        let (mut head, begins) = match self.inbound.block_head.take() {
+            Some(head) => (head, false),
             None => {
                 let kind = match (self.role, self.streams.find(id)) {
                     (Role::Server, None) => Kind::Request,
@@ -140,10 +136,11 @@ impl Engine {
                 };
                 let mut head = self.spare_heads.pop().unwrap_or_default();
                 head.begin(kind, ends, self.settings().head_list_bytes_max as usize);
-                decoded = self.decoder.decode(part, |field| head.add(&field));
-                head
+                (head, true)
             }
         };
+        let decoded =
+            self.decoder.decode_part(part, begins, |field, never_indexed| head.add(&field, never_indexed));
         match decoded {
             Ok(()) => Some(head),
             Err(hpack::Broken) => {

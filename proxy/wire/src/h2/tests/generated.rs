@@ -25,7 +25,7 @@ fn sent(kind: Kind, write: impl FnOnce(&mut Encoder, &mut Vec<u8>)) -> Head {
     encoder.begin(&mut block);
     write(&mut encoder, &mut block);
     head.begin(kind, true, usize::MAX);
-    let decoded = Decoder::new(4096).decode(&block, |field| head.add(&field));
+    let decoded = Decoder::new(4096).decode(&block, |field, marked| head.add(&field, marked));
     assert!(decoded.is_ok() && !head.is_malformed(), "{head:?}");
     head
 }
@@ -198,7 +198,7 @@ proptest! {
     fn trailers_that_pass_are_harmless(fields in prop::collection::vec((name(), value()), 0..8)) {
         let mut head = Head::default();
         head.begin(Kind::Trailers, true, usize::MAX);
-        fields.iter().for_each(|(name, value)| head.add(&hpack::Field::new(name, value)));
+        fields.iter().for_each(|(name, value)| head.add(&hpack::Field::new(name, value), false));
         let (mut once, mut twice) = (Headers::default(), Headers::default());
         fields::read_trailers(&head, Side::Client, &Limits::CLIENT, &mut once);
         let sent = sent(Kind::Trailers, |encoder, out| fields::write(encoder, &once, OF_THE_HOP, out));

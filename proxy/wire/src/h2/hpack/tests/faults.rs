@@ -141,7 +141,7 @@ fn check_kept(name: &str, value: &str, expected: (bool, bool)) {
     // From the table, its name from the table with a value of its own, and from there again.
     block.extend_from_slice(b"\xbe\x7e\x01v\xbe\xbf");
     let mut found = Vec::new();
-    let each = |field: Field<'_>| found.push((field.name_is_sound, field.value_is_sound));
+    let each = |field: Field<'_>, _| found.push((field.name_is_sound, field.value_is_sound));
     assert_eq!(Decoder::new(4096).decode(&block, each), Ok(()));
     let (name_is_sound, _) = expected;
     let other = (name_is_sound, true);
