@@ -6,6 +6,7 @@ mod balancing;
 mod blocks;
 mod caching;
 mod codec;
+mod http2;
 mod routing;
 mod throttling;
 
@@ -59,6 +60,8 @@ pub const CASES: &[(&str, Make)] = &[
     ("h2_decode_block", blocks::decode_block),
     ("h2_decode_coded_block", blocks::decode_coded_block),
     ("h2_encode_block", blocks::encode_block),
+    ("h2_proxied_heads", http2::proxied_heads),
+    ("h2_kept_answer", http2::kept_answer),
     ("read_plain_target", codec::read_plain_target),
     ("read_escaped_target", codec::read_escaped_target),
     ("find_among_10", routing::find_among_10),
