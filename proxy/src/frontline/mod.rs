@@ -212,7 +212,15 @@ impl FrontLine {
         fed.offences.take(&mut fed.conducts);
         let told: Vec<_> = fed.conducts.drain(..).map(shown::conduct).collect();
         for hold in fed.feed.take(&told, monotonic_ns()) {
-            let held = self.line.block(hold.prefix, hold.expiry, hold.cost, hold.reason as u32);
+            let in_kernel = self.line.block(hold.prefix, hold.expiry, hold.cost, hold.reason as u32);
+            // By the clock that cores ask their limiters with.
+            let now_ns = runtime::Clock::read().mono_ns;
+            let limiters = self.limiters.each.iter().flatten();
+            let at_accept = limiters.filter(|limiter| hold.impose(limiter, now_ns)).count() > 0;
+            let held = match in_kernel {
+                Err(l4::Error::Unavailable(_)) if at_accept => Ok(()),
+                other => other,
+            };
             let what = if hold.cost == 0 { "is shut out" } else { "is slowed" };
             fed.holds[usize::from(hold.cost == 0)] += 1;
             let (prefix, why, expiry) = (hold.prefix, hold.reason.as_str(), hold.expiry.as_secs());
