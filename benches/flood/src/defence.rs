@@ -32,6 +32,11 @@ impl Defence {
         self != Self::Floor
     }
 
+    /// `net.ipv4.tcp_syncookies`: as it is by itself, and always where cookies of ours have to be taken.
+    pub(crate) fn syncookies(self) -> &'static str {
+        if self == Self::Challenge { "2" } else { "1" }
+    }
+
     /// The lines of the gateway's configuration.
     pub(crate) fn config(self, port: u16, pins: &Path) -> String {
         let (mode, driver) = match self {

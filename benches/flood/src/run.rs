@@ -92,7 +92,7 @@ impl Site {
     fn new(machine: &Machine, defence: Defence) -> anyhow::Result<Self> {
         let network = Network::new().map_err(anyhow::Error::msg)?;
         let bpffs = Bpffs::new().map_err(anyhow::Error::msg)?;
-        network.gateway.set("ipv4/tcp_syncookies", "1");
+        network.gateway.set("ipv4/tcp_syncookies", defence.syncookies());
         let lines = defence.config(PORT, &bpffs.path().join("floodgate"));
         let config = format!("{lines}[[route]]\nmatch = \"$default\"\nmock = {{ status = 200 }}\n");
         let address = SocketAddr::from((Network::GATEWAY, PORT));

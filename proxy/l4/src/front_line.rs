@@ -3,6 +3,7 @@
 mod ladder;
 
 use crate::contents::compile;
+use crate::kernel::Syncookies;
 use crate::programs::Programs;
 use crate::settings::{Settings, Step};
 use crate::state::{Lock, State};
@@ -11,8 +12,7 @@ use crate::steering::{assign, rebalance};
 use crate::tables::{Events, Tables};
 use crate::trial::{for_good, trial_ends_ms};
 use crate::{
-    Connections, Counters, Digest, Error, Happened, Rtt, Rules, Source, Status, has_syncookies, kernel, nft,
-    pinned, rights,
+    Connections, Counters, Digest, Error, Happened, Rtt, Rules, Source, Status, kernel, nft, pinned, rights,
 };
 use gate::abi::{self, Block, InForce};
 use ipnet::IpNet;
@@ -81,11 +81,19 @@ impl FrontLine {
             say(format!("front line: what was committed can't be read: {error}"));
             State::default()
         });
-        if has_syncookies() == Some(false) {
-            say("front line: net.ipv4.tcp_syncookies is 0: a flood of SYNs ends all service, and cookies of the front line are \
-                 refused; set it to 1"
+        let cookies = kernel::syncookies();
+        if cookies == Some(Syncookies::Never) {
+            say("front line: net.ipv4.tcp_syncookies is 0: a flood of SYNs ends all service; set it to 1, or 2 to challenge"
                 .to_owned());
         }
+        let rules = if rules.challenges() && refuses_ours(cookies) {
+            say("front line: nobody is challenged: net.ipv4.tcp_syncookies is not 2, and the kernel would refuse the answers; \
+                 what is above a limit is dropped"
+                .to_owned());
+            rules.without_challenge()
+        } else {
+            rules
+        };
         let mut line = Self {
             settings,
             rules: rules.clone(),
@@ -246,6 +254,7 @@ impl FrontLine {
     /// Puts other rules in force, on trial unless they were committed before. On an error what was in force still is.
     pub fn change(&mut self, rules: Rules) -> Result<(), Error> {
         rules.check()?;
+        let rules = if refuses_ours(kernel::syncookies()) { rules.without_challenge() } else { rules };
         let _lock = Lock::take(&self.settings.state)?;
         let old = std::mem::replace(&mut self.rules, rules.clone());
         self.reload();
@@ -496,6 +505,11 @@ fn steer_group(
         tables.set_listener(group, *core, *socket).map_err(|error| error.to_string())?;
     }
     members.first().map_or(Ok(()), |first| programs.steer(first.socket))
+}
+
+/// Whether the kernel would reset who answers a challenge: good clients would be locked out by it.
+fn refuses_ours(cookies: Option<Syncookies>) -> bool {
+    matches!(cookies, Some(Syncookies::Never | Syncookies::WhenFull))
 }
 
 /// What is on trial in the tables.

@@ -113,10 +113,32 @@ impl ListenQueues {
     }
 }
 
-/// Whether the kernel answers with cookies of its own when a listener's queue is full. Without, a flood ends all service, and cookies
-/// of ours are refused. `None`: it does not say.
-pub fn has_syncookies() -> Option<bool> {
-    fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").ok().map(|text| text.trim() != "0")
+/// How the kernel goes about SYN cookies (`net.ipv4.tcp_syncookies`). `None`: it does not say.
+pub(crate) fn syncookies() -> Option<Syncookies> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").ok()?;
+    Some(Syncookies::of(text.trim()))
+}
+
+/// When the kernel sends cookies. It takes only those of a listener that has sent some itself in the last two minutes
+/// (`tcp_synq_no_recent_overflow`), and resets who comes with another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Syncookies {
+    /// Never: a flood ends all service, and cookies of ours are refused.
+    Never,
+    /// While a listener's queue is full, which the front line keeps it from: cookies of ours are refused sooner or later.
+    WhenFull,
+    /// Always.
+    Always,
+}
+
+impl Syncookies {
+    fn of(text: &str) -> Self {
+        match text {
+            "0" => Self::Never,
+            "2" => Self::Always,
+            _ => Self::WhenFull,
+        }
+    }
 }
 
 /// The folder of our own control group (version 2); `Err` says why there is none that a program could watch.
@@ -149,6 +171,12 @@ fn find_cgroup(own: &str, mounts: &str) -> Result<PathBuf, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_of_cookies() {
+        let of = ["0", "1", "2"].map(super::Syncookies::of);
+        assert_eq!(of, [super::Syncookies::Never, super::Syncookies::WhenFull, super::Syncookies::Always]);
+    }
 
     #[test]
     fn netstat_is_read_by_its_names() {

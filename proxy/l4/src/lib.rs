@@ -30,7 +30,7 @@ mod tests;
 pub use error::Error;
 pub use front_line::{FrontLine, Listener, Say};
 pub use gate::abi;
-pub use kernel::{ListenQueues, has_syncookies};
+pub use kernel::ListenQueues;
 pub use rights::{NEEDED, drop_others, held};
 pub use rules::{Digest, PortPolicy, Rules};
 pub use settings::{Driver, Settings, Step};

@@ -1,7 +1,7 @@
 //! What an operator wants of the front line. Rules are checked as a whole and know neither kernel nor table.
 
 use crate::{Error, contents};
-use gate::abi::{self, Policy};
+use gate::abi::{self, Mode, Policy};
 use gate::table::Limiter;
 use ipnet::IpNet;
 use std::fmt;
@@ -66,6 +66,18 @@ impl Rules {
         let policy = self.policies.iter().find(|policy| policy.ports.contains(&port))?.policy;
         let keys = |nets: &[IpNet]| nets.iter().flat_map(|net| contents::keys(*net)).collect();
         Some(Limiter::new(policy, keys(&self.allow), keys(&self.block), prefixes_max))
+    }
+
+    /// Whether anybody is to be challenged.
+    pub(crate) fn challenges(&self) -> bool {
+        self.policies.iter().any(|it| it.policy.mode == Mode::Challenge as u32)
+    }
+
+    /// The same without: who is above a limit is dropped, and the kernel's own cookies are left to answer a flood.
+    pub(crate) fn without_challenge(mut self) -> Self {
+        let challenging = self.policies.iter_mut().filter(|it| it.policy.mode == Mode::Challenge as u32);
+        challenging.for_each(|it| it.policy.mode = Mode::Enforce as u32);
+        self
     }
 
     /// A name of these rules that is the same for the same rules, whatever the order of ports and prefixes, on any machine and

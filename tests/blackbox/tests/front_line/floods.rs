@@ -1,12 +1,13 @@
 //! Floods: good clients do not notice them, and next to nothing of them reaches the kernel's TCP (row X6).
 
 use std::{
+    net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
 };
 
-use harness::{Flood, Network, Visits, eventually};
+use harness::{Flood, Flooded, Network, Visits, eventually};
 
 use super::{PORT, Site};
 use crate::EndsWith;
@@ -19,19 +20,27 @@ const BEGUN_FRAMES: u64 = 20_000;
 /// Good clients beside a flood of few or spoofed sources; of `in_ten` out of ten of its SYNs at least the kernel's TCP hears
 /// nothing.
 #[track_caller]
-fn check(
-    test: &str,
-    mode: &str,
-    driver: &str,
-    stands: &str,
-    flood: fn(std::net::SocketAddr) -> Flood,
-    in_ten: u64,
-) {
+fn check(test: &str, mode: &str, driver: &str, stands: &str, flood: fn(SocketAddr) -> Flood, in_ten: u64) {
     let Some(site) = Site::new(test) else { return };
     let lines = format!("mode = \"{mode}\"\ndriver = \"{driver}\"\n{SYNS}");
     let gateway = site.start(site.with(&lines));
     site.stands(&gateway, stands);
     site.count_syns();
+    let flooded = beside(&site, flood);
+    let heard = site.counted_syns();
+    println!("{heard} of {} SYNs came through", flooded.count);
+    // Good clients' own are among them.
+    assert!(
+        heard <= flooded.count * (10 - in_ten) / 10 + 21,
+        "{heard} of {} SYNs came through",
+        flooded.count
+    );
+    site.network.gateway.inside(|| assert_eq!(gateway.ask_admin("GET /healthz").status, 200));
+}
+
+/// 21 good clients beside a flood, which all get their answer.
+#[track_caller]
+fn beside(site: &Site, flood: fn(SocketAddr) -> Flood) -> Flooded {
     let flood =
         Flood { rate: RATE, time_max: Duration::from_secs(15), ..flood((Network::GATEWAY, PORT).into()) };
     let stop = AtomicBool::new(false);
@@ -48,15 +57,7 @@ fn check(
         (visited, flooding.join().unwrap())
     });
     assert_eq!((visited.latencies.len(), visited.failed), (21, Vec::new()));
-    let heard = site.counted_syns();
-    println!("{heard} of {} SYNs came through", flooded.count);
-    // Good clients' own are among them.
-    assert!(
-        heard <= flooded.count * (10 - in_ten) / 10 + 21,
-        "{heard} of {} SYNs came through",
-        flooded.count
-    );
-    site.network.gateway.inside(|| assert_eq!(gateway.ask_admin("GET /healthz").status, 200));
+    flooded
 }
 
 #[test]
@@ -94,6 +95,16 @@ fn spoofed_sources_are_challenged_in_generic_xdp() {
         Flood::of_spoofed,
         9,
     );
+}
+
+/// The kernel would take no cookie but while its own queue overflows, and reset everybody who answers: nobody is challenged.
+#[test]
+fn nobody_is_challenged_whose_answer_would_be_refused() {
+    let Some(site) = Site::new("nobody_is_challenged_whose_answer_would_be_refused") else { return };
+    site.network.gateway.set("ipv4/tcp_syncookies", "1");
+    let gateway = site.start(site.with(&format!("mode = \"challenge\"\n{SYNS}")));
+    gateway.wait_for_line("nobody is challenged");
+    beside(&site, Flood::of_spoofed);
 }
 
 /// tcx can't answer: the kernel's own cookies do.
