@@ -6,7 +6,7 @@
 use crate::abi::{Address, Limit, Mode, Policy, V4_BITS};
 use crate::limit::{Word, take};
 use core::net::IpAddr;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::boxed::Box;
 use std::hash::{BuildHasher, RandomState};
 use std::vec::Vec;
@@ -34,6 +34,11 @@ pub const fn prefix(address: Address, bits: u32) -> Address {
     (u128::from_be_bytes(address) & mask).to_be_bytes()
 }
 
+/// 0: IPv4, 1: IPv6.
+fn family(address: Address) -> usize {
+    usize::from(u128::from_be_bytes(address) >> (128 - V4_BITS) != 0xffff)
+}
+
 /// A prefix in an [`Address`]: its first so many bits.
 pub type Prefix = (Address, u32);
 
@@ -45,8 +50,8 @@ pub struct Limiter {
     block: Box<[Prefix]>,
     slots: Box<[Slot]>,
     holds: Box<[Hold]>,
-    /// Anybody was ever held back: else nobody has to look.
-    has_held: AtomicBool,
+    /// By family, how long the prefixes are that are held back, and one more; 0: none ever was, nobody has to look.
+    held_bits: [AtomicU64; 2],
     keys: RandomState,
     refused: AtomicU64,
     over: AtomicU64,
@@ -77,7 +82,7 @@ impl Limiter {
             block: block.into(),
             slots,
             holds: (0..HOLDS_MAX).map(|_| Hold::default()).collect(),
-            has_held: AtomicBool::new(false),
+            held_bits: Default::default(),
             keys: RandomState::new(),
             refused: AtomicU64::new(0),
             over: AtomicU64::new(0),
@@ -98,11 +103,11 @@ impl Limiter {
         if is_in(&self.allow) {
             return true;
         }
-        let family = usize::from(u128::from_be_bytes(from) >> (128 - V4_BITS) != 0xffff);
+        let family = family(from);
         let narrow = u32::from(self.policy.narrow_bits[family]);
         let wide = u32::from(self.policy.wide_bits[family]);
         let start = prefix(from, narrow);
-        let cost = self.cost(start, narrow, now_ns);
+        let cost = self.cost(from, family, now_ns);
         if !is_in(&self.block)
             && cost > 0
             && self.take(start, narrow, self.policy.syns_narrow, cost, now_ns)
@@ -122,8 +127,8 @@ impl Limiter {
         (self.over.load(Relaxed), self.refused.load(Relaxed))
     }
 
-    /// Holds a narrow prefix back until then, by the clock of [`Limiter::admit`]: each connection costs the time of so many; 0: none
-    /// is let in. For one thread. False: too many others are held back.
+    /// Holds a prefix back until then, by the clock of [`Limiter::admit`]: each connection costs the time of so many; 0: none is let
+    /// in. Those of a family are of one length. For one thread. False: too many others are held back.
     pub fn hold(&self, (start, bits): Prefix, expires_ns: u64, cost: u16, now_ns: u64) -> bool {
         let tag = self.tag(start, bits);
         let is_free = |hold: &&Hold| hold.ends_ms() <= now_ns / NS_A_MS;
@@ -133,16 +138,15 @@ impl Limiter {
         hold.word.store(0, Relaxed);
         hold.tag.store(tag, Relaxed);
         hold.word.store((expires_ns / NS_A_MS) << COST_BITS | u64::from(cost), Relaxed);
-        self.has_held.store(true, Relaxed);
+        self.held_bits[family(start)].store(u64::from(bits) + 1, Relaxed);
         true
     }
 
-    /// What a connection of this prefix costs now; 0: it is not let in.
-    fn cost(&self, start: Address, bits: u32, now_ns: u64) -> u64 {
-        if !self.has_held.load(Relaxed) {
-            return 1;
-        }
-        let tag = self.tag(start, bits);
+    /// What a connection from there costs now; 0: it is not let in.
+    fn cost(&self, from: Address, family: usize, now_ns: u64) -> u64 {
+        let Some(bits) = self.held_bits[family].load(Relaxed).checked_sub(1) else { return 1 };
+        let bits = bits as u32;
+        let tag = self.tag(prefix(from, bits), bits);
         let own = self.places(tag).find(|hold| hold.tag.load(Relaxed) == tag);
         let word = own.map_or(0, |hold| hold.word.load(Relaxed));
         if word >> COST_BITS > now_ns / NS_A_MS { word & ((1 << COST_BITS) - 1) } else { 1 }
@@ -293,6 +297,20 @@ mod tests {
         check_held("192.0.2.1", 4, &[0, 0, 299, 300, 699, 700], "+--+-+");
         check_held("192.0.2.2", 0, &[0, 0, 0, 100], "++-+");
         check_held("192.0.2.1", 1, &[0, 0, 0, 100], "++-+");
+    }
+
+    /// Whatever the lengths are that limits go by.
+    #[test]
+    fn prefixes_of_any_length_are_held_back() {
+        for (bits, held, others) in
+            [(120, "192.0.2.9", "192.0.3.1"), (48, "2001:db8:0:7::1", "2001:db8:1::1")]
+        {
+            let limiter = limiter(Mode::Enforce, 64);
+            let start = prefix(address(held.parse().unwrap()), bits);
+            assert!(limiter.hold((start, bits), 1_000 * MS, 0, MS));
+            let admits = |from: &str| limiter.admit(from.parse().unwrap(), MS);
+            assert_eq!((admits(held), admits(others)), (false, true), "{held}/{bits}");
+        }
     }
 
     #[test]
