@@ -25,7 +25,7 @@ use gate::{
     abi::{BLOCK, Count, Limit, Mode, Policy},
     decide,
 };
-use harness::{Namespace, Network};
+use harness::{Namespace, Network, skip};
 
 use crate::{
     frames::{Chance, Frame, tcp_checksum, v4},
@@ -55,9 +55,9 @@ impl Seed {
 }
 
 /// The programs in the kernel; `None`, with the reason printed, where they can't be.
-fn kernel() -> Option<Kernel> {
+fn kernel(test: &str) -> Option<Kernel> {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: only the administrator can load programs into the kernel");
+        skip(test, "only the administrator can load programs into the kernel");
         return None;
     }
     Some(Kernel::load())
@@ -80,7 +80,7 @@ fn both(kernel: &mut Kernel, memory: &Memory, frame: &[u8], hook: Hook) -> (char
 fn the_kernel_and_the_host_agree_on_a_million_frames() {
     const ROUNDS: u64 = 500;
     const FRAMES: u64 = 2_000;
-    let Some(mut kernel) = kernel() else { return };
+    let Some(mut kernel) = kernel("the_kernel_and_the_host_agree_on_a_million_frames") else { return };
     let (mut dropped, mut short) = (0u64, 0u64);
     for round in 0..ROUNDS {
         let mut seed = Seed(round);
@@ -109,10 +109,10 @@ fn the_kernel_and_the_host_agree_on_a_million_frames() {
 /// list, over loopback, in an established connection.
 #[test]
 fn no_rules_lock_the_administrator_out() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some(mut kernel) = kernel("no_rules_lock_the_administrator_out") else { return };
     let network = match Namespace::new() {
         Ok(network) => network,
-        Err(why) => return println!("skipped: {why}"),
+        Err(why) => return skip("no_rules_lock_the_administrator_out", &why),
     };
     let address = SocketAddr::from(([198, 51, 100, 1], ESTABLISHED.1));
     network.run("ip", &["address", "add", "198.51.100.1/32", "dev", "lo"]).unwrap();
@@ -207,7 +207,7 @@ fn check(kernel: &mut Kernel, memory: &Memory, frames: &[Frame], expected: &str)
 
 #[test]
 fn a_table_of_frames() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some(mut kernel) = kernel("a_table_of_frames") else { return };
     let kernel = &mut kernel;
     let syn = |source: &str| Frame::syn(source, 443);
     let tagged = |tags: &[u16]| Frame { tags: tags.to_vec(), ..syn("198.51.100.1") };
@@ -257,7 +257,7 @@ fn a_table_of_frames() {
 /// XDP is asked about what no test run of tcx takes, too: frames that end within their first headers.
 #[test]
 fn frames_end_anywhere() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some(mut kernel) = kernel("frames_end_anywhere") else { return };
     let memory =
         tables(Policy { syns_narrow: Limit { interval_ns: DAY_NS, burst_ns: 0 }, ..policy(Mode::Enforce) });
     kernel.fill(&memory);
@@ -281,7 +281,7 @@ fn frames_end_anywhere() {
 /// The frame that goes back is a SYN-ACK with a cookie, tags and all.
 #[test]
 fn a_challenge_is_a_syn_ack() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some(mut kernel) = kernel("a_challenge_is_a_syn_ack") else { return };
     let once = Limit { interval_ns: DAY_NS, burst_ns: 0 };
     let memory = tables(Policy { flood: once, through: once, ..policy(Mode::Challenge) });
     kernel.fill(&memory);
@@ -322,10 +322,10 @@ fn a_challenge_is_a_syn_ack() {
 /// What the kernel knows as a connection passes with everything blocked, by XDP too.
 #[test]
 fn established_connections_are_known() {
-    let Some(mut kernel) = kernel() else { return };
+    let Some(mut kernel) = kernel("established_connections_are_known") else { return };
     let network = match Network::new() {
         Ok(network) => network,
-        Err(why) => return println!("skipped: {why}"),
+        Err(why) => return skip("established_connections_are_known", &why),
     };
     let listener = network.gateway.inside(|| TcpListener::bind("[::]:443")).unwrap();
     for (client, gateway) in [
