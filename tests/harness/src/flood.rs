@@ -278,7 +278,10 @@ mod tests {
     use std::{collections::BTreeSet, net::IpAddr, sync::atomic::AtomicBool};
 
     use super::{ETHERNET_BYTES, Flood, Frame, Numbers, TCP_BYTES, V4_BYTES, fold, sum};
-    use crate::{netns::Network, skip};
+    use crate::{
+        netns::{Namespace, Network},
+        skip,
+    };
 
     /// Frames of a flood to this address: their checksums hold, whatever is put into them.
     #[track_caller]
@@ -317,7 +320,7 @@ mod tests {
             Err(why) => return skip("the_kernel_understands_them", &why),
         };
         for to in [Network::GATEWAY.into(), Network::GATEWAY_V6.into()] {
-            let resets = || snmp(&network, "OutRsts");
+            let resets = || snmp(&network.gateway, "Tcp:", "OutRsts");
             let before = resets();
             let flood = Flood { count_max: 1000, ..Flood::of_few((IpAddr::to_owned(&to), 8080).into()) };
             assert_eq!(flood.send(&network, &AtomicBool::new(false)).count, 1000);
@@ -325,9 +328,30 @@ mod tests {
         }
     }
 
-    fn snmp(network: &Network, name: &str) -> u64 {
-        let text = network.gateway.inside(|| std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap());
-        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("Tcp:")).collect();
+    /// What goes back to nobody is not looked at where it arrives.
+    #[test]
+    fn answers_to_nobody_are_carried_away() {
+        let network = match Network::new() {
+            Ok(network) => network,
+            Err(why) => return skip("answers_to_nobody_are_carried_away", &why),
+        };
+        network.take_from_xdp().unwrap();
+        let heard = || snmp(&network.clients, "Ip:", "InReceives");
+        let before = heard();
+        let frames = network.clients.frames_in(Network::FAR_INTERFACE).0;
+        let flood = Flood { count_max: 1000, ..Flood::of_few((Network::GATEWAY, 8080).into()) };
+        flood.send(&network, &AtomicBool::new(false));
+        crate::eventually("a reset for each", || {
+            (network.clients.frames_in(Network::FAR_INTERFACE).0 - frames >= 1000).then_some(())
+        });
+        assert!(heard() - before < 10, "{}", heard() - before);
+        let host = network.gateway.inside(|| crate::Host::at((Network::GATEWAY, 8080).into()));
+        network.clients.inside(|| crate::visit_from(Network::CLIENT.into(), host.address())).unwrap();
+    }
+
+    fn snmp(namespace: &Namespace, protocol: &str, name: &str) -> u64 {
+        let text = namespace.inside(|| std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap());
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with(protocol)).collect();
         let mut both = lines[0].split(' ').zip(lines[1].split(' '));
         both.find(|(found, _)| *found == name).unwrap().1.parse().unwrap()
     }
