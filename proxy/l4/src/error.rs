@@ -61,9 +61,6 @@ pub enum Error {
     /// `nft` did not do it.
     #[error("nft: {0}")]
     Nft(String),
-    /// Rights that are missing, by the kernel's names.
-    #[error("needs {0}")]
-    Rights(String),
     /// There is no front line in the kernel: nothing is pinned.
     #[error("nothing is attached: {} has no tables", path.display())]
     NotAttached {

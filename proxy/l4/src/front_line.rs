@@ -12,7 +12,7 @@ use crate::steering::{assign, rebalance};
 use crate::tables::{Events, Tables};
 use crate::trial::{for_good, trial_ends_ms};
 use crate::{
-    Connections, Counters, Digest, Error, Happened, Rtt, Rules, Source, Status, kernel, nft, pinned, rights,
+    Connections, Counters, Digest, Error, Happened, Rtt, Rules, Source, Status, kernel, nft, pinned,
 };
 use gate::abi::{self, Block, InForce};
 use ipnet::IpNet;
@@ -220,15 +220,23 @@ impl FrontLine {
     fn beat_outside(&mut self, now_ns: u64, say: Say<'_>) -> Result<(), Error> {
         let Some(outside) = &mut self.outside else { return Ok(()) };
         let mut is_over = false;
-        if outside.ends_ns.is_some_and(|ends_ns| ends_ns <= now_ns) {
-            outside.ends_ns = None;
-            let committed = State::load(&self.settings.state).map(|state| state.committed)?;
-            is_over = committed != Some(outside.rules.digest());
+        if let Some(ends_ns) = outside.ends_ns {
+            let committed = State::load(&self.settings.state)?.committed;
+            if committed == Some(outside.rules.digest()) {
+                (outside.ends_ns, self.state.committed) = (None, committed);
+            } else {
+                is_over = ends_ns <= now_ns;
+            }
         }
         if is_over {
             let before = outside.before.take();
             say(format!("front line: {}", self.reverted(before.is_some())));
+            self.state.outside = before.as_ref().map(Rules::digest);
             self.outside = before.map(|rules| Outside { rules, before: None, ends_ns: None });
+            // What is not on trial any more can't be committed by anybody.
+            let _lock = Lock::take(&self.settings.state)?;
+            self.reload();
+            self.state.store(&self.settings.state)?;
             if let Some(outside) = &self.outside {
                 self.load_nft(&outside.rules)?;
             } else if self.has(Step::Nftables) {
@@ -284,26 +292,6 @@ impl FrontLine {
         }
     }
 
-    /// Keeps the rules on trial.
-    pub fn commit(&mut self) -> Result<(), Error> {
-        let _lock = Lock::take(&self.settings.state)?;
-        self.reload();
-        let mut is_done = false;
-        if let Some(tables) = &mut self.tables {
-            is_done = commit(tables, &mut self.state)?;
-        }
-        if let Some(outside) = self.outside.as_mut().filter(|outside| outside.ends_ns.is_some()) {
-            outside.ends_ns = None;
-            self.state.committed = Some(outside.rules.digest());
-            is_done = true;
-        }
-        if !is_done {
-            return Err(Error::NoTrial);
-        }
-        self.trial_ends_ms = None;
-        self.state.store(&self.settings.state)
-    }
-
     /// What is on trial, and for how long.
     pub fn trial(&self) -> Result<Option<Trial>, Error> {
         let now_ns = kernel::now_ns();
@@ -335,33 +323,6 @@ impl FrontLine {
             is_done = true;
         }
         if is_done { Ok(()) } else { Err(Error::Unavailable("holding a prefix back")) }
-    }
-
-    /// Lets it in again. Whether it was held back.
-    pub fn unblock(&mut self, prefix: IpNet) -> Result<bool, Error> {
-        let mut was_there = false;
-        if let Some(tables) = &mut self.tables {
-            was_there = tables.unblock(prefix)?;
-        }
-        if self.has(Step::Nftables) {
-            // One that is not there is the usual error.
-            was_there |= nft::load(&nft::release(prefix)).is_ok();
-        }
-        Ok(was_there)
-    }
-
-    /// Lets a prefix pass under the rules there are, until they change.
-    pub fn allow(&mut self, prefix: IpNet) -> Result<(), Error> {
-        let mut is_done = false;
-        if let Some(tables) = &mut self.tables {
-            tables.allow(prefix)?;
-            is_done = true;
-        }
-        if self.has(Step::Nftables) {
-            nft::load(&nft::allow(prefix))?;
-            is_done = true;
-        }
-        if is_done { Ok(()) } else { Err(Error::Unavailable("an allow list")) }
     }
 
     /// Takes out what was held back for a while that is over; how many those were. They hold for nobody before that already, so it is
@@ -475,18 +436,6 @@ impl FrontLine {
         let moves = rebalance(&tables.steering()?, &counts, load);
         tables.steer(&moves)?;
         Ok(moves.len())
-    }
-
-    /// Takes everything off and away; what was committed is still known afterwards.
-    pub fn detach(self) -> Result<(), Error> {
-        let Settings { pins, state, .. } = self.settings.clone();
-        drop(self);
-        pinned::detach(&pins, &state)
-    }
-
-    /// The capabilities that this process lacks for programs in the kernel, by name; `None`: it has them all.
-    pub fn missing_rights() -> Option<String> {
-        rights::missing()
     }
 }
 

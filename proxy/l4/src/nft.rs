@@ -205,12 +205,6 @@ pub(crate) fn hold(prefix: IpNet, lasts: Duration) -> String {
     )
 }
 
-/// Takes that back.
-pub(crate) fn release(prefix: IpNet) -> String {
-    let digit = digit(prefix.addr().is_ipv4());
-    format!("delete element {TABLE} held{digit} {{ {} }}\n", prefix.trunc())
-}
-
 /// Lets a prefix pass.
 pub(crate) fn allow(prefix: IpNet) -> String {
     let digit = digit(prefix.addr().is_ipv4());

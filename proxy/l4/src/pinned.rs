@@ -99,7 +99,7 @@ pub fn commit(pins: &Path, state: &Path) -> Result<(), Error> {
     place.state.store(state)
 }
 
-/// Holds a prefix back for a while.
+/// Holds a prefix back for a while; for no time at all: no more.
 pub fn block(pins: &Path, state: &Path, prefix: IpNet, lasts: Duration, reason: u32) -> Result<(), Error> {
     check_block(prefix, lasts)?;
     let _lock = Lock::take(state)?;

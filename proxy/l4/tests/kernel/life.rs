@@ -40,7 +40,7 @@ fn check_replaced(test: &str, driver: Driver) {
         // Each was seen by one program, and by one alone.
         let line = place.attach(place.settings(driver));
         assert_eq!(counted(&line, FLOW).of(Count::Syns), FLOW);
-        line.detach().unwrap();
+        place.detach();
     });
 }
 
@@ -72,7 +72,7 @@ fn another_step_takes_the_first_one_off() {
         assert!(place.has_nft());
         drop(place.attach(place.settings(Driver::Auto)));
         assert!(has_xdp() && !place.has_nft());
-        pinned::detach(&place.pins(), place.state.path()).unwrap();
+        place.detach();
         assert!(!has_xdp() && !place.pins().exists());
     });
 }
@@ -93,13 +93,13 @@ fn check_trial(test: &str, driver: Driver, step: Step) {
         let before = line.counters().unwrap();
         place.flood_to_its_end(SYNS);
         assert_eq!(line.counters().unwrap().of(Count::Dropped), before.of(Count::Dropped));
-        assert!(matches!(line.commit(), Err(Error::NoTrial)));
+        assert!(matches!(place.commit(), Err(Error::NoTrial)));
 
         // The same again, committed by somebody else: they hold, and a restart asks no more.
         drop(line);
         let mut line = place.attach(on_trial(&place, driver, LONG));
         assert!(line.trial().unwrap().is_some());
-        pinned::commit(&place.pins(), place.state.path()).unwrap();
+        place.commit().unwrap();
         line.beat(&mut |line| said.lock().unwrap().push(line)).unwrap();
         drop(line);
         let mut line = place.attach(on_trial(&place, driver, SHORT));
@@ -118,14 +118,14 @@ fn check_trial(test: &str, driver: Driver, step: Step) {
 
         // And if they are committed, they stay.
         line.change(rules(Mode::Monitor)).unwrap();
-        line.commit().unwrap();
-        assert_eq!(line.trial().unwrap(), None);
+        place.commit().unwrap();
         line.beat(&mut |line| said.lock().unwrap().push(line)).unwrap();
+        assert_eq!(line.trial().unwrap(), None);
         let before = line.counters().unwrap();
         place.flood(SYNS);
         let after = counted(&line, before.of(Count::Syns) + SYNS);
         assert_eq!(after.of(Count::Dropped), before.of(Count::Dropped));
-        line.detach().unwrap();
+        place.detach();
     });
 }
 
@@ -161,7 +161,7 @@ fn check_dead(test: &str, driver: Driver) {
         let before = status().counters;
         place.flood_to_its_end(SYNS);
         assert_eq!(status().counters.of(Count::Dropped), before.of(Count::Dropped));
-        pinned::detach(&place.pins(), place.state.path()).unwrap();
+        place.detach();
     });
 }
 
@@ -207,7 +207,7 @@ fn check_looked_after(test: &str, driver: Driver, step: Step) {
         assert_eq!(status().interfaces.len(), 2);
         assert_eq!(place.has_xdp("later"), step == Step::NativeXdp);
 
-        pinned::detach(&place.pins(), place.state.path()).unwrap();
+        place.detach();
         assert_eq!(beat(&mut line), []);
         assert_eq!(beat(&mut line), []);
         assert!(!place.has_xdp("later") && !place.has_nft() && line.outside().is_none());
@@ -249,8 +249,8 @@ fn others_block_and_allow_while_it_runs() {
         assert!(blocked[0].left <= LONG);
         place.flood(SYNS);
         assert_eq!(counted(&line, SYNS).of(Count::BlockedForAWhile), SYNS);
-        assert!(line.unblock(net("10.66.0.0/24")).unwrap());
-        assert!(!line.unblock(net("10.66.0.0/24")).unwrap());
+        pinned::block(&pins, &state, net("10.66.0.0/24"), Duration::ZERO, 7).unwrap();
+        assert_eq!(line.status().unwrap().blocked, []);
 
         // Whom the operator lets in by hand is let in, whatever else holds for him.
         line.block(net("10.66.0.1/32"), LONG, 0, 1).unwrap();
@@ -265,7 +265,11 @@ fn others_block_and_allow_while_it_runs() {
         // What has expired is swept, and nothing else.
         line.block(net("2001:db8::/48"), Duration::from_millis(1), 2, 1).unwrap();
         line.block(net("198.51.100.0/24"), LONG, 2, 1).unwrap();
-        eventually("one is swept", || (line.sweep().unwrap() == 1).then_some(()));
+        let mut swept = 0;
+        eventually("that one is swept, and the one that ended before", || {
+            swept += line.sweep().unwrap();
+            (swept == 2).then_some(())
+        });
         let left: Vec<_> = line.status().unwrap().blocked.iter().map(|blocked| blocked.prefix).collect();
         assert!(left.contains(&net("198.51.100.0/24")) && !left.contains(&net("2001:db8::/48")), "{left:?}");
         assert!(matches!(line.block(net("127.0.0.0/8"), LONG, 0, 0), Err(Error::Unblockable { .. })));
@@ -299,7 +303,7 @@ fn all_prefixes_of_a_large_set_are_filled_and_given_up() {
         place.flood(SYNS);
         let after = counted(&line, 2 * SYNS);
         assert_eq!(after.of(Count::Blocked), SYNS);
-        line.detach().unwrap();
+        place.detach();
     });
 }
 
@@ -318,7 +322,7 @@ fn it_is_attached_within_a_fifth_of_a_second() {
             println!("{what} in {took:?}, {cost:?} of it on a processor");
             assert!(cost <= MAX, "{what}: {cost:?}");
         }
-        pinned::detach(&place.pins(), place.state.path()).unwrap();
+        place.detach();
     });
 }
 
@@ -332,10 +336,10 @@ fn a_place_for_pins_is_made_and_taken_away() {
         std::fs::read_to_string("/proc/self/mounts").unwrap().contains(&format!(" {} bpf ", path.display()))
     };
     place.network.gateway.inside(|| {
-        let line = place.attach(Settings { pins: pins.clone(), ..place.settings(Driver::Auto) });
+        drop(place.attach(Settings { pins: pins.clone(), ..place.settings(Driver::Auto) }));
         place.said("a bpffs was mounted at");
         assert!(mounts(&pins));
-        FrontLine::detach(line).unwrap();
+        pinned::detach(&pins, place.state.path()).unwrap();
         assert!(!mounts(&pins) && !pins.exists());
     });
 }

@@ -12,7 +12,7 @@ mod steps;
 use aya::programs::{SchedClassifier, TcAttachType};
 use gate::abi::{Count, Limit, Mode, Policy};
 use harness::{Bpffs, Flood, Flooded, Network, eventually, skip};
-use l4::{Counters, Driver, FrontLine, PortPolicy, Rules, Settings};
+use l4::{Counters, Driver, Error, FrontLine, PortPolicy, Rules, Settings, pinned};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -64,6 +64,16 @@ impl Place {
     fn attach(&self, settings: Settings) -> FrontLine {
         FrontLine::attach(settings, rules(Mode::Enforce), &mut |line| self.said.lock().unwrap().push(line))
             .unwrap()
+    }
+
+    /// As an operator does it, in another process or this one.
+    #[track_caller]
+    fn detach(&self) {
+        pinned::detach(&self.pins(), self.state.path()).unwrap();
+    }
+
+    fn commit(&self) -> Result<(), Error> {
+        pinned::commit(&self.pins(), self.state.path())
     }
 
     #[track_caller]

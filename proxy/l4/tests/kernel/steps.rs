@@ -32,7 +32,7 @@ fn check_step(test: &str, driver: Driver, step: Step) {
             assert_eq!(line.events(100), []);
         }
         assert!(line.status().unwrap().in_force.is_some());
-        line.detach().unwrap();
+        place.detach();
     });
 }
 
@@ -66,7 +66,7 @@ fn an_interface_that_is_not_there_is_no_error() {
         let steps: Vec<_> = line.modes().iter().map(|interface| interface.step).collect();
         assert_eq!(steps, [Step::Accept, Step::NativeXdp], "{:#?}", place.said.lock().unwrap());
         assert!(line.outside().is_some());
-        line.detach().unwrap();
+        place.detach();
     });
 }
 
@@ -82,11 +82,12 @@ fn where_another_has_xdp_tcx_is_taken() {
         assert_eq!(second.modes()[0].step, Step::Tcx);
         place.said("edge: not by xdp: ");
         assert!(place.has_xdp(Network::INTERFACE));
-        second.detach().unwrap();
+        place.detach();
         // Its own is all that it took off.
         assert!(place.has_xdp(Network::INTERFACE));
         assert_eq!(place.tcx(Network::INTERFACE), 0);
-        first.detach().unwrap();
+        pinned::detach(&place.bpffs.path().join("other"), place.state.path()).unwrap();
+        assert!(!place.has_xdp(Network::INTERFACE));
     });
 }
 
@@ -102,7 +103,7 @@ fn loopback_has_no_native_xdp_and_no_other_interface_is_touched() {
         place.said("lo: not by xdp: ");
         assert_eq!((place.tcx("lo"), place.tcx(Network::INTERFACE)), (1, 0));
         assert!(!place.has_xdp(Network::INTERFACE));
-        line.detach().unwrap();
+        place.detach();
         assert_eq!(place.tcx("lo"), 0);
     });
 }
