@@ -93,7 +93,22 @@ pub(crate) fn test() -> anyhow::Result<Tally> {
     };
     let good = runs.iter().filter(good).count();
     println!("bench: {good} of {expected} runs without errors and with figures that can be");
-    Ok(Tally::many(good as u64, (expected - good) as u64))
+    let mut tally = Tally::many(good as u64, (expected - good) as u64);
+    tally += flood_test()?;
+    Ok(tally)
+}
+
+/// The same of floods, where they can be had: whether every case has a figure.
+fn flood_test() -> anyhow::Result<Tally> {
+    let mut measure = Command::new(build("flood", "flood")?);
+    let (success, lines) = shell::run_and_read(measure.arg("1").env("FLOODGATE_BIN", gateway()?))?;
+    if let Some(why) = lines.iter().find_map(|line| line.strip_prefix("skipped: ")) {
+        return Ok(Tally { skipped: vec![why.to_owned()], ..Tally::default() });
+    }
+    let told =
+        lines.iter().rev().find(|line| !line.is_empty()).is_some_and(|line| line.starts_with("flood: "));
+    let no_figure = lines.iter().filter(|line| line.contains(": no figure: ")).count();
+    Ok(Tally::one(success && told && no_figure == 0))
 }
 
 /// The job with a method of its own: `benches/flood`.
