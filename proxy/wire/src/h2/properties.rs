@@ -14,7 +14,7 @@ use message::{Body, Headers, Length, Method, Name, PathRules, Request, Response,
 use self::calls::Calls;
 use self::session::{Script, Session};
 use crate::h1::{self, BodyLength, ResponseBody, ResponseOptions};
-use crate::h2::hpack;
+use crate::h2::{Settings, hpack};
 use crate::{HEADERS_CAP, Limits};
 
 const RULES: PathRules = PathRules { merge_slashes: false, encoded_slashes: false };
@@ -76,10 +76,18 @@ pub fn response_is_clean(response: &Response) {
     assert_eq!((again.status, shown_fields(&again.headers)), (response.status, shown_fields(&own)));
 }
 
+/// What a head may have where it is to be little: less than a plain request.
+const SHORT_HEAD_BYTES: u32 = 64;
+
 /// All that must hold for what a client sends after the preface.
 pub fn any_frames(bytes: &[u8]) {
-    for piece_bytes in [bytes.len().max(1), 1 + bytes.len() / 3] {
-        let mut session = Session::new();
+    // Of the few bytes that are tried many are more than a head may have.
+    let short = Settings { head_list_bytes_max: SHORT_HEAD_BYTES, ..Settings::CLIENTS };
+    let (all, third) = (bytes.len().max(1), 1 + bytes.len() / 3);
+    for (piece_bytes, settings) in
+        [(all, &Settings::CLIENTS), (third, &Settings::CLIENTS), (all, &short), (third, &short)]
+    {
+        let mut session = Session::with(settings);
         for piece in bytes.chunks(piece_bytes) {
             session.raw.send(piece);
             session.run_freely();

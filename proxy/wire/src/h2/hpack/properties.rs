@@ -2,7 +2,7 @@
 
 use message::{Headers, Name};
 
-use super::{Broken, Decoder, Encoder, Field, TABLE_BYTES};
+use super::{Broken, Decoder, Encoder, Field, TABLE_BYTES, whole};
 
 /// What a decoder may hold at most: the table's bytes, 128 entries, and what strings are decoded to.
 const HELD_BYTES_MAX: usize = TABLE_BYTES + 128 * 16 + 4096;
@@ -66,10 +66,11 @@ impl HeaderBlocks {
 }
 
 /// All that must hold for header blocks of any bytes, each one behind a byte with its length: nothing panics, memory is bounded,
-/// what is said of a field is so, and what came out comes out again when we have written it, and is never indexed if it was not.
+/// what is said of a field is so, it is the same by parts, and what came out comes out again when we have written it, and is never indexed if it was not.
 pub(in crate::h2) fn any_header_blocks(bytes: &[u8]) {
     let (mut decoder, mut encoder, mut again) =
         (Decoder::new(TABLE_BYTES), Encoder::new(), Decoder::new(TABLE_BYTES));
+    let mut parted = Decoder::new(TABLE_BYTES);
     let mut rest = bytes;
     while let Some((&length, behind)) = rest.split_first() {
         let (block, behind) = behind.split_at(behind.len().min(length.into()));
@@ -80,11 +81,36 @@ pub(in crate::h2) fn any_header_blocks(bytes: &[u8]) {
             fields.push(((field.name.to_vec(), field.value.to_vec()), never_indexed));
         });
         assert!(decoder.held_bytes() <= HELD_BYTES_MAX, "{} bytes", decoder.held_bytes());
+        assert_eq!(by_parts(&mut parted, block), (decoded, fields.clone()), "{}", block.escape_ascii());
         comes_back(&mut encoder, &mut again, &fields);
         if decoded == Err(Broken) {
             break;
         }
     }
+}
+
+/// What comes out of a block of which no more is decoded than is there.
+fn by_parts(decoder: &mut Decoder, block: &[u8]) -> (Result<(), Broken>, Vec<(Owned, bool)>) {
+    /// A block begins with two updates of the table's size at most, which come in one part.
+    const PART_BYTES: usize = 13;
+    let (mut fields, mut begins, mut rest) = (Vec::new(), true, Vec::new());
+    let mut read = |decoder: &mut Decoder, part: &[u8], begins| {
+        decoder.decode_part(part, begins, |field, never_indexed| {
+            fields.push(((field.name.to_vec(), field.value.to_vec()), never_indexed));
+        })
+    };
+    let mut decoded = Ok(());
+    for part in block.chunks(PART_BYTES) {
+        rest.extend_from_slice(part);
+        let bytes = whole(&rest);
+        if bytes > 0 && decoded.is_ok() && rest.len() >= PART_BYTES {
+            decoded = read(decoder, &rest[..bytes], begins);
+            begins = false;
+            rest.drain(..bytes);
+        }
+    }
+    let decoded = decoded.and_then(|()| read(decoder, &rest, begins));
+    (decoded, fields)
 }
 
 /// Fields that are written, some of them never to be indexed, and read again are the same, but for names in lower case.

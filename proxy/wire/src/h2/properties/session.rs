@@ -159,12 +159,12 @@ pub(in crate::h2) struct Session {
 
 impl Session {
     pub(in crate::h2) fn new() -> Self {
-        let mut session = Self {
-            raw: Raw::silent(&Settings::CLIENTS),
-            grants: Grants::new(),
-            open: Vec::new(),
-            next_id: 1,
-        };
+        Self::with(&Settings::CLIENTS)
+    }
+
+    /// With settings whose windows are those of [`Settings::CLIENTS`].
+    pub(in crate::h2) fn with(own: &Settings) -> Self {
+        let mut session = Self { raw: Raw::silent(own), grants: Grants::new(), open: Vec::new(), next_id: 1 };
         session.raw.send(crate::h2::frames::PREFACE);
         session.raw.send(&settings(&[]));
         session.raw.send(&frame(kind::SETTINGS, flag::ACK, 0, b""));
