@@ -24,8 +24,6 @@ fn warm(name: &str) -> Case {
 #[bench::h2_decode_block("h2_decode_block")]
 #[bench::h2_decode_coded_block("h2_decode_coded_block")]
 #[bench::h2_encode_block("h2_encode_block")]
-#[bench::h2_proxied_heads("h2_proxied_heads")]
-#[bench::h2_kept_answer("h2_kept_answer")]
 #[bench::read_plain_target("read_plain_target")]
 #[bench::read_escaped_target("read_escaped_target")]
 #[bench::find_among_10("find_among_10")]

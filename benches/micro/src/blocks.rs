@@ -7,12 +7,12 @@ use crate::Case;
 
 /// The fields of a browser's first request but its path, in Huffman's code and put into the table, as the `hpack` package of
 /// Python writes them.
-pub(crate) const FIRST: &str = "8287418b1d665cbe474d7415721e9f7ab5d07f66a281b0dae053fafc087ed4ce6aadf2a7979c89c6bed4b3bdc0b405c1fda988\
+pub const FIRST: &str = "8287418b1d665cbe474d7415721e9f7ab5d07f66a281b0dae053fafc087ed4ce6aadf2a7979c89c6bed4b3bdc0b405c1fda988\
     a4ea76040080010054c26b0b29fcb01680b83f53991d75d0620d263d4c7441eafa5125f2962ba066abe94f963e7f51932d4b62bbf45abefb4005dd\
     fa90bf7da002ecff50929bd9abfa5242cb40d25fa523b3e94f684c9f40853d8698d57f919d29ad171861139eb5cbe474d7415721e9";
 
 /// The same fields again, and `/orders/4711/items?page=2&sort=name`.
-pub(crate) const AGAIN: &str =
+pub const AGAIN: &str =
     "8287c3c2c1c0bfbe04232f6f72646572732f343731312f6974656d733f706167653d3226736f72743d6e616d65";
 
 /// A path, `referer`, `authorization`, `cookie` and `x-request-id` in Huffman's code, of 215 bytes, none of them for the table.
@@ -22,7 +22,7 @@ const CODED: &str = "049960f6485b10c34e842c1925a51fe56398b00be107b130543a4b0f249
     06223b2043";
 
 /// Bytes of hexadecimal digits.
-pub(crate) fn bytes(hex: &str) -> Vec<u8> {
+pub fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<_> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
 }

@@ -11,6 +11,9 @@ use crate::{shell, tally::Tally};
 /// The figures that were accepted.
 const LIMITS: &str = "benches/micro/limits.toml";
 
+/// Programs that count.
+const PROGRAMS: [&str; 2] = ["counts", "messages"];
+
 /// Calls that are counted together: `micro::CALLS`.
 const CALLS: f64 = 100.0;
 
@@ -199,11 +202,25 @@ fn count() -> anyhow::Result<Counts> {
     let runner = runner()?;
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = runner.parent().map(PathBuf::from).into_iter().chain(env::split_paths(&path));
-    let mut bench = shell::cargo();
-    bench.env("PATH", env::join_paths(folders)?);
-    bench.args(["bench", "--quiet", "--package", "micro", "--bench", "counts", "--", "--output-format=json"]);
-    let counts = read(&shell::read(&mut bench)?)?;
-    ensure!(!counts.is_empty(), "no case was counted");
+    let path = env::join_paths(folders)?;
+    let mut counts = Counts::new();
+    for program in PROGRAMS {
+        let mut bench = shell::cargo();
+        bench.env("PATH", &path);
+        bench.args([
+            "bench",
+            "--quiet",
+            "--package",
+            "micro",
+            "--bench",
+            program,
+            "--",
+            "--output-format=json",
+        ]);
+        let counted = read(&shell::read(&mut bench)?)?;
+        ensure!(!counted.is_empty(), "no case of `{program}` was counted");
+        counts.extend(counted);
+    }
     Ok(counts)
 }
 
@@ -341,12 +358,15 @@ mod tests {
     fn the_repository_agrees_with_itself() {
         let file = |name: &str| fs::read_to_string(shell::root().join(name)).unwrap();
         let limits = Limits::read(&file(LIMITS)).unwrap();
-        let (cases, benches) = (file("benches/micro/src/lib.rs"), file("benches/micro/benches/counts.rs"));
+        let messages = file("benches/micro/benches/messages/main.rs");
+        let cases = file("benches/micro/src/lib.rs") + &messages;
+        let benches = file("benches/micro/benches/counts.rs") + &messages;
         for name in limits.counts.keys() {
             assert!(cases.contains(&format!("(\"{name}\", ")), "{name} is no case");
             assert!(benches.contains(&format!("#[bench::{name}(\"{name}\")]")), "{name} is not counted");
         }
-        assert_eq!(cases.matches("    (\"").count(), limits.counts.len());
+        let lists = cases.split("CASES: &[(&str, Make)] =").skip(1).filter_map(|rest| rest.split(';').next());
+        assert_eq!(lists.map(|list| list.matches("(\"").count()).sum::<usize>(), limits.counts.len());
         assert_eq!(benches.matches("#[bench::").count(), limits.counts.len());
         assert!(cases.contains(&format!("CALLS: u32 = {CALLS};")));
         assert!(version().unwrap().starts_with("0."));

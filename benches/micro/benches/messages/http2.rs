@@ -13,13 +13,12 @@ use wire::{
     h2::{AnswerHead, Client, Link, Server, Settings},
 };
 
-use crate::Case;
-use crate::blocks::{AGAIN, FIRST, bytes};
+use micro::{AGAIN, Case, FIRST, bytes};
 
 const BODY: &[u8] = &[b'x'; 1024];
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 
-/// Calls after which a client lets us send as much again: [`crate::CALLS`] have a whole number of them.
+/// Calls after which a client lets us send as much again: [`micro::CALLS`] have a whole number of them.
 const CALLS_A_WINDOW: u32 = 50;
 
 /// A backend's first answer: 200, and `date`, `content-type: application/json`, `server: nginx`, `x-own: 1`, which are put into the
@@ -107,7 +106,7 @@ fn heads() -> (Vec<u8>, Vec<u8>) {
 }
 
 /// The heads of a request and its answer, from a browser to a backend and back, both over HTTP/2.
-pub(crate) fn proxied_heads() -> Case {
+pub(super) fn proxied_heads() -> Case {
     let (browser, backend) = (browser(), Memory::default());
     let mut server = Server::new(browser.clone(), &Settings::CLIENTS);
     let (mut client, mut caller) = Client::new(backend.clone(), &Settings::BACKENDS);
@@ -139,7 +138,7 @@ pub(crate) fn proxied_heads() -> Case {
 }
 
 /// A browser's request, answered with 1 KiB out of the cache.
-pub(crate) fn kept_answer() -> Case {
+pub(super) fn kept_answer() -> Case {
     let browser = browser();
     let mut server = Server::new(browser.clone(), &Settings::CLIENTS);
     let (first, again) = heads();
