@@ -213,7 +213,10 @@ fn the_filter_allows_what_a_life_needs() {
     root.dpkg(&format!("--install {package}"));
     let allowed = allowed_calls();
     for driver in ["auto", "epoll"] {
-        root.sh(&format!("sed -i 's/^#\\?driver = .*/driver = \"{driver}\"/' /etc/floodgate/floodgate.toml"));
+        // The first is the node's; a later section has one of its own.
+        root.sh(&format!(
+            "sed -i '0,/^#\\?driver = .*/s//driver = \"{driver}\"/' /etc/floodgate/floodgate.toml"
+        ));
         let node = Node::start(&root, "strace --follow-forks --quiet=all --output /run/calls");
         let ask = |path: &str| {
             root.sh(&format!(
