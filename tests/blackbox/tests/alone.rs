@@ -21,6 +21,7 @@ const ALONE: &[(&str, &str)] = &[
     ("framing::close_is_obeyed_and_said", "HTTP/2 has no Connection"),
     ("framing::http_1_0_ends_after_one_answer", SYNTAX),
     ("framing::pipelined_requests_are_answered_in_order", "HTTP/2 has streams instead"),
+    ("front_line::", "what decides there sees no HTTP"),
     ("h2::", "HTTP/2's own"),
     ("hostile::a_slow_head_is_answered_408", SYNTAX),
     ("hostile::answers::", "bytes of HTTP/1.1 from a backend; HTTP/2's frames have a table of their own"),
