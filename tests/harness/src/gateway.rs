@@ -192,15 +192,6 @@ impl Gateway {
         Connection::open(self.admin).ask(&request).response()
     }
 
-    /// A scrape; `None` if its connection ended without an answer.
-    #[track_caller]
-    pub fn try_metrics(&self) -> Option<Metrics> {
-        let answer =
-            Connection::open(self.admin).ask("GET /metrics\nhost: localhost").try_response("GET").ok()?;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        Some(Metrics::parse(&answer.text()).unwrap_or_else(|problem| panic!("{problem}")))
-    }
-
     /// A scrape.
     #[track_caller]
     pub fn metrics(&self) -> Metrics {
