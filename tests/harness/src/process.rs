@@ -6,7 +6,10 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -143,11 +146,28 @@ impl Drop for Process {
     }
 }
 
-/// A loopback port that was free a moment ago. For programs that cannot be told to take any.
+/// A loopback port that nobody has and that nobody will be handed: below the range that the kernel
+/// gives to port 0, and never told twice by this process. For programs that cannot be told to take
+/// any, and for a port that has to stay dead.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("no free port: {error}"));
-    listener.local_addr().map_or(0, |address| address.port())
+    static TOLD: AtomicU16 = AtomicU16::new(0);
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let handed_out: u16 =
+        range.split_whitespace().next().and_then(|port| port.parse().ok()).unwrap_or(32_768);
+    let ports = handed_out.saturating_sub(PORTS_APART).max(1_024);
+    // Processes that run side by side begin at places of their own.
+    let first = (std::process::id() as u16).wrapping_mul(61);
+    for _ in 0..PORTS_APART {
+        let port = ports + first.wrapping_add(TOLD.fetch_add(1, Ordering::Relaxed)) % PORTS_APART;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free from {ports} to {handed_out}");
 }
+
+/// How many ports below the kernel's own range [`free_port`] takes from.
+const PORTS_APART: u16 = 10_000;
 
 /// As many descriptors as this process may have: a test with a thousand peers needs more than is usual.
 pub fn raise_descriptor_limit() {

@@ -108,3 +108,12 @@ fn the_judge_knows_good_from_bad() {
     assert_eq!((answers[0].body.len(), &answers[1].body[..]), (0, &b"hello"[..]));
     assert!(judge_responses("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel").is_err());
 }
+
+#[test]
+fn a_free_port_stays_free() {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let handed_out: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let ports: std::collections::BTreeSet<u16> = (0..200).map(|_| harness::free_port()).collect();
+    assert_eq!(ports.len(), 200, "a port is told once");
+    assert!(ports.iter().all(|port| *port < handed_out), "{ports:?}: port 0 hands out from {handed_out} on");
+}
