@@ -104,13 +104,13 @@ impl Doors for Door {
         let mut heartbeats = held(&node.heartbeats);
         let Some(heartbeats) = heartbeats.as_mut() else { return };
         // Starting and ending have bounds of the manager's own, and cores that have ended answer no more.
-        let stuck = match (node.cores.get(), node.draining.load(Ordering::Relaxed)) {
-            (Some(cores), false) => heartbeats.beat(Instant::now(), |core, answer| {
+        let beat = match (node.cores.get(), node.draining.load(Ordering::Relaxed)) {
+            (Some(cores), false) => Some(heartbeats.beat(Instant::now(), |core, answer| {
                 cores.posts.get(core).is_some_and(|post| post.send(Message::Pulse(answer)).is_ok())
-            }),
+            })),
             _ => None,
         };
-        let Some(stuck) = stuck else {
+        let Some(stuck) = beat.and_then(|beat| beat.stuck) else {
             if std::mem::take(&mut heartbeats.told) {
                 say::note("all cores turn again");
                 node.manager.status(&node.serving());

@@ -1,5 +1,5 @@
-//! Whether every core still turns, as the watchdog wants to know it. Each core is asked by letter and answers between two
-//! events; one that leaves a letter lie for too long is stuck. It reads no clock and sends nothing itself.
+//! Whether every core still turns, as the watchdog and the kernel's front line want to know it. Each core is asked by letter and
+//! answers between two events; one that leaves a letter lie for too long is stuck. It reads no clock and sends nothing itself.
 
 use std::{
     sync::mpsc,
@@ -11,7 +11,7 @@ use std::{
 const BEATS: u32 = 4;
 
 /// What part of the watchdog's time a core may leave a letter lie.
-const PATIENCE: u32 = 2;
+const PART: u32 = 2;
 
 /// What is known of each core.
 pub(crate) struct Heartbeats {
@@ -24,13 +24,29 @@ pub(crate) struct Heartbeats {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Core {
+struct Core {
+    state: State,
+    /// When it was asked what it has answered last: it turned then or later. Before it was ever asked: `None`.
+    turned: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
     /// Its last letter was answered.
     Answered,
-    /// A letter lies with it since then.
-    Asked(Instant),
+    /// A letter lies with it since `asked`; it has been silent since `since`.
+    Asked { asked: Instant, since: Instant },
     /// It takes no more letters since then.
     Full(Instant),
+}
+
+/// What a beat found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Beat {
+    /// Every core has turned at this moment or later.
+    pub(crate) turned: Instant,
+    /// The core that has been silent for longest, if for too long.
+    pub(crate) stuck: Option<Stuck>,
 }
 
 /// A core that does not turn.
@@ -45,47 +61,47 @@ pub(crate) fn every(watchdog: Duration) -> Duration {
     (watchdog / BEATS).max(Duration::from_millis(1))
 }
 
+/// How long a core may leave a letter lie, for a watchdog of this time.
+pub(crate) fn patience(watchdog: Duration) -> Duration {
+    watchdog / PART
+}
+
 impl Heartbeats {
-    pub(crate) fn new(cores: usize, watchdog: Duration) -> Self {
+    /// One that is silent for longer than `patience` is stuck.
+    pub(crate) fn new(cores: usize, patience: Duration) -> Self {
         let (answer, answers) = mpsc::channel();
-        Self {
-            told: false,
-            patience: watchdog / PATIENCE,
-            cores: vec![Core::Answered; cores],
-            answer,
-            answers,
-        }
+        let core = Core { state: State::Answered, turned: None };
+        Self { told: false, patience, cores: vec![core; cores], answer, answers }
     }
 
-    /// Reads the answers that have come and asks all that have none to give; the core that has been silent for longest,
-    /// if for too long. `post` hands a core its letter: where its number is to be sent; false if it takes none.
-    pub(crate) fn beat(
-        &mut self,
-        now: Instant,
-        post: impl Fn(usize, mpsc::Sender<usize>) -> bool,
-    ) -> Option<Stuck> {
+    /// Reads the answers that have come and asks all that have none to give. A core counts as one that turns when this is called
+    /// first. `post` hands a core its letter: where its number is to be sent; false if it takes none.
+    pub(crate) fn beat(&mut self, now: Instant, post: impl Fn(usize, mpsc::Sender<usize>) -> bool) -> Beat {
         for core in self.answers.try_iter() {
-            if let Some(state) = self.cores.get_mut(core) {
-                *state = Core::Answered;
+            if let Some(core) = self.cores.get_mut(core)
+                && let State::Asked { asked, .. } = core.state
+            {
+                *core = Core { state: State::Answered, turned: Some(asked) };
             }
         }
-        let mut stuck: Option<Stuck> = None;
-        for (core, state) in self.cores.iter_mut().enumerate() {
-            let since = match *state {
-                Core::Asked(since) => since,
-                Core::Answered | Core::Full(_) => {
-                    let since = if let Core::Full(since) = *state { since } else { now };
-                    let posted = post(core, self.answer.clone());
-                    *state = if posted { Core::Asked(since) } else { Core::Full(since) };
+        let mut beat = Beat { turned: now, stuck: None };
+        for (number, core) in self.cores.iter_mut().enumerate() {
+            let since = match core.state {
+                State::Asked { since, .. } => since,
+                State::Answered | State::Full(_) => {
+                    let since = if let State::Full(since) = core.state { since } else { now };
+                    let posted = post(number, self.answer.clone());
+                    core.state = if posted { State::Asked { asked: now, since } } else { State::Full(since) };
                     since
                 }
             };
+            beat.turned = beat.turned.min(*core.turned.get_or_insert(now));
             let silent = now.saturating_duration_since(since);
-            if silent > self.patience && stuck.is_none_or(|stuck| silent > stuck.since) {
-                stuck = Some(Stuck { core, since: silent });
+            if silent > self.patience && beat.stuck.is_none_or(|stuck| silent > stuck.since) {
+                beat.stuck = Some(Stuck { core: number, since: silent });
             }
         }
-        stuck
+        beat
     }
 }
 
@@ -101,14 +117,14 @@ mod tests {
     #[track_caller]
     fn check(cores: &[&str], expected: &str) {
         let watchdog = Duration::from_secs(4);
-        let mut heartbeats = Heartbeats::new(cores.len(), watchdog);
+        let mut heartbeats = Heartbeats::new(cores.len(), patience(watchdog));
         let begin = Instant::now();
         let letters: RefCell<Vec<Vec<mpsc::Sender<usize>>>> = RefCell::new(vec![Vec::new(); cores.len()]);
         let mut found = String::new();
         for beat in 0..cores[0].len() {
             let now = begin + every(watchdog) * u32::try_from(beat).unwrap();
             let behaviour = |core: usize| cores[core].as_bytes()[beat];
-            let stuck = heartbeats.beat(now, |core, answer| {
+            let beat = heartbeats.beat(now, |core, answer| {
                 let room = behaviour(core) != b'f';
                 letters.borrow_mut()[core].extend(room.then_some(answer));
                 room
@@ -119,7 +135,7 @@ mod tests {
                     lying.drain(..).for_each(|answer| answer.send(core).unwrap());
                 }
             }
-            found.push(stuck.map_or('-', |stuck| char::from_digit(stuck.core as u32, 10).unwrap()));
+            found.push(beat.stuck.map_or('-', |stuck| char::from_digit(stuck.core as u32, 10).unwrap()));
         }
         assert_eq!(found, expected);
     }
@@ -141,6 +157,53 @@ mod tests {
     fn a_full_mailbox_is_a_letter_that_lies() {
         check(&["offfffoo"], "----000-");
         check(&["offoffoo"], "--------");
+    }
+
+    /// Beats each 250 ms for ten seconds, or each `beat_ms`; the core answers so late, and from `hangs_ms` on not at all. How old the
+    /// moment is at most at which it is known to have turned: before it hangs. From then on that moment does not move.
+    #[track_caller]
+    fn check_turned(beat_ms: u64, late_ms: u64, hangs_ms: u64, oldest_ms: u64) {
+        let mut heartbeats = Heartbeats::new(2, Duration::from_secs(3));
+        let begin = Instant::now();
+        let letters: RefCell<Vec<(u64, mpsc::Sender<usize>)>> = RefCell::default();
+        let mut oldest = Duration::ZERO;
+        for now_ms in (0..10_000).step_by(beat_ms as usize) {
+            let now = begin + Duration::from_millis(now_ms);
+            letters.borrow_mut().retain(|(at_ms, answer)| {
+                let answers = *at_ms <= now_ms && *at_ms < hangs_ms;
+                if answers {
+                    answer.send(1).unwrap();
+                }
+                !answers
+            });
+            let beat = heartbeats.beat(now, |core, answer| {
+                if core == 0 {
+                    answer.send(0).unwrap();
+                } else {
+                    letters.borrow_mut().push((now_ms + late_ms, answer));
+                }
+                true
+            });
+            assert!(beat.turned < begin + Duration::from_millis(hangs_ms), "{beat:?}");
+            if now_ms < hangs_ms {
+                oldest = oldest.max(now + Duration::from_millis(beat_ms) - beat.turned);
+            } else if now_ms > hangs_ms + 3_000 + 2 * beat_ms {
+                assert_eq!(beat.stuck.map(|stuck| stuck.core), Some(1), "at {now_ms} ms");
+            }
+        }
+        assert_eq!(oldest, Duration::from_millis(oldest_ms), "each {beat_ms} ms, late by {late_ms} ms");
+    }
+
+    /// Who decides by three seconds opens too late in no case, and too early in none of these.
+    #[test]
+    fn a_core_is_known_to_have_turned_when_it_did() {
+        check_turned(250, 0, 20_000, 500);
+        check_turned(250, 1, 5_000, 500);
+        check_turned(250, 500, 5_000, 1_000);
+        check_turned(250, 501, 5_001, 1_500);
+        check_turned(1_000, 500, 5_000, 2_000);
+        check_turned(250, 1_250, 9_000, 2_500);
+        check_turned(250, 9_999_999, 1, 250);
     }
 
     #[test]

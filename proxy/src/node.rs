@@ -162,7 +162,9 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
         memory_level: AtomicU8::new(0),
         cache_bytes_max,
         drain: model.node.drain,
-        heartbeats: Mutex::new(manager.watchdog().map(|watchdog| Heartbeats::new(workers, watchdog))),
+        heartbeats: Mutex::new(
+            manager.watchdog().map(|watchdog| Heartbeats::new(workers, heartbeat::patience(watchdog))),
+        ),
         front_line: Mutex::new(front_line),
         manager,
         resolver: OnceLock::new(),
@@ -215,7 +217,8 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
             due = now + CHORES;
             node.chores();
         }
-        node.climb(&mut ladder, is_due).min(due.saturating_duration_since(Instant::now()))
+        let rest = node.climb(&mut ladder, is_due).min(node.beat_front_line());
+        rest.min(due.saturating_duration_since(Instant::now()))
     });
     control.stop();
     if let Ok(node) = Arc::try_unwrap(node)
@@ -439,7 +442,6 @@ impl Node {
 
     /// What is done every second.
     fn chores(&self) {
-        self.beat_front_line();
         // While a change is made it has things to free itself.
         if let Ok(mut publisher) = self.publisher.try_lock() {
             self.generations_held.store(publisher.free(), Ordering::Relaxed);

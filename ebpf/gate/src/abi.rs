@@ -85,13 +85,13 @@ pub const ADMIN_PORT: u8 = 255;
 
 /// Table `CONTROL`: array of [`CONTROLS`] words of 64 bits, each changed at once.
 pub const CONTROLS: u32 = 2;
-/// Word of `CONTROL`: when the gateway said last that it lives, by `CLOCK_MONOTONIC` in ns. 0: it never has. Older than
-/// [`HEARTBEAT_NS_MAX`]: everything passes.
+/// Word of `CONTROL`: when all of the gateway is known to have lived last, by `CLOCK_MONOTONIC` in ns: each of its cores turned then
+/// or later. 0: it never has. Older than [`HEARTBEAT_NS_MAX`]: everything passes.
 pub const CONTROL_HEARTBEAT: u32 = 0;
 /// Word of `CONTROL`: which rule set is in force, see [`InForce`].
 pub const CONTROL_IN_FORCE: u32 = 1;
 
-/// So old may a heartbeat be; the gateway beats once a second.
+/// So old may a heartbeat be: a gateway that is dead or hangs holds nobody back for longer. The gateway beats four times a second.
 pub const HEARTBEAT_NS_MAX: u64 = 3_000_000_000;
 
 /// How long a flood lasts after the last SYN above the threshold.

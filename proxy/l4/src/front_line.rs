@@ -55,6 +55,8 @@ pub struct FrontLine {
     /// Connections that each bucket had brought when they were looked at last.
     steered: Vec<u64>,
     is_observing: bool,
+    /// All who serve have turned then or later, by `CLOCK_MONOTONIC`.
+    turned_ns: u64,
     /// Not before then is it looked for what has expired.
     next_sweep_ns: u64,
 }
@@ -107,11 +109,15 @@ impl FrontLine {
             trial_ends_ms: None,
             steered: Vec::new(),
             is_observing: false,
+            turned_ns: 0,
             next_sweep_ns: 0,
         };
         let then = line.load(say);
+        // Who starts lives, and may have been preceded by one who hangs.
+        let mut begun = line.live(kernel::now_ns());
         line.climb(&rules, say);
-        if let Err(error) = line.put_in_force(then) {
+        begun = begun.and_then(|()| line.live(kernel::now_ns()));
+        if let Err(error) = begun.and_then(|()| line.put_in_force(then)) {
             say(format!("front line: the rules are not in force: {error}"));
         }
         line.tidy_up(say);
@@ -142,14 +148,12 @@ impl FrontLine {
                 self.state.sets[set as usize] = Some(wanted);
             }
         }
-        tables.beat(kernel::now_ns())?;
         Ok(plan.then)
     }
 
     /// Puts them in force. A trial that begins does so now.
     fn put_in_force(&mut self, then: Option<InForce>) -> Result<(), Error> {
         let Some(tables) = &mut self.tables else { return Ok(()) };
-        tables.beat(kernel::now_ns())?;
         if let Some(mut then) = then {
             if then.trial_ends_ms != 0 {
                 then.trial_ends_ms = trial_ends_ms(kernel::now_ns(), self.settings.trial);
@@ -192,12 +196,18 @@ impl FrontLine {
         self.outside.as_ref().map(|outside| &outside.rules)
     }
 
-    /// Says that we live, to be called once a second: without it everything passes after three. Also takes back what was not
-    /// committed where the kernel can't, and says so of all; and attaches to a named interface that came or was made anew.
+    /// Says that all who serve have turned at `turned_ns` (`CLOCK_MONOTONIC`) or later, to be called some times a second: three
+    /// seconds after that moment everything passes, whoever is to blame. One before what is known already changes nothing.
+    pub fn live(&mut self, turned_ns: u64) -> Result<(), Error> {
+        self.turned_ns = self.turned_ns.max(turned_ns);
+        self.tables.as_mut().map_or(Ok(()), |tables| tables.live(turned_ns))
+    }
+
+    /// To be called once a second. Takes back what was not committed where the kernel can't, and says so of all; attaches to a named
+    /// interface that came or was made anew; and tells nftables what [`FrontLine::live`] told the programs.
     pub fn beat(&mut self, say: Say<'_>) -> Result<(), Error> {
         let now_ns = kernel::now_ns();
         if let Some(tables) = &mut self.tables {
-            tables.beat(now_ns)?;
             let ends_ms = self.trial_ends_ms;
             if ends_ms.is_some_and(|ends_ms| now_ns / 1_000_000 >= ends_ms) {
                 let word = tables.word()?;
@@ -244,7 +254,7 @@ impl FrontLine {
             }
         } else if self.has(Step::Nftables)
             && let Some(outside) = &self.outside
-            && let Err(error) = nft::load(&nft::beat(&outside.rules))
+            && let Err(error) = nft::load(&nft::beat(&outside.rules, self.left()))
         {
             if nft::is_there() {
                 return Err(error);
@@ -254,9 +264,18 @@ impl FrontLine {
         Ok(())
     }
 
+    /// How long rules of nftables may hold from now on.
+    fn left(&self) -> Duration {
+        nft::left(self.turned_ns, kernel::now_ns())
+    }
+
     fn load_nft(&self, rules: &Rules) -> Result<(), Error> {
         let names: Vec<_> = self.at_nftables(None).collect();
-        if names.is_empty() { Ok(()) } else { nft::load(&(nft::ruleset(rules, &names) + &nft::beat(rules))) }
+        if names.is_empty() {
+            Ok(())
+        } else {
+            nft::load(&(nft::ruleset(rules, &names) + &nft::beat(rules, self.left())))
+        }
     }
 
     /// Puts other rules in force, on trial unless they were committed before. On an error what was in force still is.

@@ -15,6 +15,8 @@ use std::time::Duration;
 const TABLE: &str = "netdev floodgate";
 /// How long ports are limited after a sign of life, as the programs do it.
 const LIVE: Duration = Duration::from_nanos(abi::HEARTBEAT_NS_MAX);
+/// `nft` is a program that is started: what it is told holds from some time after it was reckoned.
+const SLACK: Duration = Duration::from_millis(250);
 /// How long a source is remembered after its last SYN.
 const SOURCE_TIMEOUT: &str = "60s";
 /// Sources in a set; one that is full takes no more, and who is not in it passes.
@@ -174,13 +176,20 @@ fn rate(limit: Limit) -> String {
     format!("{}/{name} burst {burst} packets", rounded.clamp(1, u32::MAX.into()))
 }
 
-/// What says that somebody lives: the ports, anew.
-pub(crate) fn beat(rules: &Rules) -> String {
+/// How long ports may be limited from now on, if who serves has turned at `turned_ns` last.
+pub(crate) fn left(turned_ns: u64, now_ns: u64) -> Duration {
+    let silent = Duration::from_nanos(now_ns.saturating_sub(turned_ns));
+    LIVE.saturating_sub(SLACK).saturating_sub(silent)
+}
+
+/// What says that somebody lives: the ports, anew, for so long.
+pub(crate) fn beat(rules: &Rules, left: Duration) -> String {
     let mut text = String::new();
     for (number, policy) in (1..).zip(&rules.policies) {
         let _ = writeln!(text, "flush set {TABLE} live_{number}");
-        if !policy.ports.is_empty() {
-            let ports: Vec<_> = policy.ports.iter().map(u16::to_string).collect();
+        if !policy.ports.is_empty() && left.as_millis() > 0 {
+            let element = |port| format!("{port} timeout {}ms", left.as_millis());
+            let ports: Vec<_> = policy.ports.iter().map(element).collect();
             let _ = writeln!(text, "add element {TABLE} live_{number} {{ {} }}", ports.join(", "));
         }
     }
@@ -293,10 +302,29 @@ mod tests {
         let text = ruleset(&rules, &["eth0", "eth1.7"]);
         assert_eq!(text, include_str!("nft.golden"));
         assert_eq!(
-            beat(&rules),
-            "flush set netdev floodgate live_1\nadd element netdev floodgate live_1 { 80, 443 }\n\
-             flush set netdev floodgate live_2\nadd element netdev floodgate live_2 { 8443 }\n"
+            beat(&rules, Duration::from_millis(2_500)),
+            "flush set netdev floodgate live_1\n\
+             add element netdev floodgate live_1 { 80 timeout 2500ms, 443 timeout 2500ms }\n\
+             flush set netdev floodgate live_2\nadd element netdev floodgate live_2 { 8443 timeout 2500ms }\n"
         );
+        let nothing = "flush set netdev floodgate live_1\nflush set netdev floodgate live_2\n";
+        assert_eq!((beat(&rules, Duration::ZERO).as_str(), rest(&rules).as_str()), (nothing, nothing));
+    }
+
+    /// Both in ms.
+    #[track_caller]
+    fn check_left(silent: u64, expected: u64) {
+        let ns = |ms: u64| ms * 1_000_000;
+        assert_eq!(left(ns(9_000), ns(9_000 + silent)), Duration::from_millis(expected));
+    }
+
+    #[test]
+    fn ports_are_forgotten_three_seconds_after_the_last_turn() {
+        check_left(0, 2_750);
+        check_left(400, 2_350);
+        check_left(2_749, 1);
+        check_left(2_750, 0);
+        check_left(9_000, 0);
     }
 
     /// `interval_ns` and burst, as nftables has them.

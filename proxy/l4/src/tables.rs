@@ -121,9 +121,14 @@ impl Tables {
         Ok(Now { word: self.word()?, now_ns: kernel::now_ns(), sets, committed })
     }
 
-    /// Says that somebody lives.
-    pub(crate) fn beat(&mut self, now_ns: u64) -> Result<(), Error> {
-        self.control.set(abi::CONTROL_HEARTBEAT, now_ns, 0).map_err(kernel("CONTROL can't be written"))
+    /// Says that somebody lived then. Of two that say so, one taking over from the other, the one who lived last counts.
+    pub(crate) fn live(&mut self, then_ns: u64) -> Result<(), Error> {
+        let known_ns =
+            self.control.get(&abi::CONTROL_HEARTBEAT, 0).map_err(kernel("CONTROL can't be read"))?;
+        if known_ns >= then_ns {
+            return Ok(());
+        }
+        self.control.set(abi::CONTROL_HEARTBEAT, then_ns, 0).map_err(kernel("CONTROL can't be written"))
     }
 
     /// How old the last sign of life is; `None`: there was none.

@@ -1,5 +1,5 @@
-//! The kernel front line in the life of a node: attached before the cores start, beaten once a second by the main thread, changed
-//! by a reload, asked by a scrape. What it means stands in `meant`, what it does in `l4`.
+//! The kernel front line in the life of a node: attached before the cores start, beaten by the main thread, changed by a reload,
+//! asked by a scrape. What it means stands in `meant`, what it does in `l4`.
 
 mod load;
 mod meant;
@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::Result;
-use l4::{Digest, Listener, Step, feed::Feed};
+use l4::{Digest, Listener, Step, abi::HEARTBEAT_NS_MAX, feed::Feed};
 use model::Ebpf;
 use shard::{Conduct, Offences};
 
@@ -37,8 +37,16 @@ const EVENTS_TOLD_MAX: usize = 5;
 /// Events that are read at once.
 const EVENTS_MAX: usize = 1024;
 
-/// In how much time a core answers, or the kernel is not told that we live.
-const CORES_WITHIN: Duration = Duration::from_secs(2);
+/// How often each core is asked whether it turns, and the kernel told since when all do: it lets everything pass three seconds
+/// later. A core's answer is read with the next pulse, so the kernel knows of a moment some two pulses ago, and a core or this
+/// thread may be late by two seconds more before anything passes that should not.
+pub(super) const PULSE: Duration = Duration::from_millis(250);
+
+/// Who is silent for so long has everything pass.
+const SILENT_MAX: Duration = Duration::from_nanos(HEARTBEAT_NS_MAX);
+
+/// How often all else is done.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// The front line of a node.
 pub(crate) struct FrontLine {
@@ -50,6 +58,11 @@ pub(crate) struct FrontLine {
     feed: Option<Fed>,
     limiters: Limiters,
     pulses: Heartbeats,
+    /// When the cores are asked next, and when all else is done next.
+    next_pulse: Instant,
+    next_beat: Instant,
+    /// What went wrong with the last beat.
+    fault: Option<String>,
     /// A fault that was said, and not yet that it is over.
     told: Option<String>,
     load: Load,
@@ -102,6 +115,7 @@ impl FrontLine {
             }
         }
         l4::drop_others(rustix::thread::CapabilitySet::empty())?;
+        let now = Instant::now();
         let mut this = Self {
             line,
             ebpf: ebpf.clone(),
@@ -110,7 +124,10 @@ impl FrontLine {
             cores,
             feed: fed(ebpf, cores),
             limiters: Limiters::default(),
-            pulses: Heartbeats::new(cores, CORES_WITHIN),
+            pulses: Heartbeats::new(cores, SILENT_MAX),
+            next_pulse: now,
+            next_beat: now,
+            fault: None,
             told: None,
             load: Load::default(),
             looked: None,
@@ -129,22 +146,39 @@ impl FrontLine {
         }
     }
 
-    /// What is to be done once a second. `post` hands a core a letter that it answers when it turns. What the cores are to do from
+    /// For how long there is nothing to do yet.
+    pub(crate) fn is_early(&self, now: Instant) -> Option<Duration> {
+        self.next_pulse.checked_duration_since(now).filter(|early| !early.is_zero())
+    }
+
+    /// What is to be done each [`PULSE`]. `post` hands a core a letter that it answers when it turns. What the cores are to do from
     /// now on, if that is something else.
     pub(crate) fn beat(
         &mut self,
         now: Instant,
         post: impl Fn(usize, std::sync::mpsc::Sender<usize>) -> bool,
     ) -> Option<shard::FrontLine> {
-        let done = match self.pulses.beat(now, post) {
-            // A gateway that does not serve must not refuse either.
-            Some(stuck) => {
-                Err(format!("core {} has not turned for {:.1?}: everything passes", stuck.core, stuck.since))
-            }
-            None => self.line.beat(&mut |text| say::note(&text)).map_err(|error| error.to_string()),
-        };
-        let done = done.and_then(|()| self.line.sweep().map(drop).map_err(|error| error.to_string()));
-        self.tell(done.err());
+        self.next_pulse = now + PULSE;
+        let beat = self.pulses.beat(now, post);
+        // A gateway that does not serve must not refuse either: a core that hangs counts from when it turned last. The kernel's clock
+        // is read first: a pause in between makes that moment earlier, and never later than it was.
+        let clock_ns = monotonic_ns();
+        let silent_ns = u64::try_from(beat.turned.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let told = self.line.live(clock_ns.saturating_sub(silent_ns)).err().map(|error| error.to_string());
+        let stuck = beat.stuck.map(|stuck| {
+            format!("core {} has not turned for {:.1?}: everything passes", stuck.core, stuck.since)
+        });
+        let is_due = now >= self.next_beat;
+        if is_due {
+            self.next_beat = now + BEAT;
+            let done = self.line.beat(&mut |text| say::note(&text));
+            let done = done.and_then(|()| self.line.sweep().map(drop));
+            self.fault = done.err().map(|error| error.to_string());
+        }
+        self.tell(stuck.or(told).or_else(|| self.fault.clone()));
+        if !is_due {
+            return None;
+        }
         self.tell_events();
         self.take_verdicts();
         if self.looked.is_none_or(|looked| now.duration_since(looked) >= LOOK_EVERY) {

@@ -1,22 +1,30 @@
-//! What a node does for its front line: once a second, and when its configuration changes.
+//! What a node does for its front line: some times a second, and when its configuration changes.
 
-use std::{sync::atomic::Ordering, time::Instant};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use model::Model;
 use shard::Message;
 
+use super::PULSE;
 use crate::{
-    node::{Node, held},
+    node::{CHORES, Node, held},
     say,
 };
 
 impl Node {
-    /// Looks after the kernel's part.
-    pub(crate) fn beat_front_line(&self) {
+    /// Looks after the kernel's part. After what time to do it again.
+    pub(crate) fn beat_front_line(&self) -> Duration {
         let mut front_line = held(&self.front_line);
-        let (Some(line), Some(cores)) = (front_line.as_mut(), self.cores.get()) else { return };
+        let (Some(line), Some(cores)) = (front_line.as_mut(), self.cores.get()) else { return CHORES };
+        let now = Instant::now();
+        if let Some(early) = line.is_early(now) {
+            return early;
+        }
         let draining = self.draining.load(Ordering::Relaxed);
-        let changed = line.beat(Instant::now(), |core, answer| {
+        let changed = line.beat(now, |core, answer| {
             // Cores that have ended answer no more, and what still drains is served.
             let post = cores.posts.get(core).filter(|_| !draining);
             match post {
@@ -28,6 +36,7 @@ impl Node {
         if let Some(changed) = changed {
             self.tell_front_line(&changed);
         }
+        PULSE
     }
 
     fn tell_front_line(&self, front_line: &shard::FrontLine) {

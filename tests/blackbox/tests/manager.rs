@@ -127,7 +127,7 @@ fn a_manager_that_does_not_listen_stops_nothing() {
 }
 
 /// One thread of a process, held still as no signal can: by the kernel's debugging door. Dropping it lets it go.
-struct Held(Child);
+pub(crate) struct Held(Child);
 
 impl Held {
     /// PTRACE_SEIZE, then PTRACE_INTERRUPT, then a wait until it stands.
@@ -145,7 +145,7 @@ sys.stdin.read()
 ";
 
     /// `Err`: why this machine does not allow it.
-    fn new(process: u32, name: &str) -> Result<Self, String> {
+    pub(crate) fn new(process: u32, name: &str) -> Result<Self, String> {
         let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
         let thread = tasks
             .map(|task| task.unwrap().path())

@@ -144,7 +144,7 @@ impl FrontLine {
                 Step::Accept => break,
                 Step::Nftables => {
                     let names: Vec<_> = self.at_nftables(Some(name)).chain([name]).collect();
-                    let text = nft::ruleset(rules, &names) + &nft::beat(rules);
+                    let text = nft::ruleset(rules, &names) + &nft::beat(rules, self.left());
                     nft::load(&text).map_err(|error| error.to_string())
                 }
                 // Why there are none was said once for all.

@@ -1,7 +1,7 @@
 //! What outlives a process, what ends by itself, and what others may do meanwhile.
 
 use crate::{PORT, Place, SYNS, counted, rules};
-use gate::abi::{Count, Mode};
+use gate::abi::{Count, HEARTBEAT_NS_MAX, Mode};
 use harness::{Network, eventually};
 use l4::{Driver, Error, FrontLine, Settings, Step, pinned};
 use rustix::time::{ClockId, clock_gettime};
@@ -13,6 +13,11 @@ use std::time::{Duration, Instant};
 const SHORT: Duration = Duration::from_millis(300);
 /// One that no test sees the end of.
 const LONG: Duration = Duration::from_secs(600);
+
+/// How long after its last sign of life a gateway's rules hold: no longer, and not much less, since nftables is told so by a program
+/// that has to be started first.
+const LIVE_MAX: Duration = Duration::from_nanos(HEARTBEAT_NS_MAX);
+const LIVE_MIN: Duration = Duration::from_millis(2_700);
 
 fn on_trial(place: &Place, driver: Driver, trial: Duration) -> Settings {
     Settings { trial, ..place.settings(driver) }
@@ -107,6 +112,7 @@ fn check_trial(test: &str, driver: Driver, step: Step) {
 
         // Others are on trial before those, and give way to them.
         line.change(rules(Mode::Monitor)).unwrap();
+        line.live(now_ns()).unwrap();
         assert!(line.trial().unwrap().unwrap().has_before);
         eventually("the trial ends", || line.trial().unwrap().is_none().then_some(()));
         line.beat(&mut |line| said.lock().unwrap().push(line)).unwrap();
@@ -139,25 +145,46 @@ fn rules_nobody_commits_give_way_in_nftables() {
     check_trial("rules_nobody_commits_give_way_in_nftables", Driver::Nftables, Step::Nftables);
 }
 
-/// Three seconds after the last sign of life everything passes.
+/// `CLOCK_MONOTONIC`, the programs' clock.
+fn now_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Three seconds after the last sign of life everything passes, and nothing sooner: what is sent later is never dropped, and the
+/// kernel's own clock says when that was.
 #[track_caller]
 fn check_dead(test: &str, driver: Driver) {
     let Some(place) = Place::new(test) else { return };
     place.network.gateway.inside(|| {
-        let line = place.attach(place.settings(driver));
-        let begun = Instant::now();
+        let mut line = place.attach(place.settings(driver));
         place.flood(SYNS);
         let dropped = counted(&line, SYNS).of(Count::Dropped);
         assert!(dropped > 0);
+        let turned_ns = now_ns();
+        line.live(turned_ns).unwrap();
+        // What was known before that does not count.
+        line.live(turned_ns - 500_000_000).unwrap();
+        line.beat(&mut |_| ()).unwrap();
         drop(line);
+        let since = || Duration::from_nanos(now_ns() - turned_ns);
         let status = || pinned::status(&place.pins(), place.state.path()).unwrap();
+        let dropped = || status().counters.of(Count::Dropped);
         // One SYN after the other, until one is not dropped.
-        eventually("everything passes", || {
-            let before = status().counters.of(Count::Dropped);
+        let (mut before, mut lived) = (dropped(), Duration::ZERO);
+        let open = eventually("everything passes", || {
+            let sent = since();
             place.flood_to_its_end(1);
-            (status().counters.of(Count::Dropped) == before).then_some(())
+            let after = dropped();
+            let is_open = after == before;
+            if !is_open {
+                (before, lived) = (after, sent);
+            }
+            is_open.then(since)
         });
-        assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+        println!("dropped until {lived:?} after the last sign of life, passed {open:?} after it");
+        assert!(lived <= LIVE_MAX && open >= LIVE_MIN, "{lived:?} {open:?}");
+        assert!(status().heartbeat_age.is_none_or(|age| age >= LIVE_MAX));
         let before = status().counters;
         place.flood_to_its_end(SYNS);
         assert_eq!(status().counters.of(Count::Dropped), before.of(Count::Dropped));
@@ -293,6 +320,7 @@ fn all_prefixes_of_a_large_set_are_filled_and_given_up() {
         many.block.push("10.66.0.1/32".parse().unwrap());
         many.block.push("::/0".parse().unwrap());
         line.change(many.clone()).unwrap();
+        line.live(now_ns()).unwrap();
         place.flood(SYNS);
         let counters = counted(&line, SYNS);
         assert_eq!(counters.of(Count::Blocked), SYNS);
@@ -300,6 +328,7 @@ fn all_prefixes_of_a_large_set_are_filled_and_given_up() {
         many.policies[0].ports.push(PORT + 1);
         line.change(many).unwrap();
         line.change(rules(Mode::Enforce)).unwrap();
+        line.live(now_ns()).unwrap();
         place.flood(SYNS);
         let after = counted(&line, 2 * SYNS);
         assert_eq!(after.of(Count::Blocked), SYNS);
