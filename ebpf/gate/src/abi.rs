@@ -2,7 +2,7 @@
 //! network's. A change of anything here is another [`LAYOUT`].
 
 /// Number of this layout; part of the path where tables are pinned, so that a program never meets another's tables.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// An address as the tables have it: IPv6, or IPv4 as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2). Network order.
 pub type Address = [u8; 16];
@@ -213,7 +213,8 @@ pub const ALLOW: u32 = 1;
 pub const BLOCK: u32 = 2;
 
 /// Table `BLOCKS`: LPM trie of prefixes that the gateway itself, or the operator by hand, holds back for a while. Key: an
-/// [`Address`]. An entry that has expired holds for nobody, whether it was taken out or not.
+/// [`Address`]. Of all entries that have an address the hardest holds, be it the narrowest or not. One that has expired holds for
+/// nobody, whether it was taken out or not.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Block {
@@ -223,7 +224,14 @@ pub struct Block {
     pub cost: u32,
     /// Why: number of a reason that user space knows.
     pub reason: u32,
+    /// Bits of its own key, by which what is wider is found behind it.
+    pub bits: u32,
+    /// 0.
+    pub pad: u32,
 }
+
+/// So many entries of `BLOCKS`, one in another, are looked at for one address; wider ones hold once narrower ones are gone.
+pub const BLOCKS_NESTED_MAX: u32 = 8;
 
 /// Key of table `SOURCES`, an LRU hash of who was seen lately.
 #[repr(C)]

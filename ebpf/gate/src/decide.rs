@@ -2,8 +2,9 @@
 
 use crate::{
     abi::{
-        ADMIN_PORT, ALLOW, Address, BLOCK, Block, CONTROL_HEARTBEAT, CONTROL_IN_FORCE, Count, EDGE_NS, Event,
-        FLOOD_NS, HEARTBEAT_NS_MAX, InForce, Limit, Mode, POLICIES_MAX, Policy, SourceKey,
+        ADMIN_PORT, ALLOW, Address, BLOCK, BLOCKS_NESTED_MAX, Block, CONTROL_HEARTBEAT, CONTROL_IN_FORCE,
+        Count, EDGE_NS, Event, FLOOD_NS, HEARTBEAT_NS_MAX, InForce, Limit, Mode, POLICIES_MAX, Policy,
+        SourceKey,
     },
     limit::{Word, take, take_leased},
     packet::{Packet, Parsed, Segment, parse},
@@ -62,8 +63,8 @@ pub trait Tables {
     fn lease(&self, number: u32) -> Option<Self::Word>;
     /// What `RULES` has for an address in a set; 0: nothing.
     fn rule(&self, set: u32, address: &Address) -> u32;
-    /// What `BLOCKS` has for an address.
-    fn block(&self, address: &Address) -> Option<Block>;
+    /// The narrowest entry of `BLOCKS` that has an address and a key of at most so many bits.
+    fn block(&self, address: &Address, bits_max: u32) -> Option<Block>;
     /// An entry of `SOURCES`.
     fn source(&self, key: &SourceKey) -> Option<Sightings<Self::Word>>;
     /// Makes an entry of `SOURCES` that is all 0, if there is none and room for it.
@@ -115,7 +116,9 @@ pub fn decide<T: Tables>(packet: &impl Packet, tables: &T, now_ns: u64) -> Verdi
     if syn {
         tables.count(Count::Syns as u32);
     }
-    let verdict = match if syn { gate.syn() } else { gate.other() } {
+    // In one place, as the limits are: the program has it inline.
+    let ruled = gate.ruled();
+    let verdict = match if syn { gate.syn(ruled) } else { gate.other(ruled) } {
         Step::Done(verdict) => verdict,
         Step::Limit { cost, known_only } => gate.limit(syn, cost, known_only),
     };
@@ -156,8 +159,8 @@ enum Step {
 
 impl<T: Tables> Gate<'_, T> {
     #[inline(always)]
-    fn syn(&self) -> Step {
-        let cost = match self.ruled() {
+    fn syn(&self, ruled: Ruled) -> Step {
+        let cost = match ruled {
             Ruled::Allowed => return Step::Done(Verdict::Pass),
             Ruled::Blocked => return Step::Done(self.refuse()),
             Ruled::Costs(cost) => cost,
@@ -176,8 +179,8 @@ impl<T: Tables> Gate<'_, T> {
 
     /// What is no SYN: before it is dropped the kernel is asked whether anybody waits for it.
     #[inline(always)]
-    fn other(&self) -> Step {
-        let blocked = match self.ruled() {
+    fn other(&self, ruled: Ruled) -> Step {
+        let blocked = match ruled {
             Ruled::Allowed => return Step::Done(Verdict::Pass),
             Ruled::Blocked => true,
             Ruled::Costs(_) => false,
@@ -215,16 +218,38 @@ impl<T: Tables> Gate<'_, T> {
             self.tables.count(Count::Blocked as u32);
             return Ruled::Blocked;
         }
-        match self.tables.block(&address) {
-            Some(block) if self.now_ns < block.expires_ns => {
-                if block.cost > 0 {
-                    return Ruled::Costs(block.cost);
-                }
-                self.tables.count(Count::BlockedForAWhile as u32);
-                Ruled::Blocked
-            }
-            _ => Ruled::Costs(1),
+        let cost = self.held_back(&address);
+        if cost == 0 {
+            self.tables.count(Count::BlockedForAWhile as u32);
+            return Ruled::Blocked;
         }
+        Ruled::Costs(cost)
+    }
+
+    /// What the hardest of the blocks that cover an address makes a SYN cost; 0: it is not let in. Mostly there is none, and it ends
+    /// with the first look.
+    #[inline(always)]
+    fn held_back(&self, address: &Address) -> u32 {
+        let mut cost = 1;
+        let mut bits_max = u128::BITS;
+        let mut looks = 0;
+        while looks < BLOCKS_NESTED_MAX {
+            let Some(block) = self.tables.block(address, bits_max) else { break };
+            if self.now_ns < block.expires_ns {
+                if block.cost == 0 {
+                    return 0;
+                }
+                if cost < block.cost {
+                    cost = block.cost;
+                }
+            }
+            if block.bits == 0 || block.bits > bits_max {
+                break;
+            }
+            bits_max = block.bits - 1;
+            looks += 1;
+        }
+        cost
     }
 
     /// Charges the narrow prefix, then the wide one.

@@ -113,8 +113,8 @@ impl Tables for Kernel {
     }
 
     #[inline(always)]
-    fn block(&self, address: &Address) -> Option<Block> {
-        BLOCKS.get(Key::new(128, *address)).copied()
+    fn block(&self, address: &Address, bits_max: u32) -> Option<Block> {
+        BLOCKS.get(Key::new(bits_max, *address)).copied()
     }
 
     #[inline(always)]

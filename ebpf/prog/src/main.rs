@@ -25,8 +25,9 @@ use gate::{Tables, Verdict, abi::Count};
 
 use crate::{frame::Frame, kernel::Kernel};
 
-/// The gate where frames arrive first.
-#[xdp]
+/// The gate where frames arrive first. Also those that are longer than a page and lie in parts: headers are read in the first, as
+/// for tcx.
+#[xdp(frags)]
 pub fn xdp_gate(context: XdpContext) -> u32 {
     let tables = Kernel { context: context.as_ptr() };
     let frame = Frame { start: context.data(), end: context.data_end() };

@@ -326,14 +326,16 @@ impl FrontLine {
     }
 
     /// Holds a prefix back for a while, under any rules but the allow list's. `cost`: a SYN takes the time of so many; 0: none is let
-    /// in. `reason`: a number that [`Status`] gives back.
+    /// in, and who is shut out for longer already stays so. `reason`: a number that [`Status`] gives back.
     pub fn block(&mut self, prefix: IpNet, lasts: Duration, cost: u32, reason: u32) -> Result<(), Error> {
         pinned::check_block(prefix, lasts)?;
         let mut is_done = false;
         if let Some(tables) = &mut self.tables {
             let expires_ns =
                 kernel::now_ns().saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX));
-            tables.block(prefix, &Block { expires_ns, cost, reason })?;
+            if !tables.is_shut_out(prefix, expires_ns) {
+                tables.block(prefix, &Block { expires_ns, cost, reason, ..Block::default() })?;
+            }
             is_done = true;
         }
         // There is no part of a rate in nftables: who is to have less of it keeps all.

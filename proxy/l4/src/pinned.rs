@@ -111,7 +111,7 @@ pub fn block(pins: &Path, state: &Path, prefix: IpNet, lasts: Duration, reason: 
         Some(mut tables) => {
             let expires_ns =
                 kernel::now_ns().saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX));
-            tables.block(prefix, &Block { expires_ns, cost: 0, reason })
+            tables.block(prefix, &Block { expires_ns, reason, ..Block::default() })
         }
         None if place.has_nft => Ok(()),
         None => Err(Error::Unavailable("holding a prefix back")),

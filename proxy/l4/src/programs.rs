@@ -10,7 +10,7 @@ use aya::programs::{
     CgroupAttachMode, LinkOrder, SchedClassifier, SkReuseport, SockOps, TcAttachType, Xdp, XdpMode,
 };
 use aya::{Ebpf, EbpfLoader};
-use gate::abi::names;
+use gate::abi::{self, names};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::fd::BorrowedFd;
@@ -229,6 +229,20 @@ pub(crate) fn pinned_links(folder: &Path) -> Vec<(String, (Step, String, u32))> 
     let mut links: Vec<_> = names.filter_map(|name| parse_pin_name(&name).map(|link| (name, link))).collect();
     links.sort();
     links
+}
+
+/// Takes over what another layout of the tables has attached: its links come into this folder, where their programs are replaced as
+/// any are, and its tables go. Says what could not be taken.
+pub(crate) fn adopt(pins: &Path, folder: &Path) -> Result<(), Error> {
+    for layout in 1..abi::LAYOUT {
+        let old = pins.join(format!("v{layout}"));
+        for (name, _) in pinned_links(&old) {
+            let path = old.join(&name);
+            fs::rename(&path, folder.join(&name)).map_err(|error| Error::File { path, error })?;
+        }
+        remove_folder(&old);
+    }
+    Ok(())
 }
 
 /// Takes everything in a folder off and away: links first, so that no program is left without its tables.

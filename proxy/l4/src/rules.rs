@@ -9,6 +9,9 @@ use std::fmt;
 /// Prefixes that one rule set may have: half of what table `RULES` has room for.
 pub(crate) const PREFIXES_MAX: usize = 32_768;
 
+/// Number of what [`Rules::digest`] hashes, and how.
+const HASHED: u32 = 1;
+
 /// One rule set. What stands in no policy is never touched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -81,10 +84,10 @@ impl Rules {
     }
 
     /// A name of these rules that is the same for the same rules, whatever the order of ports and prefixes, on any machine and
-    /// in any version with this layout.
+    /// in any version that hashes the same fields, whatever its tables look like: what was committed outlives an upgrade.
     pub fn digest(&self) -> Digest {
         let mut hash = Fnv::new();
-        hash.add(&abi::LAYOUT.to_le_bytes());
+        hash.add(&HASHED.to_le_bytes());
         hash.add(&(self.policies.len() as u64).to_le_bytes());
         for PortPolicy { ports, policy } in &self.policies {
             hash.sorted(ports.iter().map(|port| port.to_le_bytes().to_vec()));

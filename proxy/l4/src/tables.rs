@@ -211,10 +211,20 @@ impl Tables {
     /// Holds a prefix back.
     pub(crate) fn block(&mut self, prefix: ipnet::IpNet, block: &Block) -> Result<(), Error> {
         for (address, bits) in crate::contents::keys(prefix) {
-            let insert = self.blocks.insert(&Key::new(bits, address), values::block(block), 0);
+            let insert =
+                self.blocks.insert(&Key::new(bits, address), values::block(&Block { bits, ..*block }), 0);
             insert.map_err(kernel("BLOCKS takes no more"))?;
         }
         Ok(())
+    }
+
+    /// Whether this very prefix is shut out now, until then or later.
+    pub(crate) fn is_shut_out(&self, prefix: ipnet::IpNet, until_ns: u64) -> bool {
+        let is_shut = |(address, bits)| {
+            let block = self.blocks.get(&Key::new(bits, address), 0).map(|block| values::read_block(&block));
+            block.is_ok_and(|block| block.cost == 0 && block.expires_ns >= until_ns)
+        };
+        crate::contents::keys(prefix).all(is_shut)
     }
 
     /// Whether it was held back.
@@ -253,7 +263,7 @@ impl Tables {
         let mut blocked = Vec::new();
         for entry in self.blocks.iter() {
             let (key, value) = entry.map_err(kernel("BLOCKS can't be read"))?;
-            let Block { expires_ns, cost, reason } = values::read_block(&value);
+            let Block { expires_ns, cost, reason, .. } = values::read_block(&value);
             if let Some(left) = expires_ns.checked_sub(now_ns).filter(|&left| left > 0) {
                 let prefix = net(key.data(), key.prefix_len());
                 blocked.push(Blocked { prefix, left: Duration::from_nanos(left), cost, reason });

@@ -86,13 +86,25 @@ pub(crate) fn rule_key(set: u32, address: Address) -> RuleBytes {
 }
 
 pub(crate) fn block(block: &Block) -> BlockBytes {
-    let Block { expires_ns, cost, reason } = block;
-    Writer::new().put(&expires_ns.to_ne_bytes()).put(&cost.to_ne_bytes()).put(&reason.to_ne_bytes()).bytes
+    let Block { expires_ns, cost, reason, bits, pad } = block;
+    Writer::new()
+        .put(&expires_ns.to_ne_bytes())
+        .put(&cost.to_ne_bytes())
+        .put(&reason.to_ne_bytes())
+        .put(&bits.to_ne_bytes())
+        .put(&pad.to_ne_bytes())
+        .bytes
 }
 
 pub(crate) fn read_block(bytes: &BlockBytes) -> Block {
     let mut reader = Reader(bytes);
-    Block { expires_ns: reader.u64(), cost: reader.u32(), reason: reader.u32() }
+    Block {
+        expires_ns: reader.u64(),
+        cost: reader.u32(),
+        reason: reader.u32(),
+        bits: reader.u32(),
+        pad: reader.u32(),
+    }
 }
 
 /// Until when there is a flood.
@@ -179,9 +191,10 @@ mod tests {
         check(&bytes, offset_of!(Policy, flood), 50);
         check(&bytes, offset_of!(Policy, through) + offset_of!(Limit, burst_ns), 61);
 
-        let from = Block { expires_ns: 7, cost: 8, reason: 9 };
+        let from = Block { expires_ns: 7, cost: 8, reason: 9, bits: 10, pad: 11 };
         check(&block(&from), offset_of!(Block, expires_ns), 7);
-        assert_eq!(block(&from)[offset_of!(Block, reason)..], 9_u32.to_ne_bytes());
+        assert_eq!(block(&from)[offset_of!(Block, reason)..][..4], 9_u32.to_ne_bytes());
+        assert_eq!(block(&from)[offset_of!(Block, bits)..][..4], 10_u32.to_ne_bytes());
         assert_eq!(read_block(&block(&from)), from);
 
         let key = rule_key(1, [7; 16]);

@@ -145,9 +145,10 @@ impl Tables for Memory {
         own.max_by_key(|(_, _, bits, _)| *bits).map_or(0, |(.., rule)| *rule)
     }
 
-    fn block(&self, address: &Address) -> Option<Block> {
-        let own = self.blocks.iter().filter(|(prefix, bits, _)| has(prefix, *bits, address));
-        own.max_by_key(|(_, bits, _)| *bits).map(|(.., block)| *block)
+    fn block(&self, address: &Address, bits_max: u32) -> Option<Block> {
+        let own =
+            self.blocks.iter().filter(|(prefix, bits, _)| *bits <= bits_max && has(prefix, *bits, address));
+        own.max_by_key(|(_, bits, _)| *bits).map(|(_, bits, block)| Block { bits: *bits, ..*block })
     }
 
     fn source(&self, key: &SourceKey) -> Option<Sightings<Place>> {

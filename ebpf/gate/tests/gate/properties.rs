@@ -41,7 +41,7 @@ pub fn any_tables(chance: &mut Chance<'_>) -> Memory {
     for _ in 0..chance.below(4) {
         let bits = any_bits(chance);
         let expires_ns = chance.pick(&[1, u64::MAX]);
-        let block = Block { expires_ns, cost: chance.pick(&[0, 0, 1, 2, u32::MAX]), reason: 1 };
+        let block = Block { expires_ns, cost: chance.pick(&[0, 0, 1, 2, u32::MAX]), ..Block::default() };
         memory.blocks.push((masked(chance.address(), bits), bits, block));
     }
     // A trie has one entry for a prefix.

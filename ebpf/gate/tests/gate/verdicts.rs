@@ -155,7 +155,7 @@ fn rules_are_by_the_longest_prefix() {
 fn blocks_hold_for_a_while() {
     let mut memory = tables(policy(Mode::Enforce));
     let (start, bits) = prefix("198.51.100.0", 24);
-    let block = |cost| Block { expires_ns: START_NS + 5 * MS, cost, reason: 1 };
+    let block = |cost| Block { expires_ns: START_NS + 5 * MS, cost, ..Block::default() };
     memory.blocks.push((start, bits, block(0)));
     let at = |ms| (Frame::syn("198.51.100.1", 443), ms);
     check(&memory, &[at(0), at(4), at(5), at(5), at(5)], "--++-");
@@ -166,6 +166,46 @@ fn blocks_hold_for_a_while() {
     check(&memory, &[at(0), at(1), at(19), at(20), at(21)], "+--+-");
     // Its neighbours do not pay for it.
     check(&memory, &[(Frame::syn("198.51.100.2", 443), 21)], "+");
+}
+
+/// Blocks of these IPv4 prefixes, with ms until they end and what they cost; at what ms SYNs of 198.51.100.1 come.
+#[track_caller]
+fn check_nested(blocks: &[(&str, u32, u64, u32)], at_ms: &[u64], expected: &str) {
+    let mut memory = tables(policy(Mode::Enforce));
+    for (text, bits, ends_ms, cost) in blocks {
+        let (start, bits) = prefix(text, *bits);
+        let block = Block { expires_ns: START_NS + ends_ms * MS, cost: *cost, ..Block::default() };
+        memory.blocks.push((start, bits, block));
+    }
+    let frames: Vec<_> = at_ms.iter().map(|ms| (Frame::syn("198.51.100.1", 443), *ms)).collect();
+    check(&memory, &frames, expected);
+}
+
+/// Whatever lies inside of a wider one, whoever is in it is held back by it as long as it lasts.
+#[test]
+fn a_narrow_block_hides_no_wider_one() {
+    let wide = ("198.51.0.0", 16, 50, 0);
+    check_nested(&[wide], &[0, 49, 50], "--+");
+    // One that is over.
+    check_nested(&[("198.51.100.1", 32, 10, 0), wide], &[9, 10, 49, 50], "---+");
+    // One that is over, in one that is over.
+    check_nested(
+        &[("198.51.100.1", 32, 1, 0), ("198.51.100.0", 24, 2, 2), wide],
+        &[0, 1, 2, 49, 50],
+        "----+",
+    );
+    // A milder one.
+    check_nested(&[("198.51.100.1", 32, 90, 2), wide], &[0, 49, 50], "--+");
+    // Of two that only cost the dearer counts: three make it 30 ms.
+    check_nested(&[("198.51.100.1", 32, 90, 2), ("198.51.100.0", 24, 90, 3)], &[0, 1, 19, 20], "+--+");
+    check_nested(&[("198.51.100.1", 32, 90, 3), ("198.51.100.0", 24, 90, 2)], &[0, 1, 19, 20], "+--+");
+    // A narrower one of somebody else.
+    check_nested(&[("198.51.100.2", 32, 10, 0), wide], &[20], "-");
+    check_nested(&[("198.51.100.1", 32, 10, 0), ("198.51.101.0", 24, 90, 0)], &[9, 10], "-+");
+    // As many as are looked at.
+    let nested: Vec<_> =
+        (0..8).map(|up| ("198.51.100.0", 31 - up, if up == 7 { 50 } else { 1 }, 0)).collect();
+    check_nested(&nested, &[0, 10, 49, 50], "---+");
 }
 
 #[test]

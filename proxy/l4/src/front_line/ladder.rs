@@ -2,7 +2,7 @@
 //! earlier process left is taken off. Everything that does not work is said once, and is no error.
 
 use super::{FrontLine, Say};
-use crate::programs::{Programs, pin_name, pinned_links, remove_folder};
+use crate::programs::{Programs, adopt, pin_name, pinned_links, remove_folder};
 use crate::settings::Step;
 use crate::status::Interface;
 use crate::{Rules, kernel, nft, state};
@@ -28,7 +28,7 @@ impl FrontLine {
                 None
             }
         };
-        let loaded = Programs::load(pins.clone()).and_then(|mut programs| {
+        let loaded = Programs::load(pins).and_then(|mut programs| {
             let tables = programs.tables()?;
             let events = programs.events()?;
             Ok((programs, tables, events))
@@ -41,7 +41,12 @@ impl FrontLine {
             self.fill(is_fresh)
         });
         match filled {
-            Ok(then) => return then,
+            Ok(then) => {
+                if let Err(error) = adopt(&self.settings.pins, &state::pins(&self.settings.pins)) {
+                    say(format!("front line: what an earlier version attached can't be taken over: {error}"));
+                }
+                return then;
+            }
             Err(error) => say(format!("front line: no programs in the kernel: {error}")),
         }
         self.forget_programs();

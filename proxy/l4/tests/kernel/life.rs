@@ -1,7 +1,7 @@
 //! What outlives a process, what ends by itself, and what others may do meanwhile.
 
 use crate::{PORT, Place, SYNS, counted, rules};
-use gate::abi::{Count, HEARTBEAT_NS_MAX, Mode};
+use gate::abi::{Count, HEARTBEAT_NS_MAX, LAYOUT, Mode};
 use harness::{Network, eventually};
 use l4::{Driver, Error, FrontLine, Settings, Step, pinned};
 use rustix::time::{ClockId, clock_gettime};
@@ -57,6 +57,53 @@ fn xdp_is_replaced_without_losing_a_packet() {
 #[test]
 fn tcx_is_replaced_without_losing_a_packet() {
     check_replaced("tcx_is_replaced_without_losing_a_packet", Driver::Tcx);
+}
+
+/// What a version with other tables has attached is taken over: its programs are replaced and not taken off.
+#[test]
+fn another_layout_is_taken_over() {
+    let Some(place) = Place::new("another_layout_is_taken_over") else { return };
+    place.network.gateway.inside(|| {
+        drop(place.attach(Settings { interfaces: vec!["lo".into()], ..place.settings(Driver::Auto) }));
+        drop(place.attach(Settings {
+            interfaces: vec!["lo".into(), Network::INTERFACE.into()],
+            ..place.settings(Driver::Auto)
+        }));
+        let folder = |layout: u32| place.pins().join(format!("v{layout}"));
+        std::fs::rename(folder(LAYOUT), folder(LAYOUT - 1)).unwrap();
+        let line = place.attach(Settings {
+            interfaces: vec!["lo".into(), Network::INTERFACE.into()],
+            ..place.settings(Driver::Auto)
+        });
+        let steps: Vec<_> = line.modes().iter().map(|interface| interface.step).collect();
+        assert_eq!(steps, [Step::Tcx, Step::NativeXdp], "{:#?}", place.said.lock().unwrap());
+        assert!(!folder(LAYOUT - 1).exists());
+        assert_eq!(place.tcx("lo"), 1);
+        place.flood(SYNS);
+        assert!(counted(&line, SYNS).of(Count::Dropped) > 0);
+        place.detach();
+        assert!(!place.has_xdp(Network::INTERFACE) && place.tcx("lo") == 0);
+    });
+}
+
+/// Who is shut out stays so for as long as somebody said, whatever milder is said later.
+#[test]
+fn a_milder_block_ends_no_harder_one() {
+    let Some(place) = Place::new("a_milder_block_ends_no_harder_one") else { return };
+    place.network.gateway.inside(|| {
+        let mut line = place.attach(place.settings(Driver::Tcx));
+        let prefix: ipnet::IpNet = "198.51.100.0/24".parse().unwrap();
+        let minute = Duration::from_secs(60);
+        let costs = |line: &FrontLine| line.status().unwrap().blocked[0].cost;
+        line.block(prefix, minute, 4, 1).unwrap();
+        assert_eq!(costs(&line), 4);
+        pinned::block(&place.pins(), place.state.path(), prefix, 2 * minute, 7).unwrap();
+        line.block(prefix, minute, 4, 1).unwrap();
+        assert_eq!(costs(&line), 0);
+        line.block(prefix, 3 * minute, 4, 1).unwrap();
+        assert_eq!(costs(&line), 4);
+        place.detach();
+    });
 }
 
 #[test]

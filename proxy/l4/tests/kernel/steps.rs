@@ -4,6 +4,8 @@ use crate::{BURST, PORT, Place, SYNS, counted};
 use gate::abi::Count;
 use harness::Network;
 use l4::{Driver, Settings, Step, pinned};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 
 #[track_caller]
 fn check_step(test: &str, driver: Driver, step: Step) {
@@ -54,6 +56,40 @@ fn tcx_does_the_same() {
 #[test]
 fn nftables_does_the_same() {
     check_step("nftables_does_the_same", Driver::Nftables, Step::Nftables);
+}
+
+/// Frames longer than a page lie in parts, and a driver that has them takes only programs that say they can bear it.
+#[test]
+fn long_frames_pass_native_xdp() {
+    const BYTES: usize = 1 << 20;
+    let Some(place) = Place::new("long_frames_pass_native_xdp") else { return };
+    let ends =
+        [(&place.network.gateway, Network::INTERFACE), (&place.network.clients, Network::FAR_INTERFACE)];
+    for (namespace, interface) in ends {
+        namespace.run("ip", &["link", "set", interface, "mtu", "9000"]).unwrap();
+    }
+    place.network.gateway.inside(|| {
+        let line = place.attach(place.settings(Driver::Auto));
+        assert_eq!(line.modes()[0].step, Step::NativeXdp, "{:#?}", place.said.lock().unwrap());
+        let listener = TcpListener::bind((Network::GATEWAY, PORT)).unwrap();
+        let mut client =
+            place.network.clients.inside(|| TcpStream::connect((Network::GATEWAY, PORT))).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        std::thread::scope(|scope| {
+            let sent = scope.spawn(move || client.write_all(&vec![7; BYTES]).map(|()| drop(client)));
+            let mut came = Vec::new();
+            { server }.read_to_end(&mut came).unwrap();
+            sent.join().unwrap().unwrap();
+            assert!(came.len() == BYTES && came.iter().all(|byte| *byte == 7));
+        });
+        let before = line.counters().unwrap();
+        // In so few that they were long.
+        assert!(before.of(Count::Packets) < (BYTES / 1_400) as u64, "{before:?}");
+        place.flood(SYNS);
+        let after = counted(&line, SYNS);
+        assert!(after.of(Count::Dropped) >= SYNS - BURST - 1, "{after:?}");
+        place.detach();
+    });
 }
 
 #[test]

@@ -6,7 +6,9 @@ use aya::{
     programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp},
     util::nr_cpus,
 };
-use gate::abi::{Address, COUNTERS, Count, Limit, POLICIES_MAX, PORTS, Policy, SETS, SourceKey, names};
+use gate::abi::{
+    Address, Block, COUNTERS, Count, Limit, POLICIES_MAX, PORTS, Policy, SETS, SourceKey, names,
+};
 use rustix::{
     thread::{CpuSet, sched_setaffinity},
     time::{ClockId, clock_gettime},
@@ -48,7 +50,7 @@ pub struct Kernel {
     floods: Array<MapData, [u64; 8]>,
     leases: PerCpuArray<MapData, u64>,
     rules: LpmTrie<MapData, [u8; 20], u32>,
-    blocks: LpmTrie<MapData, Address, [u8; 16]>,
+    blocks: LpmTrie<MapData, Address, [u8; size_of::<Block>()]>,
     sources: HashMap<MapData, SourceBytes, Values>,
     counters: PerCpuArray<MapData, u64>,
     events: RingBuf<MapData>,
@@ -124,10 +126,11 @@ impl Kernel {
             self.blocks.remove(&key).unwrap();
         }
         for (prefix, bits, block) in &memory.blocks {
-            let mut value = [0; 16];
+            let mut value = [0; size_of::<Block>()];
             value[..8].copy_from_slice(&block.expires_ns.to_ne_bytes());
             value[8..12].copy_from_slice(&block.cost.to_ne_bytes());
-            value[12..].copy_from_slice(&block.reason.to_ne_bytes());
+            value[12..16].copy_from_slice(&block.reason.to_ne_bytes());
+            value[16..20].copy_from_slice(&bits.to_ne_bytes());
             self.blocks.insert(&Key::new(*bits, *prefix), value, 0).unwrap();
         }
         let old: Vec<_> = self.sources.keys().map(Result::unwrap).collect();

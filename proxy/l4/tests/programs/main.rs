@@ -22,7 +22,7 @@ use std::{
 
 use gate::{
     Verdict,
-    abi::{BLOCK, Count, Limit, Mode, Policy},
+    abi::{BLOCK, BLOCKS_NESTED_MAX, Block, Count, Limit, Mode, Policy},
     decide,
 };
 use harness::{Namespace, Network, skip};
@@ -252,6 +252,34 @@ fn a_table_of_frames() {
     let flood = Policy { flood: two(), through: two(), ..policy(Mode::Challenge) };
     let many: Vec<Frame> = (0..6).map(|host| syn(&format!("198.51.{host}.1"))).collect();
     check(kernel, &tables(flood), &many, "++++??");
+}
+
+/// A narrow block that is over, or milder, lies in one that holds; and behind so many that are over as are looked at.
+#[test]
+fn a_narrow_block_hides_no_wider_one() {
+    let Some(mut kernel) = kernel("a_narrow_block_hides_no_wider_one") else { return };
+    let (over, holds) = (1, u64::MAX);
+    let narrow = |expires_ns, cost| (124u32, Block { expires_ns, cost, ..Block::default() });
+    let wide = (112, Block { expires_ns: holds, ..Block::default() });
+    let nested = |count: u32| (0..count).map(|up| (128 - up, Block { expires_ns: over, ..Block::default() }));
+    let all: [(Vec<(u32, Block)>, &str); 7] = [
+        (vec![wide], "--"),
+        (vec![narrow(over, 0), wide], "--"),
+        (vec![narrow(holds, 2), wide], "--"),
+        (vec![narrow(holds, 0), (112, Block { expires_ns: over, ..Block::default() })], "-+"),
+        (vec![narrow(over, 0)], "++"),
+        (nested(BLOCKS_NESTED_MAX - 1).chain([wide]).collect(), "--"),
+        (nested(BLOCKS_NESTED_MAX).chain([wide]).collect(), "+-"),
+    ];
+    for (blocks, expected) in all {
+        let mut memory = tables(policy(Mode::Enforce));
+        for (bits, block) in blocks {
+            let start = gate::table::prefix(v4([198, 51, 100, 1]), bits);
+            memory.blocks.push((start, bits, block));
+        }
+        let frames = ["198.51.100.1", "198.51.100.100"].map(|source| Frame::syn(source, 443));
+        check(&mut kernel, &memory, &frames, expected);
+    }
 }
 
 /// XDP is asked about what no test run of tcx takes, too: frames that end within their first headers.
