@@ -338,6 +338,8 @@ pub enum Count {
     Steered = 22,
     /// Connections for which the kernel chose, since no listener stood where they were steered to.
     Unsteered = 23,
+    /// For a port with a policy, and passed since it is for another host that this one forwards to.
+    Forwarded = 24,
 }
 
 /// Table `STEERING`: array of so many buckets of source prefixes; value: number of a core, 32 bits. Table `STEERED`: per-CPU

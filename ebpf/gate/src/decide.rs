@@ -75,6 +75,8 @@ pub trait Tables {
     fn tell(&self, event: Event);
     /// Whether a socket that is no listener has such a segment as its own.
     fn is_established(&self, segment: &Segment) -> bool;
+    /// Whether it would be sent on to another host, and not be for this one.
+    fn is_forwarded(&self, segment: &Segment, now_ns: u64) -> bool;
 }
 
 /// Says what becomes of a frame that came at `now_ns` by `CLOCK_MONOTONIC`. What makes it pass stands before what could drop it.
@@ -114,6 +116,10 @@ pub fn decide<T: Tables>(packet: &impl Packet, tables: &T, now_ns: u64) -> Verdi
     let gate = Gate { tables, policy, number, index, set, segment, now_ns };
     let syn = segment.is_syn();
     if syn {
+        // Before it is counted against anybody: what is for another host makes no flood here, and spends no limit.
+        if gate.is_forwarded() {
+            return Verdict::Pass;
+        }
         tables.count(Count::Syns as u32);
     }
     // In one place, as the limits are: the program has it inline.
@@ -197,6 +203,9 @@ impl<T: Tables> Gate<'_, T> {
             }
             return Step::Done(Verdict::Pass);
         }
+        if self.is_forwarded() {
+            return Step::Done(Verdict::Pass);
+        }
         if malformed {
             self.tables.count(Count::Malformed as u32);
         }
@@ -204,6 +213,16 @@ impl<T: Tables> Gate<'_, T> {
             return Step::Done(self.refuse());
         }
         Step::Limit { cost: 1, known_only: false }
+    }
+
+    /// Whether it is somebody else's; counts it.
+    #[inline(always)]
+    fn is_forwarded(&self) -> bool {
+        let forwarded = self.tables.is_forwarded(&self.segment, self.now_ns);
+        if forwarded {
+            self.tables.count(Count::Forwarded as u32);
+        }
+        forwarded
     }
 
     #[inline(always)]

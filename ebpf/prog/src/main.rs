@@ -12,7 +12,6 @@ mod steer;
 mod word;
 
 use aya_ebpf::{
-    EbpfContext,
     bindings::{
         tcx_action_base::{TCX_DROP, TCX_NEXT},
         xdp_action::{XDP_DROP, XDP_PASS},
@@ -29,7 +28,7 @@ use crate::{frame::Frame, kernel::Kernel};
 /// for tcx.
 #[xdp(frags)]
 pub fn xdp_gate(context: XdpContext) -> u32 {
-    let tables = Kernel { context: context.as_ptr() };
+    let tables = Kernel { context: context.ctx };
     let frame = Frame { start: context.data(), end: context.data_end() };
     // SAFETY: the helper reads a clock.
     match gate::decide(&frame, &tables, unsafe { bpf_ktime_get_ns() }) {
@@ -52,7 +51,7 @@ pub fn xdp_gate(context: XdpContext) -> u32 {
 #[classifier]
 pub fn tcx_gate(context: TcContext) -> i32 {
     frame::pull(&context);
-    let tables = Kernel { context: context.as_ptr() };
+    let tables = Kernel { context: context.skb.skb };
     let frame = Frame { start: context.data(), end: context.data_end() };
     // SAFETY: the helper reads a clock.
     match gate::decide(&frame, &tables, unsafe { bpf_ktime_get_ns() }) {

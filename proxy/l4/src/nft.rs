@@ -107,6 +107,8 @@ fn chain(text: &mut String, number: u8, policy: &Policy) {
     let _ = writeln!(text, "    chain policy_{number} {{");
     if policy.mode != Mode::Off as u32 {
         let drop = if policy.mode == Mode::Monitor as u32 { "" } else { " counter name dropped drop" };
+        // What is for another host is none of ours.
+        text.push_str("        fib daddr type != local accept\n");
         text.push_str("        counter name syns\n");
         for (set, counter) in [("block", "blocked"), ("held", "blocked_for_a_while")] {
             let _ = writeln!(text, "        ip saddr @{set}4 counter name {counter}{drop}");

@@ -83,6 +83,7 @@ fn packets(counters: &Counters) -> PacketFacts {
         allowed: of(Count::Allowed),
         established: of(Count::Established),
         unparsed: of(Count::Unparsed),
+        forwarded: of(Count::Forwarded),
         no_heartbeat: of(Count::NoHeartbeat),
         sources_full: of(Count::SourcesFull),
         unchallenged: of(Count::Unchallenged),

@@ -142,12 +142,26 @@ impl Namespace {
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         thread::scope(|scope| {
             let inside = scope.spawn(|| {
-                let moved = move_into_link_name_space(self.link.as_fd(), Some(LinkNameSpaceType::Network));
-                moved.unwrap_or_else(|error| panic!("cannot go into the namespace: {error}"));
+                self.enter();
                 work()
             });
             inside.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
         })
+    }
+
+    /// Goes inside with this thread, for good.
+    #[track_caller]
+    pub fn enter(&self) {
+        let moved = move_into_link_name_space(self.link.as_fd(), Some(LinkNameSpaceType::Network));
+        moved.unwrap_or_else(|error| panic!("cannot go into the namespace: {error}"));
+    }
+
+    /// Whether what comes for other hosts is sent on.
+    #[track_caller]
+    pub fn forward(&self, forwards: bool) {
+        for name in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+            self.set(name, if forwards { "1" } else { "0" });
+        }
     }
 
     /// Sets a value of the namespace's own, like `ipv4/tcp_syncookies`.

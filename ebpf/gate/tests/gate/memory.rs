@@ -53,6 +53,8 @@ pub struct Memory {
     pub blocks: Vec<(Address, u32, Block)>,
     /// How many sources there is room for.
     pub sources_max: usize,
+    /// Destinations to which this host forwards.
+    pub forwarded: Vec<Address>,
     /// Source, its port, destination, its port.
     pub established: Vec<(Address, u16, Address, u16)>,
     pub counters: [Cell<u64>; COUNTERS as usize],
@@ -184,5 +186,9 @@ impl Tables for Memory {
         let own =
             (segment.source.address(), segment.source_port, segment.destination.address(), segment.port);
         self.established.contains(&own)
+    }
+
+    fn is_forwarded(&self, segment: &Segment, _now_ns: u64) -> bool {
+        self.forwarded.contains(&segment.destination.address())
     }
 }

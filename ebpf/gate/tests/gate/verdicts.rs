@@ -181,6 +181,30 @@ fn check_nested(blocks: &[(&str, u32, u64, u32)], at_ms: &[u64], expected: &str)
     check(&memory, &frames, expected);
 }
 
+/// What is for another host passes whatever holds for its port, and counts against nobody.
+#[test]
+fn what_is_forwarded_is_nobodys_business() {
+    let mut memory = tables(Policy {
+        syns_narrow: limit(1),
+        packets_narrow: limit(1),
+        flood: limit(2),
+        through: Limit { interval_ns: 1_000 * MS, burst_ns: 0 },
+        ..policy(Mode::Challenge)
+    });
+    memory.forwarded.push(address("203.0.113.9"));
+    let other = |frame: (Frame, u64)| (Frame { destination: address("203.0.113.9"), ..frame.0 }, frame.1);
+    let short = |(frame, at)| (Frame { offset: 4, ..frame }, at);
+    let [knock, push] = [syn("198.51.100.1"), ack("198.51.100.1")];
+    let many: Vec<_> = (0..9).flat_map(|_| [other(knock.clone()), other(push.clone())]).collect();
+    check(&memory, &many, "++++++++++++++++++");
+    check(&memory, &[other(short(knock.clone())), other(short(push.clone()))], "++");
+    assert_eq!((memory.counted(Count::Forwarded), memory.counted(Count::Syns), memory.sources()), (20, 0, 0));
+    // Its sender is as good as new here.
+    check(&memory, &[push.clone(), push, knock.clone()], "+-+");
+    memory.rules.push((0, [0; 16], 0, BLOCK));
+    check(&memory, &[other(knock.clone()), knock], "+-");
+}
+
 /// Whatever lies inside of a wider one, whoever is in it is held back by it as long as it lasts.
 #[test]
 fn a_narrow_block_hides_no_wider_one() {

@@ -2,10 +2,11 @@
 
 use crate::{BURST, PORT, Place, SYNS, counted};
 use gate::abi::Count;
-use harness::Network;
+use harness::{Flood, Network, eventually};
 use l4::{Driver, Settings, Step, pinned};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicBool;
 
 #[track_caller]
 fn check_step(test: &str, driver: Driver, step: Step) {
@@ -56,6 +57,59 @@ fn tcx_does_the_same() {
 #[test]
 fn nftables_does_the_same() {
     check_step("nftables_does_the_same", Driver::Nftables, Step::Nftables);
+}
+
+/// What comes by an interface for a host behind this one is let through, whatever it is for here; though somebody listens on all
+/// addresses at that port.
+#[track_caller]
+fn check_forwarded(test: &str, driver: Driver) {
+    let Some(place) = Place::new(test) else { return };
+    let gateway = &place.network.gateway;
+    gateway.forward(true);
+    let ip = |line: &str| gateway.run("ip", &line.split(' ').collect::<Vec<_>>()).unwrap();
+    ip("link add name inner address 02:00:00:00:09:03 type veth peer name behind");
+    ip("link set dev inner up");
+    ip("link set dev behind up");
+    ip("addr add 10.88.0.1/24 dev inner");
+    ip("neigh replace 10.88.0.2 lladdr 02:00:00:00:09:04 dev inner nud permanent");
+    // There they end.
+    gateway.set("ipv4/conf/behind/forwarding", "0");
+    let via = Network::GATEWAY.to_string();
+    place.network.clients.run("ip", &["route", "add", "10.88.0.0/24", "via", &via]).unwrap();
+    gateway.inside(|| {
+        let _listener = TcpListener::bind(("0.0.0.0", PORT)).unwrap();
+        let mut line = place.attach(place.settings(driver));
+        let to = SocketAddr::from(([10, 88, 0, 2], PORT));
+        let flood = Flood { sources: 1, count_max: SYNS, ..Flood::of_few(to) };
+        assert_eq!(flood.send(&place.network, &AtomicBool::new(false)).count, SYNS);
+        eventually("they have gone on", || (gateway.frames_in("behind").0 >= SYNS).then_some(()));
+        let counters = line.counters().unwrap();
+        assert_eq!((counters.of(Count::Dropped), counters.of(Count::Syns)), (0, 0), "{counters:?}");
+        if line.modes()[0].step.is_program() {
+            assert_eq!(counters.of(Count::Forwarded), SYNS);
+            assert_eq!(line.events(1), []);
+        }
+        // The same source has all of its burst here.
+        place.flood(SYNS);
+        let passed = counted(&line, SYNS).of(Count::SynsPassed);
+        assert!((BURST..=BURST + 1).contains(&passed), "{passed} passed");
+        place.detach();
+    });
+}
+
+#[test]
+fn xdp_limits_nothing_that_is_forwarded() {
+    check_forwarded("xdp_limits_nothing_that_is_forwarded", Driver::Auto);
+}
+
+#[test]
+fn tcx_limits_nothing_that_is_forwarded() {
+    check_forwarded("tcx_limits_nothing_that_is_forwarded", Driver::Tcx);
+}
+
+#[test]
+fn nftables_limits_nothing_that_is_forwarded() {
+    check_forwarded("nftables_limits_nothing_that_is_forwarded", Driver::Nftables);
 }
 
 /// Frames longer than a page lie in parts, and a driver that has them takes only programs that say they can bear it.

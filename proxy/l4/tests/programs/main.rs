@@ -54,12 +54,12 @@ impl Seed {
     }
 }
 
-/// The programs in the kernel; `None`, with the reason printed, where they can't be.
+/// The programs in the kernel, and this thread in a network that forwards nothing, whatever this machine does; `None`, with the
+/// reason printed, where that can't be.
 fn kernel(test: &str) -> Option<Kernel> {
-    if !rustix::process::geteuid().is_root() {
-        skip(test, "only the administrator can load programs into the kernel");
-        return None;
-    }
+    let network = Namespace::new().map_err(|why| skip(test, &why)).ok()?;
+    network.forward(false);
+    network.enter();
     Some(Kernel::load())
 }
 
@@ -280,6 +280,71 @@ fn a_narrow_block_hides_no_wider_one() {
         let frames = ["198.51.100.1", "198.51.100.100"].map(|source| Frame::syn(source, 443));
         check(&mut kernel, &memory, &frames, expected);
     }
+}
+
+/// What a host sends on to others is none of the gate's business, by the routes as they are at that moment.
+#[test]
+fn what_is_forwarded_passes() {
+    let Some(mut kernel) = kernel("what_is_forwarded_passes") else { return };
+    let network = Namespace::new().unwrap();
+    network.enter();
+    let ip = |line: &str| network.run("ip", &line.split(' ').collect::<Vec<_>>()).unwrap();
+    for line in [
+        "link set lo up",
+        "link add name near type veth peer name other",
+        "link set dev near up",
+        "link set dev other up",
+        "addr add 192.0.2.1/24 dev near",
+        "addr add 2001:db8::1/64 dev near nodad",
+        "route add 203.0.113.0/24 via 192.0.2.2",
+        "route add 198.51.100.0/24 via 192.0.2.2",
+        "-6 route add 2001:db8:7::/48 via 2001:db8::2",
+        "-6 route add 2001:db8:1::/48 via 2001:db8::2",
+        "route add blackhole 203.0.113.66/32",
+    ] {
+        ip(line);
+    }
+    let mut memory = tables(policy(Mode::Enforce));
+    memory.rules.push((0, [0; 16], 0, BLOCK));
+    let kinds = |to: &str| {
+        let source = if to.contains(':') { "2001:db8:1::7" } else { "198.51.100.1" };
+        let syn = Frame { destination: frames::address(to), ..Frame::syn(source, 443) };
+        let ack = Frame { destination: frames::address(to), ..Frame::ack(source, 443) };
+        [syn.clone(), Frame { tags: vec![0x8100], ..syn.clone() }, ack, Frame { offset: 4, ..syn }]
+    };
+    let mut check = |to: &str, is_forwarded: bool| {
+        if is_forwarded {
+            memory.forwarded.push(frames::address(to));
+        }
+        for hook in [Hook::Tcx, Hook::Xdp] {
+            kernel.fill(&memory);
+            for frame in kinds(to) {
+                let verdicts = both(&mut kernel, &memory, &frame.bytes(), hook);
+                let expected = if is_forwarded { '+' } else { '-' };
+                assert_eq!(verdicts, (expected, expected), "{hook:?} {to}: {frame:?}");
+            }
+            assert_eq!(kernel.counted(Count::Forwarded), if is_forwarded { 4 } else { 0 }, "{hook:?} {to}");
+            assert_eq!(kernel.counted(Count::Syns), if is_forwarded { 0 } else { 3 }, "{hook:?} {to}");
+        }
+        memory.forwarded.clear();
+    };
+    network.forward(false);
+    for to in ["192.0.2.1", "203.0.113.1", "2001:db8:7::1"] {
+        check(to, false);
+    }
+    network.forward(true);
+    for to in ["203.0.113.2", "203.0.113.66", "2001:db8:7::2", "192.0.2.7", "2001:db8::7"] {
+        check(to, true);
+    }
+    // Its own; the network's, and what no route leads to.
+    for to in ["192.0.2.1", "2001:db8::1", "192.0.2.255", "100.64.0.1", "2001:db9::1"] {
+        check(to, false);
+    }
+    // What was another's a moment ago.
+    ip("addr add 203.0.113.2/32 dev near");
+    ip("addr add 2001:db8:7::2/128 dev near nodad");
+    check("203.0.113.2", false);
+    check("2001:db8:7::2", false);
 }
 
 /// XDP is asked about what no test run of tcx takes, too: frames that end within their first headers.

@@ -66,6 +66,8 @@ pub struct PacketFacts {
     pub established: u64,
     /// Passed since they could not be read.
     pub unparsed: u64,
+    /// For other hosts, which they are sent on to.
+    pub forwarded: u64,
     /// Passed since the gateway gave no sign of life.
     pub no_heartbeat: u64,
     /// Passed since the table of sources was full.
@@ -192,6 +194,7 @@ fn packets(page: &mut Page, counts: &PacketFacts) {
         ("allowed", counts.allowed),
         ("established", counts.established),
         ("unparsed", counts.unparsed),
+        ("forwarded", counts.forwarded),
         ("no_heartbeat", counts.no_heartbeat),
         ("sources_full", counts.sources_full),
         ("unchallenged", counts.unchallenged),
@@ -349,6 +352,7 @@ mod tests {
             allowed: 16,
             established: 17,
             unparsed: 18,
+            forwarded: 27,
             no_heartbeat: 19,
             sources_full: 20,
             unchallenged: 21,
@@ -389,6 +393,7 @@ mod tests {
                 r#"floodgate_l4_packets_passed_total{reason="allowed"} 16"#,
                 r#"floodgate_l4_packets_passed_total{reason="established"} 17"#,
                 r#"floodgate_l4_packets_passed_total{reason="unparsed"} 18"#,
+                r#"floodgate_l4_packets_passed_total{reason="forwarded"} 27"#,
                 r#"floodgate_l4_packets_passed_total{reason="no_heartbeat"} 19"#,
                 r#"floodgate_l4_packets_passed_total{reason="sources_full"} 20"#,
                 r#"floodgate_l4_packets_passed_total{reason="unchallenged"} 21"#,
