@@ -91,6 +91,7 @@ struct Site {
 impl Site {
     fn new(machine: &Machine, defence: Defence) -> anyhow::Result<Self> {
         let network = Network::new().map_err(anyhow::Error::msg)?;
+        network.queue_by_core().map_err(anyhow::Error::msg)?;
         let bpffs = Bpffs::new().map_err(anyhow::Error::msg)?;
         network.gateway.set("ipv4/tcp_syncookies", defence.syncookies());
         let lines = defence.config(PORT, &bpffs.path().join("floodgate"));

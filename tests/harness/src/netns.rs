@@ -16,7 +16,7 @@ use std::{
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tempfile::TempDir;
 
-use crate::{pass, tools::find_program};
+use crate::{pass, processors, tools::find_program};
 
 /// A network namespace.
 #[derive(Debug)]
@@ -36,7 +36,11 @@ pub struct Network {
 
 /// A bpffs of a test's own, unmounted when it is dropped.
 #[derive(Debug)]
-pub struct Bpffs {
+pub struct Bpffs(Mounted);
+
+/// A file system of the kernel's on a folder of its own, unmounted when it is dropped.
+#[derive(Debug)]
+struct Mounted {
     folder: TempDir,
 }
 
@@ -69,9 +73,14 @@ impl Network {
         let clients = format!("/proc/{}/fd/{}", std::process::id(), network.clients.link.as_raw_fd());
         let (near, far) = (Self::INTERFACE, Self::FAR_INTERFACE);
         let [near_mac, far_mac] = [Self::GATEWAY_MAC, Self::CLIENT_MAC].map(mac);
-        network.gateway.ip(&format!(
-            "link add name {near} address {near_mac} type veth peer name {far} address {far_mac} netns {clients}"
-        ))?;
+        // As a network card has them: one for a core.
+        let queues = processors().len();
+        let ends =
+            [(near, near_mac.clone(), String::new()), (far, far_mac.clone(), format!(" netns {clients}"))];
+        let [near_end, far_end] = ends.map(|(name, mac, place)| {
+            format!("name {name} address {mac} numtxqueues {queues} numrxqueues {queues}{place}")
+        });
+        network.gateway.ip(&format!("link add {near_end} type veth peer {far_end}"))?;
         // Neighbours are told, so that no flood drowns the question for one.
         let ends: [(_, _, [IpAddr; 2]); 2] = [
             (&network.gateway, near, [Self::GATEWAY.into(), Self::GATEWAY_V6.into()]),
@@ -100,6 +109,22 @@ impl Network {
         // Only IPv4 takes such a route for leave to be from there.
         network.clients.set("ipv6/ip_nonlocal_bind", "1");
         Ok(network)
+    }
+
+    /// From now on a frame waits in the queue of the core that sends it. So it is without XDP, where each core has a backlog of its
+    /// own; a cable with one queue has one ring of 256 frames for all, and a flood fills it for everybody.
+    pub fn queue_by_core(&self) -> Result<(), String> {
+        for (namespace, interface) in [(&self.gateway, Self::INTERFACE), (&self.clients, Self::FAR_INTERFACE)]
+        {
+            let sysfs = Mounted::new(Some(namespace), "sysfs")?;
+            for (queue, processor) in processors().into_iter().enumerate() {
+                let file = format!("class/net/{interface}/queues/tx-{queue}/xps_cpus");
+                let file = sysfs.path().join(file);
+                fs::write(&file, processor_mask(processor))
+                    .map_err(|error| format!("{}: {error}", file.display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// From now on the clients' end takes what the gateway's end sends out of XDP, which on a cable costs the receiver some.
@@ -206,19 +231,31 @@ impl Namespace {
 impl Bpffs {
     /// A folder of its own with a bpffs on it; else why there is none.
     pub fn new() -> Result<Self, String> {
-        let folder = TempDir::new().map_err(|error| format!("no folder: {error}"))?;
-        let at = folder.path().to_string_lossy().into_owned();
-        run("mount", &["-t", "bpf", "bpf", &at], None)?;
-        Ok(Self { folder })
+        Mounted::new(None, "bpf").map(Self)
     }
 
     /// Where it is mounted.
     pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Mounted {
+    /// As a namespace sees it, or as this process does.
+    fn new(namespace: Option<&Namespace>, kind: &str) -> Result<Self, String> {
+        let folder = TempDir::new().map_err(|error| format!("no folder: {error}"))?;
+        let at = folder.path().to_string_lossy().into_owned();
+        let mount = || run("mount", &["-t", kind, kind, &at], None);
+        namespace.map_or_else(mount, |namespace| namespace.inside(mount))?;
+        Ok(Self { folder })
+    }
+
+    fn path(&self) -> &Path {
         self.folder.path()
     }
 }
 
-impl Drop for Bpffs {
+impl Drop for Mounted {
     fn drop(&mut self) {
         if let Err(why) = run("umount", &[&self.folder.path().to_string_lossy()], None) {
             eprintln!("{} stays mounted: {why}", self.folder.path().display());
@@ -243,6 +280,15 @@ fn run(program: &str, arguments: &[&str], input: Option<&str>) -> Result<String,
 
 fn mac(bytes: [u8; 6]) -> String {
     bytes.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// A set with one processor in it as the kernel writes it: words of 32 bits in hexadecimal digits, the highest first.
+fn processor_mask(processor: usize) -> String {
+    let words = (0..=processor / 32).rev().map(|word| {
+        let bit = if word == processor / 32 { 1_u32 << (processor % 32) } else { 0 };
+        format!("{bit:08x}")
+    });
+    words.collect::<Vec<_>>().join(",")
 }
 
 /// `TcpExt: Name …`, then `TcpExt: 0 …`.
@@ -272,7 +318,7 @@ pub fn client_address(family: IpAddr, number: u16) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bpffs, Namespace, Network, counter_of, frames_of};
+    use super::{Bpffs, Namespace, Network, counter_of, frames_of, processor_mask};
     use crate::skip;
 
     #[test]
@@ -289,6 +335,14 @@ mod tests {
             "Inter-|   Receive\n face |bytes    packets\n    lo: 1 2 3 4 5\n  edge:  10  20   30  40 50\n";
         assert_eq!(frames_of(text, "edge"), Some((20, 40)));
         assert_eq!(frames_of(text, "dge"), None);
+    }
+
+    #[test]
+    fn processors_are_written_as_the_kernel_does() {
+        let masks = [0, 5, 31, 32, 65].map(processor_mask);
+        let expected =
+            ["00000001", "00000020", "80000000", "00000001,00000000", "00000002,00000000,00000000"];
+        assert_eq!(masks, expected);
     }
 
     #[test]
@@ -309,6 +363,7 @@ mod tests {
         let read = || std::fs::read_to_string("/proc/sys/net/ipv4/tcp_syncookies").unwrap();
         assert_eq!(network.gateway.inside(read), "0\n");
         assert_ne!(network.clients.inside(read), "0\n");
+        network.queue_by_core().unwrap();
         let show = |interface| network.gateway.run("ip", &["link", "show", "dev", interface]);
         assert!(show(Network::INTERFACE).unwrap().contains("edge@"));
         network.take_from_xdp().unwrap();
