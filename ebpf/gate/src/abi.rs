@@ -255,9 +255,9 @@ pub struct Source {
     pub syns_tat_ns: u64,
     /// Of the next other packet.
     pub packets_tat_ns: u64,
-    /// SYNs that came.
+    /// SYNs within its limits.
     pub syns: u64,
-    /// Of those, above a limit.
+    /// SYNs above them.
     pub syns_over: u64,
     /// Other packets above a limit.
     pub packets_over: u64,

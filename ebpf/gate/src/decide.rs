@@ -372,11 +372,11 @@ impl<T: Tables> Gate<'_, T> {
             self.tables.count(Count::SourcesFull as u32);
             return false;
         };
-        if syn {
-            source.syns.add(1);
-        }
         let tat = if syn { &source.syns_tat_ns } else { &source.packets_tat_ns };
         if take(tat, limit, u64::from(cost), self.now_ns) {
+            if syn {
+                source.syns.add(1);
+            }
             return false;
         }
         self.tables.count(what);

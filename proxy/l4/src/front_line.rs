@@ -3,6 +3,7 @@
 mod ladder;
 
 use crate::contents::compile;
+use crate::followed::{Followed, rank};
 use crate::kernel::Syncookies;
 use crate::programs::Programs;
 use crate::settings::{Settings, Step};
@@ -59,6 +60,8 @@ pub struct FrontLine {
     turned_ns: u64,
     /// Not before then is it looked for what has expired.
     next_sweep_ns: u64,
+    /// `None`: nobody has asked for the top yet.
+    followed: Option<Followed>,
 }
 
 /// Rules that this process itself must bring and take back: those of nftables, and of who accepts.
@@ -111,6 +114,7 @@ impl FrontLine {
             is_observing: false,
             turned_ns: 0,
             next_sweep_ns: 0,
+            followed: None,
         };
         let then = line.load(say);
         // Who starts lives, and may have been preceded by one who hangs.
@@ -375,9 +379,18 @@ impl FrontLine {
         self.tables.as_ref().map_or(Ok(false), |tables| tables.is_flooded(kernel::now_ns()))
     }
 
-    /// The `n` sources most above their limits. Reads the whole table, up to some 100 ms: not for each scrape.
-    pub fn top_sources(&self, n: usize) -> Result<Vec<Source>, Error> {
-        self.tables.as_ref().map_or(Ok(Vec::new()), |tables| tables.top_sources(n))
+    /// The `n` sources most above their limits, of those that [`FrontLine::events`] told of; the first time of all in the table.
+    pub fn top_sources(&mut self, n: usize) -> Vec<Source> {
+        let Some(tables) = &self.tables else { return Vec::new() };
+        let followed = self.followed.get_or_insert_with(|| {
+            let mut followed = Followed::default();
+            let mut seen = tables.sources();
+            seen.retain(|(_, source)| source.syns_over.saturating_add(source.packets_over) > 0);
+            seen.sort_by_key(|(_, source)| rank(source));
+            seen.into_iter().for_each(|(key, _)| followed.add(key));
+            followed
+        });
+        followed.top(n, |key| tables.source(key))
     }
 
     /// What the kernel tells of our connections; `None`: nothing, and why was said.
@@ -392,7 +405,14 @@ impl FrontLine {
 
     /// What has happened since it was asked last, `max` at most; does not wait.
     pub fn events(&mut self, max: usize) -> Vec<Happened> {
-        self.events.as_mut().map_or(Vec::new(), |events| events.take(max))
+        let followed = &mut self.followed;
+        // Before anybody has asked for the top the table has them all still.
+        let who = |key| {
+            if let Some(followed) = followed {
+                followed.add(key);
+            }
+        };
+        self.events.as_mut().map_or(Vec::new(), |events| events.take(max, who))
     }
 
     /// How things stand.

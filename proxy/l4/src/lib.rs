@@ -9,6 +9,7 @@
 mod contents;
 mod error;
 pub mod feed;
+mod followed;
 mod front_line;
 mod kernel;
 mod nft;

@@ -9,7 +9,7 @@ use crate::values::{
 use crate::{Blocked, Connections, Counters, Error, Happened, Rtt, Source, kernel};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, ReusePortSockArray, RingBuf};
-use gate::abi::{self, Address, Block, InForce, names};
+use gate::abi::{self, Address, Block, InForce, SourceKey, names};
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::Path;
@@ -292,27 +292,20 @@ impl Tables {
         Ok(false)
     }
 
-    /// The `n` sources with most above their limits, then with most SYNs. Two calls of the kernel for each that the table has: some
-    /// 100 ms if it is full.
-    pub(crate) fn top_sources(&self, n: usize) -> Result<Vec<Source>, Error> {
-        let mut sources = Vec::new();
-        for entry in self.sources.iter() {
-            // One that the kernel took away while we looked.
-            let Ok((key, value)) = entry else { continue };
-            let (key, value) = (values::read_source_key(&key), values::read_source(&value));
-            sources.push(Source {
-                prefix: net(key.address, key.bits.into()),
-                policy: key.policy,
-                syns: value.syns,
-                syns_over: value.syns_over,
-                packets_over: value.packets_over,
-            });
-        }
-        sources.sort_by_key(|source| {
-            std::cmp::Reverse((source.syns_over.saturating_add(source.packets_over), source.syns))
-        });
-        sources.truncate(n);
-        Ok(sources)
+    /// All that were seen lately. Two calls of the kernel for each: some 100 ms if the table is full.
+    pub(crate) fn sources(&self) -> Vec<(SourceKey, Source)> {
+        // One that fails the kernel took away while we looked.
+        let entries = self.sources.iter().filter_map(Result::ok);
+        let read = |(key, value)| {
+            let key = values::read_source_key(&key);
+            (key, source(&key, &value))
+        };
+        entries.map(read).collect()
+    }
+
+    /// One of them; `None`: it is not there any more.
+    pub(crate) fn source(&self, key: &SourceKey) -> Option<Source> {
+        self.sources.get(&values::source_key(key), 0).ok().map(|value| source(key, &value))
     }
 
     /// What the kernel tells of our connections.
@@ -416,6 +409,17 @@ fn sum(table: &PerCpuArray<MapData, u64>, number: u32) -> Result<u64, Error> {
     Ok(values.iter().fold(0, |sum, value| sum.wrapping_add(*value)))
 }
 
+fn source(key: &SourceKey, value: &SourceBytes) -> Source {
+    let value = values::read_source(value);
+    Source {
+        prefix: net(key.address, key.bits.into()),
+        policy: key.policy,
+        syns: value.syns.saturating_add(value.syns_over),
+        syns_over: value.syns_over,
+        packets_over: value.packets_over,
+    }
+}
+
 /// The ring of events. Whoever opens it takes out what is in it: one reader at a time.
 pub(crate) struct Events(RingBuf<MapData>);
 
@@ -425,17 +429,21 @@ impl Events {
     }
 
     /// What has happened and was not read yet, oldest first, `max` at most.
-    pub(crate) fn take(&mut self, max: usize) -> Vec<Happened> {
+    /// Who has gone above a limit is told by its key too.
+    pub(crate) fn take(&mut self, max: usize, mut who: impl FnMut(SourceKey)) -> Vec<Happened> {
         let mut events = Vec::new();
         while events.len() < max {
             let Some(record) = self.0.next() else { break };
             // One of another length is of a program that is not ours.
-            events.extend(values::read_event(&record).map(|event| Happened {
+            let Some(event) = values::read_event(&record) else { continue };
+            let key = Some(event.source).filter(|source| source.bits != 0);
+            key.into_iter().for_each(&mut who);
+            events.push(Happened {
                 at_ns: event.at_ns,
-                prefix: (event.source.bits != 0).then(|| net(event.source.address, event.source.bits.into())),
+                prefix: key.map(|key| net(key.address, key.bits.into())),
                 port: event.port,
                 what: event.what,
-            }));
+            });
         }
         events
     }

@@ -114,6 +114,11 @@ pub(crate) fn read_flood_until_ns(bytes: &FloodBytes) -> u64 {
     reader.u64()
 }
 
+pub(crate) fn source_key(key: &SourceKey) -> SourceKeyBytes {
+    let SourceKey { address, bits, policy, pad } = key;
+    Writer::new().put(address).put(&[*bits, *policy]).put(pad).bytes
+}
+
 pub(crate) fn read_source_key(bytes: &SourceKeyBytes) -> SourceKey {
     let mut reader = Reader(bytes);
     let address = reader.take();

@@ -91,8 +91,9 @@ fn policy(policy: &EbpfPolicy, prefixes: EbpfPrefixes) -> Policy {
         syns_wide: wide(syns),
         packets_narrow: packets.as_ref().map_or(none, narrow),
         packets_wide: packets.as_ref().map_or(none, wide),
-        // A second's worth at once: what comes in a burst and not for long is no flood.
-        flood: limit(*flood, flood.ceil()),
+        // A tenth of a second's worth at once: as long as that the listener bears a flood alone, and whoever comes meanwhile
+        // waits with it.
+        flood: limit(*flood, (flood / 10.0).ceil()),
         through: limit(*let_through, 1.0),
     }
 }
@@ -154,6 +155,6 @@ mod tests {
         let policy = policy(&EbpfPolicy::default(), EbpfPrefixes::default());
         assert_eq!((policy.narrow_bits, policy.wide_bits), ([128, 64], [120, 48]));
         assert_eq!((policy.packets_narrow, policy.packets_wide), (Limit::default(), Limit::default()));
-        assert_eq!(policy.flood.interval_ns, 50_000);
+        assert_eq!(policy.flood, Limit { interval_ns: 50_000, burst_ns: 1_999 * 50_000 });
     }
 }

@@ -266,10 +266,7 @@ impl FrontLine {
     }
 
     fn look(&mut self) {
-        // What can't be read now is read in a while; that it can't is said with the next beat.
-        if let Ok(top) = self.line.top_sources(telemetry::TOP_SOURCES_MAX) {
-            self.top = top;
-        }
+        self.top = self.line.top_sources(telemetry::TOP_SOURCES_MAX);
         if self.ebpf.steer
             && let Some(load) = self.load.since_last(self.cores)
             && let Err(error) = self.line.balance(&load)

@@ -77,7 +77,7 @@ fn narrow_prefixes_have_their_limit() {
     assert_eq!(memory.counted(Count::Dropped), 4);
     let key = SourceKey { address: address("198.51.100.1"), bits: 128, policy: 1, pad: [0; 2] };
     let known = memory.sighting(&key).unwrap();
-    assert_eq!((known.syns, known.syns_over, known.over_ns), (9, 4, START_NS + 500 * MS));
+    assert_eq!((known.syns, known.syns_over, known.over_ns), (5, 4, START_NS + 500 * MS));
 }
 
 #[test]
