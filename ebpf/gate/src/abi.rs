@@ -13,6 +13,8 @@ pub mod names {
     pub const XDP: &str = "xdp_gate";
     /// The same for an interface that has no XDP: a tcx program.
     pub const TCX: &str = "tcx_gate";
+    /// The same for an interface whose packets begin with IP's header.
+    pub const TCX_IP: &str = "tcx_gate_ip";
     /// Which listener gets a connection: `sk_reuseport`, with `migrate`.
     pub const STEER: &str = "steer";
     /// What the kernel tells of connections: `sock_ops`.

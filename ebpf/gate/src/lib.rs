@@ -18,4 +18,4 @@ pub mod table;
 pub use address::Place;
 pub use decide::{Sightings, Tables, Torrent, Verdict, decide};
 pub use limit::{Word, take};
-pub use packet::{Packet, Parsed, Segment, parse};
+pub use packet::{Link, Packet, Parsed, Segment, parse};

@@ -1,10 +1,24 @@
-//! A frame as far as the gate reads it: Ethernet, up to two VLAN tags, IPv4 or IPv6, the fixed part of TCP. It changes nothing,
-//! and what it does not understand it says.
+//! A frame as far as the gate reads it: Ethernet with up to two VLAN tags, or nothing; IPv4 or IPv6; the fixed part of TCP. It
+//! changes nothing, and what it does not understand it says.
 
 use crate::address::Place;
 
+/// What a frame begins with, by what its interface is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Ethernet's header.
+    Ethernet,
+    /// That of IP: a tunnel has no links.
+    Ip,
+}
+
 /// A frame's numbers, in network order on the wire, each read checked. `None`: the frame ends before.
 pub trait Packet {
+    /// What it begins with.
+    #[inline(always)]
+    fn link(&self) -> Link {
+        Link::Ethernet
+    }
     /// 8 bits.
     fn u8(&self, at: usize) -> Option<u8>;
     /// 16 bits.
@@ -101,7 +115,7 @@ const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 const TCP: u8 = 6;
 
-/// Reads a frame from its Ethernet header on.
+/// Reads a frame from its beginning on.
 #[inline(always)]
 pub fn parse(packet: &impl Packet) -> Parsed {
     match read(packet) {
@@ -113,6 +127,27 @@ pub fn parse(packet: &impl Packet) -> Parsed {
 /// `None`: the frame ends too early.
 #[inline(always)]
 fn read(packet: &impl Packet) -> Option<Parsed> {
+    let (protocol, at) = match packet.link() {
+        Link::Ethernet => read_ethernet(packet)?,
+        // By the version that the header itself says.
+        Link::Ip => match packet.u8(0)? >> 4 {
+            4 => (IPV4, 0),
+            6 => (IPV6, 0),
+            _ => return Some(Parsed::Other),
+        },
+    };
+    match protocol {
+        IPV4 => read_v4(packet, at),
+        IPV6 => read_v6(packet, at),
+        // A third tag is none of ours.
+        VLAN | QINQ => Some(Parsed::Unparsed),
+        _ => Some(Parsed::Other),
+    }
+}
+
+/// The protocol behind it (IEEE 802.3, 802.1Q), and where that begins.
+#[inline(always)]
+fn read_ethernet(packet: &impl Packet) -> Option<(u16, usize)> {
     let mut protocol = packet.u16(12)?;
     let mut at = 14;
     if protocol == VLAN || protocol == QINQ {
@@ -123,13 +158,7 @@ fn read(packet: &impl Packet) -> Option<Parsed> {
             at = 22;
         }
     }
-    match protocol {
-        IPV4 => read_v4(packet, at),
-        IPV6 => read_v6(packet, at),
-        // A third tag is none of ours.
-        VLAN | QINQ => Some(Parsed::Unparsed),
-        _ => Some(Parsed::Other),
-    }
+    Some((protocol, at))
 }
 
 /// RFC 791 §3.1.

@@ -3,7 +3,7 @@
 use core::arch::asm;
 
 use aya_ebpf::programs::TcContext;
-use gate::{Packet, packet::OFFSET_MAX};
+use gate::{Link, Packet, packet::OFFSET_MAX};
 
 /// As many bytes of a frame as headers of a good client have, with room.
 const HEAD_BYTES: u32 = 192;
@@ -17,6 +17,8 @@ pub struct Frame {
     pub start: usize,
     /// Address behind the last.
     pub end: usize,
+    /// What it begins with.
+    pub link: Link,
 }
 
 /// A read as the machine does it, wherever the number lies.
@@ -44,6 +46,11 @@ macro_rules! read {
 }
 
 impl Packet for Frame {
+    #[inline(always)]
+    fn link(&self) -> Link {
+        self.link
+    }
+
     read!(u8, u8, "{0} = *(u8 *)({1} + 0)");
     read!(u16, u16, "{0} = *(u16 *)({1} + 0)");
     read!(u32, u32, "{0} = *(u32 *)({1} + 0)");

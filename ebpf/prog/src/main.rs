@@ -13,6 +13,7 @@ mod word;
 
 use aya_ebpf::{
     bindings::{
+        __sk_buff,
         tcx_action_base::{TCX_DROP, TCX_NEXT},
         xdp_action::{XDP_DROP, XDP_PASS},
     },
@@ -20,7 +21,7 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use gate::{Tables, Verdict, abi::Count};
+use gate::{Link, Tables, Verdict, abi::Count};
 
 use crate::{frame::Frame, kernel::Kernel};
 
@@ -29,7 +30,7 @@ use crate::{frame::Frame, kernel::Kernel};
 #[xdp(frags)]
 pub fn xdp_gate(context: XdpContext) -> u32 {
     let tables = Kernel { context: context.ctx };
-    let frame = Frame { start: context.data(), end: context.data_end() };
+    let frame = Frame { start: context.data(), end: context.data_end(), link: Link::Ethernet };
     // SAFETY: the helper reads a clock.
     match gate::decide(&frame, &tables, unsafe { bpf_ktime_get_ns() }) {
         Verdict::Pass => XDP_PASS,
@@ -50,9 +51,22 @@ pub fn xdp_gate(context: XdpContext) -> u32 {
 /// own cookies answer.
 #[classifier]
 pub fn tcx_gate(context: TcContext) -> i32 {
+    tcx(context.skb.skb, Link::Ethernet)
+}
+
+/// The same for tunnels.
+#[classifier]
+pub fn tcx_gate_ip(context: TcContext) -> i32 {
+    tcx(context.skb.skb, Link::Ip)
+}
+
+/// Both, in one function that each calls: two would have twice the bytes.
+#[inline(never)]
+fn tcx(context: *mut __sk_buff, link: Link) -> i32 {
+    let tables = Kernel { context };
+    let context = TcContext::new(context);
     frame::pull(&context);
-    let tables = Kernel { context: context.skb.skb };
-    let frame = Frame { start: context.data(), end: context.data_end() };
+    let frame = Frame { start: context.data(), end: context.data_end(), link };
     // SAFETY: the helper reads a clock.
     match gate::decide(&frame, &tables, unsafe { bpf_ktime_get_ns() }) {
         Verdict::Pass => TCX_NEXT,

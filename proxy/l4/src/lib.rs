@@ -12,6 +12,7 @@ pub mod feed;
 mod followed;
 mod front_line;
 mod kernel;
+mod link;
 mod nft;
 pub mod pinned;
 mod programs;

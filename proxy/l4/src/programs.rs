@@ -1,5 +1,6 @@
 //! The object and its programs: loading, attaching, pinning, replacing. Knows no rule and decides no step.
 
+use crate::link::{self, Kind, Link};
 use crate::settings::Step;
 use crate::tables::{Events, Tables, why};
 use crate::{Error, rights};
@@ -18,6 +19,9 @@ use std::path::{Path, PathBuf};
 
 /// The programs as they were committed (`cargo xtask ebpf`).
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/floodgate.o");
+
+/// The longest packet that fits into one page beside what drivers keep there; veth's bound, the lowest that is known.
+const PAGE_MTU: u32 = 3_498;
 
 /// Where the link of the program that watches connections is pinned.
 const OBSERVE: &str = "connections";
@@ -85,11 +89,22 @@ impl Programs {
 
     /// Puts the gate on an interface. Where a link of ours is pinned its program is replaced, and no packet passes by. Says why not.
     pub(crate) fn attach(&mut self, step: Step, interface: &str, index: u32) -> Result<(), String> {
-        match step {
-            Step::NativeXdp => self.attach_xdp(step, interface, index, XdpMode::Driver),
-            Step::GenericXdp => self.attach_xdp(step, interface, index, XdpMode::Skb),
-            Step::Tcx => self.attach_tcx(interface, index),
-            Step::Nftables | Step::Accept => Err("there is no program for it".to_owned()),
+        let Link { kind, mtu } = link::link(index).map_err(text)?;
+        match (step, kind) {
+            (Step::Nftables | Step::Accept, _) => Err("there is no program for it".to_owned()),
+            (_, Kind::Other(number)) => {
+                Err(format!("its packets begin with what no program reads (link type {number})"))
+            }
+            // Of this kind none has room for it in its driver, and behind that tcx is as good.
+            (Step::NativeXdp | Step::GenericXdp, Kind::Ip) => {
+                Err("its packets have no Ethernet header".to_owned())
+            }
+            (Step::NativeXdp, Kind::Ethernet) => {
+                self.attach_xdp(step, interface, index, XdpMode::Driver).map_err(|why| with_mtu(why, mtu))
+            }
+            (Step::GenericXdp, Kind::Ethernet) => self.attach_xdp(step, interface, index, XdpMode::Skb),
+            (Step::Tcx, Kind::Ethernet) => self.attach_tcx(names::TCX, interface, index),
+            (Step::Tcx, Kind::Ip) => self.attach_tcx(names::TCX_IP, interface, index),
         }
     }
 
@@ -113,10 +128,10 @@ impl Programs {
         self.keep(name, link)
     }
 
-    fn attach_tcx(&mut self, interface: &str, index: u32) -> Result<(), String> {
+    fn attach_tcx(&mut self, gate: &'static str, interface: &str, index: u32) -> Result<(), String> {
         let name = pin_name(Step::Tcx, interface, index);
-        self.once(names::TCX, |ebpf| program::<SchedClassifier>(ebpf, names::TCX)?.load().map_err(text))?;
-        let tcx = program::<SchedClassifier>(&mut self.ebpf, names::TCX)?;
+        self.once(gate, |ebpf| program::<SchedClassifier>(ebpf, gate)?.load().map_err(text))?;
+        let tcx = program::<SchedClassifier>(&mut self.ebpf, gate)?;
         if let Some(path) = self.pins.as_ref().map(|pins| pins.join(&name)).filter(|path| path.exists()) {
             let link = PinnedLink::from_pin(&path).map_err(text)?;
             let link = SchedClassifierLink::try_from(FdLink::from(link)).map_err(text)?;
@@ -183,6 +198,15 @@ impl Programs {
                 Ok(())
             }
         }
+    }
+}
+
+/// A driver that has no room for frames in parts says no more than that it won't.
+fn with_mtu(why: String, mtu: u32) -> String {
+    if mtu > PAGE_MTU {
+        format!("{why} (its packets have up to {mtu} bytes, which take more than a page)")
+    } else {
+        why
     }
 }
 

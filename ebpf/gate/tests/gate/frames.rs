@@ -19,6 +19,31 @@ pub const RST: u8 = 4;
 pub const PSH: u8 = 8;
 pub const ACK: u8 = 16;
 
+/// A packet of an interface that has no links.
+pub struct Bare<'a>(pub &'a [u8]);
+
+impl gate::Packet for Bare<'_> {
+    fn link(&self) -> gate::Link {
+        gate::Link::Ip
+    }
+
+    fn u8(&self, at: usize) -> Option<u8> {
+        self.0.u8(at)
+    }
+
+    fn u16(&self, at: usize) -> Option<u16> {
+        self.0.u16(at)
+    }
+
+    fn u32(&self, at: usize) -> Option<u32> {
+        self.0.u32(at)
+    }
+
+    fn u64(&self, at: usize) -> Option<u64> {
+        self.0.u64(at)
+    }
+}
+
 /// What a frame is made of. Lengths and checksums are those of a good sender.
 #[derive(Clone, Debug)]
 pub struct Frame {

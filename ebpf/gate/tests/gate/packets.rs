@@ -2,7 +2,7 @@
 
 use gate::{Parsed, parse};
 
-use crate::frames::{Frame, SYN, address};
+use crate::frames::{Bare, Frame, SYN, address};
 
 /// `T`: a segment of TCP for port 443, `o`: another thing, `u`: not parsed, `m`: malformed.
 #[track_caller]
@@ -36,6 +36,38 @@ fn tags_are_looked_behind_up_to_two() {
     }
     check(&Frame { tags: vec![0x88a8, 0x8100, 0x8100], ..v4() }.bytes(), 'u');
     check(&Frame { tags: vec![0x9100], ..v4() }.bytes(), 'o');
+}
+
+/// The same as behind Ethernet, but for where it lies; whatever a tag would be is none here.
+#[test]
+fn packets_of_a_tunnel_begin_with_ip() {
+    let frames = [
+        v4(),
+        Frame { options: 10, ..v4() },
+        Frame { fragment: Some((1, true)), ..v4() },
+        v6(),
+        Frame { extensions: vec![(0, 0), (60, 3)], ..v6() },
+        Frame { protocol: 17, ..v6() },
+    ];
+    for frame in frames.map(|frame| frame.bytes()) {
+        let (framed, bare) = (parse(&frame.as_slice()), parse(&Bare(&frame[14..])));
+        match (framed, bare) {
+            (Parsed::Segment(framed), Parsed::Segment(bare)) => {
+                assert_eq!((framed.ip_at - 14, framed.tcp_at - 14), (bare.ip_at, bare.tcp_at));
+                assert_eq!(
+                    gate::Segment { ip_at: 0, tcp_at: 0, ..framed },
+                    gate::Segment { ip_at: 0, tcp_at: 0, ..bare }
+                );
+            }
+            _ => assert_eq!(framed, bare),
+        }
+        for end in 0..20 {
+            assert_eq!(parse(&Bare(&frame[14..14 + end])), Parsed::Unparsed, "{end}");
+        }
+    }
+    for first in [0x00, 0x35, 0x55, 0x70, 0xff] {
+        assert_eq!(parse(&Bare(&[first; 64])), Parsed::Other);
+    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! What holds for any tables and any frames. Both come from bytes, so that chance and a fuzzer can look for what breaks it.
 
 use gate::{
-    Verdict,
+    Packet, Verdict,
     abi::{ADMIN_PORT, ALLOW, BLOCK, Block, InForce, Limit, Policy},
     decide,
 };
 
 use crate::{
-    frames::{Chance, Frame, v4},
+    frames::{Bare, Chance, Frame, v4},
     memory::Memory,
 };
 
@@ -138,12 +138,17 @@ pub fn never_locks_out(bytes: &[u8]) {
 /// Any bytes are decided about without a panic, and only what is a segment of TCP for a port with a policy is held back.
 pub fn any_frame(bytes: &[u8]) {
     let (seed, frame) = bytes.split_at(bytes.len().min(200));
+    any_packet(seed, &frame);
+    any_packet(seed, &Bare(frame));
+}
+
+fn any_packet(seed: &[u8], packet: &impl Packet) {
     let mut chance = Chance(seed);
     let memory = any_tables(&mut chance);
     for _ in 0..3 {
-        let verdict = decide(&frame, &memory, DAY_NS);
+        let verdict = decide(packet, &memory, DAY_NS);
         if verdict != Verdict::Pass {
-            let gate::Parsed::Segment(segment) = gate::parse(&frame) else { panic!("{frame:02x?}") };
+            let gate::Parsed::Segment(segment) = gate::parse(packet) else { panic!("it was no segment") };
             assert!([80, 443, 8080, 8443].contains(&segment.port), "{segment:?}");
             assert!(!segment.source.is_loopback() && segment.source.address() != FRIEND);
         }

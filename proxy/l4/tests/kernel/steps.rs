@@ -2,7 +2,7 @@
 
 use crate::{BURST, PORT, Place, SYNS, counted};
 use gate::abi::Count;
-use harness::{Flood, Network, eventually};
+use harness::{Flood, Network, eventually, skip};
 use l4::{Driver, Settings, Step, pinned};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -112,6 +112,58 @@ fn tcx_limits_nothing_that_is_forwarded() {
 #[test]
 fn nftables_limits_nothing_that_is_forwarded() {
     check_forwarded("nftables_limits_nothing_that_is_forwarded", Driver::Nftables);
+}
+
+/// Packets of a tunnel, as the program behind it hands them in: this many SYNs of one source.
+const THROUGH_TUN: &str = "
+import fcntl, struct, sys
+tun = open('/dev/net/tun', 'r+b', buffering=0)
+# TUNSETIFF; IFF_TUN | IFF_NO_PI
+fcntl.ioctl(tun, 0x400454ca, struct.pack('16sH22x', sys.argv[1].encode(), 0x1001))
+for _ in range(int(sys.argv[2])):
+    tun.write(bytes.fromhex(sys.argv[3]))
+";
+
+/// A tunnel's packets have no Ethernet header: the program for them reads what is there.
+#[test]
+fn packets_of_a_tunnel_are_read() {
+    const TEST: &str = "packets_of_a_tunnel_are_read";
+    let Some(place) = Place::new(TEST) else { return };
+    if !std::path::Path::new("/dev/net/tun").exists() {
+        return skip(TEST, "this machine has no tunnels");
+    }
+    let gateway = &place.network.gateway;
+    let ip = |line: &str| gateway.run("ip", &line.split(' ').collect::<Vec<_>>()).unwrap();
+    ip("tuntap add dev tube mode tun");
+    ip("link set dev tube up");
+    ip("addr add 10.89.0.1/24 dev tube");
+    ip("addr add fd89::1/64 dev tube nodad");
+    gateway.inside(|| {
+        let interfaces = vec!["tube".to_owned()];
+        let mut line = place.attach(Settings { interfaces, ..place.settings(Driver::Auto) });
+        assert_eq!(line.modes()[0].step, Step::Tcx, "{:#?}", place.said.lock().unwrap());
+        place.said("tube: not by xdp: its packets have no Ethernet header");
+        for (round, to) in (1..).zip(["10.89.0.1", "fd89::1"]) {
+            let flood = Flood::of_few(SocketAddr::new(to.parse().unwrap(), PORT));
+            let packet: String = flood.frame()[14..].iter().map(|byte| format!("{byte:02x}")).collect();
+            gateway.run("python3", &["-c", THROUGH_TUN, "tube", &SYNS.to_string(), &packet]).unwrap();
+            let counters = counted(&line, round * SYNS);
+            assert_eq!(counters.of(Count::Syns), round * SYNS);
+            let passed = counters.of(Count::SynsPassed);
+            assert!((BURST..=BURST + 1).contains(&(passed / round)), "{passed} passed");
+            assert_eq!(counters.of(Count::Dropped), round * SYNS - passed);
+            let over = [counters.of(Count::SynsOverNarrow4), counters.of(Count::SynsOverNarrow6)];
+            assert_eq!(over.iter().sum::<u64>(), round * SYNS - passed);
+            assert_eq!(over[1] > 0, round == 2);
+            assert_eq!(line.events(10).len(), 1);
+        }
+        // Another process replaces the program with its like.
+        drop(line);
+        let line = place.attach(Settings { interfaces: vec!["tube".into()], ..place.settings(Driver::Tcx) });
+        assert_eq!((line.modes()[0].step, place.tcx("tube")), (Step::Tcx, 1));
+        place.detach();
+        assert_eq!(place.tcx("tube"), 0);
+    });
 }
 
 /// Frames longer than a page lie in parts, and a driver that has them takes only programs that say they can bear it.

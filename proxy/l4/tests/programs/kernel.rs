@@ -22,19 +22,28 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../ebpf/floodgate.o
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     Tcx,
+    /// Of an interface whose packets have no Ethernet header: it gets what stands behind it.
+    TcxIp,
     Xdp,
 }
 
 impl Hook {
-    /// Whether the kernel makes a test run of such a frame: Ethernet's header is there, and for tcx the fixed part of what follows.
+    /// Whether the kernel makes a test run of such a frame: Ethernet's header is there, and for tcx the fixed part of what follows. It
+    /// takes what begins with IP's header for such a frame.
     pub fn takes(self, frame: &[u8]) -> bool {
+        let frame = self.of(frame);
         let least = match (self, frame.get(12..14)) {
             (_, None) => return false,
-            (Self::Tcx, Some([0x08, 0x00])) => 14 + 20,
-            (Self::Tcx, Some([0x86, 0xdd])) => 14 + 40,
+            (Self::Tcx | Self::TcxIp, Some([0x08, 0x00])) => 14 + 20,
+            (Self::Tcx | Self::TcxIp, Some([0x86, 0xdd])) => 14 + 40,
             _ => 14,
         };
         frame.len() >= least
+    }
+
+    /// What it gets of a frame.
+    pub fn of(self, frame: &[u8]) -> &[u8] {
+        if self == Self::TcxIp { frame.get(14..).unwrap_or_default() } else { frame }
     }
 }
 
@@ -64,8 +73,10 @@ impl Kernel {
         cpu.set(rustix::thread::sched_getcpu());
         sched_setaffinity(None, &cpu).unwrap();
         let mut programs = EbpfLoader::new().load(OBJECT).unwrap();
-        let tcx: &mut SchedClassifier = programs.program_mut(names::TCX).unwrap().try_into().unwrap();
-        tcx.load().unwrap();
+        for name in [names::TCX, names::TCX_IP] {
+            let tcx: &mut SchedClassifier = programs.program_mut(name).unwrap().try_into().unwrap();
+            tcx.load().unwrap();
+        }
         let xdp: &mut Xdp = programs.program_mut(names::XDP).unwrap().try_into().unwrap();
         xdp.load().unwrap();
         let mut take = |name: &str| programs.take_map(name).unwrap();
@@ -145,7 +156,7 @@ impl Kernel {
 
     /// What becomes of a frame: `+` passes, `-` is dropped, `?` is answered.
     pub fn run(&mut self, hook: Hook, frame: &[u8]) -> char {
-        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
+        let options = TestRunOptions { data_in: Some(hook.of(frame)), ..TestRunOptions::default() };
         self.test_run(hook, options).unwrap_or_else(|error| panic!("{error} {frame:02x?}")).0
     }
 
@@ -165,9 +176,9 @@ impl Kernel {
         options: TestRunOptions<'_>,
     ) -> Result<(char, TestRunResult), ProgramError> {
         let result = match hook {
-            Hook::Tcx => {
-                let program: &SchedClassifier =
-                    self.programs.program(names::TCX).unwrap().try_into().unwrap();
+            Hook::Tcx | Hook::TcxIp => {
+                let name = if hook == Hook::Tcx { names::TCX } else { names::TCX_IP };
+                let program: &SchedClassifier = self.programs.program(name).unwrap().try_into().unwrap();
                 program.test_run(options)?
             }
             Hook::Xdp => {
@@ -176,8 +187,8 @@ impl Kernel {
             }
         };
         let verdict = match (hook, result.return_value as i32) {
-            (Hook::Tcx, -1) | (Hook::Xdp, 2) => '+',
-            (Hook::Tcx, 2) | (Hook::Xdp, 1) => '-',
+            (Hook::Tcx | Hook::TcxIp, -1) | (Hook::Xdp, 2) => '+',
+            (Hook::Tcx | Hook::TcxIp, 2) | (Hook::Xdp, 1) => '-',
             (Hook::Xdp, 3) => '?',
             (_, other) => panic!("{hook:?} returned {other}"),
         };
