@@ -156,8 +156,23 @@ fn way_back(asked: Option<&Path>, named: Option<&Path>) -> String {
 /// A URL makes a gateway from flags; anything else names a file.
 fn origin(flags: Run) -> Result<Origin> {
     let is_url = |what: &str| what.starts_with("http://") || what.starts_with("https://");
-    let Run { what, listen, plain, http2, rate, burst, cache, admin, xdp, workers, driver, state, .. } =
-        flags;
+    let only_with_url = only_with_url(&flags);
+    // All of them by name: a flag that is added has to find its place here.
+    let Run {
+        what,
+        listen,
+        plain,
+        http2,
+        rate,
+        burst,
+        cache,
+        admin,
+        xdp,
+        workers,
+        driver,
+        state,
+        last_good: _,
+    } = flags;
     match what {
         Some(backend) if is_url(&backend) => Ok(Origin::Flags(Box::new(Flags {
             backend,
@@ -177,16 +192,7 @@ fn origin(flags: Run) -> Result<Origin> {
             bail!("`{other}` is no backend: its URL begins with http:// or https://")
         }
         what => {
-            let only_with_url = [
-                ("--listen", listen.is_some()),
-                ("--plain", plain),
-                ("--rate", rate.is_some()),
-                ("--burst", burst.is_some()),
-                ("--cache", cache.is_some()),
-                ("--admin", admin.is_some()),
-                ("--xdp", xdp.is_some()),
-            ];
-            if let Some((flag, _)) = only_with_url.iter().find(|(_, given)| *given) {
+            if let Some(flag) = only_with_url.iter().find_map(|(flag, given)| given.then_some(flag)) {
                 bail!("{flag} goes with the URL of a backend: floodgate run http://127.0.0.1:9000 {flag} …");
             }
             Ok(Origin::File(match what {
@@ -195,6 +201,20 @@ fn origin(flags: Run) -> Result<Origin> {
             }))
         }
     }
+}
+
+/// What a file says by itself, and whether it was given: only a URL leaves it open.
+const fn only_with_url(flags: &Run) -> [(&'static str, bool); 8] {
+    [
+        ("--listen", flags.listen.is_some()),
+        ("--plain", flags.plain),
+        ("--http2", flags.http2),
+        ("--rate", flags.rate.is_some()),
+        ("--burst", flags.burst.is_some()),
+        ("--cache", flags.cache.is_some()),
+        ("--admin", flags.admin.is_some()),
+        ("--xdp", flags.xdp.is_some()),
+    ]
 }
 
 fn default_file() -> Result<PathBuf> {
@@ -396,4 +416,56 @@ fn trust(install: bool, state: Option<&Path>) -> Result<()> {
     }
     say::out(&format!("installed {} and ran {}", steps.copy_to.display(), steps.run.join(" ")));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    fn asked(words: &[&str]) -> Result<Origin> {
+        let cli = Cli::try_parse_from(["floodgate", "run"].iter().chain(words))?;
+        match cli.command {
+            Some(Command::Run(flags)) => origin(*flags),
+            other => bail!("{other:?}"),
+        }
+    }
+
+    /// Every flag that the help shows under a heading of its own, with a value if it takes one: refused by name with a file, and with
+    /// none named; taken with a URL.
+    #[test]
+    fn what_goes_with_a_url_is_refused_with_a_file() {
+        let cli = Cli::command();
+        let run = cli.find_subcommand("run").unwrap();
+        let mut seen = 0;
+        for flag in run.get_arguments().filter(|flag| flag.get_help_heading().is_some()) {
+            let name = format!("--{}", flag.get_long().unwrap());
+            let value = match &*name {
+                "--listen" | "--admin" => "127.0.0.1:0",
+                _ => "1",
+            };
+            let words = if flag.get_action().takes_values() { vec![&*name, value] } else { vec![&*name] };
+            for file in [&["gateway.toml"][..], &[]] {
+                let refused = asked(&[file, &words].concat()).unwrap_err().to_string();
+                assert!(refused.starts_with(&format!("{name} goes with the URL of a backend")), "{refused}");
+            }
+            let taken = asked(&[&["http://127.0.0.1:9000"], &words[..]].concat());
+            assert!(matches!(taken, Ok(Origin::Flags(_))), "{name}: {taken:?}");
+            seen += 1;
+        }
+        assert_eq!(seen, only_with_url(&Run::default()).len());
+    }
+
+    /// The others mean the same with either.
+    #[test]
+    fn what_goes_with_both_is_taken_with_a_file() {
+        for words in [&["--workers", "1"][..], &["--driver", "epoll"], &["--last-good"], &["--state", "x"]] {
+            let taken = asked(&[&["gateway.toml"], words].concat());
+            assert!(
+                matches!(&taken, Ok(Origin::File(file)) if file == Path::new("gateway.toml")),
+                "{taken:?}"
+            );
+        }
+    }
 }
