@@ -50,8 +50,8 @@ pub struct Limiter {
     block: Box<[Prefix]>,
     slots: Box<[Slot]>,
     holds: Box<[Hold]>,
-    /// By family, how long the prefixes are that are held back, and one more; 0: none ever was, nobody has to look.
-    held_bits: [AtomicU64; 2],
+    /// How long the prefixes are that are held back, or were: a bit for each length, in words. All 0: nobody has to look.
+    held_bits: [AtomicU64; 3],
     keys: RandomState,
     refused: AtomicU64,
     over: AtomicU64,
@@ -107,7 +107,7 @@ impl Limiter {
         let narrow = u32::from(self.policy.narrow_bits[family]);
         let wide = u32::from(self.policy.wide_bits[family]);
         let start = prefix(from, narrow);
-        let cost = self.cost(from, family, now_ns);
+        let cost = self.cost(from, now_ns);
         if !is_in(&self.block)
             && cost > 0
             && self.take(start, narrow, self.policy.syns_narrow, cost, now_ns)
@@ -128,7 +128,7 @@ impl Limiter {
     }
 
     /// Holds a prefix back until then, by the clock of [`Limiter::admit`]: each connection costs the time of so many; 0: none is let
-    /// in. Those of a family are of one length. For one thread. False: too many others are held back.
+    /// in. One that ends now is let go. For one thread. False: too many others are held back.
     pub fn hold(&self, (start, bits): Prefix, expires_ns: u64, cost: u16, now_ns: u64) -> bool {
         let tag = self.tag(start, bits);
         let is_free = |hold: &&Hold| hold.ends_ms() <= now_ns / NS_A_MS;
@@ -138,18 +138,26 @@ impl Limiter {
         hold.word.store(0, Relaxed);
         hold.tag.store(tag, Relaxed);
         hold.word.store((expires_ns / NS_A_MS) << COST_BITS | u64::from(cost), Relaxed);
-        self.held_bits[family(start)].store(u64::from(bits) + 1, Relaxed);
+        self.held_bits[bits as usize / 64].fetch_or(1 << (bits % 64), Relaxed);
         true
     }
 
-    /// What a connection from there costs now; 0: it is not let in.
-    fn cost(&self, from: Address, family: usize, now_ns: u64) -> u64 {
-        let Some(bits) = self.held_bits[family].load(Relaxed).checked_sub(1) else { return 1 };
-        let bits = bits as u32;
-        let tag = self.tag(prefix(from, bits), bits);
-        let own = self.places(tag).find(|hold| hold.tag.load(Relaxed) == tag);
-        let word = own.map_or(0, |hold| hold.word.load(Relaxed));
-        if word >> COST_BITS > now_ns / NS_A_MS { word & ((1 << COST_BITS) - 1) } else { 1 }
+    /// What a connection from there costs now, by the longest prefix that is held back; 0: it is not let in.
+    fn cost(&self, from: Address, now_ns: u64) -> u64 {
+        for word in (0..self.held_bits.len()).rev() {
+            let mut lengths = self.held_bits[word].load(Relaxed);
+            while let Some(bit) = lengths.checked_ilog2() {
+                lengths &= !(1 << bit);
+                let bits = word as u32 * 64 + bit;
+                let tag = self.tag(prefix(from, bits), bits);
+                let own = self.places(tag).find(|hold| hold.tag.load(Relaxed) == tag);
+                let word = own.map_or(0, |hold| hold.word.load(Relaxed));
+                if word >> COST_BITS > now_ns / NS_A_MS {
+                    return word & ((1 << COST_BITS) - 1);
+                }
+            }
+        }
+        1
     }
 
     fn places(&self, tag: u64) -> impl Iterator<Item = &Hold> {
@@ -311,6 +319,27 @@ mod tests {
             let admits = |from: &str| limiter.admit(from.parse().unwrap(), MS);
             assert_eq!((admits(held), admits(others)), (false, true), "{held}/{bits}");
         }
+    }
+
+    /// The longest says what holds, and what is let go leaves it to the next.
+    #[test]
+    fn prefixes_of_several_lengths_are_held_back_at_once() {
+        let limiter = limiter(Mode::Enforce, 64);
+        let hold = |net: &str, bits, ends_ms, cost| {
+            let start = prefix(address(net.parse().unwrap()), bits);
+            assert!(limiter.hold((start, bits), ends_ms * MS, cost, MS));
+        };
+        let admits = |from: &str, at_ms| limiter.admit(from.parse().unwrap(), at_ms * MS);
+        hold("192.0.0.0", 112, 1_000, 0);
+        hold("192.0.2.1", 128, 500, 1);
+        hold("::", 0, 2_000, 0);
+        assert!(admits("192.0.2.1", 1) && !admits("192.0.2.2", 1) && !admits("2001:db8::1", 1));
+        assert!(!admits("192.0.2.1", 500) && !admits("198.51.100.1", 500));
+        assert!(!admits("192.0.2.1", 999) && !admits("192.0.2.1", 1_500), "the widest is of all addresses");
+        hold("::", 0, 0, 0);
+        assert!(!admits("192.0.2.2", 500) && admits("2001:db8::1", 500));
+        hold("192.0.0.0", 112, 0, 0);
+        assert!(admits("192.0.2.2", 500));
     }
 
     #[test]

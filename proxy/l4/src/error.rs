@@ -84,6 +84,12 @@ pub enum Error {
         /// Why not.
         why: &'static str,
     },
+    /// More prefixes are held back or let in by hand than is kept.
+    #[error("there is room for {max} prefixes by hand")]
+    TooManyVerdicts {
+        /// So many there may be.
+        max: usize,
+    },
     /// More listeners than can be steered to.
     #[error("there is room for {max} groups of listeners")]
     TooManyListeners {

@@ -15,10 +15,7 @@ mod tests;
 
 use std::{collections::HashMap, net::IpAddr, time::Duration};
 
-use gate::table::Limiter;
 use ipnet::IpNet;
-
-use crate::contents::keys;
 
 /// Prefixes of which something is remembered: some 2 MiB.
 pub const SOURCES_MAX: usize = 16_384;
@@ -122,15 +119,6 @@ impl Reason {
             3 => Some(Self::Handshake),
             _ => None,
         }
-    }
-}
-
-impl Hold {
-    /// Holds it back where no kernel does. `now_ns` is of the clock by which the limiter is asked. False: it holds too many others.
-    pub fn impose(&self, limiter: &Limiter, now_ns: u64) -> bool {
-        let lasts_ns = u64::try_from(self.expiry.as_nanos()).unwrap_or(u64::MAX);
-        let cost = u16::try_from(self.cost).unwrap_or(u16::MAX);
-        keys(self.prefix).all(|key| limiter.hold(key, now_ns.saturating_add(lasts_ns), cost, now_ns))
     }
 }
 

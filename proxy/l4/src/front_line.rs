@@ -1,7 +1,9 @@
 //! The front line of one gateway: attached once, then beaten, read and changed by one thread. It decides nothing about a packet.
 
 mod ladder;
+mod outside;
 
+use self::outside::{Beside, Outside};
 use crate::contents::compile;
 use crate::followed::{Followed, rank};
 use crate::kernel::Syncookies;
@@ -12,6 +14,7 @@ use crate::status::{Interface, Trial};
 use crate::steering::{assign, rebalance};
 use crate::tables::{Events, Tables};
 use crate::trial::{for_good, trial_ends_ms};
+use crate::verdicts::Held;
 use crate::{
     Connections, Counters, Digest, Error, Happened, Rtt, Rules, Source, Status, kernel, nft, pinned,
 };
@@ -51,6 +54,8 @@ pub struct FrontLine {
     events: Option<Events>,
     /// Rules where no program of ours runs.
     outside: Option<Outside>,
+    /// Verdicts there.
+    beside: Beside,
     /// When the trial of the rules in the tables ends; said once.
     trial_ends_ms: Option<u64>,
     /// Connections that each bucket had brought when they were looked at last.
@@ -62,15 +67,6 @@ pub struct FrontLine {
     next_sweep_ns: u64,
     /// `None`: nobody has asked for the top yet.
     followed: Option<Followed>,
-}
-
-/// Rules that this process itself must bring and take back: those of nftables, and of who accepts.
-struct Outside {
-    rules: Rules,
-    /// What holds if they are not committed; `None`: nothing.
-    before: Option<Rules>,
-    /// `CLOCK_MONOTONIC`; `None`: they are not on trial.
-    ends_ns: Option<u64>,
 }
 
 impl FrontLine {
@@ -109,6 +105,7 @@ impl FrontLine {
             tables: None,
             events: None,
             outside: None,
+            beside: Beside::default(),
             trial_ends_ms: None,
             steered: Vec::new(),
             is_observing: false,
@@ -116,6 +113,7 @@ impl FrontLine {
             next_sweep_ns: 0,
             followed: None,
         };
+        line.remember(say);
         let then = line.load(say);
         // Who starts lives, and may have been preceded by one who hangs.
         let mut begun = line.live(kernel::now_ns());
@@ -125,7 +123,6 @@ impl FrontLine {
             say(format!("front line: the rules are not in force: {error}"));
         }
         line.tidy_up(say);
-        line.observe(say);
         line.store(say);
         Ok(line)
     }
@@ -176,17 +173,11 @@ impl FrontLine {
         if let Err(error) = self.state.store(&self.settings.state) {
             say(format!("front line: a restart will not know these rules: {error}"));
         }
+        self.has_stored();
     }
 
     fn has(&self, step: Step) -> bool {
         self.interfaces.iter().any(|interface| interface.step == step)
-    }
-
-    fn outside_with(&self, rules: Rules, before: Option<Rules>) -> Outside {
-        let is_good = self.settings.trial.is_zero() || self.state.committed == Some(rules.digest());
-        let trial_ns = u64::try_from(self.settings.trial.as_nanos()).unwrap_or(u64::MAX);
-        let ends_ns = (!is_good).then(|| kernel::now_ns().saturating_add(trial_ns));
-        Outside { rules, before, ends_ns }
     }
 
     /// What runs where.
@@ -231,69 +222,26 @@ impl FrontLine {
         format!("nobody committed the new rules within {:?}: {then}", self.settings.trial)
     }
 
-    fn beat_outside(&mut self, now_ns: u64, say: Say<'_>) -> Result<(), Error> {
-        let Some(outside) = &mut self.outside else { return Ok(()) };
-        let mut is_over = false;
-        if let Some(ends_ns) = outside.ends_ns {
-            let committed = State::load(&self.settings.state)?.committed;
-            if committed == Some(outside.rules.digest()) {
-                (outside.ends_ns, self.state.committed) = (None, committed);
-            } else {
-                is_over = ends_ns <= now_ns;
-            }
-        }
-        if is_over {
-            let before = outside.before.take();
-            say(format!("front line: {}", self.reverted(before.is_some())));
-            self.state.outside = before.as_ref().map(Rules::digest);
-            self.outside = before.map(|rules| Outside { rules, before: None, ends_ns: None });
-            // What is not on trial any more can't be committed by anybody.
-            let _lock = Lock::take(&self.settings.state)?;
-            self.reload();
-            self.state.store(&self.settings.state)?;
-            if let Some(outside) = &self.outside {
-                self.load_nft(&outside.rules)?;
-            } else if self.has(Step::Nftables) {
-                nft::load(&nft::rest(&self.rules))?;
-            }
-        } else if self.has(Step::Nftables)
-            && let Some(outside) = &self.outside
-            && let Err(error) = nft::load(&nft::beat(&outside.rules, self.left()))
-        {
-            if nft::is_there() {
-                return Err(error);
-            }
-            self.leave(|interface| interface.step == Step::Nftables, say);
-        }
-        Ok(())
-    }
-
-    /// How long rules of nftables may hold from now on.
-    fn left(&self) -> Duration {
-        nft::left(self.turned_ns, kernel::now_ns())
-    }
-
-    fn load_nft(&self, rules: &Rules) -> Result<(), Error> {
-        let names: Vec<_> = self.at_nftables(None).collect();
-        if names.is_empty() {
-            Ok(())
-        } else {
-            nft::load(&(nft::ruleset(rules, &names) + &nft::beat(rules, self.left())))
-        }
-    }
-
-    /// Puts other rules in force, on trial unless they were committed before. On an error what was in force still is.
-    pub fn change(&mut self, rules: Rules) -> Result<(), Error> {
+    /// Puts rules in force, on trial for so long unless they were committed before; whether they were not so already, which they
+    /// may be no more since nobody committed them in time. On an error what was in force still is.
+    pub fn change(&mut self, rules: Rules, trial: Duration) -> Result<bool, Error> {
         rules.check()?;
         let rules = if refuses_ours(kernel::syncookies()) { rules.without_challenge() } else { rules };
         let _lock = Lock::take(&self.settings.state)?;
         let old = std::mem::replace(&mut self.rules, rules.clone());
+        self.settings.trial = trial;
         self.reload();
-        if let Err(error) = self.fill(false).and_then(|then| self.put_in_force(then)) {
-            self.rules = old;
-            return Err(error);
-        }
-        if self.has(Step::Nftables) || self.has(Step::Accept) {
+        let mut is_new = match self.fill(false).and_then(|then| self.put_in_force(then).map(|()| then)) {
+            Ok(then) => then.is_some(),
+            Err(error) => {
+                self.rules = old;
+                return Err(error);
+            }
+        };
+        let is_outside = self.has(Step::Nftables) || self.has(Step::Accept);
+        if is_outside && self.outside.as_ref().is_none_or(|outside| outside.rules != rules) {
+            is_new = true;
+            self.forget_allowed()?;
             self.load_nft(&rules)?;
             let before = match self.outside.take() {
                 // Those on trial are no rules to go back to.
@@ -304,7 +252,8 @@ impl FrontLine {
             self.state.outside = Some(rules.digest());
             self.outside = Some(self.outside_with(rules, before));
         }
-        self.state.store(&self.settings.state)
+        self.state.store(&self.settings.state)?;
+        Ok(is_new)
     }
 
     /// What others may have committed meanwhile.
@@ -329,25 +278,24 @@ impl FrontLine {
         }))
     }
 
-    /// Holds a prefix back for a while, under any rules but the allow list's. `cost`: a SYN takes the time of so many; 0: none is let
-    /// in, and who is shut out for longer already stays so. `reason`: a number that [`Status`] gives back.
+    /// Holds a prefix back for a while, under any rules but the allow list's; where no program of ours runs from the next
+    /// [`FrontLine::settle`] on. `cost`: a SYN takes the time of so many; 0: none is let in. `reason`: a number that [`Status`]
+    /// gives back. Who is shut out for longer already stays so.
     pub fn block(&mut self, prefix: IpNet, lasts: Duration, cost: u32, reason: u32) -> Result<(), Error> {
         pinned::check_block(prefix, lasts)?;
-        let mut is_done = false;
-        if let Some(tables) = &mut self.tables {
-            let expires_ns =
-                kernel::now_ns().saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX));
+        let expires_ns = kernel::now_ns().saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX));
+        let is_program = |interface: &Interface| interface.step.is_program();
+        if self.interfaces.iter().any(is_program)
+            && let Some(tables) = &mut self.tables
+        {
             if !tables.is_shut_out(prefix, expires_ns) {
                 tables.block(prefix, &Block { expires_ns, cost, reason, ..Block::default() })?;
             }
-            is_done = true;
         }
-        // There is no part of a rate in nftables: who is to have less of it keeps all.
-        if self.has(Step::Nftables) && cost == 0 {
-            nft::load(&nft::hold(prefix, lasts))?;
-            is_done = true;
+        if self.interfaces.iter().any(|interface| !is_program(interface)) {
+            self.hold_outside(prefix, Held { expires_ns, cost, reason })?;
         }
-        if is_done { Ok(()) } else { Err(Error::Unavailable("holding a prefix back")) }
+        Ok(())
     }
 
     /// Takes out what was held back for a while that is over; how many those were. They hold for nobody before that already, so it is
@@ -417,7 +365,7 @@ impl FrontLine {
 
     /// How things stand.
     pub fn status(&self) -> Result<Status, Error> {
-        let mut status = pinned::status_of(self.tables.as_ref(), &self.state)?;
+        let mut status = pinned::status_of(self.tables.as_ref(), &self.state, self.verdicts())?;
         status.interfaces = self.interfaces.clone();
         status.counters = self.counters()?;
         status.trial = self.trial()?;

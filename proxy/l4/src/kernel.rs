@@ -7,9 +7,12 @@ use std::fs;
 use std::io;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// `BPF_FS_MAGIC` of linux/magic.h.
 const BPF_FS: u64 = 0xcafe_4a11;
+/// So long is waited for a place that is busy.
+const BUSY_MAX: Duration = Duration::from_millis(200);
 /// `SYSFS_MAGIC`: there folders can't be made.
 const SYSFS: u64 = 0x6265_6572;
 
@@ -17,6 +20,12 @@ const SYSFS: u64 = 0x6265_6572;
 pub(crate) fn now_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// A name of this boot, by whose `CLOCK_MONOTONIC` something was written down; empty where the kernel does not say.
+pub(crate) fn boot() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
 /// An interface's number; it is another when the interface is made anew.
@@ -68,8 +77,13 @@ pub(crate) fn remove_pins(pins: &Path) {
     let is_left = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| !is_kernels(entry.file_name()));
     let is_empty = fs::read_dir(pins).is_ok_and(|mut entries| !entries.any(is_left));
     if is_mounted_here && is_empty {
-        // One who may not unmount, or finds it busy, leaves an empty folder.
-        let _ = unmount(pins, UnmountFlags::empty());
+        let begun = Instant::now();
+        // A program that somebody starts at this moment holds for a while what we had open. One who may not unmount leaves an empty folder.
+        while unmount(pins, UnmountFlags::empty()) == Err(rustix::io::Errno::BUSY)
+            && begun.elapsed() < BUSY_MAX
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
     let _ = fs::remove_dir(pins);
 }

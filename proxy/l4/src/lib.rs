@@ -25,6 +25,7 @@ mod steering;
 mod tables;
 mod trial;
 mod values;
+mod verdicts;
 
 #[cfg(test)]
 mod tests;
@@ -37,3 +38,4 @@ pub use rights::{NEEDED, drop_others, held};
 pub use rules::{Digest, PortPolicy, Rules};
 pub use settings::{Driver, Settings, Step};
 pub use status::{Blocked, Connections, Counters, Happened, Interface, Rtt, Source, Status, Trial};
+pub use verdicts::{Held, Verdicts, hold_at_accept};

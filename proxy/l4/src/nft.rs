@@ -1,8 +1,12 @@
 //! The step without programs: a table of nftables with the same rates, made as text and loaded by `nft`. Of packets only SYNs are
 //! limited, since who has a connection can't be told so early without tracking it. The ports stand in sets that forget them after
 //! [`LIVE`]: who dies takes the limits along. Knows no tables of ours.
+//!
+//! Who is held back for a while stands in sets too, which are written anew when that changes. Who is slowed has a second, slower rate
+//! beside his own, since nothing here takes several tokens at once.
 
 use crate::rules::Rules;
+use crate::verdicts::Verdicts;
 use crate::{Counters, Error};
 use gate::abi::{self, Count, Limit, Mode, Policy};
 use ipnet::IpNet;
@@ -37,14 +41,71 @@ const COUNTERS: [(&str, Count); 9] = [
     ("dropped", Count::Dropped),
 ];
 
-/// Everything for these rules on these interfaces, in place of what there was. The ports come with [`beat`].
-pub(crate) fn ruleset(rules: &Rules, interfaces: &[&str]) -> String {
-    let mut text = format!("table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
-    for (name, _) in COUNTERS {
-        let _ = writeln!(text, "    counter {name} {{ }}");
+/// Who is held back for a while, as sets take it: no two of one overlap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// None of them is let in, and when that ends.
+    shut: Vec<(IpNet, u64)>,
+    /// They are slowed.
+    slow: Vec<(IpNet, u64)>,
+    /// What a SYN of those costs, the highest of all; 0: nobody is.
+    cost: u32,
+    /// Who is let in by hand.
+    allowed: Vec<IpNet>,
+}
+
+impl Held {
+    /// Of prefixes inside of each other the widest: the others come when it has gone.
+    pub(crate) fn of(verdicts: &Verdicts, now_ns: u64) -> Self {
+        let mut held = Self { allowed: verdicts.allowed().iter().copied().collect(), ..Self::default() };
+        for (prefix, one) in verdicts.held(now_ns) {
+            let list = if one.cost == 0 { &mut held.shut } else { &mut held.slow };
+            if list.last().is_none_or(|(widest, _)| !widest.contains(&prefix)) {
+                list.push((prefix, one.expires_ns));
+            }
+            held.cost = held.cost.max(one.cost);
+        }
+        held
     }
+
+    /// Whether rules that were made for others do for these: they know what a SYN costs, and who is let in.
+    pub(crate) fn fits(&self, rules: &Self) -> bool {
+        (self.cost == 0 || self.cost == rules.cost) && self.allowed == rules.allowed
+    }
+
+    /// The sets, anew.
+    pub(crate) fn text(&self, now_ns: u64) -> String {
+        let mut text = String::new();
+        for (name, prefixes) in [("held", &self.shut), ("slow", &self.slow)] {
+            for v4 in [true, false] {
+                let set = format!("{TABLE} {name}{}", digit(v4));
+                let _ = writeln!(text, "flush set {set}");
+                let own = prefixes.iter().filter(|(prefix, _)| prefix.addr().is_ipv4() == v4);
+                let elements: Vec<_> = own
+                    .map(|(prefix, expires_ns)| {
+                        let left_s = expires_ns.saturating_sub(now_ns).div_ceil(1_000_000_000).max(1);
+                        format!("{prefix} timeout {left_s}s")
+                    })
+                    .collect();
+                if !elements.is_empty() {
+                    let _ = writeln!(text, "add element {set} {{ {} }}", elements.join(", "));
+                }
+            }
+        }
+        text
+    }
+}
+
+/// Everything for these rules on these interfaces, in place of what there was; counts go on from these. The ports come with [`beat`],
+/// who is held back with [`Held::text`].
+pub(crate) fn ruleset(rules: &Rules, interfaces: &[&str], held: &Held, counted: &Counters) -> String {
+    let mut text = format!("table {TABLE}\ndelete table {TABLE}\ntable {TABLE} {{\n");
+    for (name, count) in COUNTERS {
+        let _ = writeln!(text, "    counter {name} {{ packets {} bytes 0 }}", counted.of(count));
+    }
+    let allow: Vec<_> = rules.allow.iter().chain(&held.allowed).copied().collect();
     // As in the kernel's tries, a block inside of what is allowed would hold only if it were looked at first.
-    for (name, nets) in [("allow", &rules.allow), ("block", &rules.block)] {
+    for (name, nets) in [("allow", &allow), ("block", &rules.block)] {
         for v4 in [true, false] {
             let family =
                 nets.iter().filter(|net| net.addr().is_ipv4() == v4).map(|net| net.trunc().to_string());
@@ -54,8 +115,10 @@ pub(crate) fn ruleset(rules: &Rules, interfaces: &[&str]) -> String {
             set(&mut text, &format!("{name}{}", digit(v4)), v4, "interval", Some("auto-merge"), &elements);
         }
     }
-    for v4 in [true, false] {
-        set(&mut text, &format!("held{}", digit(v4)), v4, "interval,timeout", None, &[]);
+    for name in ["held", "slow"] {
+        for v4 in [true, false] {
+            set(&mut text, &format!("{name}{}", digit(v4)), v4, "interval,timeout", None, &[]);
+        }
     }
     for (number, policy) in (1_u8..).zip(&rules.policies) {
         let _ = writeln!(
@@ -64,7 +127,7 @@ pub(crate) fn ruleset(rules: &Rules, interfaces: &[&str]) -> String {
             LIVE.as_secs(),
             abi::PORTS
         );
-        for (name, v4, _, limit) in limits(&policy.policy) {
+        for (name, v4, _, limit) in limits(&policy.policy, held.cost) {
             if limit.interval_ns != 0 {
                 let kind = if v4 { "ipv4_addr" } else { "ipv6_addr" };
                 let _ = writeln!(
@@ -73,7 +136,7 @@ pub(crate) fn ruleset(rules: &Rules, interfaces: &[&str]) -> String {
                 );
             }
         }
-        chain(&mut text, number, &policy.policy);
+        chain(&mut text, number, &policy.policy, held.cost);
     }
     text.push_str("    chain gate {\n");
     if !rules.admin_ports.is_empty() {
@@ -103,7 +166,7 @@ pub(crate) fn ruleset(rules: &Rules, interfaces: &[&str]) -> String {
 }
 
 /// One policy's chain.
-fn chain(text: &mut String, number: u8, policy: &Policy) {
+fn chain(text: &mut String, number: u8, policy: &Policy, cost: u32) {
     let _ = writeln!(text, "    chain policy_{number} {{");
     if policy.mode != Mode::Off as u32 {
         let drop = if policy.mode == Mode::Monitor as u32 { "" } else { " counter name dropped drop" };
@@ -114,11 +177,15 @@ fn chain(text: &mut String, number: u8, policy: &Policy) {
             let _ = writeln!(text, "        ip saddr @{set}4 counter name {counter}{drop}");
             let _ = writeln!(text, "        ip6 saddr @{set}6 counter name {counter}{drop}");
         }
-        for (name, v4, bits, limit) in limits(policy) {
+        for (name, v4, bits, limit) in limits(policy, cost) {
             if limit.interval_ns != 0 {
+                let (who, counter) = match name.strip_prefix("slow_") {
+                    Some(narrow) => (format!("{} @slow{} ", field(v4), digit(v4)), narrow),
+                    None => (String::new(), name),
+                };
                 let _ = writeln!(
                     text,
-                    "        update @{name}_{number} {{ {} limit rate over {} }} counter name syns_over_{name}{drop}",
+                    "        {who}update @{name}_{number} {{ {} limit rate over {} }} counter name syns_over_{counter}{drop}",
                     masked(v4, bits),
                     rate(limit)
                 );
@@ -143,19 +210,27 @@ fn set(text: &mut String, name: &str, v4: bool, flags: &str, merge: Option<&str>
     let _ = writeln!(text, "    set {name} {{ type {kind}; flags {flags};{merge}{elements} }}");
 }
 
-/// A policy's limits on SYNs: name, family, bits in an address of ours, rate.
-fn limits(policy: &Policy) -> [(&'static str, bool, u8, Limit); 4] {
+/// A policy's limits on SYNs: name, family, bits in an address of ours, rate. Those who are slowed come first.
+fn limits(policy: &Policy, cost: u32) -> [(&'static str, bool, u8, Limit); 6] {
+    let narrow = policy.syns_narrow;
+    let slow = Limit { interval_ns: narrow.interval_ns.saturating_mul(cost.into()), ..narrow };
     [
-        ("narrow4", true, policy.narrow_bits[0], policy.syns_narrow),
-        ("narrow6", false, policy.narrow_bits[1], policy.syns_narrow),
+        ("slow_narrow4", true, policy.narrow_bits[0], slow),
+        ("slow_narrow6", false, policy.narrow_bits[1], slow),
+        ("narrow4", true, policy.narrow_bits[0], narrow),
+        ("narrow6", false, policy.narrow_bits[1], narrow),
         ("wide4", true, policy.wide_bits[0], policy.syns_wide),
         ("wide6", false, policy.wide_bits[1], policy.syns_wide),
     ]
 }
 
+const fn field(v4: bool) -> &'static str {
+    if v4 { "ip saddr" } else { "ip6 saddr" }
+}
+
 /// The expression for who is counted as one.
 fn masked(v4: bool, bits: u8) -> String {
-    let field = if v4 { "ip saddr" } else { "ip6 saddr" };
+    let field = field(v4);
     if bits >= 128 {
         return field.to_owned();
     }
@@ -204,19 +279,7 @@ pub(crate) fn rest(rules: &Rules) -> String {
     (1..=rules.policies.len()).map(flush).collect()
 }
 
-/// Holds a prefix back for a while.
-pub(crate) fn hold(prefix: IpNet, lasts: Duration) -> String {
-    let digit = digit(prefix.addr().is_ipv4());
-    let (prefix, seconds) = (prefix.trunc(), lasts.as_secs().max(1));
-    // Kernels before 6.12 do not move the end of what is there already: it is taken out, and for that put in.
-    format!(
-        "add element {TABLE} held{digit} {{ {prefix} }}\n\
-         delete element {TABLE} held{digit} {{ {prefix} }}\n\
-         add element {TABLE} held{digit} {{ {prefix} timeout {seconds}s }}\n"
-    )
-}
-
-/// Lets a prefix pass.
+/// Lets a prefix pass from now on, beside those of the rules.
 pub(crate) fn allow(prefix: IpNet) -> String {
     let digit = digit(prefix.addr().is_ipv4());
     format!("add element {TABLE} allow{digit} {{ {} }}\n", prefix.trunc())
@@ -301,7 +364,9 @@ mod tests {
         let mut rules = rules(&[80, 443]);
         rules.policies.push(crate::PortPolicy { ports: vec![8443], policy: policy(Mode::Monitor) });
         rules.allow.push("2001:db8::/32".parse().unwrap());
-        let text = ruleset(&rules, &["eth0", "eth1.7"]);
+        let mut counted = Counters::default();
+        counted.0[Count::Syns as usize] = 12;
+        let text = ruleset(&rules, &["eth0", "eth1.7"], &Held::default(), &counted);
         assert_eq!(text, include_str!("nft.golden"));
         assert_eq!(
             beat(&rules, Duration::from_millis(2_500)),
@@ -327,6 +392,82 @@ mod tests {
         check_left(2_749, 1);
         check_left(2_750, 0);
         check_left(9_000, 0);
+    }
+
+    /// Verdicts as a prefix, its end in s and its cost; at 10 s.
+    #[track_caller]
+    fn check_held(verdicts: &[(&str, u64, u32)], expected: &str) {
+        let mut all = Verdicts::default();
+        for &(prefix, end_s, cost) in verdicts {
+            let held = crate::verdicts::Held { expires_ns: end_s * 1_000_000_000, cost, reason: 0 };
+            all.hold(prefix.parse().unwrap(), held, 0).unwrap();
+        }
+        let now_ns = 10_000_000_000;
+        let text = Held::of(&all, now_ns).text(now_ns);
+        let flushed = |name| format!("flush set netdev floodgate {name}\n");
+        let mut lines = text.as_str();
+        for name in ["held4", "held6", "slow4", "slow6"] {
+            lines = lines.strip_prefix(&flushed(name)).unwrap();
+            let own = lines.find("flush").unwrap_or(lines.len());
+            let found =
+                lines[..own].strip_prefix(&format!("add element netdev floodgate {name} ")).unwrap_or("-");
+            lines = &lines[own..];
+            let line = expected
+                .lines()
+                .find_map(|line| line.trim().strip_prefix(&format!("{name} ")))
+                .unwrap_or("-");
+            assert_eq!(found.trim_end(), line, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_two_who_are_held_back_overlap() {
+        check_held(&[], "");
+        check_held(
+            &[("192.0.2.0/24", 10, 0), ("198.51.100.0/24", 11, 0)],
+            "held4 { 198.51.100.0/24 timeout 1s }",
+        );
+        let both = [("192.0.2.0/24", 12, 0), ("192.0.2.7/32", 99, 0), ("192.0.3.0/24", 13, 0)];
+        check_held(&both, "held4 { 192.0.2.0/24 timeout 2s, 192.0.3.0/24 timeout 3s }");
+        // The wider has gone.
+        check_held(&[("192.0.2.0/24", 9, 0), ("192.0.2.7/32", 99, 0)], "held4 { 192.0.2.7/32 timeout 89s }");
+        // Who is slowed may be shut out as well.
+        check_held(
+            &[
+                ("192.0.2.0/24", 12, 5),
+                ("192.0.2.7/32", 99, 0),
+                ("2001:db8::/48", 20, 0),
+                ("2001:db8:1::/64", 20, 9),
+            ],
+            "held4 { 192.0.2.7/32 timeout 89s }\nheld6 { 2001:db8::/48 timeout 10s }\n\
+             slow4 { 192.0.2.0/24 timeout 2s }\nslow6 { 2001:db8:1::/64 timeout 10s }",
+        );
+    }
+
+    /// Who is slowed has a rate of his own before his usual one.
+    #[test]
+    fn what_slowing_costs_stands_in_the_rules() {
+        let held = Held { cost: 100, allowed: vec!["192.0.2.0/24".parse().unwrap()], ..Held::default() };
+        let rules = rules(&[80]);
+        let text = ruleset(&rules, &["eth0"], &held, &Counters::default());
+        for line in [
+            "    set allow4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.0.0/8, 192.0.2.0/24 }; }",
+            "    set slow_narrow6_1 { type ipv6_addr; flags dynamic,timeout; timeout 60s; size 65536; }",
+            "        ip saddr @slow4 update @slow_narrow4_1 { ip saddr limit rate over 3/second burst 6 packets } \
+             counter name syns_over_narrow4 counter name dropped drop",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+        }
+        assert!(text.find("slow_narrow4_1 {") < text.find("update @narrow4_1 {"));
+        let other = |cost, allowed: &[&str]| Held {
+            cost,
+            allowed: allowed.iter().map(|prefix| prefix.parse().unwrap()).collect(),
+            ..Held::default()
+        };
+        let fits =
+            [(100, &["192.0.2.0/24"][..]), (0, &["192.0.2.0/24"]), (99, &["192.0.2.0/24"]), (100, &[])]
+                .map(|(cost, allowed)| other(cost, allowed).fits(&held));
+        assert_eq!(fits, [true, true, false, false]);
     }
 
     /// `interval_ns` and burst, as nftables has them.

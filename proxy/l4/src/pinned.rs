@@ -7,6 +7,7 @@ use crate::settings::Step;
 use crate::state::{self, Lock, State};
 use crate::status::{Interface, Status};
 use crate::tables::Tables;
+use crate::verdicts::{Held, Verdicts};
 use crate::{Error, kernel, nft};
 use gate::abi::Block;
 use ipnet::IpNet;
@@ -21,11 +22,16 @@ struct Place {
     tables: Option<Tables>,
     state: State,
     has_nft: bool,
+    /// Verdicts where no program of ours runs, and in which boot.
+    verdicts: Verdicts,
+    boot: String,
 }
 
 impl Place {
-    fn open(pins: &Path, state: &Path) -> Result<Self, Error> {
-        let state = State::load(state)?;
+    fn open(pins: &Path, folder: &Path) -> Result<Self, Error> {
+        let state = State::load(folder)?;
+        let boot = kernel::boot();
+        let verdicts = Verdicts::load(folder, &boot)?;
         let folder = state::pins(pins);
         let tables = match Tables::pinned(&folder) {
             Ok(tables) => Some(tables),
@@ -33,17 +39,48 @@ impl Place {
             Err(error) => return Err(error),
         };
         let has_nft = state.steps.iter().any(|(_, step)| *step == Step::Nftables) && nft::is_there();
-        if tables.is_none() && !has_nft && state.outside.is_none() {
+        let place = Self { tables, state, has_nft, verdicts, boot };
+        if place.tables.is_none() && !has_nft && !place.has(Step::Accept) {
             return Err(Error::NotAttached { path: folder });
         }
-        Ok(Self { tables, state, has_nft })
+        Ok(place)
+    }
+
+    fn has(&self, step: Step) -> bool {
+        self.state.steps.iter().any(|(_, own)| *own == step)
+    }
+
+    /// The tables, if a program goes by them: there may be some for steering alone. A state that is lost says nothing.
+    fn tables(&mut self) -> Option<&mut Tables> {
+        let steps = &self.state.steps;
+        let is_used = steps.is_empty() || steps.iter().any(|(_, step)| step.is_program());
+        self.tables.as_mut().filter(|_| is_used)
+    }
+
+    /// Changes verdicts where no program of ours runs. At accept a gateway finds them with its next beat.
+    fn change(
+        &mut self,
+        folder: &Path,
+        change: impl FnOnce(&mut Verdicts, u64) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if !self.has_nft && !self.has(Step::Accept) {
+            return Ok(());
+        }
+        let now_ns = kernel::now_ns();
+        self.verdicts.sweep(now_ns);
+        change(&mut self.verdicts, now_ns)?;
+        self.verdicts.store(folder, &self.boot)?;
+        if self.has_nft {
+            nft::load(&nft::Held::of(&self.verdicts, now_ns).text(now_ns))?;
+        }
+        Ok(())
     }
 }
 
 /// How things stand. `pins` and `state` are those of [`crate::Settings`], here and below.
 pub fn status(pins: &Path, state: &Path) -> Result<Status, Error> {
     let place = Place::open(pins, state)?;
-    let mut status = status_of(place.tables.as_ref(), &place.state)?;
+    let mut status = status_of(place.tables.as_ref(), &place.state, &place.verdicts)?;
     if place.has_nft {
         for (sum, count) in status.counters.0.iter_mut().zip(nft::counters()?.0) {
             *sum = sum.wrapping_add(count);
@@ -57,7 +94,12 @@ pub fn status(pins: &Path, state: &Path) -> Result<Status, Error> {
 }
 
 /// All that tables and state tell.
-pub(crate) fn status_of(tables: Option<&Tables>, state: &State) -> Result<Status, Error> {
+pub(crate) fn status_of(
+    tables: Option<&Tables>,
+    state: &State,
+    verdicts: &Verdicts,
+) -> Result<Status, Error> {
+    let now_ns = kernel::now_ns();
     let mut status = Status {
         interfaces: Vec::new(),
         in_force: state.outside,
@@ -69,13 +111,17 @@ pub(crate) fn status_of(tables: Option<&Tables>, state: &State) -> Result<Status
         blocked: Vec::new(),
     };
     if let Some(tables) = tables {
-        let now_ns = kernel::now_ns();
         status.in_force = in_force(tables, state)?;
         status.trial = trial(tables, now_ns)?;
         status.heartbeat_age = tables.heartbeat_age(now_ns)?;
         status.flood = tables.is_flooded(now_ns)?;
         status.counters = tables.counters()?;
         status.blocked = tables.blocked(now_ns)?;
+    }
+    for other in verdicts.blocked(now_ns) {
+        if !status.blocked.iter().any(|blocked| blocked.prefix == other.prefix) {
+            status.blocked.push(other);
+        }
     }
     Ok(status)
 }
@@ -103,35 +149,35 @@ pub fn commit(pins: &Path, state: &Path) -> Result<(), Error> {
 pub fn block(pins: &Path, state: &Path, prefix: IpNet, lasts: Duration, reason: u32) -> Result<(), Error> {
     check_block(prefix, lasts)?;
     let _lock = Lock::take(state)?;
-    let place = Place::open(pins, state)?;
-    if place.has_nft {
-        nft::load(&nft::hold(prefix, lasts))?;
-    }
-    match place.tables {
-        Some(mut tables) => {
-            let expires_ns =
-                kernel::now_ns().saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX));
+    let mut place = Place::open(pins, state)?;
+    let lasts_ns = u64::try_from(lasts.as_nanos()).unwrap_or(u64::MAX);
+    place.change(state, |verdicts, now_ns| {
+        let expires_ns = now_ns.saturating_add(lasts_ns);
+        verdicts.hold(prefix, Held { expires_ns, cost: 0, reason }, now_ns)
+    })?;
+    match place.tables() {
+        Some(tables) => {
+            let expires_ns = kernel::now_ns().saturating_add(lasts_ns);
             tables.block(prefix, &Block { expires_ns, reason, ..Block::default() })
         }
-        None if place.has_nft => Ok(()),
-        None => Err(Error::Unavailable("holding a prefix back")),
+        None => Ok(()),
     }
 }
 
 /// Lets a prefix pass until the rules change, and ends what held it back.
 pub fn allow(pins: &Path, state: &Path, prefix: IpNet) -> Result<(), Error> {
     let _lock = Lock::take(state)?;
-    let place = Place::open(pins, state)?;
+    let mut place = Place::open(pins, state)?;
+    place.change(state, |verdicts, _| verdicts.allow(prefix))?;
     if place.has_nft {
         nft::load(&nft::allow(prefix))?;
     }
-    match place.tables {
-        Some(mut tables) => {
+    match place.tables() {
+        Some(tables) => {
             tables.allow(prefix)?;
             tables.unblock(prefix).map(|_| ())
         }
-        None if place.has_nft => Ok(()),
-        None => Err(Error::Unavailable("an allow list")),
+        None => Ok(()),
     }
 }
 
@@ -155,6 +201,8 @@ pub fn detach(pins: &Path, state: &Path) -> Result<(), Error> {
         }
         kernel::remove_pins(pins);
     }
+    // Whom verdicts hold back at accept is let in again as well: a gateway sees that there are no steps any more.
+    Verdicts::default().store(state, "")?;
     (stored.sets, stored.outside, stored.steps) = ([None; 2], None, Vec::new());
     stored.store(state)
 }

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The programs as they were committed (`cargo xtask ebpf`).
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/floodgate.o");
@@ -25,6 +26,9 @@ const PAGE_MTU: u32 = 3_498;
 
 /// Where the link of the program that watches connections is pinned.
 const OBSERVE: &str = "connections";
+
+/// So long is waited for a link that goes.
+const LET_GO_MAX: Duration = Duration::from_millis(150);
 
 /// The loaded object. Tables are made or found again by loading it, programs are loaded when they are needed first.
 #[derive(Debug)]
@@ -123,7 +127,7 @@ impl Programs {
             // Its interface went away under it.
             fs::remove_file(&path).map_err(text)?;
         }
-        let id = xdp.attach_to_if_index(index, mode).map_err(text)?;
+        let id = patiently(|| xdp.attach_to_if_index(index, mode)).map_err(text)?;
         let link = FdLink::try_from(xdp.take_link(id).map_err(text)?).map_err(text)?;
         self.keep(name, link)
     }
@@ -210,6 +214,37 @@ fn with_mtu(why: String, mtu: u32) -> String {
     }
 }
 
+/// The kernel lets go of a link some time after its pin has gone (an RCU grace period and a work queue), and of XDP there is one on an
+/// interface: who comes right behind one that was detached waits a moment for that.
+fn patiently<T, E: std::error::Error + 'static>(mut attach: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    let begun = Instant::now();
+    loop {
+        match attach() {
+            Err(error) if is_busy(&error) && begun.elapsed() < LET_GO_MAX => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Whether somebody has the place already: in this mode of XDP, or in another one.
+fn is_busy(error: &(dyn std::error::Error + 'static)) -> bool {
+    let busy = |error: &std::io::Error| {
+        [rustix::io::Errno::BUSY, rustix::io::Errno::EXIST]
+            .iter()
+            .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    };
+    let mut below = Some(error);
+    while let Some(error) = below {
+        if error.downcast_ref().is_some_and(busy) {
+            return true;
+        }
+        below = error.source();
+    }
+    false
+}
+
 fn text(error: impl std::error::Error) -> String {
     why(&error)
 }
@@ -270,6 +305,8 @@ pub(crate) fn adopt(pins: &Path, folder: &Path) -> Result<(), Error> {
 }
 
 /// Takes everything in a folder off and away: links first, so that no program is left without its tables.
+/// Takes everything in a folder off and away: links first, so that no program is left without its tables. The kernel lets go of them some
+/// milliseconds later.
 pub(crate) fn remove_folder(folder: &Path) {
     let paths = || fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let is_table =

@@ -32,9 +32,12 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Its file in a state folder.
+    pub(crate) const FILE: &str = "ebpf";
+
     /// What is stored; nothing if there is no file, or one that is not ours to understand: then no rules count as committed.
     pub(crate) fn load(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("ebpf");
+        let path = folder.join(Self::FILE);
         match fs::metadata(&path) {
             Ok(metadata) if metadata.len() > FILE_BYTES_MAX => return Ok(Self::default()),
             Ok(_) => {}
@@ -47,7 +50,7 @@ impl State {
 
     /// Replaces what is stored, whole.
     pub(crate) fn store(&self, folder: &Path) -> Result<(), Error> {
-        let path = folder.join("ebpf");
+        let path = folder.join(Self::FILE);
         let new = folder.join("ebpf.new");
         let write = || {
             let mut file = File::create(&new)?;
@@ -113,6 +116,15 @@ pub(crate) struct Lock {
 impl Lock {
     /// Takes it, waits a moment for another. The folder is made if it is not there.
     pub(crate) fn take(folder: &Path) -> Result<Self, Error> {
+        Self::within(folder, LOCK_WAIT_MAX)
+    }
+
+    /// Takes it if nobody else has it at this moment.
+    pub(crate) fn try_take(folder: &Path) -> Result<Self, Error> {
+        Self::within(folder, Duration::ZERO)
+    }
+
+    fn within(folder: &Path, wait_max: Duration) -> Result<Self, Error> {
         let path = folder.join("ebpf.lock");
         let file = |error| Error::File { path: path.clone(), error };
         fs::create_dir_all(folder).map_err(file)?;
@@ -121,7 +133,7 @@ impl Lock {
         loop {
             match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self { _file: lock }),
-                Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < LOCK_WAIT_MAX => {
+                Err(rustix::io::Errno::WOULDBLOCK) if begun.elapsed() < wait_max => {
                     std::thread::sleep(Duration::from_millis(10));
                 }
                 Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::Busy { path }),
@@ -178,6 +190,7 @@ mod tests {
     fn one_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let first = Lock::take(folder.path()).unwrap();
+        assert!(matches!(Lock::try_take(folder.path()), Err(Error::Busy { .. })));
         let (sender, receiver) = std::sync::mpsc::channel();
         let path = folder.path().to_owned();
         let other = std::thread::spawn(move || {

@@ -7,6 +7,7 @@ mod service;
 mod shown;
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     os::fd::AsFd,
     path::Path,
@@ -15,7 +16,8 @@ use std::{
 };
 
 use anyhow::Result;
-use l4::{Digest, Listener, Step, abi::HEARTBEAT_NS_MAX, feed::Feed};
+use ipnet::IpNet;
+use l4::{Held, Listener, Rules, Step, Verdicts, abi::HEARTBEAT_NS_MAX, feed::Feed};
 use model::Ebpf;
 use shard::{Conduct, Offences};
 
@@ -82,8 +84,10 @@ struct Fed {
 /// Who decides at accept, and by which rules.
 #[derive(Default)]
 struct Limiters {
-    rules: Option<Digest>,
+    rules: Option<Rules>,
     each: Arc<[Option<Arc<gate::table::Limiter>>]>,
+    /// Whom they were told to hold back.
+    held: HashMap<IpNet, Held>,
 }
 
 impl FrontLine {
@@ -114,6 +118,7 @@ impl FrontLine {
                 say(format!("front line: connections go to cores by the kernel's own choice: {error}"));
             }
         }
+        line.observe(&mut say);
         l4::drop_others(rustix::thread::CapabilitySet::empty())?;
         let now = Instant::now();
         let mut this = Self {
@@ -190,14 +195,11 @@ impl FrontLine {
 
     /// Goes by other rules from now on. What the cores are to do, and a word for the operator.
     pub(crate) fn change(&mut self, ebpf: &Ebpf) -> Result<(shard::FrontLine, Option<String>), String> {
-        let before = meant::rules(&self.ebpf, &self.listeners, self.admin);
         let rules = meant::rules(ebpf, &self.listeners, self.admin);
-        let is_new = rules != before;
-        if is_new {
-            self.line
-                .change(rules)
-                .map_err(|error| format!("the front line can't take the new rules: {error}"))?;
-        }
+        let is_new = self
+            .line
+            .change(rules, ebpf.trial)
+            .map_err(|error| format!("the front line can't take the new rules: {error}"))?;
         match (&mut self.feed, &ebpf.feed) {
             (Some(fed), Some(feed)) => fed.feed.adopt(meant::terms(feed, ebpf)),
             _ => self.feed = fed(ebpf, self.cores),
@@ -245,16 +247,9 @@ impl FrontLine {
         let Some(fed) = &mut self.feed else { return };
         fed.offences.take(&mut fed.conducts);
         let told: Vec<_> = fed.conducts.drain(..).map(shown::conduct).collect();
-        for hold in fed.feed.take(&told, monotonic_ns()) {
-            let in_kernel = self.line.block(hold.prefix, hold.expiry, hold.cost, hold.reason as u32);
-            // By the clock that cores ask their limiters with.
-            let now_ns = runtime::Clock::read().mono_ns;
-            let limiters = self.limiters.each.iter().flatten();
-            let at_accept = limiters.filter(|limiter| hold.impose(limiter, now_ns)).count() > 0;
-            let held = match in_kernel {
-                Err(l4::Error::Unavailable(_)) if at_accept => Ok(()),
-                other => other,
-            };
+        let holds = fed.feed.take(&told, monotonic_ns());
+        for hold in &holds {
+            let held = self.line.block(hold.prefix, hold.expiry, hold.cost, hold.reason as u32);
             let what = if hold.cost == 0 { "is shut out" } else { "is slowed" };
             fed.holds[usize::from(hold.cost == 0)] += 1;
             let (prefix, why, expiry) = (hold.prefix, hold.reason.as_str(), hold.expiry.as_secs());
@@ -262,6 +257,11 @@ impl FrontLine {
                 Ok(()) => say::note(&format!("front line: {prefix} {what} for {expiry} s ({why})")),
                 Err(error) => say::warning(&format!("front line: {prefix} can't be held back: {error}")),
             }
+        }
+        if !holds.is_empty()
+            && let Err(error) = self.line.settle()
+        {
+            say::warning(&format!("front line: not all who are held back are so: {error}"));
         }
     }
 
@@ -276,19 +276,49 @@ impl FrontLine {
         }
     }
 
-    /// Whoever decides at accept goes by the rules in force; whether that is something else now.
+    /// Whoever decides at accept goes by the rules in force and by who is held back; whether the rules are others now.
     fn limit_accepts(&mut self) -> bool {
         let is_last_step = self.line.modes().iter().any(|interface| interface.step == Step::Accept);
         let rules = self.line.outside().filter(|_| is_last_step);
-        let digest = rules.map(l4::Rules::digest);
-        if digest == self.limiters.rules {
-            return false;
+        let rules = rules.map(|rules| {
+            let mut rules = rules.clone();
+            rules.allow.extend(self.line.verdicts().allowed());
+            rules
+        });
+        let is_new = rules != self.limiters.rules;
+        if is_new {
+            let limiter = |address: &SocketAddr| {
+                rules.as_ref()?.limiter(address.port(), LIMITER_PREFIXES).map(Arc::new)
+            };
+            let each =
+                if rules.is_some() { self.listeners.iter().map(limiter).collect() } else { Arc::default() };
+            self.limiters = Limiters { rules, each, held: HashMap::new() };
         }
-        let limiter = |address: &SocketAddr| rules?.limiter(address.port(), LIMITER_PREFIXES).map(Arc::new);
-        let each =
-            if rules.is_some() { self.listeners.iter().map(limiter).collect() } else { Arc::default() };
-        self.limiters = Limiters { rules: digest, each };
-        true
+        self.limiters.hold(self.line.verdicts());
+        is_new
+    }
+}
+
+impl Limiters {
+    /// Tells them who is held back now, and who no longer is.
+    fn hold(&mut self, verdicts: &Verdicts) {
+        if self.each.is_empty() {
+            return;
+        }
+        let now_ns = monotonic_ns();
+        // By the clock that cores ask them with.
+        let cores_ns = runtime::Clock::read().mono_ns;
+        let held: HashMap<_, _> = verdicts.held(now_ns).collect();
+        let gone = self.held.keys().filter(|prefix| !held.contains_key(prefix));
+        let gone = gone.map(|prefix| (*prefix, Held { expires_ns: now_ns, cost: 0, reason: 0 }));
+        let new = held.iter().filter(|(prefix, held)| self.held.get(*prefix) != Some(*held));
+        for (prefix, held) in gone.chain(new.map(|(prefix, held)| (*prefix, *held))) {
+            let expires_ns = cores_ns.saturating_add(held.expires_ns - now_ns);
+            for limiter in self.each.iter().flatten() {
+                l4::hold_at_accept(limiter, prefix, expires_ns, held.cost, cores_ns);
+            }
+        }
+        self.held = held;
     }
 }
 

@@ -148,9 +148,9 @@ impl FrontLine {
             let why = match step {
                 Step::Accept => break,
                 Step::Nftables => {
-                    let names: Vec<_> = self.at_nftables(Some(name)).chain([name]).collect();
-                    let text = nft::ruleset(rules, &names) + &nft::beat(rules, self.left());
-                    nft::load(&text).map_err(|error| error.to_string())
+                    let names: Vec<_> =
+                        self.at_nftables(Some(name)).chain([name]).map(str::to_owned).collect();
+                    self.load_nft_at(rules, &names).map_err(|error| error.to_string())
                 }
                 // Why there are none was said once for all.
                 _ => match &mut self.programs {
@@ -204,7 +204,9 @@ impl FrontLine {
         }
     }
 
-    pub(super) fn observe(&mut self, say: Say<'_>) {
+    /// Has the kernel tell of the connections of this process' control group from now on, if it was asked for. Nobody else's are told of
+    /// then: for who serves, not for who only attaches.
+    pub fn observe(&mut self, say: Say<'_>) {
         if let (true, Some(programs)) = (self.settings.connections, &mut self.programs) {
             let observed =
                 kernel::own_cgroup().map_err(str::to_owned).and_then(|cgroup| programs.observe(&cgroup));

@@ -49,6 +49,8 @@ fn count() {
     let Some(place) = Place::new(NAME) else { return };
     place.network.gateway.inside(|| {
         let mut line = place.attach(Settings { connections: true, ..place.settings(Driver::Accept) });
+        assert_eq!(line.connections().unwrap(), None, "who only attaches has none");
+        line.observe(&mut |line| place.said.lock().unwrap().push(line));
         assert!(
             !place.said.lock().unwrap().iter().any(|line| line.contains("connections")),
             "{:?}",

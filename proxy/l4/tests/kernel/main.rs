@@ -72,6 +72,12 @@ impl Place {
         pinned::detach(&self.pins(), self.state.path()).unwrap();
     }
 
+    /// The kernel lets go of what was detached a moment later.
+    #[track_caller]
+    fn let_go(&self, has_gone: impl Fn() -> bool) {
+        eventually("the kernel has let go", || has_gone().then_some(()));
+    }
+
     fn commit(&self) -> Result<(), Error> {
         pinned::commit(&self.pins(), self.state.path())
     }
