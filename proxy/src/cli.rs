@@ -76,7 +76,7 @@ pub(crate) enum Command {
 pub(crate) enum Ebpf {
     /// Show what is attached where, which rules hold, what was counted, who is held back
     Status(FrontLine),
-    /// Attach what a configuration says, without a gateway: everything passes until one runs
+    /// Attach what a configuration says, without a gateway: three seconds later everything passes until one runs
     Attach {
         /// The file; by default the one that `run` would take
         file: Option<PathBuf>,

@@ -207,8 +207,9 @@ impl FrontLine {
             if ends_ms.is_some_and(|ends_ms| now_ns / 1_000_000 >= ends_ms) {
                 let word = tables.word()?;
                 self.trial_ends_ms = None;
-                // Somebody else may have committed them.
-                if Some(word.trial_ends_ms) == ends_ms {
+                // Somebody else may have committed them; and where no program goes by them, others say so.
+                let is_used = self.outside.is_none() || self.interfaces.iter().any(|it| it.step.is_program());
+                if Some(word.trial_ends_ms) == ends_ms && is_used {
                     say(format!("front line: {}", self.reverted(word.before != InForce::NOTHING)));
                 }
             }
@@ -243,9 +244,11 @@ impl FrontLine {
             is_new = true;
             self.forget_allowed()?;
             self.load_nft(&rules)?;
+            let committed = self.state.committed;
+            let is_good = |it: &Outside| it.ends_ns.is_none() || committed == Some(it.rules.digest());
             let before = match self.outside.take() {
                 // Those on trial are no rules to go back to.
-                Some(outside) if outside.ends_ns.is_none() => Some(outside.rules),
+                Some(outside) if is_good(&outside) => Some(outside.rules),
                 Some(outside) => outside.before,
                 None => None,
             };
@@ -287,10 +290,9 @@ impl FrontLine {
         let is_program = |interface: &Interface| interface.step.is_program();
         if self.interfaces.iter().any(is_program)
             && let Some(tables) = &mut self.tables
+            && !tables.is_shut_out(prefix, expires_ns)
         {
-            if !tables.is_shut_out(prefix, expires_ns) {
-                tables.block(prefix, &Block { expires_ns, cost, reason, ..Block::default() })?;
-            }
+            tables.block(prefix, &Block { expires_ns, cost, reason, ..Block::default() })?;
         }
         if self.interfaces.iter().any(|interface| !is_program(interface)) {
             self.hold_outside(prefix, Held { expires_ns, cost, reason })?;

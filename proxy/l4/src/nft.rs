@@ -249,7 +249,9 @@ fn rate(limit: Limit) -> String {
     let (name, seconds) = units.into_iter().find(|&(_, seconds)| of(seconds) >= 1).unwrap_or(("day", 86_400));
     let rounded =
         (seconds * 1_000_000_000 + limit.interval_ns / 2).checked_div(limit.interval_ns).unwrap_or(0);
-    let burst = limit.burst_ns.checked_div(limit.interval_ns).unwrap_or(0).clamp(1, u32::MAX.into());
+    // All that come at once, where GCRA counts those behind the first.
+    let burst = limit.burst_ns.checked_div(limit.interval_ns).unwrap_or(0).saturating_add(1);
+    let burst = burst.min(u32::MAX.into());
     format!("{}/{name} burst {burst} packets", rounded.clamp(1, u32::MAX.into()))
 }
 
@@ -453,7 +455,7 @@ mod tests {
         for line in [
             "    set allow4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.0.0/8, 192.0.2.0/24 }; }",
             "    set slow_narrow6_1 { type ipv6_addr; flags dynamic,timeout; timeout 60s; size 65536; }",
-            "        ip saddr @slow4 update @slow_narrow4_1 { ip saddr limit rate over 3/second burst 6 packets } \
+            "        ip saddr @slow4 update @slow_narrow4_1 { ip saddr limit rate over 3/second burst 7 packets } \
              counter name syns_over_narrow4 counter name dropped drop",
         ] {
             assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
@@ -478,13 +480,13 @@ mod tests {
 
     #[test]
     fn rates_keep_their_value() {
-        check(3_333_333, 600, "300/second burst 600 packets");
-        check(1_000_000_000, 1, "1/second burst 1 packets");
+        check(3_333_333, 599, "300/second burst 600 packets");
+        check(1_000_000_000, 0, "1/second burst 1 packets");
         check(1_500_000_000, 0, "40/minute burst 1 packets");
-        check(3_600_000_000_000, 2, "1/hour burst 2 packets");
-        check(86_400_000_000_000, 2, "1/day burst 2 packets");
-        check(1, 5, "1000000000/second burst 5 packets");
-        check(100 * 86_400_000_000_000, 2, "1/day burst 2 packets");
+        check(3_600_000_000_000, 1, "1/hour burst 2 packets");
+        check(86_400_000_000_000, 1, "1/day burst 2 packets");
+        check(1, 4, "1000000000/second burst 5 packets");
+        check(100 * 86_400_000_000_000, 1, "1/day burst 2 packets");
     }
 
     #[test]

@@ -258,9 +258,11 @@ impl FrontLine {
                 Err(error) => say::warning(&format!("front line: {prefix} can't be held back: {error}")),
             }
         }
-        if !holds.is_empty()
-            && let Err(error) = self.line.settle()
-        {
+        if holds.is_empty() {
+            return;
+        }
+        self.limiters.hold(self.line.verdicts());
+        if let Err(error) = self.line.settle() {
             say::warning(&format!("front line: not all who are held back are so: {error}"));
         }
     }

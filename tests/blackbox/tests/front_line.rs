@@ -1,21 +1,27 @@
 //! The kernel front line, end to end: a gateway on a cable of the test's own, and those who come to it by that cable. Rows X1
 //! to X6 as far as they show from outside. Only the administrator can run these; all of it goes with the test.
 
+mod change;
+mod counts;
 mod feed;
 mod floods;
+mod hand;
 mod ladder;
 mod life;
 mod lockout;
+mod restart;
 mod steering;
 
 use std::{
-    io,
+    io::{self, Read, Write},
     net::{IpAddr, SocketAddr, TcpStream},
     path::PathBuf,
     time::Duration,
 };
 
-use harness::{Bpffs, Builder, Gateway, Host, Network, client_address, dial, skip, visit_from};
+use harness::{
+    Bpffs, Builder, Gateway, Host, Network, PATIENCE, client_address, dial, eventually, skip, visit_from,
+};
 
 /// Where the gateway listens.
 const PORT: u16 = 8080;
@@ -73,14 +79,35 @@ impl Site {
     /// `floodgate ebpf …`: what it said.
     #[track_caller]
     fn by_hand(&self, gateway: &Gateway, words: &[&str]) -> String {
+        self.try_by_hand(gateway, words).unwrap_or_else(|why| panic!("{words:?}: {why}"))
+    }
+
+    /// The same, or what it complained of.
+    #[track_caller]
+    fn try_by_hand(&self, gateway: &Gateway, words: &[&str]) -> Result<String, String> {
         let said = self.network.gateway.inside(|| gateway.ebpf(words, &self.pins()));
-        assert!(said.status.success(), "{words:?}: {}", String::from_utf8_lossy(&said.stderr));
-        String::from_utf8_lossy(&said.stdout).into_owned()
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if said.status.success() { Ok(text(&said.stdout)) } else { Err(text(&said.stderr)) }
+    }
+
+    /// A reload with these lines of `[ebpf]`: what it said, or why it was refused.
+    #[track_caller]
+    fn reload(&self, gateway: &Gateway, ebpf: &str) -> Result<String, String> {
+        gateway.configure(&self.config(ebpf, ROUTE));
+        let said = self.network.gateway.inside(|| gateway.reload());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if said.status.success() { Ok(text(&said.stdout)) } else { Err(text(&said.stderr)) }
     }
 
     #[track_caller]
     fn start(&self, builder: Builder) -> Gateway {
         self.network.gateway.inside(|| builder.start())
+    }
+
+    /// The same where another one was killed: the kernel gives up the sockets of its rings some time later.
+    #[track_caller]
+    fn start_again(&self, builder: &Builder) -> Gateway {
+        eventually("it starts", || self.network.gateway.inside(|| builder.clone().try_start().ok()))
     }
 
     /// A host beside the gateway.
@@ -99,6 +126,11 @@ impl Site {
     fn knock(&self, number: u16, port: u16) -> io::Result<TcpStream> {
         let (from, to) = v4(number, port);
         self.network.clients.inside(|| dial(from, to, REFUSED_AFTER))
+    }
+
+    /// Whether the client of this number gets a connection at once and an answer on it.
+    fn gets_in(&self, number: u16, port: u16) -> bool {
+        answered(self.knock(number, port))
     }
 
     #[track_caller]
@@ -145,4 +177,26 @@ impl Site {
 
 fn v4(number: u16, port: u16) -> (IpAddr, SocketAddr) {
     (client_address(Network::GATEWAY.into(), number), (Network::GATEWAY, port).into())
+}
+
+/// Whether a connection came about and what is asked on it is answered: one may be turned away when it is accepted.
+fn answered(knocked: io::Result<TcpStream>) -> bool {
+    let ask = |mut stream: TcpStream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")?;
+        let mut answer = [0; 1024];
+        let length = heard(&mut stream, &mut answer)?;
+        Ok(answer[..length].starts_with(b"HTTP/1.1 200 "))
+    };
+    knocked.and_then(ask).unwrap_or(false)
+}
+
+/// What comes next on a connection. A wait with an end is not taken up again by itself when a signal interrupts it.
+fn heard(stream: &mut TcpStream, answer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match stream.read(answer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! A control group of a test's own that bounds the memory of what is started in it. Only the administrator can make one;
+//! A control group of a test's own, which bounds the memory of what is started in it if the test says so. Only the administrator can make one;
 //! it goes when it is dropped.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 
 use crate::PATIENCE;
 
-/// A control group with a limit of its memory.
+/// A control group.
 #[derive(Debug)]
 pub struct Cgroup {
     folder: PathBuf,
@@ -27,12 +27,21 @@ enum Version {
 }
 
 impl Cgroup {
+    /// A new group of version 2 without a limit, below its root: what the kernel tells of groups it tells of this one. Else why there is
+    /// none.
+    pub fn unlimited() -> Result<Self, String> {
+        let mounts = fs::read_to_string("/proc/mounts").map_err(|error| format!("/proc/mounts: {error}"))?;
+        let mounted = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"));
+        let at = mounted.and_then(|line| line.split(' ').nth(1)).ok_or("no control groups of version 2")?;
+        let folder = Path::new(at).join(name());
+        fs::create_dir(&folder).map_err(|error| format!("no control group in {at}: {error}"))?;
+        Ok(Self { folder, version: Version::Two })
+    }
+
     /// A new group below the one that the test is in. No swap: what does not fit is killed. Else why there is none.
     pub fn with_memory_max(bytes: u64) -> Result<Self, String> {
-        static MADE: AtomicU32 = AtomicU32::new(0);
         let (parent, version) = parent()?;
-        let name = format!("floodgate-test-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-        let folder = parent.join(name);
+        let folder = parent.join(name());
         let made = fs::create_dir(&folder).and_then(|()| {
             let group = Self { folder: folder.clone(), version };
             let (limit, swap) = match version {
@@ -71,6 +80,11 @@ impl Cgroup {
         let count = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         count.unwrap_or_else(|| panic!("{file} says {text:?}"))
     }
+}
+
+fn name() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    format!("floodgate-test-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Where a group may be made whose memory has a limit: below the test's own group; in version 2 only groups without

@@ -11,7 +11,6 @@ use std::{
 
 use rustix::process::Signal;
 use tempfile::TempDir;
-use toml::{Table, Value};
 
 use crate::{
     PATIENCE,
@@ -20,8 +19,8 @@ use crate::{
     client::Connection,
     h2,
     metrics::Metrics,
-    process::{Ended, Process, rss_bytes},
-    protocol::{Over, Protocol, over},
+    process::{Ended, Process, eventually, rss_bytes},
+    protocol::{Over, Protocol, over, to_backends_over_http2},
     response::Response,
     tools::{Curl, curl},
 };
@@ -66,6 +65,10 @@ pub struct Builder {
     cgroup: Option<Arc<Cgroup>>,
     /// Capabilities that are taken from it.
     without: Vec<String>,
+    /// A program that becomes the gateway, and its arguments.
+    under: Vec<String>,
+    /// A state folder that outlives it.
+    state: Option<PathBuf>,
     /// Which protocols the test runs over.
     over: Over,
 }
@@ -85,10 +88,15 @@ impl Gateway {
     /// `floodgate run URL …`: a gateway from flags alone, one's own backend first.
     #[track_caller]
     pub fn from_flags(flags: &[&str]) -> Self {
+        Self::with_flags(flags).start()
+    }
+
+    /// The same, with more to say.
+    pub fn with_flags(flags: &[&str]) -> Builder {
         let over = over();
         let more = (over.backends == Protocol::Http2).then_some("--http2");
         let flags = flags.iter().copied().chain(more).map(str::to_owned).collect();
-        Builder { flags, over, ..Builder::default() }.start()
+        Builder { flags, over, ..Builder::default() }
     }
 
     /// The address of the first listener.
@@ -200,6 +208,14 @@ impl Gateway {
         Metrics::parse(&answer.text()).unwrap_or_else(|problem| panic!("{problem}"))
     }
 
+    /// `floodgate metrics`, which asks by the Unix socket.
+    #[track_caller]
+    pub fn metrics_by_socket(&self) -> Metrics {
+        let said = self.tell("metrics");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        Metrics::parse(&String::from_utf8_lossy(&said.stdout)).unwrap_or_else(|problem| panic!("{problem}"))
+    }
+
     /// Writes another configuration over the one it was started with; nothing is told to reload it.
     pub fn configure(&self, config: &str) {
         let builder = Builder { config: config.to_owned(), ..self.builder.clone() };
@@ -244,9 +260,19 @@ impl Gateway {
         self.process.signal(Signal::KILL);
     }
 
-    /// SIGSTOP: it stands still.
+    /// SIGSTOP, and waits until all of its threads stand still.
+    #[track_caller]
     pub fn halt(&self) {
         self.process.signal(Signal::STOP);
+        eventually("it stands still", || {
+            let mut threads = fs::read_dir(format!("/proc/{}/task", self.pid())).ok()?;
+            let is_still = |thread: fs::DirEntry| {
+                // Its state comes behind its name, which is in brackets (proc_pid_stat(5)).
+                let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+                stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+            };
+            threads.all(|thread| thread.is_ok_and(is_still)).then_some(())
+        });
     }
 
     /// SIGCONT.
@@ -303,7 +329,7 @@ impl Gateway {
 
     /// A file of its state folder.
     pub fn state(&self, file: &str) -> PathBuf {
-        self.folder.path().join("state").join(file)
+        self.builder.state_folder(self.folder.path()).join(file)
     }
 
     /// Its configuration file.
@@ -388,6 +414,20 @@ impl Builder {
         self
     }
 
+    /// Started by this program, which becomes it, with these arguments before the gateway's own.
+    #[must_use]
+    pub fn under(mut self, words: &[&str]) -> Self {
+        self.under = words.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// With this state folder, which others may have had before.
+    #[must_use]
+    pub fn state(mut self, folder: &Path) -> Self {
+        self.state = Some(folder.to_owned());
+        self
+    }
+
     /// In this control group, which goes when the gateway and its maker have let it go.
     #[must_use]
     pub fn cgroup(mut self, cgroup: &Arc<Cgroup>) -> Self {
@@ -418,7 +458,7 @@ impl Builder {
 
     fn command(&self, file: &Path) -> Command {
         // Each program becomes the next.
-        let mut words = Vec::new();
+        let mut words: Vec<PathBuf> = self.under.iter().map(PathBuf::from).collect();
         if let Some(count) = self.descriptors_max {
             words.extend(["prlimit".into(), format!("--nofile={count}").into()]);
         }
@@ -436,7 +476,7 @@ impl Builder {
         if self.flags.is_empty() {
             command.arg(file);
         } else {
-            let state = file.with_file_name("state");
+            let state = self.state_folder(file.parent().unwrap_or(file));
             command
                 .args(&self.flags)
                 .args(["--admin", "127.0.0.1:0", "--driver", &driver(), "--state"])
@@ -458,8 +498,12 @@ impl Builder {
         file
     }
 
+    fn state_folder(&self, folder: &Path) -> PathBuf {
+        self.state.clone().unwrap_or_else(|| folder.join("state"))
+    }
+
     fn prelude(&self, folder: &Path) -> String {
-        let (state, socket) = (folder.join("state"), folder.join("admin.sock"));
+        let (state, socket) = (self.state_folder(folder), folder.join("admin.sock"));
         format!(
             "[node]\nworkers = {}\ndriver = \"{}\"\nstate = {state:?}\n{}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\nsocket = {socket:?}\n\
@@ -471,32 +515,6 @@ impl Builder {
             !self.tls,
             self.listener,
         )
-    }
-}
-
-/// The same configuration with `http2 = true` for all backends; one that is no TOML as it is.
-fn to_backends_over_http2(config: &str) -> String {
-    let Ok(mut tables) = config.parse::<Table>() else { return config.to_owned() };
-    if let Some(Value::Table(upstreams)) = tables.get_mut("upstream") {
-        upstreams.iter_mut().filter_map(|(_, upstream)| upstream.as_table_mut()).for_each(|upstream| {
-            upstream.insert("http2".to_owned(), Value::Boolean(true));
-        });
-    }
-    say_http2(&mut tables);
-    tables.to_string()
-}
-
-/// Wherever a `url` is.
-fn say_http2(table: &mut Table) {
-    if table.contains_key("url") {
-        table.insert("http2".to_owned(), Value::Boolean(true));
-    }
-    for (_, value) in table.iter_mut() {
-        match value {
-            Value::Table(table) => say_http2(table),
-            Value::Array(values) => values.iter_mut().filter_map(Value::as_table_mut).for_each(say_http2),
-            _ => {}
-        }
     }
 }
 
@@ -565,16 +583,7 @@ impl Drop for Gateway {
 
 #[cfg(test)]
 mod tests {
-    use super::{Announced, to_backends_over_http2};
-
-    #[test]
-    fn backends_are_spoken_to_in_http_2() {
-        let config = "[upstream.a]\ntargets = [\"http://a\"]\n[[route]]\nmatch = \"/\"\nurl = \"http://b\"\n\
-                      [[api]]\n[[api.route]]\nintegration = { url = \"http://c\" }\n";
-        let changed = to_backends_over_http2(config);
-        assert_eq!(changed.matches("http2 = true").count(), 3, "{changed}");
-        assert_eq!(to_backends_over_http2("no ["), "no [");
-    }
+    use super::Announced;
 
     #[test]
     fn announcements_are_read() {

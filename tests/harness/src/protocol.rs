@@ -3,6 +3,8 @@
 
 use std::cell::Cell;
 
+use toml::{Table, Value};
+
 /// A version of HTTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
@@ -69,4 +71,44 @@ pub fn run_over(over: Over, test: impl FnOnce()) {
 /// What the running test runs over; HTTP/1.1 on both sides where nothing was said.
 pub fn over() -> Over {
     OVER.get()
+}
+
+/// The same configuration with `http2 = true` for all backends; one that is no TOML as it is.
+pub(crate) fn to_backends_over_http2(config: &str) -> String {
+    let Ok(mut tables) = config.parse::<Table>() else { return config.to_owned() };
+    if let Some(Value::Table(upstreams)) = tables.get_mut("upstream") {
+        upstreams.iter_mut().filter_map(|(_, upstream)| upstream.as_table_mut()).for_each(|upstream| {
+            upstream.insert("http2".to_owned(), Value::Boolean(true));
+        });
+    }
+    say_http2(&mut tables);
+    tables.to_string()
+}
+
+/// Wherever a `url` is.
+fn say_http2(table: &mut Table) {
+    if table.contains_key("url") {
+        table.insert("http2".to_owned(), Value::Boolean(true));
+    }
+    for (_, value) in table.iter_mut() {
+        match value {
+            Value::Table(table) => say_http2(table),
+            Value::Array(values) => values.iter_mut().filter_map(Value::as_table_mut).for_each(say_http2),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::to_backends_over_http2;
+
+    #[test]
+    fn backends_are_spoken_to_in_http_2() {
+        let config = "[upstream.a]\ntargets = [\"http://a\"]\n[[route]]\nmatch = \"/\"\nurl = \"http://b\"\n\
+                      [[api]]\n[[api.route]]\nintegration = { url = \"http://c\" }\n";
+        let changed = to_backends_over_http2(config);
+        assert_eq!(changed.matches("http2 = true").count(), 3, "{changed}");
+        assert_eq!(to_backends_over_http2("no ["), "no [");
+    }
 }

@@ -9,8 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::net::{
-    AddressFamily, Shutdown, SocketFlags, SocketType, bind, connect, shutdown, socket_with, sockopt,
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, Shutdown, SocketFlags, SocketType, bind, connect, listen, shutdown, socket_with,
+        sockopt,
+    },
 };
 
 /// A crowd to come.
@@ -35,6 +39,8 @@ pub struct Visited {
 
 /// Waiting at once; 16 that wait for 3 s each still come at 5 a second.
 const WORKERS: u32 = 16;
+/// Connections that wait at a [`Host`].
+const BACKLOG: i32 = 1024;
 /// So long is anybody waited for.
 const WAIT_MAX: Duration = Duration::from_secs(3);
 
@@ -109,7 +115,24 @@ impl Host {
     /// Listens here.
     #[track_caller]
     pub fn at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        Self::of(TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}")))
+    }
+
+    /// Listens where others listen already that share their port (`SO_REUSEPORT`).
+    #[track_caller]
+    pub fn beside(address: SocketAddr) -> Self {
+        let listens = || {
+            let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+            let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+            sockopt::set_socket_reuseport(&socket, true)?;
+            bind(&socket, &address)?;
+            listen(&socket, BACKLOG)?;
+            Ok::<_, rustix::io::Errno>(TcpListener::from(socket))
+        };
+        Self::of(listens().unwrap_or_else(|error| panic!("{address}: {error}")))
+    }
+
+    fn of(listener: TcpListener) -> Self {
         let listener = Arc::new(listener);
         let accepting = listener.clone();
         let answering = thread::spawn(move || {
@@ -149,7 +172,14 @@ pub fn dial(from: IpAddr, to: SocketAddr, wait_max: Duration) -> io::Result<TcpS
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     bind(&socket, &SocketAddr::new(from, 0))?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(wait_max))?;
-    connect(&socket, &to)?;
+    match connect(&socket, &to) {
+        // It goes on in the kernel: the second call waits for its end.
+        Err(Errno::INTR) => match connect(&socket, &to) {
+            Err(Errno::ISCONN) => {}
+            other => other?,
+        },
+        other => other?,
+    }
     Ok(TcpStream::from(socket))
 }
 

@@ -107,21 +107,26 @@ impl FrontLine {
             return Ok(());
         }
         self.read_verdicts()?;
-        self.store_verdicts()?;
+        // Whoever reads of it finds it done.
+        let done = self.settle_nft();
+        done.and(self.store_verdicts())
+    }
+
+    fn settle_nft(&mut self) -> Result<(), Error> {
         let now_ns = kernel::now_ns();
         let held = nft::Held::of(&self.beside.verdicts, now_ns);
-        let [in_rules, in_sets] = &mut self.beside.in_nft;
-        if !self.interfaces.iter().any(|interface| interface.step == Step::Nftables) || held == *in_sets {
+        if !self.has(Step::Nftables) || held == self.beside.in_nft[1] {
             return Ok(());
         }
         if let Some(outside) = &self.outside
-            && !held.fits(in_rules)
+            && !held.fits(&self.beside.in_nft[0])
         {
             let rules = outside.rules.clone();
-            return self.load_nft(&rules);
+            // One that somebody took away is not to come back by this.
+            return if nft::is_there() { self.load_nft(&rules) } else { Ok(()) };
         }
         nft::load(&held.text(now_ns))?;
-        *in_sets = held;
+        self.beside.in_nft[1] = held;
         Ok(())
     }
 

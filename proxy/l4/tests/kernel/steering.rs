@@ -109,6 +109,61 @@ fn sources_stick_to_a_core_and_move_with_the_load() {
     });
 }
 
+/// Connects from each source, once, and leaves them all in queues.
+fn wait_in_queues(place: &Place) -> Vec<TcpStream> {
+    place.network.clients.inside(|| {
+        let family = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let to = SocketAddr::from((Network::GATEWAY, PORT));
+        let dial = |number| harness::dial(client_address(family, number + 1), to, harness::PATIENCE).unwrap();
+        (0..SOURCES).map(dial).collect()
+    })
+}
+
+/// Who waits in the queues of these listeners.
+fn accepted(listeners: &[TcpListener]) -> Vec<IpAddr> {
+    let of = |listener: &TcpListener| {
+        std::iter::from_fn(|| match listener.accept() {
+            Ok((_, from)) => Some(from.ip()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
+        })
+        .collect::<Vec<_>>()
+    };
+    let mut all: Vec<_> = listeners.iter().flat_map(of).collect();
+    all.sort();
+    all
+}
+
+/// Who waits at a listener that closes comes to another one: to that of the next process where it has taken over, else to any core's
+/// that is left.
+#[test]
+fn who_waits_at_a_listener_that_closes_comes_to_another() {
+    let Some(place) = Place::new("who_waits_at_a_listener_that_closes_comes_to_another") else { return };
+    place.network.gateway.inside(|| {
+        let settings = Settings { interfaces: Vec::new(), steer: true, ..place.settings(Driver::Accept) };
+        let mut line = place.attach(settings);
+        let steer = |line: &mut FrontLine, listeners: &[TcpListener]| {
+            assert_eq!(line.steer(&on_cores(listeners), &mut |line| panic!("{line}")).unwrap(), 1);
+        };
+        let mut first = listeners(2);
+        steer(&mut line, &first);
+        let all: Vec<IpAddr> =
+            (0..SOURCES).map(|number| client_address(Ipv4Addr::UNSPECIFIED.into(), number + 1)).collect();
+        let _waiting = wait_in_queues(&place);
+        drop(first.remove(0));
+        assert_eq!(accepted(&first), all, "one core has left");
+
+        first.extend(listeners(1));
+        steer(&mut line, &first);
+        let _waiting = wait_in_queues(&place);
+        let next = listeners(2);
+        steer(&mut line, &next);
+        drop(first);
+        assert_eq!(accepted(&next), all, "another process has taken over");
+        place.detach();
+    });
+}
+
 #[test]
 fn two_addresses_of_one_port_are_left_to_the_kernel() {
     let Some(place) = Place::new("two_addresses_of_one_port_are_left_to_the_kernel") else { return };

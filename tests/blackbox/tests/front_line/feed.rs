@@ -1,14 +1,11 @@
 //! Verdicts of layer 7: who is refused again and again is first slowed in the kernel, then kept out, and let in again when that
 //! has expired. Once is never enough, and nobody pays for a neighbour.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-};
+use std::{io::Write, net::TcpStream};
 
 use harness::{PATIENCE, eventually};
 
-use super::{PORT, ROUTE, Site};
+use super::{PORT, ROUTE, Site, heard};
 
 /// A route that refuses everybody.
 const TIGHT: &str =
@@ -21,14 +18,15 @@ const OFFENDER_ADDRESS: &str = "10.77.5.1";
 const POINTS: usize = 20;
 /// A SYN of who is slowed takes 300 tokens of 1,000, which come back in a second: three get in at once, not all of eight.
 const LINES: &str = "mode = \"enforce\"\nsyns = { rate = \"1000/s\", burst = 1000 }\n[ebpf.feed]\npoints = 20\nhalf_life = \"1h\"\n\
-                     cost = 300\nexpiry_min = \"8s\"\nexpiry_max = \"8s\"\nrefused = 1\n";
+                     cost = 300\nshare = 1\nexpiry_min = \"8s\"\nexpiry_max = \"8s\"\nrefused = 1\n";
 const KNOCKS: usize = 8;
 
-#[test]
-fn who_offends_is_slowed_then_kept_out_then_let_in_again() {
-    let Some(site) = Site::new("who_offends_is_slowed_then_kept_out_then_let_in_again") else { return };
-    let gateway = site.start(site.with_routes(LINES, &format!("{TIGHT}{ROUTE}")));
-    site.stands(&gateway, "xdp");
+#[track_caller]
+fn check(test: &str, driver: &str) {
+    let Some(site) = Site::new(test) else { return };
+    let lines = format!("driver = \"{driver}\"\n{LINES}");
+    let gateway = site.start(site.with_routes(&lines, &format!("{TIGHT}{ROUTE}")));
+    site.stands(&gateway, driver);
     // What it has, it keeps: nobody established is cut.
     let mut talk = site.knock(OFFENDER, PORT).unwrap();
     offend(&mut talk, 1);
@@ -49,13 +47,28 @@ fn who_offends_is_slowed_then_kept_out_then_let_in_again() {
     assert_eq!(let_in(&site, OFFENDER), 0);
     assert_eq!(let_in(&site, NEIGHBOUR), KNOCKS);
     offend(&mut talk, 1);
-    eventually("it is let in again", || site.knock(OFFENDER, PORT).ok());
+    eventually("it is let in again", || site.gets_in(OFFENDER, PORT).then_some(()));
     assert_eq!(let_in(&site, OFFENDER), KNOCKS);
 }
 
-/// How many of some connections come about.
+#[test]
+fn who_offends_is_slowed_then_kept_out_in_xdp() {
+    check("who_offends_is_slowed_then_kept_out_in_xdp", "xdp");
+}
+
+#[test]
+fn who_offends_is_slowed_then_kept_out_by_nftables() {
+    check("who_offends_is_slowed_then_kept_out_by_nftables", "nftables");
+}
+
+#[test]
+fn who_offends_is_slowed_then_kept_out_at_accept() {
+    check("who_offends_is_slowed_then_kept_out_at_accept", "accept");
+}
+
+/// How many of some connections come about and are answered.
 fn let_in(site: &Site, number: u16) -> usize {
-    (0..KNOCKS).filter(|_| site.knock(number, PORT).is_ok()).count()
+    (0..KNOCKS).filter(|_| site.gets_in(number, PORT)).count()
 }
 
 /// So many requests that are refused, on a connection that is there.
@@ -65,7 +78,7 @@ fn offend(stream: &mut TcpStream, times: usize) {
     for _ in 0..times {
         stream.write_all(b"GET /tight HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         let mut answer = [0; 2048];
-        let length = stream.read(&mut answer).unwrap();
+        let length = heard(stream, &mut answer).unwrap();
         let answer = String::from_utf8_lossy(&answer[..length]);
         assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
     }

@@ -1,11 +1,11 @@
 //! Nobody is locked out whom the operator needs: admin ports, the allow list and established connections pass under any rules
 //! (row X1).
 
-use std::io::{Read, Write};
+use std::io::Write;
 
 use harness::{Host, Network, client_address, dial, visit_from};
 
-use super::{ADMIN_PORT, HOST_PORT, PORT, REFUSED_AFTER, ROUTE, Site};
+use super::{ADMIN_PORT, HOST_PORT, PORT, REFUSED_AFTER, ROUTE, Site, heard};
 
 /// Clients whose numbers begin with this byte are on the allow list, and blocked with all others.
 const ALLOWED: u16 = 0x0100;
@@ -91,6 +91,6 @@ fn answered(stream: &mut std::net::TcpStream) {
     stream.set_read_timeout(Some(harness::PATIENCE)).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     let mut answer = [0; 1024];
-    let length = stream.read(&mut answer).unwrap();
+    let length = heard(stream, &mut answer).unwrap();
     assert!(answer[..length].starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer[..length]));
 }

@@ -1,13 +1,10 @@
 //! Steering: a client's prefix always comes to the same core, and prefixes are spread over all.
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-};
+use std::{io::Write, net::TcpStream};
 
 use harness::{Gateway, PATIENCE, schedule_of_thread};
 
-use super::{PORT, Site};
+use super::{PORT, Site, heard};
 
 /// Prefixes that come.
 const PREFIXES: u16 = 32;
@@ -39,7 +36,7 @@ fn core_of(gateway: &Gateway, mut stream: TcpStream) -> usize {
     let mut answer = [0; 1024];
     for _ in 0..REQUESTS {
         stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
-        assert_ne!(stream.read(&mut answer).unwrap(), 0);
+        assert_ne!(heard(&mut stream, &mut answer).unwrap(), 0);
     }
     let after = ran();
     usize::from(after[1] - before[1] > after[0] - before[0])
