@@ -123,6 +123,8 @@ impl FrontLine {
             say(format!("front line: the rules are not in force: {error}"));
         }
         line.tidy_up(say);
+        // What is pinned by hand belongs to whoever runs the gateway.
+        crate::programs::give(&line.settings.pins);
         line.store(say);
         Ok(line)
     }

@@ -3,7 +3,7 @@
 use crate::link::{self, Kind, Link};
 use crate::settings::Step;
 use crate::tables::{Events, Tables, why};
-use crate::{Error, rights};
+use crate::{Error, rights, state};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{SchedClassifierLink, TcAttachOptions};
 use aya::programs::xdp::XdpLink;
@@ -302,6 +302,14 @@ pub(crate) fn adopt(pins: &Path, folder: &Path) -> Result<(), Error> {
         remove_folder(&old);
     }
     Ok(())
+}
+
+/// Gives this layout's folder and what is in it to whom the folder of all layouts belongs to.
+pub(crate) fn give(pins: &Path) {
+    let folder = state::pins(pins);
+    state::as_folder(pins, &folder);
+    let entries = fs::read_dir(&folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    entries.for_each(|path| state::as_folder(pins, &path));
 }
 
 /// Takes everything in a folder off and away: links first, so that no program is left without its tables.

@@ -8,6 +8,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,7 @@ impl State {
             let mut file = File::create(&new)?;
             file.write_all(self.text().as_bytes())?;
             file.sync_all()?;
+            as_folder(folder, &new);
             fs::rename(&new, &path)
         };
         write().map_err(|error| Error::File { path: path.clone(), error })
@@ -129,6 +131,7 @@ impl Lock {
         let file = |error| Error::File { path: path.clone(), error };
         fs::create_dir_all(folder).map_err(file)?;
         let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(file)?;
+        as_folder(folder, &path);
         let begun = Instant::now();
         loop {
             match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -140,6 +143,16 @@ impl Lock {
                 Err(error) => return Err(file(error.into())),
             }
         }
+    }
+}
+
+/// Gives a file to whom its folder belongs to: what an administrator's command makes is the gateway's, which may be another user.
+pub(crate) fn as_folder(folder: &Path, file: &Path) {
+    if let (Ok(folder), Ok(own)) = (fs::metadata(folder), fs::metadata(file))
+        && (folder.uid(), folder.gid()) != (own.uid(), own.gid())
+    {
+        // Who may not has no other user's folder to write in.
+        let _ = std::os::unix::fs::chown(file, Some(folder.uid()), Some(folder.gid()));
     }
 }
 

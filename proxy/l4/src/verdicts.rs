@@ -3,6 +3,7 @@
 //! whose clock its times are. Knows no kernel and no rule.
 
 use crate::contents::keys;
+use crate::state::as_folder;
 use crate::{Blocked, Error};
 use gate::table::Limiter;
 use ipnet::IpNet;
@@ -82,7 +83,9 @@ impl Verdicts {
         let stored = if *self == Self::default() {
             fs::remove_file(&path)
         } else {
-            fs::write(&new, self.text(boot)).and_then(|()| fs::rename(&new, &path))
+            let written = fs::write(&new, self.text(boot));
+            as_folder(folder, &new);
+            written.and_then(|()| fs::rename(&new, &path))
         };
         match stored {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::File { path, error }),

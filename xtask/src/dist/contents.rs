@@ -71,6 +71,10 @@ impl Parts {
             if let Some(path) = path.strip_prefix("usr/lib/") {
                 add(path, bytes);
             }
+            // What an administrator puts beside the unit, if he wants it.
+            if let Some(file) = path.strip_prefix("usr/share/floodgate/") {
+                add(&format!("systemd/{file}"), bytes);
+            }
         }
         for (page, text) in &self.manual {
             add(&format!("man/{page}"), text);

@@ -2,6 +2,7 @@
 //! as far as that goes without one: its user, its capabilities, its limits, a system that can't be written to.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader},
     process::{Child, Stdio},
 };
@@ -11,7 +12,7 @@ use harness::skip;
 use crate::{
     FIRST, Made, has,
     root::Root,
-    unit::{allowed_calls, complaints, value},
+    unit::{BESIDE, allowed_calls, allowed_with_front_line, complaints, front_line, value, values_of},
 };
 
 /// What systemd would do before it starts the program. `$@` is `ExecStart`.
@@ -45,10 +46,16 @@ impl<'a> Node<'a> {
     /// Starts it and waits until it is ready. `tracer` stands before it.
     #[track_caller]
     fn start(root: &'a Root, tracer: &str) -> Self {
+        Self::start_with(root, tracer, &value("CapabilityBoundingSet"))
+    }
+
+    /// The same with other capabilities.
+    #[track_caller]
+    fn start_with(root: &'a Root, tracer: &str, capabilities: &str) -> Self {
         let mut launch = root.command("unshare");
         launch.args(["--mount", "sh", "-e", "-c", LAUNCH, "sh"]);
         launch.args(value("ExecStart").split(' '));
-        launch.env("CAPABILITIES", value("CapabilityBoundingSet")).env("TRACER", tracer);
+        launch.env("CAPABILITIES", capabilities).env("TRACER", tracer);
         launch.env("UNIT_USER", value("User")).env("UNIT_GROUP", value("Group")).env("UMASK", value("UMask"));
         // This machine may not have as many to give; it has what its own limit says.
         let nofile = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
@@ -228,13 +235,81 @@ fn the_filter_allows_what_a_life_needs() {
         ask("/bytes?n=300000");
         root.sh("curl -sSf --max-time 20 http://127.0.0.1:9901/metrics; floodgate reload; floodgate flush");
         node.end();
-        let calls = root.sh("cat /run/calls");
-        let (_, life) = calls.rsplit_once("execve(\"/usr/bin/floodgate\"").expect("it was started");
-        let name = |line: &str| Some(line.split_whitespace().nth(1)?.split_once('(')?.0.to_owned());
-        let called: std::collections::BTreeSet<_> = life.lines().skip(1).filter_map(name).collect();
+        let called = calls(&root);
         let forbidden: Vec<_> = called.iter().filter(|call| !allowed.contains(*call)).collect();
         assert!(called.contains("accept4") || called.contains("io_uring_enter"), "{called:?}");
         assert!(forbidden.is_empty(), "{driver}: the unit forbids {forbidden:?}");
+    }
+}
+
+/// The system calls of a node that was started under strace.
+#[track_caller]
+fn calls(root: &Root) -> BTreeSet<String> {
+    let calls = root.sh("cat /run/calls");
+    let (_, life) = calls.rsplit_once("execve(\"/usr/bin/floodgate\"").expect("it was started");
+    let name = |line: &str| Some(line.split_whitespace().nth(1)?.split_once('(')?.0.to_owned());
+    life.lines().skip(1).filter_map(name).collect()
+}
+
+/// With the file for it beside the unit the front line stands in the kernel: systemd takes it, its rights and calls are enough, and an
+/// administrator's commands find it. Loopback has tcx and no XDP.
+#[test]
+fn the_front_line_lives_by_its_file() {
+    let test = "the_front_line_lives_by_its_file";
+    if crate::lacks(test, &["strace", "systemd-analyze"]) {
+        return;
+    }
+    let Some(root) = Root::new(test) else { return };
+    let package = root.bring(&FIRST.package());
+    root.dpkg(&format!("--install {package}"));
+    root.sh(&format!("install -D -m 0644 /usr/share/floodgate/front-line.conf {BESIDE}"));
+    check_verified(&root);
+    root.sh("mount -t sysfs none /sys && mount -t bpf -o mode=0700 bpf /sys/fs/bpf");
+    before_start(&root);
+    root.sh(
+        "printf '[ebpf]\\ninterfaces = [\"lo\"]\\nmode = \"enforce\"\\n' >>/etc/floodgate/floodgate.toml",
+    );
+    let [more] = &values_of(&front_line(), "CapabilityBoundingSet")[..] else { panic!("once") };
+    let capabilities = format!("{} {more}", value("CapabilityBoundingSet"));
+    let tracer = "strace --follow-forks --quiet=all --output /run/calls";
+    let node = Node::start_with(&root, tracer, &capabilities);
+    let status = root.sh(&format!("cat /proc/{}/status", node.pid()));
+    // CAP_NET_ADMIN is 12, CAP_PERFMON 38, CAP_BPF 39; it has bound its ports and gives up CAP_NET_BIND_SERVICE.
+    for set in ["CapEff", "CapPrm", "CapAmb"] {
+        assert!(status.contains(&format!("{set}:\t000000c000001000")), "{set}: {status}");
+    }
+    // An administrator's files are the node's to read, whatever he keeps from others.
+    let said =
+        root.sh("umask 077; floodgate ebpf commit; floodgate ebpf block 192.0.2.7; floodgate ebpf status");
+    assert!(said.contains("interface lo         tcx") && said.contains(", committed"), "{said}");
+    assert!(said.contains("192.0.2.7/32         shut out"), "{said}");
+    // Loopback passes under any rules, and is counted as that.
+    root.sh(
+        "curl -sSf --max-time 20 --cacert /var/lib/floodgate/authority/ca.pem https://localhost:8443/hello",
+    );
+    assert!(root.sh("floodgate metrics").contains("floodgate_l4_mode{interface=\"lo\",mode=\"tcx\"} 1"));
+    node.end();
+    let allowed = allowed_with_front_line();
+    let called = calls(&root);
+    let forbidden: Vec<_> = called.iter().filter(|call| !allowed.contains(*call)).collect();
+    assert!(called.contains("bpf") && forbidden.is_empty(), "the unit forbids {forbidden:?}");
+
+    // By hand first, then by the unit's user: the node finds what was pinned, and what was committed.
+    root.sh("floodgate ebpf detach && test ! -e /sys/fs/bpf/floodgate");
+    before_start(&root);
+    let said = root.sh("umask 077; floodgate ebpf attach");
+    assert!(said.lines().any(|line| line == "lo: tcx"), "{said}");
+    let node = Node::start_with(&root, "", &capabilities);
+    let said = root.sh("floodgate ebpf status");
+    assert!(said.contains("interface lo         tcx") && said.contains(", committed"), "{said}");
+    node.end();
+}
+
+/// What the front line's file has done as the administrator before each start.
+#[track_caller]
+fn before_start(root: &Root) {
+    for line in values_of(&front_line(), "ExecStartPre") {
+        root.sh(line.strip_prefix('+').expect("as root"));
     }
 }
 

@@ -115,6 +115,7 @@ fn check_ball(ball: &Path) {
         "third-party.txt",
         "config/floodgate.schema.json",
         "systemd/system/floodgate.service",
+        "systemd/front-line.conf",
         "man/floodgate-run.1",
         "completions/floodgate.bash",
     ] {
@@ -161,6 +162,7 @@ fn check_dpkg_deb(package: &Path) {
         ("-rwxr-xr-x", "./usr/bin/floodgate"),
         ("-rw-r--r--", "./etc/floodgate/floodgate.toml"),
         ("-rw-r--r--", "./usr/lib/systemd/system/floodgate.service"),
+        ("-rw-r--r--", "./usr/share/floodgate/front-line.conf"),
     ] {
         assert!(lines.iter().any(|line| line.starts_with(mode) && line.ends_with(path)), "no {mode} {path}");
     }
