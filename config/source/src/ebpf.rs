@@ -45,7 +45,8 @@ pub(crate) static EBPF: Section = Section {
             "driver",
             Form::Choice(&["auto", "xdp", "generic", "tcx", "nftables", "accept"]),
             "Where packets are looked at: `auto`, the first that works of `xdp` (in the network driver), `tcx`, \
-             `nftables` and `accept` (without the kernel); `generic`: XDP behind the driver, for tests.",
+             `nftables` and `accept` (by the gateway itself); `generic`: XDP behind the driver, for tests. `steer` and \
+             `connections` have programs of their own, whatever stands here.",
         )
         .or(r#""auto""#),
         Key::new(
