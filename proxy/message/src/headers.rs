@@ -83,6 +83,23 @@ impl Headers {
         self.has_never_indexed = false;
     }
 
+    /// Makes room for so many more fields with so many bytes of lines, and a few that are added on the way.
+    pub fn reserve(&mut self, fields: usize, bytes: usize) {
+        const ADDED_FIELDS: usize = 8;
+        const ADDED_BYTES: usize = 256;
+        self.lines.reserve_exact(bytes + ADDED_BYTES);
+        self.spans.reserve_exact(fields + ADDED_FIELDS);
+    }
+
+    /// Gives up memory that other fields have needed and these do not, if it is more than `spare_bytes`.
+    pub fn shrink(&mut self, spare_bytes: usize) {
+        let spans_bytes = (self.spans.capacity() - self.spans.len()) * size_of::<Span>();
+        if self.lines.capacity() - self.lines.len() + spans_bytes > spare_bytes {
+            self.lines.shrink_to_fit();
+            self.spans.shrink_to_fit();
+        }
+    }
+
     /// How many fields there are.
     pub fn len(&self) -> usize {
         self.spans.len()
@@ -400,6 +417,19 @@ mod tests {
         assert_eq!(headers, self::headers(&[("a", "4")]));
         headers.clear();
         assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn memory_of_others_is_given_up() {
+        let mut headers = headers(&[("a", "1")]);
+        headers.reserve(10, 1_000);
+        let reserved = (headers.lines.capacity(), headers.spans.capacity());
+        assert!(reserved.0 >= 1_000 + 6 && reserved.1 >= 11, "{reserved:?}");
+        headers.shrink(4_096);
+        assert_eq!((headers.lines.capacity(), headers.spans.capacity()), reserved);
+        headers.shrink(1_000);
+        assert_eq!((headers.lines.capacity(), headers.spans.capacity()), (6, 1));
+        assert_eq!(headers.find("a"), Some(&b"1"[..]));
     }
 
     #[test]

@@ -39,6 +39,10 @@ const LOOK_NS: u64 = 1_000_000_000;
 /// How long a client that was told to go is waited for once it has no streams left.
 const LAME_DUCK_NS: u64 = 1_000_000_000;
 
+/// Requests that wait for a connection's others are refused after so long, or up to twice that: who could not be looked at in this
+/// time goes elsewhere.
+const WAIT_NS: u64 = 14_000_000_000;
+
 /// Requests that a connection begins before others have their turn.
 const REQUESTS_A_POLL: usize = 16;
 
@@ -74,6 +78,8 @@ struct Serving {
     head_ns: Option<u64>,
     /// Oddities are forgiven up to here.
     forgiven_ns: u64,
+    /// The newest of the streams whose requests waited for others then, in `mono_ns`.
+    waiting: Option<(u32, u64)>,
     /// It has had a request.
     is_used: bool,
     /// Since when memory is so short that who asks for nothing has to go.
@@ -108,6 +114,7 @@ impl Serving {
             idle_ns: Some(now_ns),
             head_ns: None,
             forgiven_ns: now_ns,
+            waiting: None,
             is_used: false,
             lame_ns: None,
             told_ns: None,
@@ -227,6 +234,19 @@ impl Serving {
         self.server.kill(code);
     }
 
+    /// Refuses requests that have waited for others for too long.
+    fn refuse_waiting(&mut self, now_ns: u64) {
+        let Some(newest) = self.server.newest_waiting() else {
+            self.waiting = None;
+            return;
+        };
+        let (before, since_ns) = *self.waiting.get_or_insert((newest, now_ns));
+        if now_ns.saturating_sub(since_ns) >= WAIT_NS {
+            self.server.refuse_waiting(before);
+            self.waiting = Some((newest, now_ns));
+        }
+    }
+
     /// When to look again, and what has lasted too long if that moment has come.
     fn due(&mut self) -> (u64, Option<&'static str>) {
         let core = self.connection.core();
@@ -238,6 +258,7 @@ impl Serving {
             self.forgiven_ns += seconds * LOOK_NS;
             let points = u64::from(ODDITIES_FORGIVEN_PER_S).saturating_mul(seconds);
             self.server.oddities().forgive(u32::try_from(points).unwrap_or(u32::MAX));
+            self.refuse_waiting(now_ns);
         }
         let (mut due_ns, mut wait) = (now_ns.saturating_add(LOOK_NS), None);
         let mut by = |at_ns: u64, what| {

@@ -28,10 +28,14 @@ impl<L: Link> Driver<L> {
             return Poll::Ready(Ok(None));
         }
         let Self { link, shared, .. } = self;
-        let mut may_read = shared.work(|engine| {
+        let (mut may_read, incoming) = shared.work(|engine| {
             engine.begin_poll(cx);
-            engine.may_read()
+            engine.admit_waiting();
+            (engine.may_read(), engine.take_incoming())
         });
+        if incoming.is_some() {
+            return Poll::Ready(Ok(incoming));
+        }
         loop {
             if let Some(outcome) = shared.work(Engine::verdict) {
                 return self.end(outcome);
@@ -64,10 +68,14 @@ impl<L: Link> Driver<L> {
                     let was_full = !may_read;
                     let (goes_on, is_turn_over) = shared.work(|engine| {
                         engine.flush(link, has_room);
+                        engine.admit_waiting();
                         may_read = engine.may_read();
                         let goes_on = has_room && (!engine.out.is_empty() || (was_full && may_read));
                         (goes_on || engine.has_fault(), engine.is_turn_over())
                     });
+                    if let Some(incoming) = shared.work(Engine::take_incoming) {
+                        return Poll::Ready(Ok(Some(incoming)));
+                    }
                     if goes_on {
                         continue;
                     }

@@ -1,7 +1,7 @@
 //! One connection: what both sides have said so far and what follows from it. Bytes come in, streams move, bytes wait to go
 //! out; it never waits, and does not know whether it serves or calls but by its [`Role`]. The parts of streams share it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Waker};
@@ -12,6 +12,7 @@ use super::hpack::{Decoder, Encoder};
 use super::inbound::Inbound;
 use super::streams::{End, Heads, Streams};
 use super::tariff::Tariff;
+use super::waiting::WaitingHead;
 use super::{Code, Link, Oddities, Settings};
 
 /// Bytes of the dynamic table by which we read heads (RFC 7541 §4.2): what a peer takes for granted.
@@ -83,14 +84,12 @@ struct Unacknowledged {
 /// A connection, as the parts of its streams share it.
 pub(super) struct Shared {
     state: RefCell<Engine>,
-    /// Bytes of heads that are being served.
-    pub(super) heads_bytes: Cell<usize>,
 }
 
 impl Shared {
     pub(super) fn new(role: Role, settings: &Settings) -> Rc<Self> {
         let state = RefCell::new(Engine::new(role, settings));
-        Rc::new(Self { state, heads_bytes: Cell::new(0) })
+        Rc::new(Self { state })
     }
 
     /// Does something with the connection, and then wakes whom that concerns: under no borrow, since a waker may run anything.
@@ -167,9 +166,13 @@ pub(super) struct Engine {
     /// Why streams of a client were reset by the rules, since somebody asked last: no more than come in a turn, and than oddities
     /// allow.
     pub(super) refused: Vec<Code>,
+    /// Bytes of heads that are being served, beyond what any request costs.
+    pub(super) heads_bytes: usize,
+    /// Requests that wait for others' heads to be done with, the first at the front.
+    pub(super) waiting_heads: VecDeque<WaitingHead>,
     /// Bytes of trailers that came and that nobody has read.
     pub(super) trailer_bytes: usize,
-    /// Bytes that were ever received.
+    /// Bytes of frames that were ever received.
     pub(super) received_bytes: u64,
     /// What is left of the turn.
     turn_bytes: usize,
@@ -216,6 +219,8 @@ impl Engine {
             incoming: None,
             spare_heads: Vec::new(),
             refused: Vec::new(),
+            heads_bytes: 0,
+            waiting_heads: VecDeque::new(),
             trailer_bytes: 0,
             received_bytes: 0,
             turn_bytes: TURN_BYTES_MAX,
@@ -404,7 +409,7 @@ impl Engine {
         self.give_back(None, bytes);
         self.streams.at(key).heads = Heads::default();
         if let Some(trailers) = self.streams.at(key).trailers.take() {
-            self.trailer_bytes -= trailers.bytes();
+            self.trailer_bytes -= trailers.held_bytes();
         }
     }
 
@@ -418,12 +423,16 @@ impl Engine {
     pub(super) fn free(&mut self, key: u32) {
         self.forget_received(key);
         self.waiting.retain(|waiting| *waiting != key);
+        if self.has_waiting() {
+            self.waiting_heads.retain(|waiting| waiting.key != key);
+        }
         self.streams.free(key);
         self.wake_calls();
         // The last one may have been what the connection's end waits for.
         if self.streams.len() == 0 {
             self.has_work = true;
             self.spare_heads.truncate(1);
+            self.waiting_heads.shrink_to_fit();
         }
     }
 
@@ -478,7 +487,6 @@ impl Engine {
         }
         let taken = input.len() - rest.len();
         self.turn_bytes -= taken;
-        self.received_bytes = self.received_bytes.saturating_add(taken as u64);
         taken
     }
 

@@ -13,6 +13,9 @@ use crate::{Error, Limits};
 /// both versions or in none.
 const LINE_BYTES: usize = b": \r\n".len();
 
+/// From so many bytes on room for fields is made at once.
+const LONG_BYTES: usize = 1024;
+
 /// Fields that belong to one hop, and those that frame. None of them is passed on as it came.
 pub(super) const OF_THE_HOP: Names = Names::of(&[
     Name::Connection,
@@ -54,8 +57,13 @@ pub(super) fn read<'a>(
         return Err(Error::TooManyHeaders { max: fields_max });
     }
     // The head's bytes are those of pseudo-fields too.
-    if line_bytes + head.field_bytes() + head.len() * LINE_BYTES >= max {
+    let bytes = head.field_bytes() + head.len() * LINE_BYTES;
+    if line_bytes + bytes >= max {
         return Err(Error::HeadTooLong { max });
+    }
+    if bytes > LONG_BYTES {
+        // What grows by doubling may be twice what it holds.
+        into.reserve(head.len(), bytes);
     }
     let mut hop = Hop::default();
     for field in head.fields() {

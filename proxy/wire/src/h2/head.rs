@@ -5,7 +5,7 @@ use message::{Field, Name};
 
 use super::hpack;
 
-/// What a field counts besides its name and value (RFC 9113 §6.5.2).
+/// What a field counts besides its name and value (RFC 9113 §6.5.2), and what it takes.
 const FIELD_BYTES: usize = 32;
 
 /// Above, memory is not kept for the next head.
@@ -89,6 +89,12 @@ impl Head {
         self.pseudos = [None; PSEUDOS.len()];
         self.pseudos_never_indexed = [false; PSEUDOS.len()];
         (self.list_bytes, self.is_malformed) = (0, false);
+    }
+
+    /// Gives up memory that it does not need: it is kept for a while.
+    pub(super) fn shrink(&mut self) {
+        self.text.shrink_to_fit();
+        self.spans.shrink_to_fit();
     }
 
     /// Adds the next field, and judges it where the protocol does (RFC 9113 §8.2, §8.3).
@@ -190,9 +196,14 @@ impl Head {
         self.text.len() - pseudos.sum::<usize>()
     }
 
-    /// Bytes of names and values, of pseudo-fields the values.
-    pub(super) fn bytes(&self) -> usize {
-        self.text.len()
+    /// Bytes of memory that its text and its fields take.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.text.len() + self.spans.len() * FIELD_BYTES
+    }
+
+    /// The same of the request that is made of it: none of one that is refused.
+    pub(super) fn request_bytes(&self) -> usize {
+        if self.is_too_long() { 0 } else { self.held_bytes() }
     }
 
     /// The fields in their order, their names in lower case.

@@ -260,7 +260,10 @@ impl Engine {
     fn end_frame(&mut self) {
         self.inbound.at = At::Head;
         self.inbound.short_bytes = 0;
-        let Frame { kind, stream, .. } = self.inbound.frame;
+        let Frame { kind, stream, payload_bytes, .. } = self.inbound.frame;
+        // Of whole frames only, so that it depends on no cut.
+        self.received_bytes =
+            self.received_bytes.saturating_add(HEAD_BYTES as u64 + u64::from(payload_bytes));
         let is_ack = self.inbound.has(flag::ACK);
         match kind {
             kind::DATA => self.end_data(),

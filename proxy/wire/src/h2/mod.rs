@@ -38,6 +38,7 @@ mod streams;
 mod tariff;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use client::{AnswerFault, AnswerHead, Awaited, Caller, Client};
 pub use code::{Code, Fault};

@@ -109,7 +109,7 @@ impl Receiver {
                 (true, _) => {}
             }
             if let Some(trailers) = stream.trailers.take() {
-                engine.trailer_bytes -= trailers.bytes();
+                engine.trailer_bytes -= trailers.held_bytes();
                 fields::read_trailers(&trailers, self.side, limits, into);
                 engine.spare(trailers);
             }

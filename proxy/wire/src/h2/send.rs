@@ -24,8 +24,13 @@ impl Reply {
     }
 
     /// For as long as the answer is not sent, this head is held.
-    pub(super) fn hold(&mut self, held: HeldHead) {
-        self.held = Some(held);
+    pub(super) fn hold(&mut self, held: Option<HeldHead>) {
+        self.held = held;
+    }
+
+    /// The head, if it counts.
+    pub(super) fn held(&self) -> Option<&HeldHead> {
+        self.held.as_ref()
     }
 
     /// The number of the stream.

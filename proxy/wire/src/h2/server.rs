@@ -8,13 +8,16 @@ use message::{Name, PathRules, Request};
 use super::drive::Driver;
 use super::engine::{Engine, Role, Shared};
 use super::head::Head;
-use super::ledger::{HEADS_BYTES_MAX, HeldHead};
+use super::ledger::{HEADS_BYTES_MAX, HeldHead, REQUEST_HEAD_BYTES};
 use super::part::Part;
 use super::request::{self, RequestHead};
 use super::tariff::{BAD_HEAD_POINTS, LONG_HEAD_POINTS};
 use super::{Code, Fault, Link, Oddities, Receiver, Reply, Settings};
 use crate::h1::head::Side;
 use crate::{Error, Limits};
+
+/// Memory of an earlier head that a request may have and not need: it has it for as long as it takes.
+const SPARE_BYTES_MAX: usize = REQUEST_HEAD_BYTES;
 
 /// The connection of a client. It does its work while it is polled; dropped it is gone, and its streams with it.
 pub struct Server<L: Link> {
@@ -70,6 +73,17 @@ impl<L: Link> Server<L> {
         self.driver.shared.work(|engine| std::mem::take(&mut engine.refused))
     }
 
+    /// The number of the newest stream whose request waits for others to be answered, since the heads of all would be more than
+    /// the client may make us hold.
+    pub fn newest_waiting(&self) -> Option<u32> {
+        self.driver.shared.with(|engine| engine.waiting_heads.back().map(|waiting| waiting.id))
+    }
+
+    /// Refuses those that wait so up to this number: they were looked at by nobody and may be put again.
+    pub fn refuse_waiting(&mut self, newest_id: u32) {
+        self.driver.shared.with(|engine| engine.refuse_waiting(newest_id));
+    }
+
     /// Whether any stream is under way.
     pub fn has_streams(&self) -> bool {
         self.driver.shared.with(|engine| engine.streams.len() > 0)
@@ -93,14 +107,16 @@ impl Incoming {
     fn new(shared: &Rc<Shared>, key: u32, head: Box<Head>) -> Self {
         let part = Part::new(shared, key);
         let receiver = Receiver::new(part.clone(), Side::Client);
-        Self { head, receiver, reply: Reply::new(part), shared: Rc::clone(shared) }
+        let mut reply = Reply::new(part);
+        reply.hold(HeldHead::new(shared, head.request_bytes()));
+        Self { head, receiver, reply, shared: Rc::clone(shared) }
     }
 
     /// Reads the head into `into`, whose memory is kept: method, target, authority, version, end-to-end fields (crumbs
     /// of cookies joined), body. The scheme is the caller's to set: what the client says of it has to be one of HTTP's,
     /// and is of no consequence. On an error `into` is empty, and the stream is to be refused with the error's status.
     ///
-    /// Heads count against a bound of the connection until their answers are sent.
+    /// What is long of a head counts against a bound of the connection until its answer is sent.
     pub fn read(
         &mut self,
         limits: &Limits,
@@ -108,13 +124,13 @@ impl Incoming {
         into: &mut Request,
     ) -> Result<RequestHead, Error> {
         let read = request::read(&self.head, limits, rules, into).and_then(|head| {
-            let bytes = into.headers.bytes() + into.target.raw().len();
-            let held = HeldHead::new(&self.shared, into.headers.len(), bytes);
-            self.reply.hold(held.ok_or(Error::HeadsTooLong { max: HEADS_BYTES_MAX })?);
-            Ok(head)
+            into.headers.shrink(SPARE_BYTES_MAX);
+            let is_too_much = self.reply.held().is_some_and(HeldHead::is_too_much);
+            if is_too_much { Err(Error::HeadsTooLong { max: HEADS_BYTES_MAX }) } else { Ok(head) }
         });
         if let Err(error) = &read {
             into.clear();
+            self.reply.hold(None);
             let points = if error.status() == 431 { LONG_HEAD_POINTS } else { BAD_HEAD_POINTS };
             self.shared.with(|engine| engine.tariff.oddities().add(points));
         }

@@ -9,3 +9,4 @@ mod queues;
 mod requests;
 mod rows;
 mod sessions;
+mod waiting;

@@ -78,6 +78,63 @@ impl Decoder {
         Ok(())
     }
 
+    /// How many entries the table was ever given; it may wrap.
+    pub(in crate::h2) fn inserted(&self) -> u32 {
+        self.table.inserted()
+    }
+
+    /// Shows the fields of a block again that was decoded when the table had been given so many entries. The table stays as it
+    /// is; a block that names what is no longer there is [`Broken`].
+    #[cold]
+    pub(in crate::h2) fn decode_again(
+        &mut self,
+        block: &[u8],
+        mut inserted: u32,
+        mut each: impl FnMut(Field<'_>, bool),
+    ) -> Result<(), Broken> {
+        let Self { table, scratch, .. } = self;
+        let mut rest = block;
+        while let Some((&first, behind)) = rest.split_first() {
+            rest = behind;
+            let (bits, puts) = match first {
+                INDEXED.. => (INDEX_BITS, false),
+                LITERAL_TO_INDEX.. => (LITERAL_TO_INDEX_BITS, true),
+                SIZE_UPDATE.. => (SIZE_UPDATE_BITS, false),
+                _ => (LITERAL_BITS, false),
+            };
+            let index = integer::read(first, bits, &mut rest)?;
+            if (SIZE_UPDATE..LITERAL_TO_INDEX).contains(&first) {
+                continue;
+            }
+            let found = match statics::get(index) {
+                Some(found) => Some(*found),
+                None if index > STATICS_COUNT => {
+                    Some(table.get_as_of(inserted, index - STATICS_COUNT - 1).ok_or(Broken)?)
+                }
+                None => None,
+            };
+            if first >= INDEXED {
+                each(found.ok_or(Broken)?, false);
+                continue;
+            }
+            scratch.used = 0;
+            let named = match found {
+                Some(_) => None,
+                None => Some(scratch.read(&mut rest)?),
+            };
+            let value = scratch.read(&mut rest)?;
+            let name = match (named, found) {
+                (Some(text), _) => text.of(scratch),
+                (None, Some(found)) => found.name,
+                (None, None) => return Err(Broken),
+            };
+            each(Field::new(name, value.of(scratch)), first & !LITERAL_BITS == NEVER_INDEXED);
+            inserted = inserted.wrapping_add(puts.into());
+        }
+        self.scratch.rest();
+        Ok(())
+    }
+
     /// Bytes of memory that it holds beyond itself.
     pub(in crate::h2) fn held_bytes(&self) -> usize {
         self.table.held_bytes() + self.scratch.bytes.capacity()

@@ -1,5 +1,7 @@
 //! What must hold for any blocks whatever.
 
+use std::collections::VecDeque;
+
 use message::{Headers, Name};
 
 use super::{Broken, Decoder, Encoder, Field, TABLE_BYTES, whole};
@@ -66,16 +68,17 @@ impl HeaderBlocks {
 }
 
 /// All that must hold for header blocks of any bytes, each one behind a byte with its length: nothing panics, memory is bounded,
-/// what is said of a field is so, it is the same by parts, and what came out comes out again when we have written it, and is never indexed if it was not.
+/// what is said of a field is so, it is the same by parts, and once more when others have come, unless its entries are gone; what came out comes out again when we have written it, and is never indexed if it was not.
 pub(in crate::h2) fn any_header_blocks(bytes: &[u8]) {
     let (mut decoder, mut encoder, mut again) =
         (Decoder::new(TABLE_BYTES), Encoder::new(), Decoder::new(TABLE_BYTES));
     let mut parted = Decoder::new(TABLE_BYTES);
+    let mut earlier: VecDeque<(u32, &[u8], Decoded)> = VecDeque::new();
     let mut rest = bytes;
     while let Some((&length, behind)) = rest.split_first() {
         let (block, behind) = behind.split_at(behind.len().min(length.into()));
         rest = behind;
-        let mut fields = Vec::new();
+        let (mut fields, inserted) = (Vec::new(), decoder.inserted());
         let decoded = decoder.decode(block, |field, never_indexed| {
             assert_eq!(field, Field::new(field.name, field.value));
             fields.push(((field.name.to_vec(), field.value.to_vec()), never_indexed));
@@ -86,11 +89,28 @@ pub(in crate::h2) fn any_header_blocks(bytes: &[u8]) {
         if decoded == Err(Broken) {
             break;
         }
+        earlier.push_back((inserted, block, fields));
+        for (inserted, block, fields) in &earlier {
+            let mut again = Vec::new();
+            let read = decoder.decode_again(block, *inserted, |field, never_indexed| {
+                again.push(((field.name.to_vec(), field.value.to_vec()), never_indexed));
+            });
+            assert!(read == Err(Broken) || again == *fields, "{}", block.escape_ascii());
+        }
+        if earlier.len() == EARLIER_MAX {
+            earlier.pop_front();
+        }
     }
 }
 
+/// Blocks that are read again.
+const EARLIER_MAX: usize = 4;
+
+/// Fields, and whether they are never to be indexed.
+type Decoded = Vec<(Owned, bool)>;
+
 /// What comes out of a block of which no more is decoded than is there.
-fn by_parts(decoder: &mut Decoder, block: &[u8]) -> (Result<(), Broken>, Vec<(Owned, bool)>) {
+fn by_parts(decoder: &mut Decoder, block: &[u8]) -> (Result<(), Broken>, Decoded) {
     /// A block begins with two updates of the table's size at most, which come in one part.
     const PART_BYTES: usize = 13;
     let (mut fields, mut begins, mut rest) = (Vec::new(), true, Vec::new());

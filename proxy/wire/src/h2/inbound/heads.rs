@@ -4,14 +4,14 @@ use message::Name;
 
 use super::Block;
 use crate::h1::head::content_length;
+use crate::h2::Code;
 use crate::h2::engine::{Engine, Leaving, Role};
 use crate::h2::frames::{Head as Frame, flag, kind};
 use crate::h2::head::{Head, Kind};
 use crate::h2::hpack;
 use crate::h2::streams::Stream;
-use crate::h2::{Code, ledger};
 
-/// Heads whose memory is kept for others.
+/// Heads whose memory is kept for others: of answers, many of which may wait at once. A request's is read as it comes.
 const SPARE_HEADS_MAX: usize = 32;
 
 /// Heads of an answer that may wait to be read.
@@ -114,9 +114,12 @@ impl Engine {
     /// A header block is whole. It is decoded whatever becomes of its stream.
     fn read_head(&mut self, id: u32, ends: bool, block: &[u8]) {
         self.count_head();
+        let begins = self.inbound.block_head.is_none().then(|| self.decoder.inserted());
         let Some(head) = self.decode(id, ends, block) else { return };
         match (head.kind(), self.streams.find(id)) {
-            (Kind::Request, _) if self.is_idle(id) => self.read_request(id, head),
+            (Kind::Request, _) if self.is_idle(id) => {
+                self.read_request(id, head, begins.map(|inserted| (block, inserted)));
+            }
             (Kind::Answer, Some(key)) => self.read_answer(key, head),
             (Kind::Trailers, Some(key)) => self.read_trailers(key, head),
             // Of a stream that we have reset.
@@ -153,13 +156,15 @@ impl Engine {
     /// Keeps a head's memory for the next.
     pub(in crate::h2) fn spare(&mut self, mut head: Box<Head>) {
         // One for who reads heads as they come; more where many wait at once.
-        if self.spare_heads.len() <= (self.streams.len() / 2).min(SPARE_HEADS_MAX) {
+        let more = if self.role == Role::Client { (self.streams.len() / 2).min(SPARE_HEADS_MAX) } else { 0 };
+        if self.spare_heads.len() <= more {
             head.forget();
             self.spare_heads.push(head);
         }
     }
 
-    fn read_request(&mut self, id: u32, head: Box<Head>) {
+    /// `block`: of what it was decoded, if that is all here, and how many entries the table had been given before.
+    fn read_request(&mut self, id: u32, head: Box<Head>, block: Option<(&[u8], u32)>) {
         self.peers_seen_id = id;
         if self.leaving == Leaving::Told {
             // It is above the last that we have promised to look at (RFC 9113 §6.8).
@@ -193,7 +198,13 @@ impl Engine {
             length_left: announced.and_then(Result::ok).filter(|_| !head.ends),
             ..Stream::default()
         });
-        self.incoming = Some((key, head));
+        match block {
+            Some((block, inserted)) if self.has_to_wait(&head, block) => {
+                self.let_wait(key, &head, block, inserted);
+                self.spare(head);
+            }
+            _ => self.incoming = Some((key, head)),
+        }
     }
 
     fn read_answer(&mut self, key: u32, head: Box<Head>) {
@@ -223,7 +234,8 @@ impl Engine {
         if ends { self.end_body(key) } else { self.wake_reader(key) }
     }
 
-    fn read_trailers(&mut self, key: u32, head: Box<Head>) {
+    fn read_trailers(&mut self, key: u32, mut head: Box<Head>) {
+        let is_server = self.role == Role::Server;
         let stream = self.streams.at(key);
         if stream.end.is_some() {
             return self.spare(head);
@@ -234,9 +246,12 @@ impl Engine {
         }
         if stream.is_read && head.len() > 0 {
             // Such as are too long count as none; they are bounded all together, since they wait for the body to be read.
-            self.trailer_bytes += head.bytes();
+            self.trailer_bytes += head.held_bytes();
+            if is_server {
+                head.shrink();
+            }
             stream.trailers = Some(head);
-            if self.trailer_bytes > ledger::TRAILER_BYTES_MAX {
+            if self.holds_too_many_trailers() {
                 self.tariff.too_much();
             }
         } else {
