@@ -31,13 +31,13 @@ impl Connect {
         Self { reactor, state: Some(state) }
     }
 
-    /// Has a receive bring little at once, from the first: see [`Stream::set_sparing`].
+    /// How much a receive is to bring at most, from the first: see [`Stream::set_sparing`].
     #[must_use]
-    pub fn sparing(self, sparing: bool) -> Self {
+    pub fn sparing(self, bytes_max: Option<usize>) -> Self {
         if let Some(Ok(slot)) = self.state
             && let Some(socket) = self.reactor.io.borrow_mut().table.sockets.get_mut(slot as usize)
         {
-            socket.plainly = if sparing { Plainly::Sparing } else { Plainly::Much };
+            socket.plainly = Plainly::of(bytes_max);
         }
         self
     }

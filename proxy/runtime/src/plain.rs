@@ -3,13 +3,14 @@
 
 use crate::buffers::Buffers;
 use crate::send_queue::{SLICES_MAX, SendQueue};
-use crate::socket::{End, Incoming, Lent, Listening, Plainly, Shutdown, Socket, Table};
+use crate::socket::{End, Incoming, Lent, Listening, Shutdown, Socket, Table};
 use crate::stats::{Counters, add};
 use slab::Slab;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown as How, TcpListener};
 
-/// What a plain receive brings at most to a reader who may leave most of it: the payload of a frame of HTTP/2.
+/// What a plain receive brings at most to a reader who may leave most of it, unless it wants less: the payload of a frame of
+/// HTTP/2.
 pub(crate) const SPARING_BYTES_MAX: usize = 16 * 1024;
 
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -201,10 +202,7 @@ impl Hot {
     fn receive(&mut self, socket: &mut Socket, buffers: &Buffers, counters: &Counters) -> Option<Vec<u8>> {
         let mut buffer = self.take(buffers);
         buffer.clear();
-        let bytes_max = match socket.plainly {
-            Plainly::Sparing => SPARING_BYTES_MAX.min(buffer.capacity()),
-            Plainly::Much | Plainly::Little => buffer.capacity(),
-        };
+        let bytes_max = socket.plainly.bytes_max().unwrap_or(usize::MAX).min(buffer.capacity());
         let result = loop {
             let Some(os) = &socket.os else { break Ok(0) };
             add(&counters.syscalls, 1);

@@ -2,6 +2,7 @@
 
 use crate::buffers::Buffers;
 use crate::kept::Kept;
+use crate::plain::SPARING_BYTES_MAX;
 use crate::send_queue::SendQueue;
 use crate::stats::Counters;
 use slab::Slab;
@@ -100,15 +101,30 @@ pub(crate) enum Shutdown {
     Done,
 }
 
-/// How a socket receives plainly.
+/// How a socket receives plainly: in a byte, of which there is room for just one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plainly {
+pub(crate) struct Plainly(u8);
+
+impl Plainly {
     /// As much as there is.
-    Much,
+    pub(crate) const MUCH: Self = Self(0);
     /// The same, and the last time it was little. Of the ring.
-    Little,
-    /// No more than [`crate::plain::SPARING_BYTES_MAX`]: what its reader leaves of it is kept.
-    Sparing,
+    pub(crate) const LITTLE: Self = Self(u8::MAX);
+
+    /// As a reader wishes that may leave what is more, which is kept then: no more than so many bytes in KiB, and
+    /// [`SPARING_BYTES_MAX`] at most.
+    pub(crate) fn of(sparing: Option<usize>) -> Self {
+        let kib = |bytes: usize| bytes.clamp(1, SPARING_BYTES_MAX).div_ceil(1024) as u8;
+        sparing.map_or(Self::MUCH, |bytes| Self(kib(bytes)))
+    }
+
+    /// Bytes that a receive is to bring at most, if it is sparing.
+    pub(crate) fn bytes_max(self) -> Option<usize> {
+        match self {
+            Self::MUCH | Self::LITTLE => None,
+            Self(kib) => Some(usize::from(kib) * 1024),
+        }
+    }
 }
 
 /// What is known of the memory that a socket has because it was busy.
@@ -335,7 +351,7 @@ impl Table {
             closing: false,
             ops: Ops::default(),
             bulk: false,
-            plainly: Plainly::Much,
+            plainly: Plainly::MUCH,
             flight: NONE,
             readable: false,
             unsure: false,

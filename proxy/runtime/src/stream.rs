@@ -84,12 +84,13 @@ impl Stream {
         }
     }
 
-    /// Whether a receive is to bring little at once, from now on: for a reader who may leave most of it, which is kept then.
-    /// What the ring was told to receive before, it brings.
-    pub fn set_sparing(&self, sparing: bool) {
+    /// How much a receive is to bring at most, from now on: for a reader who may leave what is more, which is kept then. It is
+    /// rounded up to KiB and 16 of them at most, of the ring a buffer at least; `None` is as much as there is. What the ring
+    /// was told to receive before, it brings.
+    pub fn set_sparing(&self, bytes_max: Option<usize>) {
         let io = &mut *self.reactor.io.borrow_mut();
         if let Some(socket) = io.table.sockets.get_mut(self.slot as usize) {
-            socket.plainly = if sparing { Plainly::Sparing } else { Plainly::Much };
+            socket.plainly = Plainly::of(bytes_max);
         }
     }
 

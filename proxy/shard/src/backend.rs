@@ -267,7 +267,7 @@ impl Caller<'_> {
         if let Line::Http1 { transport, .. } = &live.line {
             // An HTTP/2 stream whose windows are shut leaves what was received where it is, and there are a hundred on a
             // connection.
-            transport.set_sparing(matches!(self.client, Some(Client::Http2(_))));
+            transport.set_sparing(self.client.and_then(Client::window));
         }
         let put = put(&live.line, request, target, self.alarm).await;
         if let (Line::Http2(call), true) = (&live.line, put.is_ok()) {

@@ -61,6 +61,14 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// Bytes of an answer that it takes now, where that is known.
+    pub(crate) fn window(self) -> Option<usize> {
+        match self {
+            Self::Http1(_) => None,
+            Self::Http2(stream) => Some(stream.window()),
+        }
+    }
+
     /// A connection that was made for one virtual server asks nothing of another (RFC 9110 §15.5.20, RFC 9113 §9.1.1).
     pub(crate) fn is_misdirected(self, request: &Request) -> bool {
         let transport = &self.connection().transport;

@@ -227,6 +227,11 @@ impl Flow {
         sender.room(bytes).max(AHEAD_BYTES).min(bytes)
     }
 
+    /// Bytes that the peer's windows let through now.
+    pub(crate) fn window(&self) -> usize {
+        self.out.borrow().sender.as_ref().map_or(0, Sender::window)
+    }
+
     /// Bytes for which there was no room yet.
     pub(crate) fn unsent(&self) -> usize {
         self.out.borrow().bytes

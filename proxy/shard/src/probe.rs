@@ -135,7 +135,7 @@ async fn ask(
     health: &Health,
     endpoint: Endpoint,
 ) -> Option<u16> {
-    let transport = open(core, slot, upstream, target, (endpoint.address, false)).await.ok()?;
+    let transport = open(core, slot, upstream, target, (endpoint.address, None)).await.ok()?;
     if upstream.http2 {
         return h2::probe(core, transport, target, health).await;
     }

@@ -153,8 +153,8 @@ impl Caller<'_> {
             self.core.record(&Event::BackendFault { upstream: slot, label: "own_resources" });
             return Err(Reason::BackendUnreachable);
         };
-        let is_sparing = !upstream.http2 && matches!(self.client, Some(Client::Http2(_)));
-        let opening = open(self.core, slot, upstream, target, (claim.endpoint.address, is_sparing));
+        let sparing = self.client.and_then(Client::window).filter(|_| !upstream.http2);
+        let opening = open(self.core, slot, upstream, target, (claim.endpoint.address, sparing));
         let reason = match self.alarm.guard(opening).await {
             Ok(Ok(transport)) => {
                 let us = handle.now().mono_ns.saturating_sub(begun_ns) / 1_000;
@@ -179,16 +179,16 @@ fn live(line: Line, slot: u32, claim: Claim, bounds: &Bounds) -> Live {
     Live { line, claim: Some(claim), framing: ResponseFraming::default(), slot, bounds: *bounds, since_ns: 0 }
 }
 
-/// A connection to an address, with its handshake; whether it is sparing from the first (`Stream::set_sparing`). Bytes that
+/// A connection to an address, with its handshake; how sparing it is from the first (`Stream::set_sparing`). Bytes that
 /// come before the handshake fail it (bug 15).
 pub(crate) async fn open(
     core: &Core,
     slot: u32,
     upstream: &Upstream,
     target: &Target,
-    (address, is_sparing): (SocketAddr, bool),
+    (address, sparing): (SocketAddr, Option<usize>),
 ) -> io::Result<Transport> {
-    let stream = core.handle.connect(address).sparing(is_sparing).await?;
+    let stream = core.handle.connect(address).sparing(sparing).await?;
     let tls = core.pool(slot, |pool| pool.tls(upstream.tls.as_ref())).flatten();
     let transport = match tls.filter(|_| target.tls) {
         Some(tls) => Transport::client(&core.handle, stream, &tls, &target.server_name)?,

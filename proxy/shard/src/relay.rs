@@ -132,6 +132,9 @@ impl Relay {
     pub(crate) async fn run(&self, from: Side<'_>, to: Side<'_>, pace: &Pace<'_>) -> Result<(), Fault> {
         pace.wait_for_sender(self.bytes());
         while !self.is_done() {
+            if self.tap.borrow().is_none() {
+                from.spare(to);
+            }
             match from.receive(|received, is_last| self.step(received, is_last, to)).await {
                 Ok(Received::Bytes(Ok(()))) => {}
                 Ok(Received::Bytes(Err(fault))) => return Err(self.fault(fault)),

@@ -109,6 +109,13 @@ impl Side<'_> {
         }
     }
 
+    /// Has no more brought at once than `to` takes now, where that is known: what is more would only wait here.
+    pub(crate) fn spare(self, to: Side<'_>) {
+        if let (Self::Http1(transport), Side::Http2(flow)) = (self, to) {
+            transport.set_sparing(Some(flow.window()));
+        }
+    }
+
     /// Bytes that wait to be sent.
     pub(crate) fn unsent(self) -> usize {
         match self {

@@ -111,9 +111,9 @@ impl Transport {
         }
     }
 
-    /// Whether a receive is to bring little at once, from now on: for a reader who may leave most of it.
-    pub(crate) fn set_sparing(&self, sparing: bool) {
-        self.stream.set_sparing(sparing);
+    /// How much a receive is to bring at most, from now on: for a reader who may leave what is more.
+    pub(crate) fn set_sparing(&self, bytes_max: Option<usize>) {
+        self.stream.set_sparing(bytes_max);
     }
 
     /// Whether it is known that nothing has come; false where that is not known.

@@ -4,8 +4,7 @@
 use super::Uring;
 use super::buffers;
 use super::user_data::{Op, UserData};
-use crate::plain::SPARING_BYTES_MAX;
-use crate::socket::{ListenState, Plainly, Table};
+use crate::socket::{ListenState, Table};
 use io_uring::types::Fd;
 use io_uring::{opcode, squeue};
 use std::os::fd::AsRawFd;
@@ -33,10 +32,9 @@ impl Uring {
         socket.ops.receive = true;
         let mut entry = opcode::RecvMulti::new(Fd(os.as_raw_fd()), buffers::GROUP).build();
         if self.caps {
-            let bytes_max = match socket.plainly {
-                Plainly::Sparing => SPARING_BYTES_MAX,
-                Plainly::Much | Plainly::Little => CAP_BUFFERS * self.buffers.bytes(),
-            };
+            let buffer_bytes = self.buffers.bytes();
+            let bytes_max =
+                socket.plainly.bytes_max().map_or(CAP_BUFFERS * buffer_bytes, |it| it.max(buffer_bytes));
             let bytes = bytes_max.min(table.receive_high_bytes);
             set_cap(&mut entry, u32::try_from(bytes).unwrap_or(u32::MAX));
         }

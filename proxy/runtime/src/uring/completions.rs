@@ -2,7 +2,7 @@
 
 use super::user_data::{Op, UserData};
 use super::{BULK_BUFFERS, Uring};
-use crate::plain::{self, Accept};
+use crate::plain::{self, Accept, SPARING_BYTES_MAX};
 use crate::socket::{End, Incoming, ListenState, NONE, Plainly, Table};
 use crate::stats::add;
 use io_uring::cqueue;
@@ -74,7 +74,9 @@ impl Uring {
         let much = queued >= high || queued >= BULK_BUFFERS * self.buffers.bytes();
         match result {
             1.. if !more => {
-                socket.bulk |= much;
+                // Who wants less than a frame takes it plainly from here on: the ring brings whole buffers.
+                let is_little = socket.plainly.bytes_max().is_some_and(|bytes| bytes < SPARING_BYTES_MAX);
+                socket.bulk |= much || is_little;
                 if queued >= high {
                     add(&table.counters.receive_pauses, 1);
                 }
@@ -111,8 +113,8 @@ impl Uring {
             // Nobody knows whether there is more: the reader finds out.
             socket.readable = true;
             socket.unsure = true;
-            if socket.plainly == Plainly::Little {
-                socket.plainly = Plainly::Much;
+            if socket.plainly == Plainly::LITTLE {
+                socket.plainly = Plainly::MUCH;
             }
             table.wake_reader(slot);
         } else {

@@ -365,9 +365,9 @@ impl Driver for Uring {
             self.arm_poll(table, slot);
         } else if fresh {
             let is_little = !socket.readable && length <= self.buffers.bytes();
-            let was_little = socket.plainly == Plainly::Little;
-            if socket.plainly != Plainly::Sparing {
-                socket.plainly = if is_little { Plainly::Little } else { Plainly::Much };
+            let was_little = socket.plainly == Plainly::LITTLE;
+            if socket.plainly.bytes_max().is_none() {
+                socket.plainly = if is_little { Plainly::LITTLE } else { Plainly::MUCH };
             }
             // Once may be the rest of something large, and another such thing come next.
             if was_little && is_little {

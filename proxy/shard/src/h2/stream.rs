@@ -149,6 +149,11 @@ impl Stream {
         &self.flow
     }
 
+    /// Bytes of its answer that the client's windows let through now.
+    pub(crate) fn window(&self) -> usize {
+        self.reply.borrow().window()
+    }
+
     /// Ready when the client has given the request up.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.answered.get() {

@@ -43,6 +43,11 @@ impl Engine {
         }
     }
 
+    /// Bytes of a body that the peer's windows let a stream send.
+    pub(super) fn stream_window(&self, key: u32) -> usize {
+        usize::try_from(self.streams.window(key).min(self.window)).unwrap_or(0)
+    }
+
     /// Bytes of a body that a stream may send now.
     pub(super) fn room(&mut self, key: u32) -> usize {
         let out = OUT_BYTES_MAX.saturating_sub(self.out.len());

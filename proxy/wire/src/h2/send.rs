@@ -38,6 +38,11 @@ impl Reply {
         self.part.shared.with(|engine| engine.streams.id(self.part.key))
     }
 
+    /// Bytes of a body that the client's windows let through now.
+    pub fn window(&self) -> usize {
+        self.part.shared.with(|engine| engine.stream_window(self.part.key))
+    }
+
     /// Sends an interim answer: 100 to 199, not 101.
     pub fn interim(&mut self, status: u16, headers: &Headers) -> Result<(), Code> {
         debug_assert!((100..=199).contains(&status) && status != 101);
@@ -123,6 +128,11 @@ pub struct Sender {
 impl Sender {
     pub(super) fn new(part: Part) -> Self {
         Self { part, wanted: 1, _held: None }
+    }
+
+    /// Bytes that the peer's windows let through now.
+    pub fn window(&self) -> usize {
+        self.part.shared.with(|engine| engine.stream_window(self.part.key))
     }
 
     /// Bytes that the peer's windows, and our own bound for the connection, have room for now, at most `want`; what

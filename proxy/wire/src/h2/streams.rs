@@ -227,6 +227,11 @@ impl Streams {
         self.slots.get(key as usize).is_some_and(|stream| stream.id == id && !stream.is_closed)
     }
 
+    /// Bytes that the stream of a place may send.
+    pub(super) fn window(&self, key: u32) -> i64 {
+        self.slots[key as usize].window
+    }
+
     /// The number of the stream of a place.
     pub(super) fn id(&self, key: u32) -> u32 {
         self.slots[key as usize].id
