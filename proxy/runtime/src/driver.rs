@@ -66,6 +66,9 @@ pub(crate) trait Driver {
     /// Makes sure that `has_news` and `end` of the socket tell the truth of this moment; true if there is either.
     fn look(&mut self, table: &mut Table, slot: u32) -> bool;
 
+    /// Takes note of how much a receive of the socket is to bring from now on.
+    fn spare(&mut self, _table: &mut Table, _slot: u32) {}
+
     /// Lends received bytes that the reader has not seen, or with what it has seen in front, in one piece.
     fn lend(&mut self, table: &mut Table, slot: u32) -> Option<Lent>;
 

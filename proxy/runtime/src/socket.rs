@@ -118,6 +118,11 @@ impl Plainly {
         sparing.map_or(Self::MUCH, |bytes| Self(kib(bytes)))
     }
 
+    /// Whether it is to bring less than its reader may leave at most.
+    pub(crate) fn is_little(self) -> bool {
+        self.bytes_max().is_some_and(|bytes| bytes < SPARING_BYTES_MAX)
+    }
+
     /// Bytes that a receive is to bring at most, if it is sparing.
     pub(crate) fn bytes_max(self) -> Option<usize> {
         match self {

@@ -85,12 +85,12 @@ impl Stream {
     }
 
     /// How much a receive is to bring at most, from now on: for a reader who may leave what is more, which is kept then. It is
-    /// rounded up to KiB and 16 of them at most, of the ring a buffer at least; `None` is as much as there is. What the ring
-    /// was told to receive before, it brings.
+    /// rounded up to KiB and 16 of them at most; `None` is as much as there is. What the ring is bringing already, it brings.
     pub fn set_sparing(&self, bytes_max: Option<usize>) {
         let io = &mut *self.reactor.io.borrow_mut();
         if let Some(socket) = io.table.sockets.get_mut(self.slot as usize) {
             socket.plainly = Plainly::of(bytes_max);
+            io.driver.spare(&mut io.table, self.slot);
         }
     }
 

@@ -32,9 +32,7 @@ impl Uring {
         socket.ops.receive = true;
         let mut entry = opcode::RecvMulti::new(Fd(os.as_raw_fd()), buffers::GROUP).build();
         if self.caps {
-            let buffer_bytes = self.buffers.bytes();
-            let bytes_max =
-                socket.plainly.bytes_max().map_or(CAP_BUFFERS * buffer_bytes, |it| it.max(buffer_bytes));
+            let bytes_max = socket.plainly.bytes_max().unwrap_or(CAP_BUFFERS * self.buffers.bytes());
             let bytes = bytes_max.min(table.receive_high_bytes);
             set_cap(&mut entry, u32::try_from(bytes).unwrap_or(u32::MAX));
         }

@@ -2,7 +2,7 @@
 
 use super::user_data::{Op, UserData};
 use super::{BULK_BUFFERS, Uring};
-use crate::plain::{self, Accept, SPARING_BYTES_MAX};
+use crate::plain::{self, Accept};
 use crate::socket::{End, Incoming, ListenState, NONE, Plainly, Table};
 use crate::stats::add;
 use io_uring::cqueue;
@@ -74,9 +74,7 @@ impl Uring {
         let much = queued >= high || queued >= BULK_BUFFERS * self.buffers.bytes();
         match result {
             1.. if !more => {
-                // Who wants less than a frame takes it plainly from here on: the ring brings whole buffers.
-                let is_little = socket.plainly.bytes_max().is_some_and(|bytes| bytes < SPARING_BYTES_MAX);
-                socket.bulk |= much || is_little;
+                socket.bulk |= much;
                 if queued >= high {
                     add(&table.counters.receive_pauses, 1);
                 }
@@ -106,7 +104,7 @@ impl Uring {
         }
     }
 
-    /// Goes on receiving after a multishot has ended, in the mode that the socket is in by now.
+    /// Goes on receiving after a multishot has ended, or begins to, in the mode that the socket is in by now.
     pub(super) fn after_multishot(&mut self, table: &mut Table, slot: u32) {
         let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
         if socket.bulk {
@@ -188,7 +186,8 @@ impl Uring {
             socket.fail(-result);
         } else {
             socket.connected = true;
-            self.arm_receive(table, at.slot);
+            socket.bulk = socket.plainly.is_little();
+            self.after_multishot(table, at.slot);
         }
     }
 

@@ -11,7 +11,7 @@
 //! A socket begins in *ring* mode. When it brings much at once, or nobody takes what it brings, the multishot is not
 //! armed again and it goes on in *bulk* mode: a poll tells that something is there, and a plain receive takes up to a
 //! large buffer of it. That halves the cost of bodies, and back-pressure is simply not to receive. Two small receives in a
-//! row bring it back. Plain receives begin only after the multishot's last completion, so bytes stay in order.
+//! row bring it back. Who wants little at once is in bulk mode from when it says so. Plain receives begin only after the multishot's last completion, so bytes stay in order.
 //!
 //! A multishot is capped at a few buffers, after which it ends by itself (Linux 6.17). Older kernels know no cap: there
 //! it is cancelled, but one enter may bring all buffers of the ring before that takes effect.
@@ -339,6 +339,16 @@ impl Driver for Uring {
             self.arm_poll(table, slot);
         }
         found
+    }
+
+    /// The ring brings whole buffers: who wants less takes it plainly from here on.
+    fn spare(&mut self, table: &mut Table, slot: u32) {
+        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
+        if socket.plainly.is_little() && socket.ops.receive && !socket.bulk {
+            socket.bulk = true;
+            let armed = UserData::new(Op::Receive, socket.generation, slot);
+            self.cancel(armed);
+        }
     }
 
     fn lend(&mut self, table: &mut Table, slot: u32) -> Option<Lent> {
