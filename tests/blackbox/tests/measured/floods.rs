@@ -10,12 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::{Act, Gateway, Origin, h2};
+use harness::{
+    Act, Gateway, Origin,
+    h2::{self, Block},
+};
 
 use super::slow::{good_clients, p99};
 use crate::{
     EndsWith, everything,
-    h2::floods::{Attack, FLOODS, FRAMES_MAX, Flood, large_backend, stall},
+    h2::floods::{Attack, Bomb, FLOODS, FRAMES_MAX, Flood, large_backend, set_off, stall},
 };
 
 /// How long each flood lasts.
@@ -142,9 +145,28 @@ fn check(behind: Behind) {
 #[test]
 fn stalled_streams_are_ended_in_time() {
     const TIME_MAX: Duration = Duration::from_secs(30);
+    const COOKIE_BYTES: usize = 3_900;
+    const WAITING_MIN: usize = 30;
     let origin = large_backend();
     let gateway = Gateway::start(&everything(&origin.url()));
+    let begun = Instant::now();
+    // Beside them some that are held by their backend, and others that wait for these, since their heads are too much.
+    let cookie =
+        Block::new().field(h2::hpack::Indexing::Incremental, "cookie", "x".repeat(COOKIE_BYTES), false);
+    let (mut waiting, _) =
+        set_off(&gateway, &Bomb { name: "cookies", entry: cookie, references: 1, path: "/hold" });
     println!("stalled streams were ended after {:?}", stall(&gateway, TIME_MAX));
+    let refused = |it: &h2::Connection| {
+        let is_reset = |frame: &&h2::Frame| frame.kind == h2::kind::RST_STREAM;
+        it.frames().iter().filter(is_reset).filter_map(|frame| frame.word(0)).collect::<Vec<_>>()
+    };
+    let left = TIME_MAX.saturating_sub(begun.elapsed());
+    while refused(&waiting).len() < WAITING_MIN && begun.elapsed() < TIME_MAX {
+        drop(waiting.next_frame_within(left));
+    }
+    let codes = refused(&waiting);
+    assert!(codes.len() >= WAITING_MIN, "{} of those that wait are refused", codes.len());
+    assert!(codes.iter().all(|code| *code == h2::code::REFUSED_STREAM), "{codes:?}");
 }
 
 fn run(flood: &Flood, behind: Behind) -> Run {
