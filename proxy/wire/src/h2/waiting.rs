@@ -4,6 +4,7 @@
 use super::Code;
 use super::engine::{Engine, Leaving};
 use super::head::{Head, Kind};
+use super::hpack::Mark;
 use super::ledger::REQUEST_HEAD_BYTES;
 
 /// Bytes of blocks that may wait. Who sends more is refused, as whoever sends a head that is too long.
@@ -19,8 +20,8 @@ pub(super) struct WaitingHead {
     ends: bool,
     /// Its header block.
     block: Box<[u8]>,
-    /// How many entries the decoder's table had been given before.
-    inserted: u32,
+    /// Before it was decoded.
+    before: Mark,
 }
 
 impl Engine {
@@ -51,13 +52,13 @@ impl Engine {
 
     /// Lets a request wait whose stream has begun.
     #[cold]
-    pub(super) fn let_wait(&mut self, key: u32, head: &Head, block: &[u8], inserted: u32) {
+    pub(super) fn let_wait(&mut self, key: u32, head: &Head, block: &[u8], before: Mark) {
         let stream = self.streams.at(key);
         // Somebody will.
         stream.is_read = true;
         let (id, bytes) = (stream.id, head.request_bytes() - REQUEST_HEAD_BYTES);
         let (ends, block) = (head.ends, block.into());
-        self.waiting_heads.push_back(WaitingHead { key, id, bytes, ends, block, inserted });
+        self.waiting_heads.push_back(WaitingHead { key, id, bytes, ends, block, before });
     }
 
     /// Hands out the request that has waited longest, if there is room for it now.
@@ -85,14 +86,15 @@ impl Engine {
     }
 
     fn decode_waiting(&mut self, waiting: &WaitingHead) -> Option<Box<Head>> {
+        let decoder = self.decoder.as_of(waiting.before)?;
         let mut head = self.spare_heads.pop().unwrap_or_default();
         head.begin(Kind::Request, waiting.ends, self.settings().head_list_bytes_max as usize);
-        let decoded = self.decoder.decode_again(&waiting.block, waiting.inserted, |field, never_indexed| {
-            head.add(&field, never_indexed);
-        });
+        let now = std::mem::replace(&mut self.decoder, decoder);
+        let read = self.fill(&mut head, &waiting.block, true);
+        self.decoder = now;
         // A second time for the same bytes.
         self.count_head();
-        decoded.ok().map(|()| head)
+        read.ok().map(|()| head)
     }
 
     /// Refuses those that wait up to this number of a stream: nobody has looked at them.

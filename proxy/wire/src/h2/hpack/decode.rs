@@ -35,6 +35,13 @@ pub(in crate::h2) struct Decoder {
     scratch: Scratch,
 }
 
+/// A moment in the life of a table.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::h2) struct Mark {
+    position: u32,
+    size_max: usize,
+}
+
 impl Decoder {
     /// With a dynamic table of at most so many bytes (RFC 7541 §4.1: 32 per entry on top), which is also our
     /// SETTINGS_HEADER_TABLE_SIZE. It begins with 4096 bytes in any case, since the peer fills it before our settings
@@ -78,61 +85,17 @@ impl Decoder {
         Ok(())
     }
 
-    /// How many entries the table was ever given; it may wrap.
-    pub(in crate::h2) fn inserted(&self) -> u32 {
-        self.table.inserted()
+    /// What its table has been given by now.
+    pub(in crate::h2) fn mark(&self) -> Mark {
+        Mark { position: self.table.position(), size_max: self.table.size_max() }
     }
 
-    /// Shows the fields of a block again that was decoded when the table had been given so many entries. The table stays as it
-    /// is; a block that names what is no longer there is [`Broken`].
+    /// One that reads a block as this one did at that time: unless the table's size was changed since, and but for entries that have
+    /// left it. A block that names one of those is [`Broken`].
     #[cold]
-    pub(in crate::h2) fn decode_again(
-        &mut self,
-        block: &[u8],
-        mut inserted: u32,
-        mut each: impl FnMut(Field<'_>, bool),
-    ) -> Result<(), Broken> {
-        let Self { table, scratch, .. } = self;
-        let mut rest = block;
-        while let Some((&first, behind)) = rest.split_first() {
-            rest = behind;
-            let (bits, puts) = match first {
-                INDEXED.. => (INDEX_BITS, false),
-                LITERAL_TO_INDEX.. => (LITERAL_TO_INDEX_BITS, true),
-                SIZE_UPDATE.. => (SIZE_UPDATE_BITS, false),
-                _ => (LITERAL_BITS, false),
-            };
-            let index = integer::read(first, bits, &mut rest)?;
-            if (SIZE_UPDATE..LITERAL_TO_INDEX).contains(&first) {
-                continue;
-            }
-            let found = match statics::get(index) {
-                Some(found) => Some(*found),
-                None if index > STATICS_COUNT => {
-                    Some(table.get_as_of(inserted, index - STATICS_COUNT - 1).ok_or(Broken)?)
-                }
-                None => None,
-            };
-            if first >= INDEXED {
-                each(found.ok_or(Broken)?, false);
-                continue;
-            }
-            scratch.used = 0;
-            let named = match found {
-                Some(_) => None,
-                None => Some(scratch.read(&mut rest)?),
-            };
-            let value = scratch.read(&mut rest)?;
-            let name = match (named, found) {
-                (Some(text), _) => text.of(scratch),
-                (None, Some(found)) => found.name,
-                (None, None) => return Err(Broken),
-            };
-            each(Field::new(name, value.of(scratch)), first & !LITERAL_BITS == NEVER_INDEXED);
-            inserted = inserted.wrapping_add(puts.into());
-        }
-        self.scratch.rest();
-        Ok(())
+    pub(in crate::h2) fn as_of(&self, mark: Mark) -> Option<Self> {
+        let is_same = mark.size_max == self.table.size_max();
+        is_same.then(|| Self { table: self.table.as_of(mark.position), ..Self::new(self.size_limit) })
     }
 
     /// Bytes of memory that it holds beyond itself.

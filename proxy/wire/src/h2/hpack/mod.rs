@@ -18,7 +18,7 @@ mod tests;
 
 use message::{Name, octets};
 
-pub(in crate::h2) use decode::{Decoder, whole};
+pub(in crate::h2) use decode::{Decoder, Mark, whole};
 pub(in crate::h2) use encode::Encoder;
 
 /// What each table begins with, and the most that ours of what we send takes (RFC 9113 §6.5.2).

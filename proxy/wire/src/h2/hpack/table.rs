@@ -21,8 +21,6 @@ pub(super) struct Table {
     texts: Vec<u8>,
     /// The newest one first.
     entries: VecDeque<Entry>,
-    /// How many entries were ever put in, those included that were too large and left it empty; it may wrap.
-    inserted: u32,
     /// Bytes that once stood before `texts`; it may wrap.
     moved: u32,
     /// As RFC 7541 §4.1 counts them.
@@ -44,7 +42,7 @@ struct Entry {
 impl Table {
     /// An empty table without memory.
     pub(super) const fn new(size_max: usize) -> Self {
-        Self { texts: Vec::new(), entries: VecDeque::new(), inserted: 0, moved: 0, size: 0, size_max }
+        Self { texts: Vec::new(), entries: VecDeque::new(), moved: 0, size: 0, size_max }
     }
 
     pub(super) fn size_max(&self) -> usize {
@@ -56,14 +54,23 @@ impl Table {
         self.texts.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
-    /// How many entries were ever put in; it may wrap.
-    pub(super) fn inserted(&self) -> u32 {
-        self.inserted
+    /// How many bytes were ever put in; it may wrap.
+    pub(super) fn position(&self) -> u32 {
+        self.moved.wrapping_add(self.texts.len() as u32)
     }
 
-    /// The entry of this age at the time when so many had ever been put in, if it is still there.
-    pub(super) fn get_as_of(&self, inserted: u32, age: usize) -> Option<Field<'_>> {
-        self.get(age.checked_add(self.inserted.wrapping_sub(inserted) as usize)?)
+    /// As it was when no more bytes had ever been put in, without what has left it since.
+    #[cold]
+    pub(super) fn as_of(&self, position: u32) -> Self {
+        let mut table = Self::new(self.size_max);
+        let newer = |entry: &&Entry| entry.begin.wrapping_sub(position) < 1 << 31;
+        let newer = self.entries.iter().take_while(newer).count();
+        for age in (newer..self.entries.len()).rev() {
+            if let Some(field) = self.get(age) {
+                table.insert(field);
+            }
+        }
+        table
     }
 
     /// The entry that so many were put in after.
@@ -99,7 +106,7 @@ impl Table {
         self.size_max = size_max;
         self.evict(size_max);
         if size_max == 0 {
-            *self = Self { inserted: self.inserted, ..Self::new(0) };
+            *self = Self { moved: self.position(), ..Self::new(0) };
         }
     }
 
@@ -108,7 +115,6 @@ impl Table {
     pub(super) fn insert(&mut self, field: Field<'_>) -> Option<&mut [u8]> {
         let bytes = field.name.len() + field.value.len();
         let size = bytes + ENTRY_BYTES;
-        self.inserted = self.inserted.wrapping_add(1);
         if size > self.size_max {
             self.evict(0);
             return None;

@@ -114,11 +114,11 @@ impl Engine {
     /// A header block is whole. It is decoded whatever becomes of its stream.
     fn read_head(&mut self, id: u32, ends: bool, block: &[u8]) {
         self.count_head();
-        let begins = self.inbound.block_head.is_none().then(|| self.decoder.inserted());
+        let before = self.inbound.block_head.is_none().then(|| self.decoder.mark());
         let Some(head) = self.decode(id, ends, block) else { return };
         match (head.kind(), self.streams.find(id)) {
             (Kind::Request, _) if self.is_idle(id) => {
-                self.read_request(id, head, begins.map(|inserted| (block, inserted)));
+                self.read_request(id, head, before.map(|before| (block, before)));
             }
             (Kind::Answer, Some(key)) => self.read_answer(key, head),
             (Kind::Trailers, Some(key)) => self.read_trailers(key, head),
@@ -142,15 +142,23 @@ impl Engine {
                 (head, true)
             }
         };
-        let decoded =
-            self.decoder.decode_part(part, begins, |field, never_indexed| head.add(&field, never_indexed));
-        match decoded {
+        match self.fill(&mut head, part, begins) {
             Ok(()) => Some(head),
             Err(hpack::Broken) => {
                 self.fail(Code::CompressionError);
                 None
             }
         }
+    }
+
+    /// Adds to a head what is there of its block.
+    pub(in crate::h2) fn fill(
+        &mut self,
+        head: &mut Head,
+        part: &[u8],
+        begins: bool,
+    ) -> Result<(), hpack::Broken> {
+        self.decoder.decode_part(part, begins, |field, never_indexed| head.add(&field, never_indexed))
     }
 
     /// Keeps a head's memory for the next.
@@ -163,8 +171,8 @@ impl Engine {
         }
     }
 
-    /// `block`: of what it was decoded, if that is all here, and how many entries the table had been given before.
-    fn read_request(&mut self, id: u32, head: Box<Head>, block: Option<(&[u8], u32)>) {
+    /// `block`: of what it was decoded, if that is all here, and when.
+    fn read_request(&mut self, id: u32, head: Box<Head>, block: Option<(&[u8], hpack::Mark)>) {
         self.peers_seen_id = id;
         if self.leaving == Leaving::Told {
             // It is above the last that we have promised to look at (RFC 9113 §6.8).
@@ -199,8 +207,8 @@ impl Engine {
             ..Stream::default()
         });
         match block {
-            Some((block, inserted)) if self.has_to_wait(&head, block) => {
-                self.let_wait(key, &head, block, inserted);
+            Some((block, before)) if self.has_to_wait(&head, block) => {
+                self.let_wait(key, &head, block, before);
                 self.spare(head);
             }
             _ => self.incoming = Some((key, head)),
