@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use harness::{Bpffs, Flood, Gateway, Network, Visits, eventually, program, stay_on};
+use harness::{Bpffs, Flood, Gateway, Network, Visits, eventually, program, stand_back, stay_on};
 use serde_json::Value;
 
 use crate::defence::Defence;
@@ -122,6 +122,8 @@ pub(crate) fn good_clients(machine: &Machine, defence: Defence, attack: Attack) 
             let (network, stop) = (&site.network, &stop);
             scope.spawn(move || {
                 stay_on(machine.flood);
+                // Who sends is another machine in the world: what he computes takes nothing from the gateway.
+                stand_back();
                 flood.send(network, stop)
             })
         });

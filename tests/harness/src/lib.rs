@@ -51,7 +51,8 @@ pub use oracle::{Judged, judge_requests, judge_responses, oracle_missing, python
 pub use origin::{Act, Gate, Origin, Recorded};
 pub use process::{Ended, descriptors_max, eventually, free_port, raise_descriptor_limit, rss_bytes, skip};
 pub use processors::{
-    Parted, Schedule, go_first, part, processors, schedule_of, schedule_of_thread, stay_on, thread_cpu,
+    Parted, Schedule, go_first, part, processors, schedule_of, schedule_of_thread, stand_back, stay_on,
+    thread_cpu,
 };
 pub use protocol::{Over, Protocol, over, run_over};
 pub use response::Response;

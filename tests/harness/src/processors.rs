@@ -64,6 +64,13 @@ pub fn processors() -> Vec<usize> {
     (0..CpuSet::MAX_CPU).filter(|&cpu| own.is_set(cpu)).collect()
 }
 
+/// This thread, and what it starts from now on, leaves its processor to whoever else wants it.
+#[track_caller]
+pub fn stand_back() {
+    // Of Linux's threads each has its own (setpriority(2)); 19 is the last.
+    rustix::process::setpriority_process(None, 19).unwrap_or_else(|error| panic!("nice: {error}"));
+}
+
 /// This thread, and what it starts from now on, runs on one processor and no other.
 #[track_caller]
 pub fn stay_on(processor: usize) {
