@@ -21,7 +21,7 @@ pub mod names {
     pub const OBSERVE: &str = "observe";
 
     /// All tables; what each holds stands below, with its keys and values.
-    pub const TABLES: [&str; 16] = [
+    pub const TABLES: [&str; 17] = [
         CONTROL,
         PORTS,
         POLICIES,
@@ -30,6 +30,7 @@ pub mod names {
         RULES,
         BLOCKS,
         SOURCES,
+        REFUSALS,
         EVENTS,
         COUNTERS,
         STEERING,
@@ -55,6 +56,8 @@ pub mod names {
     pub const BLOCKS: &str = "BLOCKS";
     /// Who was seen lately.
     pub const SOURCES: &str = "SOURCES";
+    /// Who is above its limit for a moment still.
+    pub const REFUSALS: &str = "REFUSALS";
     /// Who went above a limit.
     pub const EVENTS: &str = "EVENTS";
     /// How many of what.
@@ -266,6 +269,29 @@ pub struct Source {
     /// When it was above a limit last, by `CLOCK_MONOTONIC`; 0: never.
     pub over_ns: u64,
 }
+
+/// Table `REFUSALS`: per-CPU array of so many, by [`Place::refusal`](crate::Place::refusal).
+pub const REFUSALS: u32 = 256;
+
+/// A narrow prefix that has nothing left of its limit on SYNs: what else comes from it is known to be above, without a look at
+/// rules, blocks and `SOURCES`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The prefix, its first 64 bits and its last.
+    pub high: u64,
+    /// …
+    pub low: u64,
+    /// Number of the policy in `POLICIES`, and from bit 32 on how long the prefix is.
+    pub whose: u64,
+    /// Until when, by `CLOCK_MONOTONIC` in ns; 0: the place is free.
+    pub until_ns: u64,
+    /// SYNs above the limit that are not in [`Source::syns_over`] yet. Lost if the place is another's before the next.
+    pub uncounted: u64,
+}
+
+/// So long is a refusal believed, whatever rules and blocks have become meanwhile.
+pub const REFUSAL_NS_MAX: u64 = 100_000_000;
 
 /// So long must a source have stayed below its limits for its next step above them to be an event.
 pub const EDGE_NS: u64 = 1_000_000_000;

@@ -1,6 +1,6 @@
 //! Addresses as two words, since that is what the kernel's machine has registers for, and where a source is steered to.
 
-use crate::abi::{Address, STEERING_BUCKETS, V4_BITS};
+use crate::abi::{Address, REFUSALS, STEERING_BUCKETS, V4_BITS};
 
 /// An [`Address`] in two words of the machine: its first 64 bits and its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +58,12 @@ impl Place {
                 _ => self.low,
             },
         }
+    }
+
+    /// Its place in table `REFUSALS`. By Fibonacci's multiplier (Knuth, TAOCP 3 §6.4), whose upper bits are the best.
+    #[inline(always)]
+    pub const fn refusal(self) -> u32 {
+        ((self.high ^ self.low).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 % REFUSALS
     }
 
     /// Which bucket of table `STEERING` it is in: by the whole address of IPv4, and the `/64` of IPv6, within which a

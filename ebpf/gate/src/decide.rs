@@ -1,10 +1,11 @@
 //! What becomes of a frame. It does not know where the tables are.
 
 use crate::{
+    Place,
     abi::{
         ADMIN_PORT, ALLOW, Address, BLOCK, BLOCKS_NESTED_MAX, Block, CONTROL_HEARTBEAT, CONTROL_IN_FORCE,
         Count, EDGE_NS, Event, FLOOD_NS, HEARTBEAT_NS_MAX, InForce, Limit, Mode, POLICIES_MAX, Policy,
-        SourceKey,
+        REFUSAL_NS_MAX, SourceKey,
     },
     limit::{Word, take, take_leased},
     packet::{Packet, Parsed, Segment, parse},
@@ -47,6 +48,27 @@ pub struct Sightings<W> {
     pub over_ns: W,
 }
 
+/// The words of a [`Refusal`](crate::abi::Refusal).
+pub struct Refused<W> {
+    /// [`Refusal::high`](crate::abi::Refusal::high).
+    pub high: W,
+    /// [`Refusal::low`](crate::abi::Refusal::low).
+    pub low: W,
+    /// [`Refusal::whose`](crate::abi::Refusal::whose).
+    pub whose: W,
+    /// [`Refusal::until_ns`](crate::abi::Refusal::until_ns).
+    pub until_ns: W,
+    /// [`Refusal::uncounted`](crate::abi::Refusal::uncounted).
+    pub uncounted: W,
+}
+
+impl<W: Word> Refused<W> {
+    #[inline(always)]
+    fn is_of(&self, prefix: Place, whose: u64) -> bool {
+        self.low.get() == prefix.low && self.high.get() == prefix.high && self.whose.get() == whose
+    }
+}
+
 /// The tables of [`abi`](crate::abi), and what only the kernel knows.
 pub trait Tables {
     /// A word in one of them.
@@ -67,6 +89,8 @@ pub trait Tables {
     fn block(&self, address: &Address, bits_max: u32) -> Option<Block>;
     /// An entry of `SOURCES`.
     fn source(&self, key: &SourceKey) -> Option<Sightings<Self::Word>>;
+    /// This CPU's entry of `REFUSALS`.
+    fn refusal(&self, number: u32) -> Option<Refused<Self::Word>>;
     /// Makes an entry of `SOURCES` that is all 0, if there is none and room for it.
     fn add_source(&self, key: &SourceKey);
     /// Adds one to a word of `COUNTERS`.
@@ -123,8 +147,10 @@ pub fn decide<T: Tables>(packet: &impl Packet, tables: &T, now_ns: u64) -> Verdi
         tables.count(Count::Syns as u32);
     }
     // In one place, as the limits are: the program has it inline.
-    let ruled = gate.ruled();
-    let verdict = match if syn { gate.syn(ruled) } else { gate.other(ruled) } {
+    let again = if syn { gate.refused_again() } else { None };
+    // Who is refused already is neither allowed nor blocked.
+    let ruled = if again.is_some() { Ruled::Costs(1) } else { gate.ruled() };
+    let verdict = match if syn { gate.syn(ruled, again) } else { gate.other(ruled) } {
         Step::Done(verdict) => verdict,
         Step::Limit { cost, known_only } => gate.limit(syn, cost, known_only),
     };
@@ -132,6 +158,28 @@ pub fn decide<T: Tables>(packet: &impl Packet, tables: &T, now_ns: u64) -> Verdi
         tables.count(Count::SynsPassed as u32);
     }
     verdict
+}
+
+/// What a prefix is charged with.
+struct Charge {
+    syn: bool,
+    wide: bool,
+    bits: u8,
+    limit: Limit,
+    cost: u32,
+    /// A [`Count`], if it has not so much.
+    what: u32,
+    known_only: bool,
+}
+
+/// The [`Count`] of what is above the limit of a narrow prefix; the next is that of wide ones.
+#[inline(always)]
+const fn over_narrow(syn: bool, v4: bool) -> u32 {
+    match (syn, v4) {
+        (true, true) => Count::SynsOverNarrow4 as u32,
+        (true, false) => Count::SynsOverNarrow6 as u32,
+        (false, _) => Count::PacketsOverNarrow as u32,
+    }
 }
 
 /// One segment before one policy.
@@ -165,7 +213,7 @@ enum Step {
 
 impl<T: Tables> Gate<'_, T> {
     #[inline(always)]
-    fn syn(&self, ruled: Ruled) -> Step {
+    fn syn(&self, ruled: Ruled, again: Option<Refused<T::Word>>) -> Step {
         let cost = match ruled {
             Ruled::Allowed => return Step::Done(Verdict::Pass),
             Ruled::Blocked => return Step::Done(self.refuse()),
@@ -178,6 +226,12 @@ impl<T: Tables> Gate<'_, T> {
         let flood = self.is_flood();
         if flood && self.policy.mode == Mode::Challenge as u32 {
             return Step::Done(self.challenge());
+        }
+        // What is above its limit still is so for all that comes at once.
+        if let Some(refused) = again {
+            refused.uncounted.set(refused.uncounted.get() + 1);
+            self.tables.count(over_narrow(true, self.segment.source.is_v4()));
+            return Step::Done(self.refuse());
         }
         // In a flood of invented sources an entry for each costs more than it spares.
         Step::Limit { cost, known_only: flood }
@@ -271,6 +325,42 @@ impl<T: Tables> Gate<'_, T> {
         cost
     }
 
+    /// The narrow prefix, and [`Refusal::whose`](crate::abi::Refusal::whose) it would be.
+    #[inline(always)]
+    fn narrow(&self) -> (Place, u64) {
+        let bits = self.policy.narrow_bits;
+        let bits = if self.segment.source.is_v4() { bits[0] } else { bits[1] };
+        (self.segment.source.prefix(bits), u64::from(bits) << 32 | u64::from(self.index))
+    }
+
+    /// Whether its narrow prefix is known to have nothing left.
+    #[inline(always)]
+    fn refused_again(&self) -> Option<Refused<T::Word>> {
+        let (prefix, whose) = self.narrow();
+        let refused = self.tables.refusal(prefix.refusal())?;
+        (self.now_ns < refused.until_ns.get() && refused.is_of(prefix, whose)).then_some(refused)
+    }
+
+    /// Remembers that a narrow prefix has nothing left until its theoretical arrival time is near enough again. How many of its
+    /// SYNs were above the limit before and are not counted yet.
+    #[inline(always)]
+    fn remember(&self, tat_ns: u64, limit: Limit) -> u64 {
+        let (prefix, whose) = self.narrow();
+        let Some(refused) = self.tables.refusal(prefix.refusal()) else { return 0 };
+        let is_own = refused.is_of(prefix, whose);
+        if !is_own && self.now_ns < refused.until_ns.get() {
+            return 0;
+        }
+        let uncounted = if is_own { refused.uncounted.get() } else { 0 };
+        refused.high.set(prefix.high);
+        refused.low.set(prefix.low);
+        refused.whose.set(whose);
+        refused.uncounted.set(0);
+        let (until_ns, latest_ns) = (tat_ns.saturating_sub(limit.burst_ns), self.now_ns + REFUSAL_NS_MAX);
+        refused.until_ns.set(if until_ns < latest_ns { until_ns } else { latest_ns });
+        uncounted
+    }
+
     /// Charges the narrow prefix, then the wide one.
     #[inline(always)]
     fn limit(&self, syn: bool, cost: u32, known_only: bool) -> Verdict {
@@ -286,15 +376,10 @@ impl<T: Tables> Gate<'_, T> {
                 (false, false) => policy.packets_narrow,
                 (false, true) => policy.packets_wide,
             };
-            let what = match (syn, v4) {
-                (true, true) => Count::SynsOverNarrow4,
-                (true, false) => Count::SynsOverNarrow6,
-                (false, _) => Count::PacketsOverNarrow,
-            } as u32
-                + u32::from(wide);
+            let what = over_narrow(syn, v4) + u32::from(wide);
             // What one source has earned its neighbours do not pay for.
             let cost = if wide { 1 } else { cost };
-            if self.is_over(syn, bits, limit, cost, what, known_only) {
+            if self.is_over(&Charge { syn, wide, bits, limit, cost, what, known_only }) {
                 return self.refuse();
             }
             if wide {
@@ -354,7 +439,8 @@ impl<T: Tables> Gate<'_, T> {
 
     /// Charges a prefix; whether that is above its limit.
     #[inline(always)]
-    fn is_over(&self, syn: bool, bits: u8, limit: Limit, cost: u32, what: u32, known_only: bool) -> bool {
+    fn is_over(&self, charge: &Charge) -> bool {
+        let Charge { syn, wide, bits, limit, cost, what, known_only } = *charge;
         if limit.interval_ns == 0 {
             return false;
         }
@@ -380,7 +466,8 @@ impl<T: Tables> Gate<'_, T> {
             return false;
         }
         self.tables.count(what);
-        if syn { &source.syns_over } else { &source.packets_over }.add(1);
+        let uncounted = if syn && !wide { self.remember(tat.get(), limit) } else { 0 };
+        if syn { &source.syns_over } else { &source.packets_over }.add(1 + uncounted);
         let before_ns = source.over_ns.get();
         source.over_ns.set(self.now_ns);
         if before_ns == 0 || self.now_ns.saturating_sub(before_ns) > EDGE_NS {

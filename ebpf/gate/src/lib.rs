@@ -16,6 +16,6 @@ pub mod packet;
 pub mod table;
 
 pub use address::Place;
-pub use decide::{Sightings, Tables, Torrent, Verdict, decide};
+pub use decide::{Refused, Sightings, Tables, Torrent, Verdict, decide};
 pub use limit::{Word, take};
 pub use packet::{Link, Packet, Parsed, Segment, parse};

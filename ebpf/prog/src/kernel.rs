@@ -13,10 +13,10 @@ use aya_ebpf::{
     maps::{Array, LpmTrie, LruHashMap, PerCpuArray, RingBuf, lpm_trie::Key},
 };
 use gate::{
-    Place, Segment, Sightings, Tables, Torrent,
+    Place, Refused, Segment, Sightings, Tables, Torrent,
     abi::{
         Address, Block, CONTROLS, COUNTERS as COUNTS, Count, Event, Flood, POLICIES_MAX, PORTS as PORTS_MAX,
-        Policy, RuleKey, SETS, Source, SourceKey,
+        Policy, REFUSALS as REFUSALS_MAX, Refusal, RuleKey, SETS, Source, SourceKey,
     },
 };
 
@@ -57,6 +57,8 @@ static RULES: LpmTrie<RuleKey, u32> = LpmTrie::with_max_entries(PREFIXES_MAX, BP
 static BLOCKS: LpmTrie<Address, Block> = LpmTrie::with_max_entries(PREFIXES_MAX, BPF_F_NO_PREALLOC);
 #[map]
 static SOURCES: LruHashMap<SourceKey, Source> = LruHashMap::with_max_entries(SOURCES_MAX, 0);
+#[map]
+static REFUSALS: PerCpuArray<Refusal> = PerCpuArray::with_max_entries(REFUSALS_MAX, 0);
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTS, 0);
 /// The programs' own; nobody else looks at it.
@@ -169,6 +171,21 @@ impl<C: Context> Tables for Kernel<C> {
                 syns_over: MapWord(addr_of_mut!((*source).syns_over)),
                 packets_over: MapWord(addr_of_mut!((*source).packets_over)),
                 over_ns: MapWord(addr_of_mut!((*source).over_ns)),
+            })
+        }
+    }
+
+    #[inline(always)]
+    fn refusal(&self, number: u32) -> Option<Refused<MapWord>> {
+        let refusal = REFUSALS.get_ptr_mut(number)?;
+        // SAFETY: addresses within the value, no access.
+        unsafe {
+            Some(Refused {
+                high: MapWord(addr_of_mut!((*refusal).high)),
+                low: MapWord(addr_of_mut!((*refusal).low)),
+                whose: MapWord(addr_of_mut!((*refusal).whose)),
+                until_ns: MapWord(addr_of_mut!((*refusal).until_ns)),
+                uncounted: MapWord(addr_of_mut!((*refusal).uncounted)),
             })
         }
     }

@@ -4,11 +4,14 @@ use crate::contents::{Contents, net};
 use crate::rules::Digest;
 use crate::trial::Now;
 use crate::values::{
-    self, BlockBytes, ConnectionsBytes, FloodBytes, PolicyBytes, RuleBytes, SourceBytes, SourceKeyBytes,
+    self, BlockBytes, ConnectionsBytes, FloodBytes, PolicyBytes, RefusalBytes, RuleBytes, SourceBytes,
+    SourceKeyBytes,
 };
 use crate::{Blocked, Connections, Counters, Error, Happened, Rtt, Source, kernel};
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, ReusePortSockArray, RingBuf};
+use aya::maps::{
+    Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, ReusePortSockArray, RingBuf,
+};
 use gate::abi::{self, Address, Block, InForce, SourceKey, names};
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -24,6 +27,7 @@ pub(crate) struct Tables {
     rules: LpmTrie<MapData, RuleBytes, u32>,
     blocks: LpmTrie<MapData, Address, BlockBytes>,
     sources: HashMap<MapData, SourceKeyBytes, SourceBytes>,
+    refusals: PerCpuArray<MapData, RefusalBytes>,
     counters: PerCpuArray<MapData, u64>,
     steering: Array<MapData, u32>,
     steered: PerCpuArray<MapData, u64>,
@@ -88,6 +92,7 @@ impl Tables {
             rules: table!(RULES),
             blocks: table!(BLOCKS),
             sources: table!(SOURCES),
+            refusals: table!(REFUSALS),
             counters: table!(COUNTERS),
             steering: table!(STEERING),
             steered: table!(STEERED),
@@ -160,7 +165,8 @@ impl Tables {
                 .map_err(kernel("POLICIES can't be written"))?;
             self.floods.set(number, [0; _], 0).map_err(kernel("FLOODS can't be written"))?;
         }
-        self.fill_rules(set, &contents.prefixes)
+        self.fill_rules(set, &contents.prefixes)?;
+        self.forget_refusals()
     }
 
     fn fill_rules(&mut self, set: u32, wanted: &BTreeMap<(Address, u32), u32>) -> Result<(), Error> {
@@ -205,7 +211,7 @@ impl Tables {
                 self.rules.remove(&key).map_err(&write)?;
             }
         }
-        Ok(())
+        self.forget_refusals()
     }
 
     /// Holds a prefix back.
@@ -298,14 +304,42 @@ impl Tables {
         let entries = self.sources.iter().filter_map(Result::ok);
         let read = |(key, value)| {
             let key = values::read_source_key(&key);
-            (key, source(&key, &value))
+            (key, self.with_uncounted(&key, source(&key, &value)))
         };
         entries.map(read).collect()
     }
 
     /// One of them; `None`: it is not there any more.
     pub(crate) fn source(&self, key: &SourceKey) -> Option<Source> {
-        self.sources.get(&values::source_key(key), 0).ok().map(|value| source(key, &value))
+        let value = self.sources.get(&values::source_key(key), 0).ok()?;
+        Some(self.with_uncounted(key, source(key, &value)))
+    }
+
+    /// What is not in its entry yet. A table that can't be read adds nothing: the entry alone is a moment behind.
+    fn with_uncounted(&self, key: &SourceKey, mut source: Source) -> Source {
+        let prefix = gate::Place::new(key.address);
+        let each = self.refusals.get(&prefix.refusal(), 0);
+        let of_all = each.iter().flat_map(|each| each.iter()).map(values::read_refusal);
+        let own = of_all.filter(|refusal| {
+            let policy = refusal.whose as u32 % abi::POLICIES_MAX;
+            (refusal.high, refusal.low) == (prefix.high, prefix.low)
+                && (refusal.whose >> 32, policy) == (key.bits.into(), key.policy.into())
+        });
+        let more = own.fold(0_u64, |sum, refusal| sum.saturating_add(refusal.uncounted));
+        source.syns = source.syns.saturating_add(more);
+        source.syns_over = source.syns_over.saturating_add(more);
+        source
+    }
+
+    /// Has rules that have just become others asked at once.
+    fn forget_refusals(&mut self) -> Result<(), Error> {
+        let cpus = self.refusals.get(&0, 0).map_err(kernel("REFUSALS can't be read"))?.len();
+        for place in 0..abi::REFUSALS {
+            let none = PerCpuValues::try_from(vec![[0; size_of::<abi::Refusal>()]; cpus]);
+            let none = none.map_err(kernel("the number of CPUs is not known"))?;
+            self.refusals.set(place, none, 0).map_err(kernel("REFUSALS can't be written"))?;
+        }
+        Ok(())
     }
 
     /// What the kernel tells of our connections.

@@ -1,6 +1,6 @@
 //! The tables' keys and values as bytes, in the layout that `repr(C)` gives them in the programs. Knows no table.
 
-use gate::abi::{Address, Block, Connections, Event, Flood, Limit, Policy, Source, SourceKey};
+use gate::abi::{Address, Block, Connections, Event, Flood, Limit, Policy, Refusal, Source, SourceKey};
 
 /// Bytes in the machine's order, one field after the other.
 struct Writer<const N: usize> {
@@ -52,6 +52,7 @@ pub(crate) type BlockBytes = [u8; size_of::<Block>()];
 pub(crate) type FloodBytes = [u8; size_of::<Flood>()];
 pub(crate) type SourceKeyBytes = [u8; size_of::<SourceKey>()];
 pub(crate) type SourceBytes = [u8; size_of::<Source>()];
+pub(crate) type RefusalBytes = [u8; size_of::<Refusal>()];
 pub(crate) type ConnectionsBytes = [u8; size_of::<Connections>()];
 /// A [`gate::abi::RuleKey`] without the bits before it.
 pub(crate) type RuleBytes = [u8; 20];
@@ -135,6 +136,17 @@ pub(crate) fn read_source(bytes: &SourceBytes) -> Source {
         syns_over: reader.u64(),
         packets_over: reader.u64(),
         over_ns: reader.u64(),
+    }
+}
+
+pub(crate) fn read_refusal(bytes: &RefusalBytes) -> Refusal {
+    let mut reader = Reader(bytes);
+    Refusal {
+        high: reader.u64(),
+        low: reader.u64(),
+        whose: reader.u64(),
+        until_ns: reader.u64(),
+        uncounted: reader.u64(),
     }
 }
 
@@ -226,6 +238,12 @@ mod tests {
         assert_eq!(source.syns_over, at(offset_of!(Source, syns_over)));
         assert_eq!(source.packets_over, at(offset_of!(Source, packets_over)));
         assert_eq!(source.over_ns, at(offset_of!(Source, over_ns)));
+        let refusal = read_refusal(&counted());
+        assert_eq!(refusal.high, at(offset_of!(Refusal, high)));
+        assert_eq!(refusal.low, at(offset_of!(Refusal, low)));
+        assert_eq!(refusal.whose, at(offset_of!(Refusal, whose)));
+        assert_eq!(refusal.until_ns, at(offset_of!(Refusal, until_ns)));
+        assert_eq!(refusal.uncounted, at(offset_of!(Refusal, uncounted)));
         let connections = read_connections(&counted());
         assert_eq!(connections.established, at(offset_of!(Connections, established)));
         assert_eq!(connections.closed, at(offset_of!(Connections, closed)));

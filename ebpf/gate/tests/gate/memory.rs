@@ -7,10 +7,10 @@ use std::{
 };
 
 use gate::{
-    Segment, Sightings, Tables, Torrent, Word,
+    Refused, Segment, Sightings, Tables, Torrent, Word,
     abi::{
         Address, Block, CONTROL_HEARTBEAT, CONTROL_IN_FORCE, CONTROLS, COUNTERS, Count, Event, InForce,
-        POLICIES_MAX, PORTS, Policy, SETS, Source, SourceKey,
+        POLICIES_MAX, PORTS, Policy, REFUSALS, Refusal, SETS, Source, SourceKey,
     },
 };
 
@@ -61,6 +61,7 @@ pub struct Memory {
     pub events: RefCell<Vec<Event>>,
     sources: RefCell<HashMap<SourceKey, Words>>,
     floods: RefCell<HashMap<u32, (Words, Words)>>,
+    refusals: RefCell<HashMap<u32, Words>>,
 }
 
 impl Memory {
@@ -103,6 +104,14 @@ impl Memory {
             packets_over: packets_over?,
             over_ns: over_ns?,
         })
+    }
+
+    /// What is in the place of a narrow prefix that begins so.
+    pub fn refused(&self, address: &Address) -> Refusal {
+        let number = gate::Place::new(*address).refusal();
+        let words = Rc::clone(&self.refusals.borrow()[&number]);
+        let [high, low, whose, until_ns, uncounted] = std::array::from_fn(|word| words[word].get());
+        Refusal { high, low, whose, until_ns, uncounted }
     }
 
     pub fn sources(&self) -> usize {
@@ -164,6 +173,13 @@ impl Tables for Memory {
             packets_over: word(4),
             over_ns: word(5),
         })
+    }
+
+    fn refusal(&self, number: u32) -> Option<Refused<Place>> {
+        assert!(number < REFUSALS);
+        let words = Rc::clone(self.refusals.borrow_mut().entry(number).or_default());
+        let word = |index| Place(Rc::clone(&words), index);
+        Some(Refused { high: word(0), low: word(1), whose: word(2), until_ns: word(3), uncounted: word(4) })
     }
 
     fn add_source(&self, key: &SourceKey) {

@@ -80,6 +80,41 @@ fn narrow_prefixes_have_their_limit() {
     assert_eq!((known.syns, known.syns_over, known.over_ns), (5, 4, START_NS + 500 * MS));
 }
 
+/// While somebody has nothing left he is refused without a look at anything else, and for no longer.
+#[test]
+fn refusals_are_remembered() {
+    let source = |port| Frame::syn("198.51.100.1", port);
+    let mut memory = tables(policy(Mode::Enforce));
+    memory.set_policy(0, 2, policy(Mode::Enforce));
+    memory.set_port(0, 8443, 2);
+    let burst = [(source(443), 0), (source(443), 0), (source(443), 0)];
+    check(&memory, &burst, "++-");
+    // Nobody else's, and not by another policy.
+    check(&memory, &[(Frame::syn("198.51.100.2", 443), 1), (source(8443), 1), (source(443), 1)], "++-");
+    let key = |policy| SourceKey { address: address("198.51.100.1"), bits: 128, policy, pad: [0; 2] };
+    let refusal = memory.refused(&key(1).address);
+    assert_eq!((refusal.whose, refusal.uncounted), (128 << 32 | 1, 1));
+    assert_eq!(refusal.until_ns, START_NS + 10 * MS);
+    assert_eq!(memory.sighting(&key(1)).unwrap().syns_over, 1);
+    assert_eq!(memory.counted(Count::SynsOverNarrow4), 2);
+    // The next that is looked at brings what was not counted yet.
+    check(&memory, &[(source(443), 10), (source(443), 10)], "+-");
+    assert_eq!(memory.sighting(&key(1)).unwrap().syns_over, 3);
+    // Malformed ones are counted as such.
+    check(&memory, &[(Frame { offset: 4, ..source(443) }, 11)], "-");
+    assert_eq!(memory.counted(Count::Malformed), 1);
+    // New rules count soon, however long there would be nothing: a tenth of a second.
+    let slow = Limit { interval_ns: 10_000 * MS, burst_ns: 0 };
+    let mut memory = tables(Policy { syns_narrow: slow, ..policy(Mode::Enforce) });
+    check(&memory, &burst, "+--");
+    memory.rules.push((0, address("198.51.100.1"), 128, ALLOW));
+    check(&memory, &[(source(443), 99), (source(443), 100)], "-+");
+    // In a flood he may prove that he is there like everybody else.
+    let through = Limit { interval_ns: 20 * MS, burst_ns: 0 };
+    let memory = tables(Policy { flood: limit(3), through, ..policy(Mode::Challenge) });
+    check(&memory, &[0, 0, 0, 0, 0].map(|at_ms| (source(443), at_ms)), "++-+?");
+}
+
 #[test]
 fn wide_prefixes_have_theirs() {
     let memory = tables(policy(Mode::Enforce));

@@ -7,7 +7,7 @@ use aya::{
     util::nr_cpus,
 };
 use gate::abi::{
-    Address, Block, COUNTERS, Count, Limit, POLICIES_MAX, PORTS, Policy, SETS, SourceKey, names,
+    Address, Block, COUNTERS, Count, Limit, POLICIES_MAX, PORTS, Policy, REFUSALS, SETS, SourceKey, names,
 };
 use rustix::{
     thread::{CpuSet, sched_setaffinity},
@@ -61,6 +61,7 @@ pub struct Kernel {
     rules: LpmTrie<MapData, [u8; 20], u32>,
     blocks: LpmTrie<MapData, Address, [u8; size_of::<Block>()]>,
     sources: HashMap<MapData, SourceBytes, Values>,
+    refusals: PerCpuArray<MapData, [u64; 5]>,
     counters: PerCpuArray<MapData, u64>,
     events: RingBuf<MapData>,
     ports_set: Vec<u32>,
@@ -89,6 +90,7 @@ impl Kernel {
             rules: take(names::RULES).try_into().unwrap(),
             blocks: take(names::BLOCKS).try_into().unwrap(),
             sources: take(names::SOURCES).try_into().unwrap(),
+            refusals: take(names::REFUSALS).try_into().unwrap(),
             counters: take(names::COUNTERS).try_into().unwrap(),
             events: take(names::EVENTS).try_into().unwrap(),
             ports_set: Vec::new(),
@@ -147,6 +149,9 @@ impl Kernel {
         let old: Vec<_> = self.sources.keys().map(Result::unwrap).collect();
         for key in old {
             self.sources.remove(&key).unwrap();
+        }
+        for number in 0..REFUSALS {
+            self.refusals.set(number, PerCpuValues::try_from(vec![[0; 5]; cpus]).unwrap(), 0).unwrap();
         }
         for number in 0..COUNTERS {
             self.counters.set(number, PerCpuValues::try_from(vec![0; cpus]).unwrap(), 0).unwrap();
