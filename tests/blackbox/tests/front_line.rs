@@ -94,8 +94,20 @@ impl Site {
     #[track_caller]
     fn reload(&self, gateway: &Gateway, ebpf: &str) -> Result<String, String> {
         gateway.configure(&self.config(ebpf, ROUTE));
+        self.reload_again(gateway)
+    }
+
+    /// The same with what is written there. On a busy machine a change may take so long that everything passes until the next beat, so
+    /// that is waited for.
+    #[track_caller]
+    fn reload_again(&self, gateway: &Gateway) -> Result<String, String> {
         let said = self.network.gateway.inside(|| gateway.reload());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let is_beaten = || {
+            let metrics = self.network.gateway.inside(|| gateway.metrics());
+            (metrics.sum("floodgate_l4_heartbeat_age_seconds", &[]) < 2.0).then_some(())
+        };
+        eventually("it is beaten", is_beaten);
         if said.status.success() { Ok(text(&said.stdout)) } else { Err(text(&said.stderr)) }
     }
 

@@ -11,8 +11,8 @@ const FIRST: u16 = 0x0501;
 const SECOND: u16 = 0x0601;
 const BLOCKS_FIRST: &str = "mode = \"enforce\"\nblock = [\"10.77.5.0/24\"]";
 const BLOCKS_SECOND: &str = "mode = \"enforce\"\nblock = [\"10.77.6.0/24\"]";
-/// A trial that a test can wait for.
-const SHORT: &str = "trial = \"2s\"";
+/// A trial that a test can wait for, and whose rules are seen on a busy machine too.
+const SHORT: &str = "trial = \"5s\"";
 
 /// Who gets in, of the first and the second.
 fn who(site: &Site) -> (bool, bool) {
@@ -30,7 +30,7 @@ fn check_trial(test: &str, driver: &str) {
 
     // On trial, and nobody commits: those before them hold again.
     let said = site.reload(&gateway, &rules(BLOCKS_SECOND)).unwrap();
-    assert!(said.contains("on trial for 2 s"), "{said}");
+    assert!(said.contains("on trial for"), "{said}");
     eventually("the second rules hold", || (who(&site) == (true, false)).then_some(()));
     eventually("the first rules hold again", || (who(&site) == (false, true)).then_some(()));
     gateway.wait_for_line("those before them hold again");
@@ -39,10 +39,10 @@ fn check_trial(test: &str, driver: &str) {
 
     // The same file once more is another trial, and this time somebody commits.
     let said = site.reload(&gateway, &rules(BLOCKS_SECOND)).unwrap();
-    assert!(said.contains("on trial for 2 s"), "{said}");
+    assert!(said.contains("on trial for"), "{said}");
     let begun = Instant::now();
     site.by_hand(&gateway, &["commit"]);
-    while begun.elapsed() < Duration::from_secs(3) {
+    while begun.elapsed() < Duration::from_secs(6) {
         eventually("the second rules hold", || (who(&site) == (true, false)).then_some(()));
     }
     let trial = site.network.gateway.inside(|| gateway.metrics()).has("floodgate_l4_trial_seconds");
@@ -92,8 +92,7 @@ fn a_reload_changes_rates_ports_and_modes() {
         let config = site.config(lines, ROUTE);
         assert!(config.contains(&all));
         gateway.configure(&config.replace(&all, &format!("ports = [{ports}]")));
-        let said = site.network.gateway.inside(|| gateway.reload());
-        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        site.reload_again(&gateway).unwrap();
     };
     at(&HOST_PORT.to_string(), &format!("mode = \"enforce\"\n{two}"));
     assert_eq!((of_five(&site, 4, PORT), of_five(&site, 4, HOST_PORT)), (5, 2));
