@@ -1,5 +1,6 @@
-//! Good clients: new connections at a steady rate, each asks once and leaves. Open loop: who is late is counted from when he
-//! was due, so that a server that stands still is not spared those who would have come meanwhile.
+//! Good clients: new connections at a steady rate, each asks once and leaves. Open loop: who was kept waiting by the visit before
+//! is counted from when he was due, so that a server that stands still is not spared those who would have come meanwhile. Who
+//! overslept is counted from when he woke: that is his own machine's doing.
 
 use std::{
     io::{self, Read, Write},
@@ -31,7 +32,7 @@ pub struct Visits {
 /// How they fared.
 #[derive(Clone, Debug, Default)]
 pub struct Visited {
-    /// Those that were answered with 200, and how long they waited from when they were due, the shortest first.
+    /// Those that were answered with 200, and how long they waited, the shortest first.
     pub latencies: Vec<Duration>,
     /// What the others met.
     pub failed: Vec<String>,
@@ -83,11 +84,17 @@ impl Visits {
 
     fn visit(&self, begin: Instant, number: u32) -> io::Result<Duration> {
         let due = begin + Duration::from_secs(1) * number / self.rate;
-        // The clock of the load: it is what keeps the rate.
-        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let ahead = due.saturating_duration_since(Instant::now());
+        let begun = if ahead.is_zero() {
+            due
+        } else {
+            // The clock of the load: it is what keeps the rate.
+            thread::sleep(ahead);
+            Instant::now()
+        };
         let stream = TcpStream::connect_timeout(&self.to, WAIT_MAX)?;
         ask(stream)?;
-        Ok(due.elapsed())
+        Ok(begun.elapsed())
     }
 }
 
