@@ -87,6 +87,10 @@ impl Doors for Door {
         self.0.reload()
     }
 
+    fn deployments(&self, asked: &str) -> Result<String, String> {
+        self.0.deployments(asked)
+    }
+
     fn flush_cache(&self) {
         let (done, flushed) = mpsc::channel();
         let asked = self.0.flush(&done);

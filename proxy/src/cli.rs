@@ -23,15 +23,18 @@ pub(crate) struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a gateway from a configuration file, or in front of one backend: `floodgate run http://127.0.0.1:8080`
+    /// Run a gateway from a configuration file, from an OpenAPI document, or in front of one backend: `floodgate run
+    /// http://127.0.0.1:8080`
     Run(Box<Run>),
-    /// Check a configuration: every mistake with its place and the fix; nothing is started
+    /// Check a configuration or an OpenAPI document: every mistake with its place and the fix; nothing is started
     Check {
         /// The file; by default the one that `run` would take
         file: Option<PathBuf>,
         /// Where certificates and the lock live
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
+        #[command(flatten)]
+        document: Document,
     },
     /// Lay a configuration out anew: spaces, blank lines, long arrays; comments and values stay as they are
     Fmt {
@@ -49,10 +52,61 @@ pub(crate) enum Command {
         #[arg(long)]
         origin: bool,
     },
+    /// Write an OpenAPI document, or a SAM, CloudFormation or serverless.yml template, as TOML for a configuration; on standard error, what came over, what did not, and why
+    Import(Box<Import>),
+    /// Write an API of a configuration as an OpenAPI document; on standard error, what OpenAPI has no words for
+    Export(Box<Export>),
     /// Show what may be written as JSON Schema, for editors
     Schema,
     /// Make the running node read its configuration again; refused whole if anything in it is wrong
     Reload(Socket),
+    /// Read the configuration again and deploy it: freeze what APIs are now and point their stages to that, or, with a canary, a part
+    /// of their requests. Prints API, stage and the deployment's id
+    Deploy {
+        #[command(flatten)]
+        of: OfStages,
+        /// What it is, for people
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        /// Of how many of a hundred requests: 0.0 to 100.0, each drawn by itself
+        #[arg(long, value_name = "PERCENT")]
+        canary: Option<f64>,
+        #[command(flatten)]
+        socket: Socket,
+    },
+    /// Show what is different between what runs and the file, a deployment and the file, or two deployments; exits with 1 if anything is
+    Diff {
+        #[command(flatten)]
+        of: OfStages,
+        /// A deployment's id; left out: what each stage runs
+        from: Option<String>,
+        /// A deployment's id; left out: the file as it is now
+        to: Option<String>,
+        #[command(flatten)]
+        socket: Socket,
+    },
+    /// Show what stages run, and what was deployed, rolled back, shifted and promoted, by whom and when
+    History {
+        #[command(flatten)]
+        of: OfStages,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        socket: Socket,
+    },
+    /// Make a stage run an earlier deployment, until the configuration changes or somebody deploys
+    Rollback {
+        #[command(flatten)]
+        of: OfStage,
+        /// The deployment's id [default: what the stage ran before]
+        id: Option<String>,
+        #[command(flatten)]
+        socket: Socket,
+    },
+    /// A part of a stage's requests that another deployment serves: how it does, what becomes of it
+    #[command(subcommand)]
+    Canary(Canary),
     /// Forget all cached responses of the running node
     Flush(Socket),
     /// Show the running node's metrics in Prometheus' text format
@@ -69,6 +123,55 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
     },
+}
+
+/// `floodgate canary`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Canary {
+    /// Show what it runs, its share of requests, and what its answers are like beside the stage's
+    Status(CanaryOf),
+    /// Give it another share of requests
+    Shift {
+        /// Of a hundred: 0.0 to 100.0
+        percent: f64,
+        #[command(flatten)]
+        of: CanaryOf,
+    },
+    /// Make it the stage, its variables included
+    Promote(CanaryOf),
+    /// Take it back: the stage serves all requests
+    Rollback(CanaryOf),
+}
+
+/// Whose canary.
+#[derive(Debug, Args)]
+pub(crate) struct CanaryOf {
+    #[command(flatten)]
+    pub(crate) of: OfStage,
+    #[command(flatten)]
+    pub(crate) socket: Socket,
+}
+
+/// Which stage.
+#[derive(Debug, Args)]
+pub(crate) struct OfStage {
+    /// Name of the API
+    #[arg(long, value_name = "NAME")]
+    pub(crate) api: String,
+    /// Name of its stage
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stage: String,
+}
+
+/// Which stages.
+#[derive(Debug, Args)]
+pub(crate) struct OfStages {
+    /// Name of an API [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) api: Option<String>,
+    /// Name of a stage [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stage: Option<String>,
 }
 
 /// `floodgate ebpf`.
@@ -121,14 +224,15 @@ pub(crate) struct FrontLine {
 /// `floodgate run`.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Run {
-    /// A configuration file, or the URL of one backend to put a whole gateway in front of
+    /// A configuration file (TOML), an OpenAPI document (JSON or YAML, told by what is in it; it is served at `/` and at
+    /// `/default`), or the URL of one backend to put a whole gateway in front of
     #[arg(value_name = "FILE|URL")]
     pub(crate) what: Option<String>,
     /// Address to listen on [default: 127.0.0.1:8443, with --plain 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR", help_heading = "In front of one backend")]
+    #[arg(long, value_name = "ADDR", help_heading = "In front of one backend, or with an OpenAPI document")]
     pub(crate) listen: Option<SocketAddr>,
     /// A listener without TLS
-    #[arg(long, help_heading = "In front of one backend")]
+    #[arg(long, help_heading = "In front of one backend, or with an OpenAPI document")]
     pub(crate) plain: bool,
     /// Call the backend over HTTP/2: by ALPN if its URL is https://, else by prior knowledge
     #[arg(long, help_heading = "In front of one backend")]
@@ -143,7 +247,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "TTL", help_heading = "In front of one backend")]
     pub(crate) cache: Option<String>,
     /// Loopback address for metrics and health beside the Unix socket, such as 127.0.0.1:9901
-    #[arg(long, value_name = "ADDR", help_heading = "In front of one backend")]
+    #[arg(long, value_name = "ADDR", help_heading = "In front of one backend, or with an OpenAPI document")]
     pub(crate) admin: Option<String>,
     /// Network interface where the kernel counts who begins how many connections; what is above a limit passes (needs
     /// root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON)
@@ -162,6 +266,86 @@ pub(crate) struct Run {
     /// $XDG_STATE_HOME/floodgate]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+    // Its heading would be that of all that stands behind it.
+    #[command(flatten)]
+    pub(crate) document: Document,
+}
+
+/// How an OpenAPI document is read.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "With an OpenAPI document")]
+pub(crate) struct Document {
+    /// What kind of API it becomes: rest or http [default: what the document tells; Swagger 2.0 is rest]
+    #[arg(long, value_name = "KIND", value_parser = ["rest", "http"])]
+    pub(crate) kind: Option<String>,
+    /// Send every operation that has no integration of its own to this URL, with its path behind it
+    #[arg(long, value_name = "URL")]
+    pub(crate) backend: Option<String>,
+    /// What becomes of the path of its server: ignore, prepend, or split (all but its first segment) [default: ignore]
+    #[arg(long, value_name = "WHAT", value_parser = ["ignore", "prepend", "split"])]
+    pub(crate) basepath: Option<String>,
+    /// Leave out what it says to readers
+    #[arg(long)]
+    pub(crate) ignore_documentation: bool,
+    /// Refuse it for a warning
+    #[arg(long)]
+    pub(crate) fail_on_warnings: bool,
+    /// In a template: a parameter of its stack, an option of its service (`stage=prod`), or what only AWS could say
+    /// (`ssm:/name=value`); as often as there are any
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub(crate) parameters: Vec<(String, String)>,
+    /// What stands for ${AWS::AccountId} [default: 000000000000]
+    #[arg(long, value_name = "ID")]
+    pub(crate) account_id: Option<String>,
+    /// What stands for ${AWS::Region} [default: us-east-1]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// What stands for ${AWS::Partition} [default: aws]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) partition: Option<String>,
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// `floodgate import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// OpenAPI documents, each further one put into the first; or one template: SAM, CloudFormation, serverless.yml
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// How a further document is put into what is there: merge or overwrite [default: merge]
+    #[arg(long, value_name = "MODE", value_parser = ["merge", "overwrite"])]
+    pub(crate) mode: Option<String>,
+    #[command(flatten)]
+    pub(crate) document: Document,
+}
+
+/// `floodgate export`.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The configuration, or an OpenAPI document to write anew; by default the file that `run` would take
+    pub(crate) file: Option<PathBuf>,
+    /// The API's name; may be left out if there is one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) api: Option<String>,
+    /// The stage that its URL names [default: its first]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stage: Option<String>,
+    /// oas30, or for a REST API swagger (2.0)
+    #[arg(long, value_name = "FORMAT", value_parser = ["oas30", "swagger"], default_value = "oas30")]
+    pub(crate) format: String,
+    /// As YAML and not as JSON
+    #[arg(long)]
+    pub(crate) yaml: bool,
+    /// Which extensions are written: integrations, authorizers, apigateway (all), postman, or none
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "apigateway",
+          value_parser = ["integrations", "authorizers", "apigateway", "postman", "none"])]
+    pub(crate) extensions: Vec<String>,
+    #[command(flatten)]
+    pub(crate) document: Document,
 }
 
 /// Which running node.

@@ -1,5 +1,7 @@
 //! The verbs of the command line.
 
+mod deployments;
+
 use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -17,6 +19,7 @@ use crate::{
     last_good::LastGood,
     manager::Manager,
     node::{self, Overrides},
+    openapi,
     publisher::{BadConfiguration, Origin, Publisher, Read},
     say, state,
     watch::Footprint,
@@ -31,28 +34,46 @@ const BAD_CONFIGURATION: u8 = 2;
 /// Exit status of a configuration that is right and laid out otherwise.
 const OTHER_LAYOUT: u8 = 1;
 
+/// Exit status of a configuration that says something else than what runs.
+const DIFFERENT: u8 = 1;
+
 /// Does what was asked.
 pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     let mut help = None;
     let done = match cli.command.unwrap_or_else(|| Command::Run(Box::default())) {
         Command::Run(flags) => {
             let asked = flags.state.clone();
+            // What is kept for a way back are configuration files.
+            let is_document = flags.what.as_deref().is_some_and(|what| openapi::is_document(Path::new(what)));
             let served = serve(*flags);
             let refused = served.as_ref().err().and_then(|error| error.downcast_ref::<BadConfiguration>());
+            let refused = refused.filter(|_| !is_document);
             help = refused.map(|refused| way_back(asked.as_deref(), refused.state.as_deref()));
             served
         }
-        Command::Check { file, state } => check(file, state.as_deref()),
+        Command::Check { file, document, state } => check(file, document, state.as_deref()),
         Command::Fmt { file, check } => match fmt(file, check) {
             Ok(true) => return Ok(ExitCode::from(OTHER_LAYOUT)),
             other => other.map(drop),
         },
         Command::Dump { file, origin } => dump(file, origin),
+        Command::Import(import) => openapi::import(*import),
+        Command::Export(export) => openapi::export(*export),
         Command::Schema => {
             say::out(source::schema_json().trim_end());
             Ok(())
         }
         Command::Reload(socket) => ask(&socket, "POST", "/reload"),
+        Command::Deploy { of, description, canary, socket } => {
+            deployments::deploy(of, description, canary, &socket)
+        }
+        Command::Diff { of, from, to, socket } => match deployments::diff(of, from, to, &socket) {
+            Ok(true) => return Ok(ExitCode::from(DIFFERENT)),
+            other => other.map(drop),
+        },
+        Command::History { of, json, socket } => deployments::history(of, json, &socket),
+        Command::Rollback { of, id, socket } => deployments::rollback(of, id, &socket),
+        Command::Canary(what) => deployments::canary(what),
         Command::Flush(socket) => ask(&socket, "POST", "/cache/flush"),
         Command::Metrics(socket) => ask(&socket, "GET", "/metrics"),
         Command::Ebpf(what) => ebpf(what),
@@ -104,7 +125,7 @@ fn try_serve(flags: Run, manager: &Arc<Manager>) -> Result<()> {
         }
         origin => origin?,
     };
-    if may_go_back && matches!(origin, Origin::Flags(_)) {
+    if may_go_back && !matches!(origin, Origin::File(_)) {
         bail!("--last-good goes with a configuration file: flags are not kept");
     }
     let run = |read| node::run(origin.clone(), read, &overrides, manager.clone());
@@ -168,12 +189,17 @@ fn origin(flags: Run) -> Result<Origin> {
         cache,
         admin,
         xdp,
+        document,
         workers,
         driver,
         state,
         last_good: _,
     } = flags;
+    let given = openapi::given(&document);
     match what {
+        Some(backend) if is_url(&backend) && given.is_some() => {
+            bail!("{} goes with an OpenAPI document", given.unwrap_or_default())
+        }
         Some(backend) if is_url(&backend) => Ok(Origin::Flags(Box::new(Flags {
             backend,
             listen,
@@ -191,7 +217,27 @@ fn origin(flags: Run) -> Result<Origin> {
         Some(other) if other.contains("://") => {
             bail!("`{other}` is no backend: its URL begins with http:// or https://")
         }
+        Some(path) if openapi::is_document(Path::new(&path)) => {
+            let with_both = ["--listen", "--plain", "--admin"];
+            let only = only_with_url.iter().filter(|(flag, _)| !with_both.contains(flag));
+            if let Some(flag) = only.into_iter().find_map(|(flag, given)| given.then_some(flag)) {
+                bail!("{flag} goes with the URL of a backend: floodgate run http://127.0.0.1:9000 {flag} …");
+            }
+            let options = openapi::options(&document);
+            Ok(Origin::OpenApi(Box::new(source::OpenApi {
+                path: path.into(),
+                options,
+                parameters: document.parameters.into_iter().collect(),
+                listen,
+                plain,
+                admin,
+                state,
+            })))
+        }
         what => {
+            if let Some(flag) = given {
+                bail!("{flag} goes with an OpenAPI document, JSON or YAML: floodgate run api.yaml {flag} …");
+            }
             if let Some(flag) = only_with_url.iter().find_map(|(flag, given)| given.then_some(flag)) {
                 bail!("{flag} goes with the URL of a backend: floodgate run http://127.0.0.1:9000 {flag} …");
             }
@@ -217,7 +263,7 @@ const fn only_with_url(flags: &Run) -> [(&'static str, bool); 8] {
     ]
 }
 
-fn default_file() -> Result<PathBuf> {
+pub(crate) fn default_file() -> Result<PathBuf> {
     let found = PLACES.iter().map(Path::new).find(|path| path.exists());
     found.map(Path::to_owned).with_context(|| {
         format!(
@@ -237,12 +283,12 @@ fn driver(name: &str) -> Result<model::Driver> {
 }
 
 /// Reads and compiles, and leaves no trace: certificates of the local authority are made in a folder that goes.
-fn check(file: Option<PathBuf>, state: Option<&Path>) -> Result<()> {
+fn check(file: Option<PathBuf>, document: cli::Document, state: Option<&Path>) -> Result<()> {
     let file = file.map_or_else(default_file, Ok)?;
-    let read = Origin::File(file.clone()).read()?;
+    let read = openapi::origin(&file, &document)?.read()?;
     let scratch = Scratch::new(state)?;
     let (mut publisher, _) = Publisher::new(&scratch.0)?;
-    let snapshot = publisher.compile(&read).map_err(|rendered| read.refused(rendered))?;
+    let snapshot = publisher.compile(&read, &read.model).map_err(|rendered| read.refused(rendered))?;
     read.warn();
     let routes: usize =
         snapshot.apis.iter().flat_map(|api| &api.stages).map(|stage| stage.routes.len()).sum();
@@ -378,20 +424,25 @@ impl Drop for Scratch {
 
 /// Asks the running node.
 fn ask(socket: &Socket, method: &str, path: &str) -> Result<()> {
+    say::out(answered(socket, method, path, "")?.trim_end());
+    Ok(())
+}
+
+/// What the running node answers.
+fn answered(socket: &Socket, method: &str, path: &str, body: &str) -> Result<String> {
     let socket = match &socket.socket {
         Some(socket) => socket.clone(),
         None => state::socket(None)?,
     };
-    let (status, text) = control::client::call(&socket, method, path)?;
+    let (status, text) = control::client::call_with(&socket, method, path, body)?;
     match status {
-        200..=299 => say::out(text.trim_end()),
+        200..=299 => Ok(text),
         422 => {
             eprint!("{text}");
             bail!("the node refused the change and goes on as it was");
         }
         _ => bail!("the node answered {status}: {}", text.trim_end()),
     }
-    Ok(())
 }
 
 fn trust(install: bool, state: Option<&Path>) -> Result<()> {
@@ -433,28 +484,66 @@ mod tests {
     }
 
     /// Every flag that the help shows under a heading of its own, with a value if it takes one: refused by name with a file, and with
-    /// none named; taken with a URL.
+    /// none named; taken with a URL, but for those of documents.
     #[test]
-    fn what_goes_with_a_url_is_refused_with_a_file() {
+    fn what_goes_with_a_url_or_a_document_is_refused_with_a_file() {
         let cli = Cli::command();
         let run = cli.find_subcommand("run").unwrap();
-        let mut seen = 0;
+        let (mut seen, mut of_documents) = (0, 0);
         for flag in run.get_arguments().filter(|flag| flag.get_help_heading().is_some()) {
             let name = format!("--{}", flag.get_long().unwrap());
             let value = match &*name {
                 "--listen" | "--admin" => "127.0.0.1:0",
+                "--kind" => "rest",
+                "--basepath" => "split",
+                "--param" => "Stage=prod",
                 _ => "1",
             };
             let words = if flag.get_action().takes_values() { vec![&*name, value] } else { vec![&*name] };
+            let is_of_documents = flag.get_help_heading() == Some("With an OpenAPI document");
+            let goes = if is_of_documents {
+                "goes with an OpenAPI document"
+            } else {
+                "goes with the URL of a backend"
+            };
             for file in [&["gateway.toml"][..], &[]] {
                 let refused = asked(&[file, &words].concat()).unwrap_err().to_string();
-                assert!(refused.starts_with(&format!("{name} goes with the URL of a backend")), "{refused}");
+                assert!(refused.starts_with(&format!("{name} {goes}")), "{refused}");
             }
             let taken = asked(&[&["http://127.0.0.1:9000"], &words[..]].concat());
-            assert!(matches!(taken, Ok(Origin::Flags(_))), "{name}: {taken:?}");
+            match taken {
+                Ok(Origin::Flags(_)) => assert!(!is_of_documents, "{name}"),
+                refused => {
+                    let refused = refused.unwrap_err().to_string();
+                    assert!(is_of_documents && refused.starts_with(&format!("{name} {goes}")), "{refused}");
+                    of_documents += 1;
+                }
+            }
             seen += 1;
         }
-        assert_eq!(seen, only_with_url(&Run::default()).len());
+        assert_eq!((seen - of_documents, of_documents), (only_with_url(&Run::default()).len(), 9));
+    }
+
+    /// What a file is is told by what is in it, whatever it is called.
+    #[test]
+    fn documents_are_told_by_their_text() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a.toml");
+        let path = path.to_str().unwrap();
+        for (text, is_document) in [("{}", true), ("openapi: 3.0.1", true), ("[node]", false), ("", false)] {
+            std::fs::write(path, text).unwrap();
+            let taken = asked(&[path]).unwrap();
+            assert_eq!(matches!(taken, Origin::OpenApi(_)), is_document, "{text}: {taken:?}");
+        }
+        std::fs::write(path, "{}").unwrap();
+        let Origin::OpenApi(what) =
+            asked(&[path, "--plain", "--kind", "http", "--backend", "http://b"]).unwrap()
+        else {
+            panic!("it is a document")
+        };
+        assert!(what.plain && what.options.kind == Some(model::Kind::Http), "{what:?}");
+        let refused = asked(&[path, "--cache", "60s"]).unwrap_err().to_string();
+        assert!(refused.starts_with("--cache goes with the URL of a backend"), "{refused}");
     }
 
     /// The others mean the same with either.

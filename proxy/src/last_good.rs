@@ -142,7 +142,7 @@ mod tests {
 
     fn routes(outcome: &source::Outcome) -> Vec<String> {
         let model = outcome.model.as_ref().unwrap_or_else(|| panic!("{:?}", outcome.diagnostics));
-        model.apis[0].routes.iter().map(|route| route.key.to_string()).collect()
+        model.apis[0].definition.routes.iter().map(|route| route.key.to_string()).collect()
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The node: all rooms wired together, from reading a configuration to the end of the last core.
 
+mod change;
+mod judged;
+
 use std::{
     collections::HashMap,
     net::{SocketAddr, TcpListener},
@@ -10,12 +13,11 @@ use std::{
         atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
-use control::{Publish, Reloaded, Resolver, Target, Watch};
+use control::{Publish, Resolver, Target, Watch};
 use model::Model;
 use runtime::DriverChoice;
 use shard::{Addresses, ENDPOINTS_MAX, Endpoint, Message, Report};
@@ -25,6 +27,7 @@ use telemetry::log;
 use crate::{
     admin::Door,
     cores::{self, Cores, Plan},
+    deployments::{Deed, Deployments, Judges},
     descriptors::{self, Shares},
     frontline::FrontLine,
     greeting,
@@ -85,7 +88,13 @@ pub(crate) struct Node {
     /// Once the configuration has asked for it.
     watcher: Mutex<Option<Arc<Watcher>>>,
     publisher: Mutex<Publisher>,
-    model: Mutex<Model>,
+    /// What the configuration said when it was taken last.
+    taken: Mutex<Read>,
+    /// What stages run of what it has said; `None` where there is no file that could say something else.
+    deployments: Option<Mutex<Deployments>>,
+    /// What is being found of canaries, and whether somebody is at it.
+    judges: Mutex<Judges>,
+    judging: AtomicBool,
     /// What the cores were told last, by slot.
     endpoints: Mutex<HashMap<u32, Arc<[Endpoint]>>>,
     /// While there is one, addresses come here and are told together.
@@ -115,14 +124,36 @@ pub(crate) struct Overrides {
 pub(crate) const CHORES: Duration = Duration::from_secs(1);
 
 /// Runs a node until it is told to end.
-pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Arc<Manager>) -> Result<()> {
+pub(crate) fn run(
+    origin: Origin,
+    mut read: Read,
+    overrides: &Overrides,
+    manager: Arc<Manager>,
+) -> Result<()> {
     read.warn();
-    let mut model = read.model.clone();
-    overrides.apply(&mut model);
+    overrides.apply(&mut read.model);
+    let model = read.model.clone();
     let state = State::take(model.node.state.as_deref())?;
     let (mut publisher, created) = Publisher::new(state.folder())?;
-    // What was wrong has been rendered; it is shown as it is.
-    let snapshot = publisher.compile(&read).map_err(|rendered| read.refused(rendered))?;
+    let (deployments, snapshot) = match &origin {
+        Origin::File(_) => {
+            let mut deployments = Deployments::open(state.folder())?;
+            let drafted = deployments
+                .draft(&read, &Deed::Follow, "")
+                .map_err(|why| read.refused(format!("error: {why}\n")))?;
+            let snapshot =
+                publisher.compile(&read, &drafted.model).map_err(|rendered| read.refused(rendered))?;
+            drafted.notes.iter().for_each(|note| say::warning(note));
+            if let Err(error) = deployments.commit(drafted) {
+                say::warning(&format!("what is deployed could not be written down: {error}"));
+            }
+            (Some(Mutex::new(deployments)), snapshot)
+        }
+        // What was wrong has been rendered; it is shown as it is.
+        Origin::Flags(_) | Origin::OpenApi(_) => {
+            (None, publisher.compile(&read, &model).map_err(|rendered| read.refused(rendered))?)
+        }
+    };
     publisher.put_in_force(&snapshot);
     let workers = workers(&model);
     let shares = descriptors::shares(model.node.connections_max, model.listeners.len(), workers)?;
@@ -173,7 +204,10 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
         state: state.folder().to_owned(),
         watcher: Mutex::default(),
         publisher: Mutex::new(publisher),
-        model: Mutex::new(model.clone()),
+        taken: Mutex::new(read.clone()),
+        deployments,
+        judges: Mutex::default(),
+        judging: AtomicBool::new(false),
         endpoints: Mutex::default(),
         gathering: Mutex::default(),
     });
@@ -192,7 +226,7 @@ pub(crate) fn run(origin: Origin, read: Read, overrides: &Overrides, manager: Ar
         Arc::new(Door(node.clone())),
     )?;
     node.resolver.get_or_init(|| control.resolver());
-    node.resolve(&snapshot);
+    node.resolve(&snapshot, NAMES_MAX);
     let cores = node.start(&model, workers, snapshot, &mut bound, shares, logs)?;
     greeting::announce(&model, &bound, &control, &cores, &socket);
     if created && model.certificates.is_empty() && model.listeners.iter().any(|listener| !listener.plain) {
@@ -272,7 +306,7 @@ impl Node {
 
     /// Tells the cores the addresses of a snapshot's backends: those that were written as such now, names from now on
     /// whenever they are resolved. Waits a moment for the first answers.
-    fn resolve(self: &Arc<Self>, snapshot: &Snapshot) {
+    fn resolve(self: &Arc<Self>, snapshot: &Snapshot, patience: Duration) {
         let Some(resolver) = self.resolver.get() else { return };
         held(&self.endpoints).retain(|slot, _| snapshot.upstream(*slot).is_some());
         let (mut known, mut names) = (Vec::new(), Vec::new());
@@ -295,7 +329,7 @@ impl Node {
             }
         });
         *held(&self.gathering) = Some(Vec::new());
-        for unresolved in resolver.watch(names, publish).wait(NAMES_MAX) {
+        for unresolved in resolver.watch(names, publish).wait(patience) {
             say::warning(&format!(
                 "the backend {} has no address yet ({}); requests to it are answered with an error until it has",
                 unresolved.host, unresolved.why
@@ -338,64 +372,10 @@ impl Node {
         missed
     }
 
-    /// Reads the configuration again and puts it into force, or changes nothing and says why. What was taken is told to the
-    /// operator beside its generation.
-    pub(crate) fn reload(self: &Arc<Self>) -> Result<Reloaded, String> {
-        let mut reload = Reload { node: self, outcome: "; the last reload failed by a fault of its own" };
-        self.manager.reloading();
-        let node = self.clone();
-        // A thread that gives way: compiling takes a while, and the cores' own threads shall not wait for a processor.
-        let publish = thread::Builder::new().name("publish".into()).spawn(move || {
-            give_way();
-            node.take_change()
-        });
-        let taken = match publish {
-            Ok(thread) => thread.join().unwrap_or_else(|_| Err("it failed by a fault of its own".into())),
-            Err(error) => Err(format!("cannot start a thread: {error}")),
-        };
-        let counter = if taken.is_ok() { &self.reloads } else { &self.reloads_refused };
-        counter.fetch_add(1, Ordering::Relaxed);
-        reload.outcome = if taken.is_ok() { "" } else { "; the last reload was refused, see the log" };
-        taken
-    }
-
     /// What it does, in words for the service manager.
     pub(crate) fn serving(&self) -> String {
         let cores = self.cores.get().map_or(0, |cores| cores.posts.len());
         format!("serving generation {} on {cores} cores", self.generation.load(Ordering::Relaxed))
-    }
-
-    fn take_change(self: &Arc<Self>) -> Result<Reloaded, String> {
-        let cores = self.cores.get().ok_or("the node is still starting")?;
-        let mut publisher = held(&self.publisher);
-        let mut model = held(&self.model);
-        let mut read = self.origin.read().map_err(|bad| {
-            self.cover(bad.footprint);
-            bad.rendered
-        })?;
-        // What the command line said goes on to count more than what the file says.
-        self.overrides.apply(&mut read.model);
-        self.cover(read.footprint.clone());
-        Publisher::check_change(&model, &read)?;
-        let snapshot = publisher.compile(&read)?;
-        read.warn();
-        held(&self.log).retarget(log_target(&read.model)).map_err(|error| error.to_string())?;
-        self.resolve(&snapshot);
-        let late = publisher.publish(&snapshot, &cores.posts)?;
-        self.generation.store(snapshot.generation, Ordering::Relaxed);
-        let memory_limit = memory::Limit::new(read.model.node.memory_max);
-        let crowded = memory_limit.cuts(self.cache_bytes_max).map(|(_, text)| {
-            let text = format!("from the next start on, {text}; until then it shrinks when memory is short");
-            say::warning(&text);
-            text
-        });
-        *held(&self.memory_limit) = memory_limit;
-        let front_line = self.change_front_line(&read.model);
-        let unkept = self.keep(&read);
-        self.watch(&read);
-        *model = read.model;
-        let notes: Vec<_> = late.into_iter().chain(crowded).chain(front_line).chain(unkept).collect();
-        Ok(Reloaded { generation: snapshot.generation, notes: notes.join("\n") })
     }
 
     /// Keeps what is in force now for a start that finds something wrong; says what went wrong with that.
@@ -441,7 +421,8 @@ impl Node {
     }
 
     /// What is done every second.
-    fn chores(&self) {
+    fn chores(self: &Arc<Self>) {
+        self.judge();
         // While a change is made it has things to free itself.
         if let Ok(mut publisher) = self.publisher.try_lock() {
             self.generations_held.store(publisher.free(), Ordering::Relaxed);
@@ -494,18 +475,6 @@ impl Reloads for Node {
                 say::note(&format!("a file has changed; not reloaded, nothing has changed\n{diagnostics}"));
             }
         }
-    }
-}
-
-/// A reload that the service manager was told of: however it ends, it is told so.
-struct Reload<'a> {
-    node: &'a Node,
-    outcome: &'static str,
-}
-
-impl Drop for Reload<'_> {
-    fn drop(&mut self) {
-        self.node.manager.ready(&format!("{}{}", self.node.serving(), self.outcome));
     }
 }
 

@@ -10,7 +10,7 @@ use model::{Diagnostic, Ebpf, Model};
 use runtime::Post;
 use shard::Message;
 use snapshot::{Inputs, Slots, Snapshot, compile};
-use source::{Flags, Outcome, Sources};
+use source::{Flags, OpenApi, Outcome, Sources};
 use tls::{Tickets, authority::Authority};
 
 use crate::{
@@ -30,6 +30,8 @@ const MAILBOX_PAUSE: Duration = Duration::from_millis(1);
 pub(crate) enum Origin {
     /// A file and what it includes.
     File(PathBuf),
+    /// An OpenAPI document that is served by itself.
+    OpenApi(Box<OpenApi>),
     /// The command line.
     Flags(Box<Flags>),
 }
@@ -54,6 +56,7 @@ impl std::fmt::Display for BadConfiguration {
 impl std::error::Error for BadConfiguration {}
 
 /// What was read and is right in itself.
+#[derive(Clone)]
 pub(crate) struct Read {
     pub(crate) model: Model,
     /// What it was read from.
@@ -82,6 +85,11 @@ impl Origin {
             Self::File(path) => {
                 let recorder = Recorder::default();
                 let outcome = source::load(path, &recorder);
+                Read::of(outcome, recorder.footprint(), false)
+            }
+            Self::OpenApi(what) => {
+                let recorder = Recorder::default();
+                let outcome = source::from_openapi(what, &recorder);
                 Read::of(outcome, recorder.footprint(), false)
             }
             Self::Flags(flags) => Read::of(source::from_flags(flags), Footprint::default(), false),
@@ -148,8 +156,8 @@ impl Publisher {
         self.authority.certificate_path()
     }
 
-    /// Compiles; every mistake, rendered, if there is any. Warnings are shown.
-    pub(crate) fn compile(&mut self, read: &Read) -> Result<Arc<Snapshot>, String> {
+    /// Compiles what was read, with what its stages run put into it; every mistake, rendered, if there is any. Warnings are shown.
+    pub(crate) fn compile(&mut self, read: &Read, model: &Model) -> Result<Arc<Snapshot>, String> {
         let unix_s = unix_s();
         self.free();
         // A slot is used for as long as a request may count under it.
@@ -167,7 +175,7 @@ impl Publisher {
             generation: self.generation + 1,
             unix_s,
         };
-        let (snapshot, found) = compile(&read.model, &mut inputs);
+        let (snapshot, found) = compile(model, &mut inputs);
         match snapshot {
             Some(snapshot) => {
                 self.generation += 1;
@@ -181,6 +189,11 @@ impl Publisher {
     /// What is in force from now on: cores are about to be given it.
     pub(crate) fn put_in_force(&mut self, snapshot: &Arc<Snapshot>) {
         self.retired.extend(self.current.replace(snapshot.clone()));
+    }
+
+    /// What the slots of what is in force are called.
+    pub(crate) fn labels(&self) -> Option<Arc<telemetry::Labels>> {
+        Some(self.current.as_ref()?.labels.clone())
     }
 
     /// Frees what no request uses any more; how many generations are left beside the one in force.
@@ -260,7 +273,8 @@ fn front_line(before: Option<&Ebpf>, after: Option<&Ebpf>) -> Vec<(&'static str,
     }
 }
 
-fn unix_s() -> u64 {
+/// The wall clock, in seconds since 1970.
+pub(crate) fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

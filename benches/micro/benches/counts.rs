@@ -35,6 +35,10 @@ fn warm(name: &str) -> Case {
 #[bench::cache_hit("cache_hit")]
 #[bench::balance_one("balance_one")]
 #[bench::balance_ten("balance_ten")]
+#[bench::render_template("render_template")]
+#[bench::find_path("find_path")]
+#[bench::validate("validate")]
+#[bench::validate_invalid("validate_invalid")]
 fn calls(mut case: Case) -> Case {
     case.calls();
     case

@@ -1,4 +1,4 @@
-//! What a request costs in the rooms that are asked for every one of them: codec, router, buckets, cache, balancing, normalising.
+//! What a request costs in the rooms that are asked for every one of them: codec, router, buckets, cache, balancing, templates, models, normalising.
 //! Each case is one call through a room's public door with all that it needs made before, as it is on a core that has
 //! been serving for a while. This crate does not know who counts: `counts` counts instructions, `messages` those of whole messages,
 //! `times` nanoseconds.
@@ -8,7 +8,9 @@ mod blocks;
 mod caching;
 mod codec;
 mod routing;
+mod templating;
 mod throttling;
+mod validating;
 
 pub use blocks::{AGAIN, FIRST, bytes};
 
@@ -74,6 +76,10 @@ pub const CASES: &[(&str, Make)] = &[
     ("balance_ten", balancing::balance_ten),
     ("cache_key", caching::cache_key),
     ("cache_hit", caching::cache_hit),
+    ("render_template", templating::render_template),
+    ("find_path", templating::find_path),
+    ("validate", validating::validate),
+    ("validate_invalid", validating::validate_invalid),
 ];
 
 #[cfg(test)]

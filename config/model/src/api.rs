@@ -2,25 +2,72 @@
 
 use std::time::Duration;
 
-use crate::Origin;
+use crate::{
+    Authorization, Canary, Definition, Deployment, EndpointType, Integration, IpAddressType, MethodResponse,
+    Origin, RequestRules,
+};
 
 /// One API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Api {
     /// Its name: unique, in metrics, logs and bucket identities.
     pub name: String,
+    /// Ten lower-case letters and digits, unique: in its default host and in `$context` (row 10).
+    pub id: String,
     /// How it speaks.
     pub kind: Kind,
-    /// Where it is reached. Empty: at every host, base path `/`.
+    /// Where it is reached, beside its default host. Empty: at every host, base path `/`.
     pub mappings: Vec<Mapping>,
     /// At least one. `[[route]]` makes one named `$default`.
     pub stages: Vec<Stage>,
-    /// Its routes.
-    pub routes: Vec<Route>,
-    /// Answers preflights and sets CORS headers (row 137).
-    pub cors: Option<Cors>,
+    /// What it is: what stages run that have no deployment of their own.
+    pub definition: Definition,
+    /// Where it says that it stands.
+    pub endpoint: EndpointType,
+    /// Which addresses it says that it has.
+    pub ip_address_type: IpAddressType,
+    /// The VPC endpoints of a private API.
+    pub vpc_endpoint_ids: Vec<String>,
     /// Where it was written.
     pub origin: Option<Origin>,
+}
+
+impl Api {
+    /// An API that is reached at every host and has neither stages nor routes.
+    pub fn new(name: impl Into<String>, kind: Kind) -> Self {
+        let name = name.into();
+        Self {
+            id: Self::id_of(&name),
+            name,
+            kind,
+            mappings: Vec::new(),
+            stages: Vec::new(),
+            definition: Definition::default(),
+            endpoint: EndpointType::default(),
+            ip_address_type: IpAddressType::default(),
+            vpc_endpoint_ids: Vec::new(),
+            origin: None,
+        }
+    }
+
+    /// The id of an API of that name where none is given: always the same, so that URLs outlive restarts.
+    pub fn id_of(name: &str) -> String {
+        const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+        const LENGTH: usize = 10;
+        // FNV-1a, and a finisher that makes near names far (MurmurHash3's).
+        let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        let mut hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, fold);
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        hash ^= hash >> 33;
+        let mut id = String::with_capacity(LENGTH);
+        for _ in 0..LENGTH {
+            let digit = usize::try_from(hash % 36).unwrap_or_default();
+            id.push(char::from(DIGITS[digit]));
+            hash /= 36;
+        }
+        id
+    }
 }
 
 /// Whose rules an API follows.
@@ -48,16 +95,45 @@ pub struct Mapping {
     pub origin: Option<Origin>,
 }
 
-/// A stage: its own name, limits and cache (rows 27, 68, 82).
+/// A stage: its own name, variables, limits and cache (rows 27, 33, 68, 82), and the deployment that it runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stage {
     /// `[A-Za-z0-9_-]{1,128}` or `$default`.
     pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// `${stageVariables.name}` and what stands for it (row 33).
+    pub variables: Vec<(String, String)>,
     /// The bucket of the whole stage.
     pub throttle: Option<Throttle>,
     /// The bucket of each method or route that has none of its own (`*/*`, `defaultRouteSettings`).
     pub route_throttle: Option<Throttle>,
     /// Caching for its GET methods (row 84).
+    pub cache: Option<Cache>,
+    /// What holds for single methods or routes, before what they say themselves.
+    pub method_settings: Vec<MethodSettings>,
+    /// One word for CORS in a REST API: preflights are answered where no method takes OPTIONS, and headers are set. Not AWS's.
+    pub cors: Option<Cors>,
+    /// Whether a change of the API's definition is deployed at once; otherwise the stage runs what was deployed last.
+    pub auto_deploy: bool,
+    /// What it runs; `None`: the API's definition.
+    pub deployment: Option<Deployment>,
+    /// What serves a part of its requests.
+    pub canary: Option<Canary>,
+    /// The version of the documentation that it shows.
+    pub documentation_version: Option<String>,
+    /// Where it was written.
+    pub origin: Option<Origin>,
+}
+
+/// What holds for one method or route of a stage (rows 68, 69, 84).
+#[derive(Clone, Debug, PartialEq)]
+pub struct MethodSettings {
+    /// Which.
+    pub key: RouteKey,
+    /// Its bucket.
+    pub throttle: Option<Throttle>,
+    /// Its cache; with a time of 0: none.
     pub cache: Option<Cache>,
     /// Where it was written.
     pub origin: Option<Origin>,
@@ -70,6 +146,16 @@ pub struct Route {
     pub key: RouteKey,
     /// What answers them.
     pub integration: Integration,
+    /// `operationId`.
+    pub operation_name: Option<String>,
+    /// Who may call.
+    pub authorization: Authorization,
+    /// Whether an API key is asked for (row 75).
+    pub api_key_required: bool,
+    /// What is known of requests.
+    pub request: RequestRules,
+    /// What is known of answers.
+    pub responses: Vec<MethodResponse>,
     /// Its buckets: at most one for each [`ThrottlePer`].
     pub throttles: Vec<Throttle>,
     /// Its cache; `None`: the stage's for GET.
@@ -78,6 +164,36 @@ pub struct Route {
     pub limits: Option<Limits>,
     /// Where it was written.
     pub origin: Option<Origin>,
+}
+
+impl Route {
+    /// One that says nothing but what it takes and what answers.
+    pub fn new(key: RouteKey, integration: Integration) -> Self {
+        Self {
+            key,
+            integration,
+            operation_name: None,
+            authorization: Authorization::default(),
+            api_key_required: false,
+            request: RequestRules::default(),
+            responses: Vec::new(),
+            throttles: Vec::new(),
+            cache: None,
+            limits: None,
+            origin: None,
+        }
+    }
+
+    /// Makes it one of nowhere.
+    pub(crate) fn forget_origins(&mut self) {
+        self.origin = None;
+        self.throttles.iter_mut().for_each(|it| it.origin = None);
+        self.cache.iter_mut().for_each(|it| it.origin = None);
+        if let Integration::Declared(declared) = &mut self.integration {
+            declared.origin = None;
+            declared.responses.iter_mut().for_each(|it| it.origin = None);
+        }
+    }
 }
 
 /// `GET /pets/{id}`, `ANY /{proxy+}`, `$default`.
@@ -92,33 +208,6 @@ pub enum RouteKey {
         /// Segments are literals, `{name}` or, last, `{name+}`.
         path: String,
     },
-}
-
-/// What answers a request.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Integration {
-    /// Forwards to a group of backends.
-    Http {
-        /// Name of the [`crate::Upstream`].
-        upstream: String,
-        /// The path sent: a template with `{name}` of the route's variables (row 43). `None`: the request's path.
-        path: Option<String>,
-        /// Taken off the front of the request's path before it is sent; whole segments, begins with a slash.
-        strip_prefix: Option<String>,
-    },
-    /// Answers by itself.
-    Mock(Mock),
-}
-
-/// An answer without a backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mock {
-    /// 200 to 599.
-    pub status: u16,
-    /// Fields of the answer; names are tokens, values have no control characters.
-    pub headers: Vec<(String, String)>,
-    /// The body.
-    pub body: String,
 }
 
 /// How fast. A token bucket (row 66): starts full, a token a request.
@@ -234,5 +323,27 @@ impl std::fmt::Display for RouteKey {
             Self::Default => f.write_str("$default"),
             Self::Path { method, path } => write!(f, "{} {path}", method.as_deref().unwrap_or("ANY")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str) -> String {
+        let id = Api::id_of(name);
+        assert!(id.len() == 10 && id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()));
+        assert_eq!(id, Api::id_of(name), "it outlives a restart");
+        id
+    }
+
+    #[test]
+    fn ids_are_ten_letters_and_tell_names_apart() {
+        let mut ids: Vec<_> = (0..10_000).map(|number| check(&format!("api{number}"))).collect();
+        ids.extend(["", "é", "Api0"].map(check));
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 10_003);
     }
 }

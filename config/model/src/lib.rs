@@ -3,21 +3,38 @@
 //! What only mechanism can judge (a route conflict, a certificate) is found by `snapshot::compile`.
 
 mod api;
+mod definition;
+mod deployment;
 mod diagnostic;
+mod domain;
 mod ebpf;
+mod integration;
+mod method;
 mod node;
+mod quotas;
 mod upstream;
 
 pub use api::{
-    Api, Cache, CacheKey, CacheMode, Cors, Integration, Kind, Limits, Mapping, Mock, Route, RouteKey, Stage,
+    Api, Cache, CacheKey, CacheMode, Cors, Kind, Limits, Mapping, MethodSettings, Route, RouteKey, Stage,
     Throttle, ThrottlePer,
 };
-pub use diagnostic::{Diagnostic, Origin, Severity};
-pub use ebpf::{Ebpf, EbpfDriver, EbpfFeed, EbpfMode, EbpfPolicy, EbpfPortPolicy, EbpfPrefixes, EbpfRates};
-pub use node::{
-    AccessLog, Admin, Certificate, Client, Demo, Driver, Listener, LogTarget, Node, NodeCache, PathRules,
-    Timeouts,
+pub use definition::{
+    ApiKeySource, Authorizer, AuthorizerKind, BodyModel, Definition, DocumentationPart, GatewayResponse,
+    GatewayResponseType, RequestValidator,
 };
+pub use deployment::{Canary, CanaryJudge, Deployment};
+pub use diagnostic::{Diagnostic, Origin, Severity};
+pub use domain::{Domain, EndpointType, IpAddressType, RoutingMode, RoutingRule};
+pub use ebpf::{Ebpf, EbpfDriver, EbpfFeed, EbpfMode, EbpfPolicy, EbpfPortPolicy, EbpfPrefixes, EbpfRates};
+pub use integration::{
+    ContentHandling, Declared, Integration, IntegrationResponse, IntegrationType, Mock, Passthrough,
+};
+pub use method::{Authorization, MethodResponse, ParameterPlace, RequestParameter, RequestRules};
+pub use node::{
+    AccessLog, Admin, Certificate, Client, Demo, Driver, Endpoint, Listener, LogTarget, Node, NodeCache,
+    PathRules, Templates, Timeouts,
+};
+pub use quotas::Quotas;
 pub use upstream::{Breaker, Health, Outlier, Retries, Statuses, Target, Upstream};
 
 /// Everything a node runs.
@@ -33,4 +50,6 @@ pub struct Model {
     pub upstreams: Vec<Upstream>,
     /// The APIs.
     pub apis: Vec<Api>,
+    /// What is said of hosts beside the APIs that are mapped to them.
+    pub domains: Vec<Domain>,
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
-use crate::{Ebpf, Limits, Origin, Throttle};
+use crate::{Ebpf, Limits, Origin, Quotas, Throttle};
 
 /// The process.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,18 +31,31 @@ pub struct Node {
     pub client: Client,
     /// How the paths of requests are normalised.
     pub path: PathRules,
+    /// Where default endpoints are, and whose they are.
+    pub endpoint: Endpoint,
+    /// What mapping templates have beside what AWS gives them.
+    pub templates: Templates,
     /// Bytes that all cached responses may take on this node.
     pub cache: NodeCache,
     /// Deadlines toward clients.
     pub timeouts: Timeouts,
     /// Limits of heads and bodies where a route says nothing else.
     pub limits: Limits,
+    /// How many of each thing an API may have.
+    pub quotas: Quotas,
     /// The account's bucket over all APIs (row 67).
     pub throttle: Option<Throttle>,
     /// The kernel front line; `None`: there is none.
     pub ebpf: Option<Ebpf>,
     /// A built-in backend to try the gateway with.
     pub demo: Option<Demo>,
+}
+
+/// What mapping templates have beside what AWS gives them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Templates {
+    /// Whether there is `$util.xmlToJson` (row 19).
+    pub xml_to_json: bool,
 }
 
 /// How the reactor asks the kernel.
@@ -106,6 +119,23 @@ pub struct PathRules {
     pub merge_slashes: bool,
     /// `%2F` and `%5C` pass as they are instead of being refused.
     pub encoded_slashes: bool,
+}
+
+/// Where the default endpoints of APIs are, and whose they are (row 10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `{id}.execute-api.` and this is an API's host, beside AWS's own form in any region and `{id}.execute-api.localhost`.
+    pub suffix: Option<String>,
+    /// The region that the node says it is in: of URLs and ARNs.
+    pub region: String,
+    /// The account that the node says it belongs to: twelve digits.
+    pub account_id: String,
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self { suffix: None, region: "us-east-1".into(), account_id: "000000000000".into() }
+    }
 }
 
 /// The node's response cache.
@@ -205,9 +235,12 @@ impl Default for Node {
             access_log: None,
             client: Client::default(),
             path: PathRules::default(),
+            endpoint: Endpoint::default(),
+            templates: Templates::default(),
             cache: NodeCache::default(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            quotas: Quotas::default(),
             throttle: None,
             ebpf: None,
             demo: None,

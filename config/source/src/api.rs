@@ -1,33 +1,60 @@
-//! `[[api]]`: APIs in AWS's shape, with stages and mappings; and what must hold between all APIs.
+//! `[[api]]`: APIs in AWS's shape, with what belongs to them.
 
-use std::collections::HashMap;
+pub(crate) mod authorizer;
+mod check;
+mod grammar;
+pub(crate) mod implied;
+pub(crate) mod integration;
+pub(crate) mod mapping;
+mod parts;
+mod route;
+pub(crate) mod stage;
 
-use model::{Api, Integration, Kind, Mapping, Node, Origin, Route, Stage};
+pub(crate) use check::check;
+use model::{Api, ApiKeySource, Definition, EndpointType, IpAddressType, Kind, Node};
 
+use self::route::Known;
 use crate::{
     Form, Key, Section,
-    context::{Mistake, place, quote},
+    context::{Mistake, quote},
     cors,
     document::Document,
-    integration::{self, UrlPath},
-    names,
-    policy::{self, CacheScope},
+    names, openapi, quotas,
     reader::{Table, Value},
-    route, route_key, suggest,
+    route_key, suggest,
     upstream::Upstreams,
 };
 
-const HOSTS: Key = Key::new(
-    "hosts",
-    Form::Texts(r#"["api.example.com"]"#),
-    "Host names, `*.example.com` too. Left out: every host that no other API names.",
-);
-const BASE_PATH: Key = Key::new(
-    "base_path",
-    Form::Text(r#""shop/v2""#),
-    "Whole segments before the API's own paths, without slashes at the ends.",
+const TAG_NAME_BYTES_MAX: usize = 128;
+const TAG_VALUE_BYTES_MAX: usize = 256;
+/// Row 125.
+const COMPRESSION_BYTES_MAX: u64 = 10_485_760;
+/// What an HTTP API does not have (row 2).
+pub(crate) const REST_ONLY: [&str; 11] = [
+    "model",
+    "validator",
+    "gateway_response",
+    "documentation",
+    "resources",
+    "binary_media_types",
+    "minimum_compression",
+    "api_key_source",
+    "policy",
+    "endpoint",
+    "vpc_endpoint_ids",
+];
+
+pub(crate) const ENDPOINT: Key = Key::new(
+    "endpoint",
+    Form::Choice(&["regional", "edge", "private"]),
+    "Where it says that it stands. Here it is said back, and bounds URLs.",
 )
-.or(r#""""#);
+.or(r#""regional""#);
+pub(crate) const IP_ADDRESS_TYPE: Key = Key::new(
+    "ip_address_type",
+    Form::Choice(&["ipv4", "dualstack"]),
+    "Which addresses it says that it has. Left out: `ipv4`; `dualstack` with the endpoint `private`.",
+);
 
 pub(crate) static API: Section = Section {
     name: "api",
@@ -35,288 +62,334 @@ pub(crate) static API: Section = Section {
     keys: &[
         Key::new("name", Form::Text(r#""shop""#), "Its name, in metrics and logs.").required(),
         Key::new("kind", Form::Choice(&["rest", "http"]), "A REST API (v1) or an HTTP API (v2).").required(),
-        HOSTS,
-        BASE_PATH,
+        Key::new(
+            "id",
+            Form::Text(r#""a1b2c3d4e5""#),
+            "Ten lower-case letters and digits: in its default host. Left out: made from its name.",
+        ),
+        Key::new(
+            "openapi",
+            Form::Path,
+            "An OpenAPI document, JSON or YAML, that says what the API is; what stands here as well goes before it.",
+        ),
+        Key::new(
+            "clone_from",
+            Form::Text(r#""shop""#),
+            "The API whose definition it has: routes and all that belongs to them, not its stages.",
+        ),
+        parts::DESCRIPTION,
+        Key::new("version", Form::Text(r#""1.0""#), "A label."),
+        Key::new(
+            "hosts",
+            Form::Texts(r#"["api.example.com"]"#),
+            "Host names, `*.example.com` too. Left out: every host that no other API names.",
+        ),
+        mapping::BASE_PATH,
+        ENDPOINT,
+        IP_ADDRESS_TYPE,
+        Key::new("vpc_endpoint_ids", Form::Texts(r#"["vpce-0abc"]"#), "VPC endpoints of a private API.")
+            .or("[]"),
+        Key::new(
+            "disable_default_endpoint",
+            Form::Boolean,
+            "Whether only its hosts reach it, and not its default host.",
+        )
+        .or("false"),
+        Key::new(
+            "binary_media_types",
+            Form::Texts(r#"["image/png"]"#),
+            "Media types whose bodies are no text: `image/png`, `*/*`.",
+        )
+        .or("[]"),
+        Key::new(
+            "minimum_compression",
+            Form::Size(0, u64::MAX),
+            "Answers of so many bytes are compressed, up to 10MiB. Left out: none is.",
+        ),
+        Key::new(
+            "api_key_source",
+            Form::Choice(&["header", "authorizer"]),
+            "Where an API key is looked for.",
+        )
+        .or(r#""header""#),
+        Key::new(
+            "policy",
+            Form::Text(r#""${file:policy.json}""#),
+            "The resource policy, a document in JSON.",
+        ),
+        Key::new("tags", Form::Pairs, "Keys and values without a meaning of their own.").or("{}"),
+        Key::new("resources", Form::Texts(r#"["/pets"]"#), "Paths of resources that have no method.")
+            .or("[]"),
         Key::new(
             "mapping",
-            Form::Tables(&MAPPING),
+            Form::Tables(&mapping::MAPPING),
             "Where it is reached, one by one, in place of `hosts` and `base_path`.",
         ),
-        Key::new("stage", Form::Tables(&STAGE), "Its stages; an HTTP API that names none has `$default`."),
-        Key::new("route", Form::Tables(&ROUTE), "Its routes or methods."),
-        Key::new("cors", Form::Table(&cors::CORS), "Answers preflights, and sets CORS headers."),
-    ],
-};
-
-static MAPPING: Section = Section {
-    name: "api.mapping",
-    doc: "A host and a base path at which an API is reached.",
-    keys: &[
-        Key::new(
-            "host",
-            Form::Text(r#""api.example.com""#),
-            "A host name, `*.example.com` too. Left out: every host that no other API names.",
-        ),
-        BASE_PATH,
         Key::new(
             "stage",
-            Form::Text(r#""prod""#),
-            "The stage it leads to. Left out: the first segment after the base path names it, or \
-             `$default` where it is the only one.",
+            Form::Tables(&stage::STAGE),
+            "Its stages; an HTTP API that names none has `$default`.",
         ),
-    ],
-};
-
-static STAGE: Section = Section {
-    name: "api.stage",
-    doc: "A stage of an API.",
-    keys: &[
+        Key::new("model", Form::Tables(&parts::MODEL), "Schemas of bodies."),
+        Key::new("validator", Form::Tables(&parts::VALIDATOR), "What may be checked of a request."),
+        Key::new("authorizer", Form::Tables(&authorizer::AUTHORIZER), "Who is asked whether a client may."),
         Key::new(
-            "name",
-            Form::Text(r#""prod""#),
-            "Its name: letters, digits, `-`, `_`; `$default` in an HTTP API.",
-        )
-        .required(),
-        Key::new("throttle", Form::Table(&policy::THROTTLE), "The bucket of the whole stage."),
-        Key::new(
-            "route_throttle",
-            Form::Table(&policy::THROTTLE),
-            "The bucket of each route that has none of its own.",
+            "gateway_response",
+            Form::Tables(&parts::GATEWAY_RESPONSE),
+            "What the gateway's own answers look like.",
         ),
-        Key::new("cache", Form::Table(&policy::STAGE_CACHE), "Keeps responses to GET. Left out: no cache."),
-    ],
-};
-
-static ROUTE: Section = Section {
-    name: "api.route",
-    doc: "A route of an HTTP API, or a method of a REST API.",
-    keys: &[
+        Key::new("documentation", Form::Tables(&parts::DOCUMENTATION), "What it says of itself to readers."),
+        Key::new("route", Form::Tables(&route::ROUTE), "Its routes or methods."),
         Key::new(
-            "key",
-            Form::Text(r#""GET /pets/{id}""#),
-            "Method and path: `GET /pets/{id}`, `ANY /{proxy+}`; `$default` in an HTTP API.",
-        )
-        .required(),
-        Key::new("integration", Form::Table(&INTEGRATION), "What answers.").required(),
-        route::THROTTLES,
-        Key::new(
-            "cache",
-            Form::DurationOrTable(&policy::ROUTE_CACHE, &[policy::RESPECT_ORIGIN]),
-            "Keeps responses; `\"60s\"` or a table. Left out: the stage's for GET.",
+            "cors",
+            cors::FORM,
+            "Answers preflights, and sets CORS headers; `\"*\"`: everybody may call.",
         ),
-        route::LIMITS,
-    ],
-};
-
-static INTEGRATION: Section = Section {
-    name: "api.route.integration",
-    doc: "What answers a route.",
-    keys: &[
-        Key::new("type", Form::Choice(&["http_proxy", "mock"]), "A backend, or the gateway by itself.")
-            .required(),
-        Key::new(
-            "url",
-            Form::Text(r#""http://127.0.0.1:8080/pets/{id}""#),
-            "`http_proxy`: the backend and the whole path sent, with the variables of `key`.",
-        ),
-        integration::HTTP2,
-        route::UPSTREAM,
-        Key::new(
-            "path",
-            Form::Text(r#""/v2/pets/{id}""#),
-            "With `upstream`: the path sent, with the variables of `key`. Left out: the request's.",
-        ),
-        route::STRIP_PREFIX,
-        integration::STATUS,
-        integration::HEADERS,
-        integration::BODY,
     ],
 };
 
 /// All `[[api]]`s.
 pub(crate) fn read(document: &Document<'_>, node: &Node, upstreams: &mut Upstreams) -> Vec<Api> {
-    document.tables("api").iter().filter_map(|table| api(table, node, upstreams)).collect()
+    let tables = document.tables("api");
+    let mut apis: Vec<_> = tables.iter().filter_map(|table| api(table, node, upstreams)).collect();
+    let clones =
+        tables.iter().filter_map(|table| Some((table.opt("name", Value::text)?, table.get("clone_from")?)));
+    for (name, from) in clones {
+        clone(&mut apis, &name, &from, document.is_broken());
+    }
+    apis
 }
 
-/// What must hold between APIs: names and mappings are there once, and so are the routes of each.
-pub(crate) fn check(document: &Document<'_>, apis: &[Api]) {
-    let (mut names, mut keys) = (Seen::new(document, ""), Seen::new(document, ""));
-    let mut mappings = Seen::new(document, ": give each hosts or a base path of its own");
-    for api in apis {
-        names.add(&api.name, api.origin.as_ref(), || format!("two APIs are {}", quote(&api.name)));
-        for mapping in &api.mappings {
-            let host = mapping.host.as_deref().unwrap_or("every host");
-            let at = format!("{host} at `/{}`", mapping.base_path);
-            let origin = mapping.origin.as_ref().or(api.origin.as_ref());
-            let what = if api.kind == Kind::Proxy { "routes of different `hosts`" } else { "two APIs" };
-            mappings.add(&at, origin, || format!("{what} are reached by {at}"));
-        }
-        for route in &api.routes {
-            let key = format!("{}\n{}", api.name, route_key::shape(&route.key));
-            keys.add(&key, route.origin.as_ref(), || format!("two routes are `{}`", route.key));
-        }
-    }
-    let has_routes = ["route", "api"].iter().any(|key| document.values(key).next().is_some());
-    if !has_routes && !document.is_broken() {
-        let mistake = Mistake::new("no `[[route]]` and no `[[api]]`: every request is answered 404");
-        document.cx.warn(
-            None,
-            "",
-            mistake.help("add `[[route]]` with `match = \"$default\"` and `url = \"http://…\"`"),
-        );
-    }
-}
-
-/// Things that may be there once, and where they were.
-struct Seen<'a> {
-    document: &'a Document<'a>,
-    /// What is said behind the first place.
-    advice: &'static str,
-    places: HashMap<String, Option<Origin>>,
-}
-
-impl<'a> Seen<'a> {
-    fn new(document: &'a Document<'_>, advice: &'static str) -> Self {
-        Self { document, advice, places: HashMap::new() }
-    }
-
-    fn add(&mut self, thing: &str, origin: Option<&Origin>, message: impl FnOnce() -> String) {
-        match self.places.get(thing) {
-            Some(first) => {
-                let first = first.as_ref().map(place).unwrap_or_default();
-                let mistake = Mistake::new(message()).help(format!("the first is at {first}{}", self.advice));
-                self.document.cx.mistake(origin, "", mistake);
-            }
-            None => {
-                self.places.insert(thing.to_owned(), origin.cloned());
+/// Gives an API the definition of another (row 42); what it says of itself stays.
+fn clone(apis: &mut [Api], name: &str, from: &Value<'_>, is_broken: bool) {
+    let Some(asked) = from.text() else { return };
+    let names = || apis.iter().map(|api| &*api.name);
+    let place = |name: &str| names().position(|own| own == name);
+    let Some(own) = place(name) else { return };
+    let mistake = match place(&asked) {
+        // It may be what could not be read.
+        None if is_broken => return,
+        None => {
+            let mistake = Mistake::new(format!("there is no API {}", quote(&asked)));
+            match suggest::nearest(&asked, names()) {
+                Some(near) => mistake.help(format!("did you mean `{near}`?")),
+                None => mistake.help("name another `[[api]]`"),
             }
         }
-    }
+        Some(other) if apis[other].definition.routes.is_empty() => {
+            let mistake = Mistake::new(format!("the API {} has no routes of its own", quote(&asked)));
+            mistake.help("name the one that has them")
+        }
+        Some(other) if apis[other].kind != apis[own].kind => {
+            let mistake = Mistake::new(format!("the API {} is of another kind", quote(&asked)));
+            mistake.help("write the same `kind`")
+        }
+        Some(other) => {
+            let cloned = apis[other].definition.clone();
+            let own = &mut apis[own].definition;
+            let (description, version) = (own.description.take(), own.version.take());
+            let tags = std::mem::take(&mut own.tags);
+            *own = Definition {
+                description: description.or(cloned.description),
+                version: version.or(cloned.version),
+                tags: if tags.is_empty() { cloned.tags } else { tags },
+                ..cloned
+            };
+            return;
+        }
+    };
+    from.mistake(mistake);
+}
+
+/// What a clone does not say, since it has that of the other; what is as if it were not said may be.
+fn refuse_of_clone(table: &Table<'_>, own: &Definition) {
+    let (why, help) = ("a clone has that of the API that it is made from", "leave it out, or `clone_from`");
+    let keys = [
+        "openapi",
+        "route",
+        "model",
+        "validator",
+        "authorizer",
+        "gateway_response",
+        "documentation",
+        "minimum_compression",
+        "policy",
+        "cors",
+    ];
+    refuse(table, &keys, why, help);
+    let told = [
+        ("resources", !own.resources.is_empty()),
+        ("binary_media_types", !own.binary_media_types.is_empty()),
+        ("api_key_source", own.api_key_source != ApiKeySource::default()),
+        ("disable_default_endpoint", own.disable_default_endpoint),
+    ];
+    told.into_iter().filter(|(_, told)| *told).for_each(|(key, _)| refuse(table, &[key], why, help));
 }
 
 fn api(table: &Table<'_>, node: &Node, upstreams: &mut Upstreams) -> Option<Api> {
-    let kind = match table.opt("kind", Value::choice) {
+    let kind = kind(table);
+    let name = table.opt("name", |value| value.parse(names::api));
+    let id = table.opt("id", |value| value.parse(id));
+    let stages = stage::stages(table, kind, node);
+    let mappings = mapping::mappings(table, &stages);
+    let (mut endpoint, mut ip_address_type) = endpoint(table);
+    let mut vpc_endpoint_ids =
+        table.or("vpc_endpoint_ids", |value| value.list(|text| Ok(text.to_owned())), Vec::new());
+    let mut definition = definition(table, kind, node, upstreams);
+    if let Some(imported) = openapi::of(table, kind, table.cx) {
+        definition = ::openapi::merge(imported.definition, definition, ::openapi::Mode::Merge);
+        if table.get("endpoint").is_none() {
+            endpoint = imported.endpoint.unwrap_or(endpoint);
+        }
+        if table.get("ip_address_type").is_none() {
+            ip_address_type = imported.ip_address_type.unwrap_or(ip_address_type);
+        }
+        if table.get("vpc_endpoint_ids").is_none() {
+            vpc_endpoint_ids = imported.vpc_endpoint_ids;
+        }
+    }
+    if table.get("clone_from").is_some() {
+        refuse_of_clone(table, &definition);
+    } else if table.get("route").is_none() && table.get("openapi").is_none() && !table.file.is_broken() {
+        let help = "add `[[api.route]]` with `key` and `integration`, or `openapi = \"FILE\"`";
+        table.mistake(Mistake::new("the API has no routes").help(help));
+    }
+    let api = Api::new(name?, kind);
+    Some(Api {
+        id: id.unwrap_or(api.id),
+        name: api.name,
+        kind,
+        mappings,
+        stages,
+        definition,
+        endpoint,
+        ip_address_type,
+        vpc_endpoint_ids,
+        origin: Some(table.origin()),
+    })
+}
+
+pub(crate) fn kind(table: &Table<'_>) -> Kind {
+    match table.opt("kind", Value::choice) {
         Some("rest") => Kind::Rest,
         _ => Kind::Http,
-    };
-    let name = table.opt("name", |value| value.parse(names::api));
-    let stages = stages(table, kind, node);
-    let mappings = mappings(table, &stages);
-    let routes: Vec<_> =
-        table.tables("route").iter().filter_map(|table| route(table, kind, node, upstreams)).collect();
-    if table.get("route").is_none() && !table.file.is_broken() {
-        table.mistake(
-            Mistake::new("the API has no routes").help("add `[[api.route]]` with `key` and `integration`"),
-        );
-    }
-    let cors = table.opt("cors", Value::table).map(|table| cors::read(&table));
-    Some(Api { name: name?, kind, mappings, stages, routes, cors, origin: Some(table.origin()) })
-}
-
-fn stages(table: &Table<'_>, kind: Kind, node: &Node) -> Vec<Stage> {
-    let mut stages: Vec<Stage> = Vec::new();
-    for table in table.tables("stage") {
-        let scope = CacheScope { kind, route: None, node_bytes: node.cache.size_bytes };
-        let throttle = |key| table.opt(key, Value::table).and_then(|table| policy::throttle(&table));
-        let stage = Stage {
-            name: table.or(
-                "name",
-                |value| value.parse(|text| names::stage(text, kind == Kind::Http)),
-                String::new(),
-            ),
-            throttle: throttle("throttle"),
-            route_throttle: throttle("route_throttle"),
-            cache: table.opt("cache", Value::table).map(|table| policy::stage_cache(&table, &scope)),
-            origin: Some(table.origin()),
-        };
-        if let Some(other) = stages.iter().find(|other| other.name == stage.name && !stage.name.is_empty()) {
-            let first = other.origin.as_ref().map(place).unwrap_or_default();
-            let mistake = Mistake::new(format!("two stages are {}", quote(&stage.name)));
-            table.mistake(mistake.help(format!("the first is at {first}")));
-        }
-        stages.push(stage);
-    }
-    if stages.is_empty() && kind == Kind::Rest && !table.file.is_broken() {
-        let mistake = Mistake::new("a REST API needs a stage");
-        table.mistake(mistake.help("add `[[api.stage]]` with `name = \"prod\"`"));
-    }
-    if stages.is_empty() && kind == Kind::Http {
-        stages.push(Stage { name: "$default".into(), origin: Some(table.origin()), ..Stage::default() });
-    }
-    stages
-}
-
-fn mappings(table: &Table<'_>, stages: &[Stage]) -> Vec<Mapping> {
-    // `$default` alone has no segment that could name it.
-    let only = || stages.iter().all(|stage| stage.name == "$default").then(|| "$default".to_owned());
-    let hosts = names::hosts(table);
-    let base_path = table.or("base_path", |value| value.parse(names::base_path), String::new());
-    if table.get("mapping").is_some() {
-        for extra in ["hosts", "base_path"].iter().filter_map(|key| table.get(key)) {
-            let mistake = Mistake::new("`[[api.mapping]]` says where the API is reached");
-            extra.mistake(mistake.help("keep one of them"));
-        }
-        let mut tables = table.tables("mapping");
-        // Where a misspelled host is reached nobody knows.
-        tables.retain(|table| !table.is_misspelled("host"));
-        return tables.iter().map(|table| mapping(table, stages, only())).collect();
-    }
-    let origin = ["hosts", "base_path"].iter().find_map(|key| table.get(key)).map(|value| value.origin());
-    let origin = origin.unwrap_or_else(|| table.origin());
-    let hosts = if hosts.is_empty() { vec![None] } else { hosts.into_iter().map(Some).collect() };
-    let mapping =
-        |host| Mapping { host, base_path: base_path.clone(), stage: only(), origin: Some(origin.clone()) };
-    hosts.into_iter().map(mapping).collect()
-}
-
-fn mapping(table: &Table<'_>, stages: &[Stage], only: Option<String>) -> Mapping {
-    let known = || stages.iter().map(|stage| &*stage.name);
-    let stage = |text: &str| {
-        // An empty name is one that could not be read; it may be this.
-        if known().any(|name| name == text || name.is_empty()) {
-            return Ok(text.to_owned());
-        }
-        let mistake = Mistake::new(format!("the API has no stage {}", quote(text)));
-        Err(match suggest::nearest(text, known()) {
-            Some(near) => mistake.help(format!("did you mean `{near}`?")),
-            None => mistake.help(format!("add `[[api.stage]]` with `name = {text:?}`")),
-        })
-    };
-    Mapping {
-        host: table.opt("host", |value| value.parse(names::host_pattern)),
-        base_path: table.or("base_path", |value| value.parse(names::base_path), String::new()),
-        stage: table.opt("stage", |value| value.parse(stage)).or(only),
-        origin: Some(table.origin()),
     }
 }
 
-fn route(table: &Table<'_>, kind: Kind, node: &Node, upstreams: &mut Upstreams) -> Option<Route> {
-    let key = table.get("key").and_then(|value| value.parse(|text| route_key::parse(text, kind)));
-    let integration = table.opt("integration", Value::table).and_then(|table| {
-        let (of_http, of_mock) =
-            (["url", "http2", "upstream", "path", "strip_prefix"], ["status", "headers", "body"]);
-        match table.opt("type", Value::choice)? {
-            "mock" => {
-                refuse(&table, &of_http, "`mock` calls no backend");
-                Some(Integration::Mock(integration::mock(&table)))
-            }
-            _ => {
-                refuse(&table, &of_mock, "`http_proxy` returns the backend's answer");
-                let answers = ["url", "upstream"].iter().filter(|key| table.get(key).is_some()).count();
-                if answers != 1 && !table.file.is_broken() {
-                    let message = if answers == 0 { "no backend is named" } else { "two backends are named" };
-                    let help = "write one of `url = \"http://…\"` and `upstream = \"NAME\"`";
-                    table.mistake(Mistake::new(message).help(help));
-                }
-                integration::forward(&table, key.as_ref(), upstreams, UrlPath::Template)
-            }
-        }
-    });
-    route::policies(table, kind, key, integration, node)
+/// What a deployment freezes of an API.
+pub(crate) fn definition(
+    table: &Table<'_>,
+    kind: Kind,
+    node: &Node,
+    upstreams: &mut Upstreams,
+) -> Definition {
+    if kind == Kind::Http {
+        refuse(table, &REST_ONLY, "an HTTP API has none", "leave it out, or write `kind = \"rest\"`");
+    }
+    let quotas = &node.quotas;
+    let (models, authorizers) = (parts::models(table), authorizer::read(table, kind, quotas));
+    let mut validators = parts::validators(table);
+    let known = Known { kind, node, models: &models, authorizers: &authorizers };
+    let routes = table.tables("route");
+    let routes = routes.iter().filter_map(|table| route::read(table, &known, &mut validators, upstreams));
+    let routes = routes.collect();
+    let documentation = parts::documentation(table);
+    let (count, max) = (documentation.len(), quotas.documentation_parts);
+    let exceeded = quotas::exceeded("parts of documentation", count, "documentation_parts", max);
+    exceeded.into_iter().for_each(|mistake| table.mistake(mistake));
+    Definition {
+        routes,
+        resources: table.or("resources", |value| value.list(|text| resource(text, kind)), Vec::new()),
+        description: table.opt("description", |value| value.parse(grammar::description)),
+        version: table.opt("version", Value::text),
+        validators,
+        gateway_responses: parts::gateway_responses(table),
+        binary_media_types: table.or(
+            "binary_media_types",
+            |value| value.list(grammar::media_type),
+            Vec::new(),
+        ),
+        minimum_compression_bytes: table.opt("minimum_compression", minimum_compression),
+        api_key_source: match table.opt("api_key_source", Value::choice) {
+            Some("authorizer") => ApiKeySource::Authorizer,
+            _ => ApiKeySource::Header,
+        },
+        policy: table.opt("policy", |value| value.own_parse(grammar::json_object)),
+        documentation,
+        disable_default_endpoint: table.or("disable_default_endpoint", Value::boolean, false),
+        cors: table.opt("cors", cors::read_value),
+        tags: tags(table, quotas.tags),
+        models,
+        authorizers,
+    }
 }
 
-fn refuse(table: &Table<'_>, keys: &[&str], why: &str) {
+/// Says of each of these keys that is there why it may not be.
+fn refuse(table: &Table<'_>, keys: &[&str], why: &str, help: &str) {
     for extra in keys.iter().filter_map(|key| table.get(key)) {
-        extra.mistake(Mistake::new(why).help("leave it out, or change `type`"));
+        extra.mistake(Mistake::new(why).help(help));
     }
+}
+
+/// Where an API or a domain says that it stands (rows 6, 7, 9, 15).
+pub(crate) fn endpoint(table: &Table<'_>) -> (EndpointType, IpAddressType) {
+    let endpoint = match table.opt("endpoint", Value::choice) {
+        Some("edge") => EndpointType::Edge,
+        Some("private") => EndpointType::Private,
+        _ => EndpointType::Regional,
+    };
+    let said = table.opt("ip_address_type", Value::choice);
+    if let Some(value) = table.get("ip_address_type").filter(|_| said == Some("ipv4"))
+        && endpoint == EndpointType::Private
+    {
+        let mistake = Mistake::new("Only dualstack ipAddressType is supported for Private APIs.");
+        value.mistake(mistake.help("write `dualstack`, or leave it out"));
+    }
+    let ip_address_type = match said {
+        Some("dualstack") => IpAddressType::Dualstack,
+        None if endpoint == EndpointType::Private => IpAddressType::Dualstack,
+        _ => IpAddressType::Ipv4,
+    };
+    (endpoint, ip_address_type)
+}
+
+/// Row 10.
+fn id(text: &str) -> Result<String, Mistake> {
+    let is_char = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if text.len() == 10 && text.bytes().all(is_char) {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(format!("{} can't be the id of an API", quote(text)))
+        .help("ten lower-case letters and digits"))
+}
+
+fn resource(text: &str, kind: Kind) -> Result<String, Mistake> {
+    let key = route_key::parse(&format!("ANY {text}"), kind)?;
+    Ok(key.to_string().trim_start_matches("ANY ").to_owned())
+}
+
+fn minimum_compression(value: &Value<'_>) -> Option<u32> {
+    let bytes = value.size()?;
+    if bytes > COMPRESSION_BYTES_MAX {
+        let message = "Invalid minimum compression size, must be between 0 and 10485760";
+        value.mistake(Mistake::new(message).help("write something from `0B` to `10MiB`"));
+    }
+    u32::try_from(bytes).ok()
+}
+
+fn tags(table: &Table<'_>, max: usize) -> Vec<(String, String)> {
+    let Some(value) = table.get("tags") else { return Vec::new() };
+    let pairs = value.pairs().unwrap_or_default();
+    quotas::exceeded("tags", pairs.len(), "tags", max).into_iter().for_each(|mistake| value.mistake(mistake));
+    let tag = |(name, value): (String, Value<'_>)| {
+        let text = value.text()?;
+        if name.is_empty() || name.len() > TAG_NAME_BYTES_MAX || text.len() > TAG_VALUE_BYTES_MAX {
+            let mistake = Mistake::new(format!("the tag {} is too long", quote(&name)));
+            value.mistake(mistake.help(format!(
+                "1 to {TAG_NAME_BYTES_MAX} bytes of its name, at most {TAG_VALUE_BYTES_MAX} of its value"
+            )));
+        }
+        Some((name, text))
+    };
+    pairs.into_iter().filter_map(tag).collect()
 }

@@ -62,12 +62,14 @@ pub(crate) struct Context<'e> {
     dropped: Cell<usize>,
     expanded_bytes: Cell<usize>,
     is_incomplete: Cell<bool>,
+    /// What was read beside the files of the configuration itself.
+    documents: RefCell<Vec<File>>,
 }
 
 impl<'e> Context<'e> {
     pub(crate) fn new(environment: &'e dyn Environment) -> Self {
-        let (diagnostics, dropped, expanded_bytes, is_incomplete) = Default::default();
-        Self { environment, diagnostics, dropped, expanded_bytes, is_incomplete }
+        let (diagnostics, dropped, expanded_bytes, is_incomplete, documents) = Default::default();
+        Self { environment, diagnostics, dropped, expanded_bytes, is_incomplete, documents }
     }
 
     /// Remembers that a file is not there: what is missing may stand in it.
@@ -77,6 +79,19 @@ impl<'e> Context<'e> {
 
     pub(crate) fn is_incomplete(&self) -> bool {
         self.is_incomplete.get()
+    }
+
+    /// Keeps a document that was read: what was read from is watched and kept, and excerpts are shown of it.
+    pub(crate) fn add(&self, document: File) {
+        let mut documents = self.documents.borrow_mut();
+        if documents.iter().all(|other| other.name != document.name) {
+            documents.push(document);
+        }
+    }
+
+    /// The documents that were read so far.
+    pub(crate) fn take_documents(&self) -> Vec<File> {
+        self.documents.take()
     }
 
     pub(crate) fn report(&self, diagnostic: Diagnostic) {

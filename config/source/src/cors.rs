@@ -51,6 +51,26 @@ pub(crate) static CORS: Section = Section {
     ],
 };
 
+/// Everybody may call: `cors = "*"`.
+const EVERYBODY: &str = "*";
+
+/// What a key holds that stands for the table.
+pub(crate) const FORM: Form = Form::WordOrTable(&[EVERYBODY], &CORS);
+
+/// What every script may do.
+pub(crate) fn everybody() -> Cors {
+    let all = || vec![EVERYBODY.to_owned()];
+    Cors { allow_origins: all(), allow_methods: all(), allow_headers: all(), ..Cors::default() }
+}
+
+/// The table, or the word in its place.
+pub(crate) fn read_value(value: &Value<'_>) -> Option<Cors> {
+    if value.is_table() {
+        return value.table().map(|table| read(&table));
+    }
+    value.choice().map(|_| Cors { origin: Some(value.origin()), ..everybody() })
+}
+
 /// The table.
 pub(crate) fn read(table: &Table<'_>) -> Cors {
     let list = |key: &str, read: fn(&str) -> Result<String, Mistake>| {

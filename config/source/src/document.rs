@@ -8,7 +8,7 @@ use toml::{Spanned, de::DeTable};
 use crate::{
     Environment, Outcome, ROOT, Sources, api,
     context::{Context, File, Mistake, place},
-    cors, include, listener, node,
+    cors, domain, include, listener, node,
     reader::{Table, Value},
     route, upstream,
 };
@@ -56,7 +56,9 @@ pub(crate) fn read<T>(
     }
     let made = make(&document);
     drop(document);
-    let files: Vec<_> = std::iter::once(&main).chain(&included).collect();
+    let documents = cx.take_documents();
+    documents.iter().for_each(|file| sources.push(&file.name, &file.text));
+    let files: Vec<_> = std::iter::once(&main).chain(&included).chain(&documents).collect();
     let (diagnostics, good) = cx.finish(&files);
     (good.then_some(made), diagnostics, sources)
 }
@@ -100,8 +102,10 @@ impl<'a> Document<'a> {
         let cors = self.single("cors").map(|table| cors::read(&table));
         let mut apis = route::read(self, &node, &mut upstreams, cors);
         apis.extend(api::read(self, &node, &mut upstreams));
-        api::check(self, &apis);
-        Model { node, listeners, certificates, upstreams: upstreams.finish(self.cx), apis }
+        api::check(self, &apis, &node.quotas);
+        let domains = domain::read(self, &apis, &node.quotas);
+        let upstreams = upstreams.finish(self.cx);
+        Model { node, listeners, certificates, upstreams, apis, domains }
     }
 }
 

@@ -8,7 +8,7 @@ use model::Origin;
 use toml_edit::{Array, InlineTable};
 
 use crate::{
-    Environment, Form, Key, ROOT, Refused, Section,
+    Environment, Form, Key, ROOT, Refused, Section, api,
     document::{self, Document},
     format, listener, policy,
     reader::{Table, Value},
@@ -107,7 +107,13 @@ impl<'a> Dump<'_, 'a> {
 
     /// The keys of a section, those that have tables behind the others.
     fn section(&mut self, path: &str, section: &'static Section, said: &Said<'_, 'a>) {
-        let (below, plain): (Vec<_>, Vec<_>) = section.keys.iter().partition(|key| key.section().is_some());
+        // A word in place of a table is a value like any other.
+        let is_word = |key: &&Key| {
+            let said = || said.get(section, key.name).is_some_and(|value| !value.is_table());
+            matches!(key.form, Form::WordOrTable(..)) && said()
+        };
+        let (below, plain): (Vec<_>, Vec<_>) =
+            section.keys.iter().partition(|key| key.section().is_some() && !is_word(key));
         for key in plain {
             if let Some(value) = said.get(section, key.name).or_else(|| self.inherited(path, section, key)) {
                 let written = self.written(section, key, &value);
@@ -183,10 +189,12 @@ impl<'a> Dump<'_, 'a> {
             Form::Texts(_) | Form::Counts(..) => {
                 value.items().iter().map(|item| self.scalar(false, item)).collect::<Array>().into()
             }
-            Form::Pairs => {
-                let pairs = value.pairs().unwrap_or_default();
-                let pairs = pairs.iter().map(|(name, value)| (name.as_str(), self.scalar(false, value)));
-                pairs.collect::<InlineTable>().into()
+            Form::Pairs => self.pairs(value),
+            Form::TextOrPairs(_) if value.is_table() => self.pairs(value),
+            Form::NamedPairs => {
+                let tables = value.pairs().unwrap_or_default();
+                let tables = tables.iter().map(|(name, value)| (name.as_str(), self.pairs(value)));
+                tables.collect::<InlineTable>().into()
             }
             _ => {
                 let is_log = section.name == "access_log" && key.name == "target";
@@ -194,6 +202,12 @@ impl<'a> Dump<'_, 'a> {
                 self.scalar(is_path, value)
             }
         }
+    }
+
+    fn pairs(&self, value: &Value<'a>) -> toml_edit::Value {
+        let pairs = value.pairs().unwrap_or_default();
+        let pairs = pairs.iter().map(|(name, value)| (name.as_str(), self.scalar(false, value)));
+        pairs.collect::<InlineTable>().into()
     }
 
     fn scalar(&self, is_path: bool, value: &Value<'a>) -> toml_edit::Value {
@@ -223,7 +237,10 @@ fn applies(section: &'static Section, key: &Key, said: &Said<'_, '_>) -> bool {
         ("listener", "http2_streams_max") => table.or("http2", Value::boolean, true),
         ("listener", "names" | "security_policy") => !table.or("plain", Value::boolean, false),
         ("api", "base_path") => table.get("mapping").is_none(),
-        ("api.route.integration", _) => table.opt("type", Value::choice) == Some("mock"),
+        ("api", key) if api::REST_ONLY.contains(&key) => api::kind(table) == model::Kind::Rest,
+        ("api.route.integration", _) => {
+            table.opt("type", Value::choice) == Some("mock") && !api::integration::is_full(table)
+        }
         _ => true,
     }
 }

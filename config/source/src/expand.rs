@@ -1,4 +1,5 @@
-//! References in string values: `${NAME}`, `${NAME:-default}`, `${file:path}`; `$${` stands for `${`.
+//! References in string values: `${NAME}`, `${NAME:-default}`, `${file:path}`; `$${` stands for `${`. Texts of API Gateway's
+//! own grammars (templates, URIs, mappings) have a `${…}` of their own, which stays what it is.
 
 use std::path::Path;
 
@@ -34,6 +35,64 @@ pub(crate) fn expand(text: &str, directory: &Path, cx: &Context<'_>) -> Result<S
     }
     expanded.push_str(rest);
     if mistakes.is_empty() { Ok(expanded) } else { Err(mistakes) }
+}
+
+/// The same where `${…}` means something in the text itself, such as `${stageVariables.host}` or a template's `${name}`:
+/// what can't be a reference stays as it is.
+pub(crate) fn expand_own(text: &str, directory: &Path, cx: &Context<'_>) -> Result<String, Vec<Mistake>> {
+    let (mut expanded, mut mistakes) = (String::with_capacity(text.len()), Vec::new());
+    let mut rest = text;
+    while let Some((at, reference)) = first_reference(rest) {
+        let end = at + "${".len() + reference.len() + "}".len();
+        if rest[..at].ends_with('$') {
+            expanded.push_str(&rest[..at]);
+            expanded.push_str(&rest[at + 1..end]);
+        } else {
+            expanded.push_str(&rest[..at]);
+            match resolve(reference, directory, cx).and_then(|value| cx.grow(value.len()).map(|()| value)) {
+                Ok(value) => expanded.push_str(&value),
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        rest = &rest[end..];
+    }
+    expanded.push_str(rest);
+    if mistakes.is_empty() { Ok(expanded) } else { Err(mistakes) }
+}
+
+/// The text that [`expand`] makes into this one.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
+/// The text that [`expand_own`] makes into this one.
+pub(crate) fn escaped_own(text: &str) -> String {
+    let (mut escaped, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some((at, reference)) = first_reference(rest) {
+        let end = at + "${".len() + reference.len() + "}".len();
+        escaped.push_str(&rest[..at]);
+        escaped.push('$');
+        escaped.push_str(&rest[at..end]);
+        rest = &rest[end..];
+    }
+    escaped + rest
+}
+
+/// Where the first text in braces stands that a reference may be, and what it refers to.
+fn first_reference(text: &str) -> Option<(usize, &str)> {
+    let mut from = 0;
+    loop {
+        let at = from + text.get(from..)?.find("${")?;
+        let inside = &text[at + 2..];
+        // No name has a brace in it, so that what follows is looked at once.
+        let end = inside.find(['{', '}'])?;
+        let reference = &inside[..end];
+        let name = reference.split_once(":-").map_or(reference, |(name, _)| name);
+        if inside[end..].starts_with('}') && (reference.starts_with("file:") || is_variable(name)) {
+            return Some((at, reference));
+        }
+        from = at + 2;
+    }
 }
 
 fn resolve(reference: &str, directory: &Path, cx: &Context<'_>) -> Result<String, Mistake> {
@@ -77,6 +136,8 @@ fn is_variable(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::tests::Table;
 
@@ -108,6 +169,34 @@ mod tests {
         check("${file:two}", Ok("a\n"));
         check("$${NAME}", Ok("${NAME}"));
         check("$${NAME}${NAME}", Ok("${NAME}value"));
+    }
+
+    #[track_caller]
+    fn check_own(text: &str, expected: &str) {
+        let environment = Table::default().variable("NAME", "value").file("conf/t", "${NAME} $x\n");
+        let cx = Context::new(&environment);
+        assert_eq!(expand_own(text, Path::new("conf"), &cx).as_deref(), Ok(expected), "{text}");
+    }
+
+    #[test]
+    fn texts_keep_braces_of_their_own() {
+        check_own("${stageVariables.host} ${x} ${NAME}", "${stageVariables.host} ${x} value");
+        check_own("${file:t}", "${NAME} $x");
+        check_own("$${NAME} $${x} ${", "${NAME} $${x} ${");
+        check_own("${NAME", "${NAME");
+        check_own("${a${NAME}}", "${avalue}");
+        check_own("${NONE:-x}", "x");
+        check_own("$!{x} #if(${Name})", "$!{x} #if(${Name})");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_escaped_is_read_again(text in "([${}a-zA-Z:_-]|\\$\\{|file:|NAME|stageVariables\\.x){0,24}") {
+            let environment = Table::default();
+            let cx = Context::new(&environment);
+            prop_assert_eq!(expand(&escaped(&text), Path::new(""), &cx), Ok(text.clone()));
+            prop_assert_eq!(expand_own(&escaped_own(&text), Path::new(""), &cx), Ok(text));
+        }
     }
 
     #[test]

@@ -94,13 +94,12 @@ fn model(flags: &Flags, line: &Line, cx: &Context<'_>) -> Option<Model> {
     let (url, (path, strip_prefix)) = (url?, path?);
     let upstream = upstreams.made(&url, flags.http2, read.origin(""));
     let mut api = route::plain_api(&[], None);
-    api.routes.push(Route {
-        key,
-        integration: Integration::Http { upstream, path, strip_prefix },
+    let route = Route::new(key, Integration::Http { upstream, path, strip_prefix });
+    api.definition.routes.push(Route {
         throttles: rate.map(throttle).into_iter().collect(),
         cache,
-        limits: None,
         origin: read.origin(""),
+        ..route
     });
     let mut listener = listener::default();
     listener.plain = flags.plain;
@@ -109,7 +108,14 @@ fn model(flags: &Flags, line: &Line, cx: &Context<'_>) -> Option<Model> {
     }
     listener.address = flags.listen.unwrap_or(listener.address);
     let upstreams = upstreams.finish(cx);
-    Some(Model { node, listeners: vec![listener], certificates: Vec::new(), upstreams, apis: vec![api] })
+    Some(Model {
+        node,
+        listeners: vec![listener],
+        certificates: Vec::new(),
+        upstreams,
+        apis: vec![api],
+        ..Model::default()
+    })
 }
 
 fn driver(text: &str) -> Result<model::Driver, Mistake> {

@@ -40,6 +40,11 @@ pub fn format(name: &str, text: &str) -> Result<String, Refused> {
     }
 }
 
+/// A text of our own in the same layout.
+pub(crate) fn pretty(text: &str) -> String {
+    text.parse::<DocumentMut>().map(laid_out).unwrap_or_else(|_| text.to_owned())
+}
+
 fn laid_out(mut document: DocumentMut) -> String {
     let trailing = joined(&lines(document.trailing()), "");
     document.set_trailing(trailing);

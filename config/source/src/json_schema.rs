@@ -91,6 +91,10 @@ fn form(form: &Form) -> Value {
             json!({ "type": "array", "items": { "type": "integer", "minimum": min, "maximum": max } })
         }
         Form::Pairs => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        Form::TextOrPairs(_) => json!({ "anyOf": [{ "type": "string" }, self::form(&Form::Pairs)] }),
+        Form::NamedPairs => json!({ "type": "object", "additionalProperties": self::form(&Form::Pairs) }),
+        Form::Number(min, max) => json!({ "type": "number", "minimum": min, "maximum": max }),
+        Form::WordOrTable(words, section) => json!({ "anyOf": [{ "enum": words }, reference(section)] }),
         Form::Table(section) => reference(section),
         Form::Tables(section) => json!({ "type": "array", "items": reference(section) }),
         Form::Named(section) => json!({ "type": "object", "additionalProperties": reference(section) }),

@@ -1,4 +1,4 @@
-//! Source: TOML text and its includes -> [`model::Model`], with every mistake and its place.
+//! Source: TOML text, its includes and OpenAPI documents -> [`model::Model`], with every mistake and its place.
 //!
 //! What is judged here is what the text alone can tell: shape, names, units, ranges, references. It does not know how
 //! a gateway runs: whether a certificate can be read or two routes are in each other's way, `snapshot` finds out.
@@ -12,6 +12,7 @@ mod context;
 mod cors;
 mod differences;
 mod document;
+mod domain;
 mod dump;
 mod ebpf;
 mod environment;
@@ -24,8 +25,10 @@ mod json_schema;
 mod listener;
 mod names;
 mod node;
+mod openapi;
 mod policy;
 pub mod properties;
+mod quotas;
 mod reader;
 mod render;
 mod route;
@@ -33,8 +36,10 @@ mod route_key;
 mod schema;
 mod sources;
 mod suggest;
+mod template;
 mod units;
 mod upstream;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -49,9 +54,12 @@ pub use flags::{Flags, from_flags};
 pub use format::format;
 pub use include::{FILE_BYTES_MAX, FILES_MAX};
 pub use json_schema::schema_json;
+pub use openapi::{OpenApi, api as api_of, from_openapi, import, is_document};
 pub use render::render;
 pub use schema::{Form, Key, ROOT, Section};
 pub use sources::Sources;
+pub use template::{Template, import_template, is_template};
+pub use write::{Frozen, read_definition, write, write_definition};
 
 /// A time as it is written in a file, such as `90s`, for a command line; or what is wrong with it.
 pub fn duration(text: &str) -> Result<std::time::Duration, String> {

@@ -1,15 +1,18 @@
-//! Sections said once for the whole process: `[node]`, `[admin]`, `[access_log]`, `[client]`, `[cache]`,
-//! `[timeouts]`, `[demo]`.
+//! Sections said once for the whole process: `[node]`, `[admin]`, `[access_log]`, `[endpoint]`, `[templates]`, `[client]`,
+//! `[cache]`, `[timeouts]`, `[quotas]`, `[demo]`.
 
 use std::time::Duration;
 
-use model::{AccessLog, Admin, Client, Demo, Driver, LogTarget, Node, NodeCache, PathRules, Timeouts};
+use model::{
+    AccessLog, Admin, Client, Demo, Driver, Endpoint, LogTarget, Node, NodeCache, PathRules, Templates,
+    Timeouts,
+};
 
 use crate::{
     Form, Key, Section,
     context::{Mistake, quote},
     document::Document,
-    ebpf, names, policy,
+    ebpf, names, policy, quotas,
     reader::{Table, Value},
     units,
 };
@@ -19,6 +22,8 @@ const HOUR: Duration = Duration::from_hours(1);
 /// The least that a node may be bound to.
 const MEMORY_MIN: u64 = 32 << 20;
 const DAY: Duration = Duration::from_hours(24);
+const REGION_BYTES_MAX: usize = 63;
+const ACCOUNT_DIGITS: usize = 12;
 /// Row 166.
 const LOG_FORMAT_BYTES_MAX: usize = 3_072;
 /// What a line says unless it is told otherwise, as TOML: the common log format and the request's id.
@@ -125,6 +130,42 @@ pub(crate) static PATH: Section = Section {
         )
         .or("false"),
     ],
+};
+
+pub(crate) static ENDPOINT: Section = Section {
+    name: "endpoint",
+    doc: "Where the default endpoints of APIs in AWS's shape are, and whose they are.",
+    keys: &[
+        Key::new(
+            "suffix",
+            Form::Text(r#""example.net""#),
+            "`{id}.execute-api.` and this is an API's host, beside AWS's own names in any region and \
+             `{id}.execute-api.localhost`. Left out: those alone.",
+        ),
+        Key::new(
+            "region",
+            Form::Text(r#""us-east-1""#),
+            "The region that the node says it is in: of URLs and ARNs.",
+        )
+        .or(r#""us-east-1""#),
+        Key::new(
+            "account_id",
+            Form::Text(r#""000000000000""#),
+            "The account that the node says it belongs to: twelve digits, `$context.accountId`.",
+        )
+        .or(r#""000000000000""#),
+    ],
+};
+
+pub(crate) static TEMPLATES: Section = Section {
+    name: "templates",
+    doc: "What mapping templates have beside what AWS gives them.",
+    keys: &[Key::new(
+        "xml_to_json",
+        Form::Boolean,
+        "`$util.xmlToJson(text)`: an XML document as JSON, for backends that speak SOAP.",
+    )
+    .or("false")],
 };
 
 pub(crate) static CLIENT: Section = Section {
@@ -253,6 +294,17 @@ pub(crate) fn read(document: &Document<'_>) -> Node {
             encoded_slashes: table.or("encoded_slashes", Value::boolean, false),
         };
     }
+    if let Some(table) = document.single("endpoint") {
+        let default = Endpoint::default();
+        node.endpoint = Endpoint {
+            suffix: table.opt("suffix", |value| value.parse(names::host)),
+            region: table.or("region", |value| value.parse(region), default.region),
+            account_id: table.or("account_id", |value| value.parse(account_id), default.account_id),
+        };
+    }
+    if let Some(table) = document.single("templates") {
+        node.templates = Templates { xml_to_json: table.or("xml_to_json", Value::boolean, false) };
+    }
     if let Some(table) = document.single("client") {
         let trusted_proxies = table.or("trusted_proxies", |value| value.list(names::network), Vec::new());
         node.client = Client {
@@ -271,6 +323,9 @@ pub(crate) fn read(document: &Document<'_>) -> Node {
     if let Some(table) = document.single("limits") {
         node.limits = policy::limits(&table, &node.limits);
     }
+    if let Some(table) = document.single("quotas") {
+        node.quotas = quotas::read(&table);
+    }
     node.throttle = document.single("throttle").and_then(|table| policy::throttle(&table));
     let admin_port = node.admin.listen.map(|address| address.port());
     node.ebpf = document.single("ebpf").and_then(|table| ebpf::read(&table, admin_port));
@@ -279,6 +334,23 @@ pub(crate) fn read(document: &Document<'_>) -> Node {
         node.demo = table.opt("address", Value::loopback).map(|address| Demo { address, origin });
     }
     node
+}
+
+/// One label of a name, as AWS's regions are.
+fn region(text: &str) -> Result<String, Mistake> {
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !text.is_empty() && text.len() <= REGION_BYTES_MAX && text.bytes().all(is_part) {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(format!("{} is no region", quote(text)))
+        .help("write lower-case letters, digits and `-`, such as `eu-central-1`"))
+}
+
+fn account_id(text: &str) -> Result<String, Mistake> {
+    if text.len() == ACCOUNT_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(text.to_owned());
+    }
+    Err(Mistake::new(format!("{} is no account", quote(text))).help("write twelve digits: `000000000000`"))
 }
 
 /// No bound, or one that a node with nothing to do keeps far away from.

@@ -8,7 +8,7 @@ use std::{
 
 use model::{Diagnostic, Severity};
 
-use crate::{Environment, Sources, dump, format, load, render};
+use crate::{Environment, Sources, dump, format, load, read_definition, render, write_definition};
 
 const NAME: &str = "f.toml";
 
@@ -30,6 +30,12 @@ pub fn any_file(bytes: &[u8]) {
             can_be_shown(&refused.diagnostics, &refused.sources);
             assert!(outcome.model.is_none(), "taken, but not laid out: {:?}", refused.diagnostics);
         }
+    }
+    for api in outcome.model.iter().flat_map(|model| &model.apis) {
+        let kept = write_definition(&api.definition, api.kind);
+        let read = read_definition(&kept).map(|frozen| (frozen.kind, frozen.definition));
+        let read = read.unwrap_or_else(|refused| panic!("{:?}\n{kept}", refused.diagnostics));
+        assert_eq!(read, (api.kind, api.definition.clone().without_origins()), "{kept}");
     }
     let dumped_text = dumped(text);
     assert_eq!(dumped_text.is_some(), outcome.model.is_some());

@@ -15,8 +15,10 @@ use crate::{
     expand, suggest, units,
 };
 
+/// What a body is unless it is said.
+pub(crate) const JSON: &str = "application/json";
 /// Keys that a message lists.
-const LISTED_MAX: usize = 20;
+const LISTED_MAX: usize = 24;
 
 /// A table that was opened.
 #[derive(Clone)]
@@ -129,6 +131,19 @@ impl<'a> Value<'a> {
         expanded.map_err(|mistakes| mistakes.into_iter().for_each(|mistake| self.mistake(mistake))).ok()
     }
 
+    /// The string of a grammar that has `${…}` of its own: what can't be a reference stays.
+    pub(crate) fn own_text(&self) -> Option<String> {
+        let text = self.typed(self.string())?;
+        let expanded = expand::expand_own(text, &self.file.directory, self.cx);
+        expanded.map_err(|mistakes| mistakes.into_iter().for_each(|mistake| self.mistake(mistake))).ok()
+    }
+
+    /// What a function reads from such a string.
+    pub(crate) fn own_parse<T>(&self, read: impl FnOnce(&str) -> Result<T, Mistake>) -> Option<T> {
+        let text = self.own_text()?;
+        read(&text).map_err(|mistake| self.mistake(mistake)).ok()
+    }
+
     /// What a function reads from the string.
     pub(crate) fn parse<T>(&self, read: impl FnOnce(&str) -> Result<T, Mistake>) -> Option<T> {
         let text = self.text()?;
@@ -154,6 +169,22 @@ impl<'a> Value<'a> {
             self.out_of_range(&quote(&integer.to_string()), &min.to_string(), &max.to_string());
         }
         inside
+    }
+
+    /// A number in the key's range.
+    pub(crate) fn number(&self) -> Option<f64> {
+        let Form::Number(min, max) = self.key.form else { return self.typed(None) };
+        let item = self.item.get_ref();
+        let text = match (item.as_float(), item.as_integer()) {
+            (Some(float), _) => float.as_str().to_owned(),
+            (_, Some(integer)) if integer.radix() == 10 => integer.as_str().to_owned(),
+            _ => return self.typed(None),
+        };
+        let number = text.replace('_', "").parse::<f64>().ok().filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            self.out_of_range(&quote(&text), &min.to_string(), &max.to_string());
+        }
+        number
     }
 
     /// A duration in the key's range; where a table may stand instead, the range is that of its first key.
@@ -211,7 +242,9 @@ impl<'a> Value<'a> {
 
     /// One of the key's choices.
     pub(crate) fn choice(&self) -> Option<&'static str> {
-        let Form::Choice(choices) = self.key.form else { return self.typed(None) };
+        let (Form::Choice(choices) | Form::WordOrTable(choices, _)) = self.key.form else {
+            return self.typed(None);
+        };
         self.parse(|text| {
             let chosen = choices.iter().copied().find(|choice| *choice == text);
             chosen.ok_or_else(|| {
@@ -259,7 +292,15 @@ impl<'a> Value<'a> {
         Some(entries.into_iter().map(value).collect())
     }
 
-    /// Whether it is a string, where a table may stand as well.
+    /// Strings by media type; one alone is for `application/json`.
+    pub(crate) fn text_or_pairs(&self) -> Option<Vec<(String, Value<'a>)>> {
+        if self.item.get_ref().is_str() {
+            return Some(vec![(JSON.to_owned(), self.clone())]);
+        }
+        self.pairs()
+    }
+
+    /// Whether it is a table, where a string may stand as well.
     pub(crate) fn is_table(&self) -> bool {
         self.item.get_ref().is_table()
     }
@@ -386,9 +427,11 @@ impl<'a> Value<'a> {
         let item = self.item.get_ref();
         // An item of an array of strings is a string.
         let is_inside = !self.path.ends_with(self.key.name);
-        let in_array = matches!(self.key.form, Form::Texts(_) | Form::Pairs) && is_inside;
+        let in_array =
+            matches!(self.key.form, Form::Texts(_) | Form::Pairs | Form::TextOrPairs(_)) && is_inside;
         let expected = match self.key.form {
             _ if in_array => "a string",
+            Form::NamedPairs if is_inside => "a table of strings",
             Form::Counts(..) if is_inside => "a whole number",
             _ => self.key.form.expected(),
         };
@@ -399,6 +442,8 @@ impl<'a> Value<'a> {
             }
             (Form::Size(..), Some(number)) => format!("write `\"{number}B\"`"),
             (Form::Rate, Some(number)) => format!("write `\"{number}/s\"`"),
+            // `path.id = "required"` is a table `path`.
+            _ if in_array && item.is_table() => "write names with dots in quotes: `\"a.b\"`".to_owned(),
             _ if in_array => "write it in quotes".to_owned(),
             (Form::Counts(..), Some(number)) if !is_inside => format!("write `[{number}]`"),
             (Form::Texts(_), _) if item.is_str() => {

@@ -55,7 +55,7 @@ fn excerpt<'a>(text: &'a str, origin: &Origin) -> Option<(&'a str, std::ops::Ran
 }
 
 fn label(diagnostic: &Diagnostic) -> Option<&str> {
-    Some(&*diagnostic.key).filter(|key| key.contains('[') || key.contains('.'))
+    Some(&*diagnostic.key).filter(|key| key.contains('[') || key.contains('.') || key.starts_with('/'))
 }
 
 /// A terminal is not told anything by what stands in a file.

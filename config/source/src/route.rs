@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{Api, Cors, Integration, Kind, Mapping, Node, Route, RouteKey, Stage};
+use model::{Api, Cors, Definition, Integration, Kind, Mapping, Node, Route, RouteKey, Stage};
 
 use crate::{
     Form, Key, Section,
@@ -88,7 +88,7 @@ pub(crate) fn read(
         hosts.dedup();
         let route = route(&table, node, upstreams);
         let api = by_hosts.entry(hosts).or_insert_with_key(|hosts| api(hosts, &table, cors.clone()));
-        api.routes.extend(route);
+        api.definition.routes.extend(route);
     }
     by_hosts.into_values().collect()
 }
@@ -97,18 +97,16 @@ pub(crate) fn read(
 pub(crate) fn plain_api(hosts: &[String], cors: Option<Cors>) -> Api {
     const STAGE: &str = "$default";
     let mapping = |host| Mapping { host, base_path: String::new(), stage: Some(STAGE.into()), origin: None };
+    let name = if hosts.is_empty() { "default".into() } else { format!("default@{}", hosts.join(",")) };
     Api {
-        name: if hosts.is_empty() { "default".into() } else { format!("default@{}", hosts.join(",")) },
-        kind: Kind::Proxy,
         mappings: if hosts.is_empty() {
             vec![mapping(None)]
         } else {
             hosts.iter().cloned().map(Some).map(mapping).collect()
         },
-        stages: vec![Stage { name: STAGE.into(), ..Stage::default() }],
-        routes: Vec::new(),
-        cors,
-        origin: None,
+        stages: vec![Stage { name: STAGE.into(), auto_deploy: true, ..Stage::default() }],
+        definition: Definition { cors, ..Definition::default() },
+        ..Api::new(name, Kind::Proxy)
     }
 }
 
@@ -124,14 +122,8 @@ pub(crate) fn policies(
     let throttles = table.get("throttle").map(|value| policy::throttles(&value)).unwrap_or_default();
     let cache = table.opt("cache", |value| policy::route_cache(value, &scope));
     let limits = table.opt("limits", Value::table).map(|table| policy::limits(&table, &node.limits));
-    Some(Route {
-        key: key?,
-        integration: integration?,
-        throttles,
-        cache,
-        limits,
-        origin: Some(table.origin()),
-    })
+    let route = Route::new(key?, integration?);
+    Some(Route { throttles, cache, limits, origin: Some(table.origin()), ..route })
 }
 
 fn api(hosts: &[String], table: &Table<'_>, cors: Option<Cors>) -> Api {
@@ -143,7 +135,7 @@ fn api(hosts: &[String], table: &Table<'_>, cors: Option<Cors>) -> Api {
     Api { origin, ..api }
 }
 
-fn route(table: &Table<'_>, node: &Node, upstreams: &mut Upstreams) -> Option<Route> {
+pub(crate) fn route(table: &Table<'_>, node: &Node, upstreams: &mut Upstreams) -> Option<Route> {
     let key = table.get("match").and_then(|value| value.parse(|text| route_key::parse(text, Kind::Proxy)));
     let answers = ["upstream", "url", "mock"];
     let given: Vec<_> = answers.into_iter().filter(|answer| table.get(answer).is_some()).collect();

@@ -40,7 +40,7 @@ pub(crate) fn parse(text: &str, kind: Kind) -> Result<RouteKey, Mistake> {
         None | Some("ANY") => None,
         Some(method) => Some(names::method(method, kind != Kind::Proxy)?),
     };
-    Ok(RouteKey::Path { method, path: template(path)? })
+    Ok(RouteKey::Path { method, path: template(path, kind)? })
 }
 
 /// The variables of a route's path in their order.
@@ -119,7 +119,7 @@ fn variable(segment: &str) -> Option<&str> {
 }
 
 /// Reads a route's path: literals, `{name}`, and at its end maybe `{name+}`.
-fn template(text: &str) -> Result<String, Mistake> {
+fn template(text: &str, kind: Kind) -> Result<String, Mistake> {
     let wrong = |why: &str| Mistake::new(format!("{} {why}", quote(text)));
     if !text.starts_with('/') {
         return Err(
@@ -157,6 +157,10 @@ fn template(text: &str) -> Result<String, Mistake> {
         }
         match *segment {
             "" if index != last => return Err(wrong("has an empty segment").help("write single slashes")),
+            "" if kind == Kind::Rest && last > 0 => {
+                let help = format!("write {}", quote(text.trim_end_matches('/')));
+                return Err(wrong("ends with a slash, which no resource does").help(help));
+            }
             "." | ".." => return Err(wrong("has a segment of dots")),
             "*" | "**" => {
                 return Err(wrong("has a `*`").help(if index == last {
@@ -174,9 +178,19 @@ fn template(text: &str) -> Result<String, Mistake> {
             return Err(wrong(&format!("has braces inside {}", quote(segment)))
                 .help("a variable is a whole segment: `/pets/{id}`"));
         }
+        if let Some(bad) = segment.chars().find(|char| kind == Kind::Rest && !is_path_part(*char)) {
+            let message =
+                format!("has a {} in it, which no resource of a REST API has", quote(&bad.to_string()));
+            return Err(wrong(&message).help("path parts are letters, digits and `_ - . , :`"));
+        }
         path.push_str(&literal(segment).map_err(|why| wrong(&why))?);
     }
     Ok(path)
+}
+
+/// Row 21.
+fn is_path_part(char: char) -> bool {
+    char.is_ascii_alphanumeric() || "_-.,:".contains(char)
 }
 
 fn check_variable(path: &str, name: &str) -> Result<(), Mistake> {
@@ -238,6 +252,7 @@ mod tests {
         check(Kind::Http, "$default", Ok("$default"));
         check(Kind::Proxy, "GET /%7euser/%c3%a9", Ok("GET /~user/%C3%A9"));
         check(Kind::Rest, "GET /", Ok("GET /"));
+        check(Kind::Rest, "GET /a_b-c.d,e:f/{id}/{rest+}", Ok("GET /a_b-c.d,e:f/{id}/{rest+}"));
         check(Kind::Proxy, "PROPFIND /", Ok("PROPFIND /"));
     }
 
@@ -256,6 +271,9 @@ mod tests {
             Err("methods are `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS` and `ANY`"),
         );
         check(Kind::Proxy, "/{a+}/b", Err("a greedy variable is the last segment; write `{a}` here"));
+        check(Kind::Rest, "GET /a~b", Err("path parts are letters, digits and `_ - . , :`"));
+        check(Kind::Rest, "GET /%41", Err("path parts are letters, digits and `_ - . , :`"));
+        check(Kind::Rest, "GET /a/", Err("write `/a`"));
         check(Kind::Proxy, "/{a}/{a}", Err("give each a name of its own"));
         check(Kind::Proxy, "/static/*", Err("write `/static/{proxy+}`"));
         check(Kind::Proxy, "/*/x", Err("write `{name}` for one segment"));

@@ -56,6 +56,12 @@ pub enum Form {
     Counts(u64, u64, &'static str),
     /// A table of strings under free names.
     Pairs,
+    /// A string, which is for `application/json`, or a table of strings by media type. The example is a TOML string.
+    TextOrPairs(&'static str),
+    /// Tables of strings under free names.
+    NamedPairs,
+    /// A number with or without a fraction, from and to.
+    Number(f64, f64),
     /// A table.
     Table(&'static Section),
     /// An array of tables.
@@ -64,6 +70,8 @@ pub enum Form {
     Named(&'static Section),
     /// A duration, one of these strings, or a table that holds more.
     DurationOrTable(&'static Section, &'static [&'static str]),
+    /// One of these strings, or a table.
+    WordOrTable(&'static [&'static str], &'static Section),
     /// A table or an array of such.
     TableOrTables(&'static Section),
 }
@@ -87,11 +95,15 @@ pub static ROOT: Section = Section {
             "One line a request. Left out: no access log.",
         ),
         Key::new("path", Form::Table(&crate::node::PATH), "How paths are normalised.").or("{}"),
+        Key::new("endpoint", Form::Table(&crate::node::ENDPOINT), "Default endpoints of APIs.").or("{}"),
+        Key::new("templates", Form::Table(&crate::node::TEMPLATES), "What mapping templates have.").or("{}"),
         Key::new("client", Form::Table(&crate::node::CLIENT), "Who the client is behind other proxies.")
             .or("{}"),
         Key::new("cache", Form::Table(&crate::node::CACHE), "The node's response cache.").or("{}"),
         Key::new("timeouts", Form::Table(&crate::node::TIMEOUTS), "Deadlines toward clients.").or("{}"),
         Key::new("limits", Form::Table(&crate::policy::LIMITS), "Limits of heads and bodies.").or("{}"),
+        Key::new("quotas", Form::Table(&crate::quotas::QUOTAS), "How many of each thing an API may have.")
+            .or("{}"),
         Key::new("throttle", Form::Table(&crate::policy::THROTTLE), "The bucket of all APIs together."),
         Key::new(
             "ebpf",
@@ -105,6 +117,7 @@ pub static ROOT: Section = Section {
         Key::new("cors", Form::Table(&crate::cors::CORS), "Answers preflights for all `[[route]]`s."),
         Key::new("route", Form::Tables(&crate::route::ROUTE), "Routes of a plain gateway."),
         Key::new("api", Form::Tables(&crate::api::API), "APIs in AWS's shape."),
+        Key::new("domain", Form::Tables(&crate::domain::DOMAIN), "Hosts: routing rules, health checks."),
     ],
 };
 
@@ -147,6 +160,7 @@ impl Key {
             | Form::Tables(section)
             | Form::Named(section)
             | Form::DurationOrTable(section, _)
+            | Form::WordOrTable(_, section)
             | Form::TableOrTables(section) => Some(section),
             _ => None,
         }
@@ -169,10 +183,14 @@ impl Form {
             Self::Texts(_) => "an array of strings",
             Self::Counts(..) => "an array of whole numbers",
             Self::Pairs => "a table of strings",
+            Self::TextOrPairs(_) => "a string or a table of strings",
+            Self::NamedPairs => "tables of strings",
+            Self::Number(..) => "a number",
             Self::Table(_) => "a table",
             Self::Tables(_) => "an array of tables",
             Self::Named(_) => "tables with names",
             Self::DurationOrTable(..) => "a duration with a unit, or a table",
+            Self::WordOrTable(..) => "one of some strings, or a table",
             Self::TableOrTables(_) => "a table or an array of tables",
         }
     }
@@ -180,7 +198,10 @@ impl Form {
     /// A value as it could be written, in TOML.
     pub fn example(&self) -> String {
         match self {
-            Self::Text(example) | Self::Texts(example) | Self::Counts(_, _, example) => (*example).to_owned(),
+            Self::Text(example)
+            | Self::Texts(example)
+            | Self::Counts(_, _, example)
+            | Self::TextOrPairs(example) => (*example).to_owned(),
             Self::Boolean => "true".into(),
             Self::Count(min, _) => (*min).max(1).to_string(),
             Self::Duration(..) | Self::DurationOrTable(..) => r#""30s""#.into(),
@@ -188,8 +209,12 @@ impl Form {
             Self::Rate => r#""100/s""#.into(),
             Self::Address => r#""127.0.0.1:8443""#.into(),
             Self::Path => r#""path/to/file""#.into(),
-            Self::Choice(choices) => format!("{:?}", choices.first().copied().unwrap_or_default()),
+            Self::Choice(choices) | Self::WordOrTable(choices, _) => {
+                format!("{:?}", choices.first().copied().unwrap_or_default())
+            }
             Self::Pairs => r#"{ name = "value" }"#.into(),
+            Self::NamedPairs => r#"{ name = { name = "value" } }"#.into(),
+            Self::Number(min, max) => format!("{:?}", min.max(max / 10.0)),
             Self::Table(section) | Self::TableOrTables(section) => inline(section),
             Self::Tables(section) => format!("[{}]", inline(section)),
             Self::Named(section) => format!("{{ name = {} }}", inline(section)),

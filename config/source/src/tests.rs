@@ -10,12 +10,16 @@ use model::{Diagnostic, Model};
 
 use crate::{Environment, Outcome};
 
+mod declared;
+mod declared_mistakes;
 mod files;
 mod flags;
 mod meaning;
 mod mistakes;
+mod openapi;
 mod seeded;
 mod written;
+mod written_again;
 
 /// An outside that is a table.
 #[derive(Default)]
@@ -62,15 +66,20 @@ impl Environment for Table {
 
 /// Reads one text as `f.toml`.
 pub(crate) fn read(text: &str) -> Outcome {
-    crate::load(Path::new("f.toml"), &Table::default().file("f.toml", text))
+    crate::load(Path::new("f.toml"), &Table::default().file("f.toml", text).file("pets.yaml", openapi::PETS))
 }
 
 /// What a text means; it has no mistakes.
 #[track_caller]
 pub(crate) fn model(text: &str) -> Model {
     let outcome = read(text);
-    let rendered = crate::render(&outcome.diagnostics, &outcome.sources, false);
+    let rendered = render_all(&outcome);
     outcome.model.unwrap_or_else(|| panic!("{rendered}"))
+}
+
+/// All that is said of a text, for a test that fails.
+pub(crate) fn render_all(outcome: &Outcome) -> String {
+    crate::render(&outcome.diagnostics, &outcome.sources, false)
 }
 
 /// A diagnostic on one line: `f.toml:1:2: message | help`.

@@ -49,6 +49,10 @@ const ALIASES: [(&str, &str); 20] = [
 const WHOLE_DIGITS_MAX: usize = 20;
 /// Digits behind it.
 const FRACTION_DIGITS_MAX: usize = 9;
+/// Digits of a rate behind it: what tells any from its neighbours.
+const RATE_FRACTION_DIGITS_MAX: usize = 60;
+/// More digits than somebody would write.
+const RATE_SHOWN_DIGITS_MAX: usize = 6;
 /// Requests a second; more than any machine answers.
 const RATE_MAX: f64 = 1e9;
 
@@ -71,7 +75,10 @@ pub(crate) fn rate(text: &str) -> Result<f64, Mistake> {
     let wrong = |help: String| Mistake::new(format!("{} is no rate", quote(text))).help(help);
     let example = || "write a number and a unit: `100/s`, `30/m` or `1000/h`".to_owned();
     let (number, unit) = text.split_once('/').unwrap_or((text, ""));
-    if Decimal::parse(number.trim()).is_none() {
+    let (whole, fraction) = number.trim().split_once('.').unwrap_or((number.trim(), "0"));
+    let digits =
+        |text: &str, max| (1..=max).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_digit());
+    if !digits(whole, WHOLE_DIGITS_MAX) || !digits(fraction, RATE_FRACTION_DIGITS_MAX) {
         return Err(wrong(example()));
     }
     let seconds = match unit {
@@ -118,6 +125,23 @@ pub(crate) fn show_size(bytes: u64) -> String {
     let whole = |unit: u128| bytes > 0 && u128::from(bytes).is_multiple_of(unit);
     let (name, unit) = binary.copied().find(|(_, unit)| whole(*unit)).unwrap_or(("B", 1));
     format!("{}{name}", u128::from(bytes) / unit)
+}
+
+/// A rate in the unit that shows it in short, exactly.
+pub(crate) fn show_rate(rate: f64) -> String {
+    let short = |number: f64| {
+        let text = number.to_string();
+        let is_short = text.split_once('.').is_none_or(|(_, digits)| digits.len() <= RATE_SHOWN_DIGITS_MAX);
+        is_short.then_some(text)
+    };
+    let by = |(seconds, unit): (f64, &str)| {
+        let number = (rate * seconds).round();
+        (number / seconds == rate).then(|| format!("{number}/{unit}"))
+    };
+    match short(rate) {
+        Some(text) => format!("{text}/s"),
+        None => [(60.0, "m"), (3_600.0, "h")].into_iter().find_map(by).unwrap_or_else(|| format!("{rate}/s")),
+    }
 }
 
 fn quantity(
@@ -284,6 +308,14 @@ mod tests {
         #[test]
         fn sizes_round_trip(bytes: u64) {
             prop_assert_eq!(size(&show_size(bytes)), Ok(bytes));
+        }
+
+        #[test]
+        fn rates_round_trip(number in 0u64..100_000_000_000, scale in 0i32..9, unit in 0usize..3) {
+            let text = format!("{}/{}", number as f64 / 10f64.powi(scale), ["s", "m", "h"][unit]);
+            if let Ok(read) = rate(&text) {
+                prop_assert_eq!(rate(&show_rate(read)), Ok(read), "{}", text);
+            }
         }
 
         #[test]

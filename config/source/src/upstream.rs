@@ -108,6 +108,21 @@ pub(crate) struct Upstreams {
     used: RefCell<HashSet<String>>,
     /// Whether some may be missing because they could not be read.
     is_broken: bool,
+    /// Whether every name is taken for that of a group.
+    is_trusting: bool,
+}
+
+/// What a group that a URL makes is called over HTTP/2.
+const HTTP2_SUFFIX: &str = " (HTTP/2)";
+
+/// The URL that a group of this name was made of, without its path, and whether it is called over HTTP/2; `None` for one
+/// that has a section, whose name has no slash.
+pub(crate) fn made_of(name: &str) -> Option<(&str, bool)> {
+    let (base, http2) = match name.strip_suffix(HTTP2_SUFFIX) {
+        Some(base) => (base, true),
+        None => (name, false),
+    };
+    base.contains("://").then_some((base, http2))
 }
 
 /// The groups that have a section.
@@ -130,10 +145,20 @@ pub(crate) fn read(document: &Document<'_>) -> Upstreams {
 }
 
 impl Upstreams {
+    /// None yet, where those that have a section are not known.
+    pub(crate) fn trusting() -> Self {
+        Self { is_trusting: true, ..Self::default() }
+    }
+
+    /// The groups as they are.
+    pub(crate) fn into_groups(self) -> Vec<Upstream> {
+        self.groups
+    }
+
     /// The name of the group that a value names.
     pub(crate) fn named(&self, value: &Value<'_>) -> Option<String> {
         let name = value.text()?;
-        if self.find(&name).is_some() {
+        if self.is_trusting || self.find(&name).is_some() {
             self.used.borrow_mut().insert(name.clone());
             return Some(name);
         }
@@ -153,7 +178,7 @@ impl Upstreams {
     /// call it alike.
     pub(crate) fn made(&mut self, url: &Url, http2: bool, origin: Option<Origin>) -> String {
         // A name with a blank is never an operator's.
-        let name = if http2 { format!("{} (HTTP/2)", url.base()) } else { url.base() };
+        let name = if http2 { url.base() + HTTP2_SUFFIX } else { url.base() };
         self.used.borrow_mut().insert(name.clone());
         if self.find(&name).is_none() {
             let targets = vec![target(url.clone(), origin.clone())];

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::{Doors, Readiness, Reloaded};
 
-/// No call has a body; one that is longer than this is refused rather than read away.
+/// One call has a body; one that is longer than this is refused rather than read away.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// How a client came in.
@@ -34,16 +34,23 @@ enum Call {
     Ready,
     Reload,
     Flush,
+    Deployments,
 }
 
 /// Everything there is, as the index shows it.
-const CALLS: [(Call, Method, &str, &str); 6] = [
+const CALLS: [(Call, Method, &str, &str); 7] = [
     (Call::Index, Method::GET, "/", "this list"),
     (Call::Metrics, Method::GET, "/metrics", "metrics, Prometheus text"),
     (Call::Health, Method::GET, "/healthz", "200 while the process runs"),
     (Call::Ready, Method::GET, "/readyz", "200 while every core accepts, else 503"),
     (Call::Reload, Method::POST, "/reload", "reads the configuration again; 422 and why, if it is refused"),
     (Call::Flush, Method::POST, "/cache/flush", "drops every cached response"),
+    (
+        Call::Deployments,
+        Method::POST,
+        "/deployments",
+        "what `floodgate deploy` and its like ask, in JSON; 422 and why not",
+    ),
 ];
 
 /// The doors, as they are called from the control thread.
@@ -69,14 +76,22 @@ impl Asked {
 
     /// Reloads, one at a time, whoever asks.
     pub(crate) async fn reload(&self) -> Option<Result<Reloaded, String>> {
+        self.in_turn(|doors| doors.reload()).await
+    }
+
+    /// Calls a door that changes what is in force: one at a time.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&dyn Doors) -> T + Send + 'static,
+    ) -> Option<T> {
         let turn = Arc::clone(&self.reloading).lock_owned().await;
-        // The turn goes along: a client that leaves ends neither the reload nor its turn.
-        let reload = move |doors: &dyn Doors| {
-            let reloaded = doors.reload();
+        // The turn goes along: a client that leaves ends neither the call nor its turn.
+        let call = move |doors: &dyn Doors| {
+            let called = call(doors);
             drop(turn);
-            reloaded
+            called
         };
-        self.call(reload).await
+        self.call(call).await
     }
 }
 
@@ -90,9 +105,10 @@ where
         Ok(call) => call,
         Err(refusal) => return *refusal,
     };
-    if Limited::new(body, BODY_BYTES_MAX).collect().await.is_err() {
-        return text(StatusCode::PAYLOAD_TOO_LARGE, "calls have no body\n");
-    }
+    let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
+        return text(StatusCode::PAYLOAD_TOO_LARGE, "no call has so long a body\n");
+    };
+    let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
     let mut response = match call {
         Call::Index => text(StatusCode::OK, &index()),
         Call::Health => text(StatusCode::OK, "ok\n"),
@@ -107,6 +123,11 @@ where
         Call::Reload => match asked.reload().await {
             Some(Ok(reloaded)) => text(StatusCode::OK, &format!("{reloaded}\n")),
             Some(Err(diagnostics)) => text(StatusCode::UNPROCESSABLE_ENTITY, &diagnostics),
+            None => fault(),
+        },
+        Call::Deployments => match asked.in_turn(move |doors| doors.deployments(&body)).await {
+            Some(Ok(answer)) => json(answer),
+            Some(Err(why)) => text(StatusCode::UNPROCESSABLE_ENTITY, &why),
             None => fault(),
         },
         Call::Flush => match asked.call(|doors| doors.flush_cache()).await {
@@ -176,6 +197,12 @@ fn metrics(page: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(page));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+fn json(answer: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(answer));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

@@ -20,13 +20,22 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// # Errors
 /// Nobody listens, may listen, answers in time, or answers as an admin listener does.
 pub fn call(socket: &Path, method: &str, path: &str) -> Result<(u16, String), Error> {
+    call_with(socket, method, path, "")
+}
+
+/// The same with a body.
+///
+/// # Errors
+/// As [`call`].
+pub fn call_with(socket: &Path, method: &str, path: &str, body: &str) -> Result<(u16, String), Error> {
     let failed = |source| Error::Call { path: socket.to_owned(), source };
     let mut stream = UnixStream::connect(socket)
         .map_err(|source| Error::NotRunning { path: socket.to_owned(), source })?;
     stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(failed)?;
     stream.set_write_timeout(Some(ANSWER_WITHIN)).map_err(failed)?;
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
     );
     stream.write_all(head.as_bytes()).map_err(failed)?;
     let mut answer = Vec::new();

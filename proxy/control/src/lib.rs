@@ -57,6 +57,12 @@ pub trait Doors: Send + Sync + 'static {
     /// # Errors
     /// Why it was refused: diagnostics as the operator shall read them. Nothing has changed then.
     fn reload(&self) -> Result<Reloaded, String>;
+    /// Does what is asked of deployments, or answers it; what is asked and what is answered are JSON. Never called twice at once, nor
+    /// beside a reload.
+    ///
+    /// # Errors
+    /// Why it was refused, as the operator shall read it. Nothing has changed then.
+    fn deployments(&self, asked: &str) -> Result<String, String>;
     /// Drops every cached response (row 88).
     fn flush_cache(&self);
     /// Opens log files again under their names.

@@ -42,6 +42,12 @@ impl Doors for Fake {
             None => Ok(Reloaded { generation, notes: String::new() }),
         }
     }
+    fn deployments(&self, asked: &str) -> Result<String, String> {
+        match asked.strip_prefix("refuse ") {
+            Some(why) => Err(why.into()),
+            None => Ok(format!("{{\"asked\":\"{asked}\"}}")),
+        }
+    }
     fn flush_cache(&self) {
         self.flushes.fetch_add(1, SeqCst);
     }
@@ -112,6 +118,10 @@ fn the_operator_is_answered_from_the_doors() {
     f.check("POST /cache/flush", 202, "flushed\n");
     assert_eq!(f.doors.flushes.load(SeqCst), 1);
     f.check("POST /reload", 200, "generation 1\n");
+    let asked = |body| client::call_with(&f.socket(), "POST", "/deployments", body).unwrap();
+    assert_eq!(asked("this"), (200, "{\"asked\":\"this\"}".into()));
+    assert_eq!(asked("refuse that"), (422, "that".into()));
+    assert_eq!(asked(&"x".repeat(65 * 1024)).0, 413);
     f.doors.draining.store(true, SeqCst);
     f.check("GET /readyz", 503, "draining\n");
     f.check("GET /healthz", 200, "ok\n");

@@ -22,11 +22,13 @@ const MEDIA_TYPE: &[u8] = b"application/grpc";
 /// How a call ends: gRPC's status codes that the gateway uses, as they are sent.
 mod code {
     pub(super) const CANCELLED: &str = "1";
+    pub(super) const INVALID_ARGUMENT: &str = "3";
     pub(super) const DEADLINE_EXCEEDED: &str = "4";
     pub(super) const RESOURCE_EXHAUSTED: &str = "8";
     pub(super) const UNIMPLEMENTED: &str = "12";
     pub(super) const INTERNAL: &str = "13";
     pub(super) const UNAVAILABLE: &str = "14";
+    pub(super) const UNAUTHENTICATED: &str = "16";
 }
 
 /// Whether a request is a call of gRPC. One of HTTP/1.1 never is.
@@ -89,11 +91,13 @@ fn put(code: &str, response: &mut Response) {
 /// or quota is over need not try again at once, as `UNAVAILABLE` would have it do.
 fn code(reason: &Reason) -> &'static str {
     match reason {
-        Reason::NoApi | Reason::NoStage | Reason::NoRoute => code::UNIMPLEMENTED,
+        Reason::NoApi | Reason::NoStage | Reason::EndpointDisabled | Reason::NoRoute => code::UNIMPLEMENTED,
+        Reason::IncompleteSignature { .. } => code::UNAUTHENTICATED,
         Reason::Throttled { .. }
         | Reason::BodyTooLarge { .. }
         | Reason::HeadersTooLarge { .. }
-        | Reason::TargetTooLong { .. } => code::RESOURCE_EXHAUSTED,
+        | Reason::TargetTooLong { .. }
+        | Reason::ResponseTooLarge { .. } => code::RESOURCE_EXHAUSTED,
         Reason::BackendTimedOut | Reason::CallTimedOut | Reason::BodyTimedOut => code::DEADLINE_EXCEEDED,
         Reason::BackendUnreachable
         | Reason::BackendFailed
@@ -103,8 +107,15 @@ fn code(reason: &Reason) -> &'static str {
         // On a connection of its own it may be served.
         | Reason::Misdirected
         | Reason::NotCached => code::UNAVAILABLE,
-        Reason::BackendMalformed | Reason::BodyMalformed | Reason::Internal => code::INTERNAL,
+        Reason::BackendMalformed
+        | Reason::BodyMalformed
+        | Reason::BadRequest
+        | Reason::InvalidJson
+        | Reason::UnsupportedMediaType
+        | Reason::ApiConfiguration
+        | Reason::Internal => code::INTERNAL,
         Reason::ClientGone => code::CANCELLED,
+        Reason::MissingParameters(_) | Reason::InvalidBody { .. } => code::INVALID_ARGUMENT,
     }
 }
 

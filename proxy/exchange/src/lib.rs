@@ -2,19 +2,30 @@
 //! nothing of sockets, bytes or time: what it needs of the world it asks a [`Core`].
 
 pub mod answers;
+mod compression;
+mod customise;
 pub mod grpc;
+mod ids;
 mod renewal;
+mod signature;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
 
-use integration::Outbound;
-use message::{Dialect, Name, Now, Reason, Request, RequestId, Response};
-use policy::{Answer, Context, Policy, Question, Slot, Verdict, cache, throttle::Spendings};
+use customise::customise;
+use integration::{Outbound, ReadContext};
+use message::{Body, Dialect, Name, Now, Reason, Request, RequestId, Response};
+use policy::{
+    Answer, Context, Policy, Question, Slot, Verdict, cache,
+    compression::{BODY_BYTES_MAX, Wanted},
+    throttle::Spendings,
+};
 use smallvec::SmallVec;
 use snapshot::{Api, Found, Missed, Route, Snapshot, Stage};
 
+pub use customise::{validation, values};
+pub use ids::Ids;
 pub use renewal::{Renewal, renew};
 
 /// The core that runs the exchange: its state, at once, and the outside, later.
@@ -23,10 +34,14 @@ pub trait Core {
     fn decide<R>(&self, decision: impl FnOnce(&mut Lent<'_>) -> R) -> R;
     /// Whether there is so little memory left that no request is served.
     fn is_overloaded(&self) -> bool;
-    /// Puts a policy's question to the outside.
-    fn ask(&self, question: Question) -> impl Future<Output = Answer>;
+    /// Asks the cache for an entry, whichever core has it.
+    fn look_up(&self, lookup: cache::Lookup) -> impl Future<Output = cache::Found>;
+    /// Reads a request's body, if it streams, to its end, so that it is whole; or says why that can't be: it is longer than
+    /// so many bytes, or slow, or broken, or its client has gone, or there is no memory for it.
+    fn gather(&self, request: &mut Request, bytes_max: u64) -> impl Future<Output = Result<(), Reason>>;
     /// Puts a route's prepared request to the upstream group in this slot and reads the head of the reply into an empty
-    /// response, or says why there is none. Its body, if it streams, stays with the core.
+    /// response, or says why there is none. Its body, if it streams, stays with the core. A request's body that streams goes
+    /// there as it comes.
     fn call(
         &self,
         route: &Route,
@@ -34,6 +49,19 @@ pub trait Core {
         request: &mut Request,
         response: &mut Response,
     ) -> impl Future<Output = Result<(), Reason>>;
+    /// Reads the body that a call's response streams to its end, so that it is whole, as if it were an answer of our own; or
+    /// says why that can't be: it is longer than so many bytes, or breaks off, or is late, or there is no memory for it.
+    fn gather_response(
+        &self,
+        response: &mut Response,
+        bytes_max: u64,
+    ) -> impl Future<Output = Result<(), Reason>>;
+    /// Counts so many more bytes as held in memory for this request, until it is over; false: there is no room for them.
+    fn hold(&self, bytes: usize) -> bool;
+    /// So many of them are free again.
+    fn let_go(&self, bytes: usize);
+    /// Lets others have their turn.
+    fn pause(&self) -> impl Future<Output = ()>;
 }
 
 /// What a core lends for one decision.
@@ -44,6 +72,8 @@ pub struct Lent<'a> {
     pub spendings: &'a mut Spendings,
     /// The cache entries that it has at hand.
     pub near: &'a mut dyn cache::Near,
+    /// What compressors have left for the next.
+    pub coders: &'a mut policy::compression::Spare,
 }
 
 /// What is known of a request beside the request.
@@ -62,12 +92,16 @@ pub struct Facts {
 }
 
 /// How it ended; what the client is told stands in the response.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Served<'a> {
+    /// The request's ids, as its client is told them.
+    pub ids: Ids,
     /// The API that answered, if one was found.
     pub api: Option<&'a Api>,
     /// Its stage.
     pub stage: Option<&'a Stage>,
+    /// Bytes of the request's path that were a mapping's base path; `None`: there was no mapping.
+    pub base_bytes: Option<usize>,
     /// The route, if one was found.
     pub route: Option<&'a Route>,
     /// Why the gateway answered in place of the backend, if it did.
@@ -80,7 +114,7 @@ pub struct Served<'a> {
     pub replay: Option<cache::Replay>,
     /// What the cache wants asked of the backend when the client has its answer.
     pub renewal: Option<Box<Renewal>>,
-    /// When the backend was called and when its head had come, in `mono_ns`.
+    /// When the backend was called and when its head had come, or all of it where that was wanted whole, in `mono_ns`.
     pub called: Option<(u64, u64)>,
 }
 
@@ -102,24 +136,50 @@ pub async fn exchange<'a, C: Core>(
     facts: &Facts,
     core: &C,
 ) -> Served<'a> {
-    let found = match snapshot.find(request) {
+    let found = match snapshot.find(request, facts.request_id) {
         Ok(found) => found,
-        Err(Missed { dialect, reason }) => {
-            return Served::refused(reason, dialect, request, facts, response);
+        Err(Missed::Healthy) => {
+            answers::healthy(response);
+            return Served::of(Ids::of(request, Dialect::Proxy, facts.request_id));
+        }
+        Err(Missed::Refused { api, dialect, reason }) => {
+            return Served { api, ..Served::refused(reason, dialect, request, facts, response) };
         }
     };
-    let mut served = Served { api: Some(found.api), stage: Some(found.stage), ..Served::default() };
+    let (api, stage, base_bytes) = (Some(found.api), Some(found.stage), found.base_bytes);
+    let mut served = Served {
+        api,
+        stage,
+        base_bytes,
+        ..Served::of(Ids::of(request, found.api.dialect, facts.request_id))
+    };
     if let Some(answer) = preflight(&found, request) {
         *response = answer;
     } else {
-        let cors = found.api.cors.as_ref();
+        let cors = found.stage.cors.as_ref();
         let origin = cors.and(request.headers.get(Name::Origin)).map(<[u8]>::to_vec);
-        serve(snapshot, &found, request, response, facts, core, &mut served).await;
+        let wanted = found.stage.compression.filter(|_| !grpc::is_call(request));
+        let wanted = wanted.map(|compression| compression.wanted(request));
+        // Boxed: what only some stages want must not lie in every request's future.
+        let responses = found.stage.gateway_responses.as_ref();
+        let asked = responses.map(|responses| Box::new(found.asked(responses, request)));
+        serve(snapshot, &found, request, response, (facts, wanted.as_ref()), core, &mut served).await;
+        if let Some(asked) = &asked {
+            let now = core.decide(|lent| lent.now.unix_ns);
+            customise(snapshot, &served, (found.stage, asked), (request, facts, now), response);
+        }
+        if let Some(wanted) = &wanted {
+            compression::encode(core, wanted, response).await;
+        }
         if let Some(cors) = cors {
             cors.decorate(origin.as_deref(), response);
         }
     }
-    answers::identify(response, found.api.dialect, facts.request_id);
+    served.ids.tell(response);
+    if served.reason.is_none() && served.route.is_some_and(|route| route.traces) {
+        let unix_s = core.decide(|lent| lent.now.unix_ns) / 1_000_000_000;
+        response.headers.set("X-Amzn-Trace-Id", &served.ids.trace(unix_s));
+    }
     served.translate(request, response);
     served
 }
@@ -129,18 +189,21 @@ async fn serve<'a, C: Core>(
     found: &Found<'a>,
     request: &mut Request,
     response: &mut Response,
-    facts: &Facts,
+    (facts, wanted): (&Facts, Option<&Wanted>),
     core: &C,
     served: &mut Served<'a>,
 ) {
     let dialect = found.api.dialect;
     let (route, params) = match &found.route {
         Ok((route, found)) => (*route, &found.params[..]),
-        Err(reason) => return served.refuse(reason.clone(), dialect, facts, response),
+        Err(Reason::NoRoute) if dialect == Dialect::Rest => {
+            return served.refuse(signature::unrouted(request), dialect, response);
+        }
+        Err(reason) => return served.refuse(reason.clone(), dialect, response),
     };
     served.route = Some(route);
     if core.is_overloaded() {
-        return served.refuse(Reason::Overloaded, dialect, facts, response);
+        return served.refuse(Reason::Overloaded, dialect, response);
     }
     let mut way = Way {
         facts,
@@ -154,8 +217,30 @@ async fn serve<'a, C: Core>(
     let mut verdict = way.admit(request);
     let ended = loop {
         match verdict {
-            Verdict::Continue => break integrate(route, request, response, &way, served).await,
-            Verdict::Ask(question) => verdict = way.answered(request, core.ask(question).await, served),
+            Verdict::Continue => break integrate(route, request, response, (&way, wanted), served).await,
+            Verdict::Ask(Question::Cache(lookup)) => {
+                let answer = Answer::Cache(core.look_up(lookup).await);
+                verdict = way.answered(request, answer, served);
+            }
+            Verdict::Ask(Question::Body { bytes_max }) => {
+                match gather(core, route, request, bytes_max).await {
+                    Ok(()) => verdict = way.answered(request, Answer::Body, served),
+                    Err(reason) => break Err(reason),
+                }
+            }
+            Verdict::Ask(Question::Decode { coding, bytes_max }) => {
+                let decoded = match gather(core, route, request, bytes_max).await {
+                    Ok(()) => {
+                        let bytes_max = bytes_max.min(route.body_bytes_max);
+                        compression::decode(core, request, coding, bytes_max).await
+                    }
+                    Err(reason) => Err(reason),
+                };
+                match decoded {
+                    Ok(()) => verdict = way.answered(request, Answer::Body, served),
+                    Err(reason) => break Err(reason),
+                }
+            }
             Verdict::Answer(answer) => {
                 *response = answer;
                 served.renewal = way.renewal(snapshot, found);
@@ -177,7 +262,7 @@ async fn serve<'a, C: Core>(
     let mut unanswered = false;
     if let Err(reason) = ended {
         unanswered = is_backends(&reason);
-        served.refuse(reason, dialect, facts, response);
+        served.refuse(reason, dialect, response);
     }
     way.leave(0, response, unanswered);
     served.fate = way.slots.iter_mut().find_map(fate);
@@ -188,10 +273,12 @@ async fn serve<'a, C: Core>(
     }
 }
 
-/// An API with CORS answers preflights by itself, except where a route takes OPTIONS by name (row 137).
+/// An API with CORS answers preflights by itself, except where a route takes OPTIONS: in an HTTP API by name (row 137), in a
+/// REST API in any way.
 fn preflight(found: &Found<'_>, request: &Request) -> Option<Response> {
-    let cors = found.api.cors.as_ref()?;
-    let explicit = found.route.as_ref().is_ok_and(|(route, _)| route.key.starts_with("OPTIONS "));
+    let cors = found.stage.cors.as_ref()?;
+    let is_rest = found.api.dialect == Dialect::Rest;
+    let explicit = found.route.as_ref().is_ok_and(|(route, _)| is_rest || route.key.starts_with("OPTIONS "));
     if explicit { None } else { cors.preflight(request) }
 }
 
@@ -221,8 +308,8 @@ fn is_backends(reason: &Reason) -> bool {
 }
 
 /// Questions about one request: the cache may have to be asked for a variant, and once more if what tells variants apart
-/// has changed meanwhile.
-const QUESTIONS_MAX: usize = 4;
+/// has changed meanwhile; and others for the body, decoded and whole.
+const QUESTIONS_MAX: usize = 6;
 
 /// One request's way through the policies of its route.
 struct Way<'a, C> {
@@ -258,10 +345,13 @@ impl<C: Core> Way<'_, C> {
 
     /// Carries the reply to the question of the policy asked last in, and goes on from there.
     fn answered(&mut self, request: &mut Request, answer: Answer, served: &mut Served<'_>) -> Verdict {
-        served.cached = match &answer {
-            Answer::Cache(cache::Found::Hit(_) | cache::Found::Renew(..)) => Some(CacheResult::Hit),
-            Answer::Cache(_) => Some(CacheResult::Miss),
-        };
+        match &answer {
+            Answer::Cache(cache::Found::Hit(_) | cache::Found::Renew(..)) => {
+                served.cached = Some(CacheResult::Hit);
+            }
+            Answer::Cache(_) => served.cached = Some(CacheResult::Miss),
+            Answer::Body => {}
+        }
         self.questions += 1;
         let may_ask = self.questions < QUESTIONS_MAX;
         let Self { facts, params, core, policies, slots, .. } = self;
@@ -298,7 +388,7 @@ fn context<'a>(
     lent: &'a mut Lent<'_>,
     slot: &'a mut Slot,
 ) -> Context<'a> {
-    let Lent { now, spendings, near } = lent;
+    let Lent { now, spendings, near, .. } = lent;
     Context { now: *now, client: facts.client, params, spendings, near: *near, slot, unanswered: false }
 }
 
@@ -307,27 +397,95 @@ async fn integrate<C: Core>(
     route: &Route,
     request: &mut Request,
     response: &mut Response,
-    way: &Way<'_, C>,
+    (way, wanted): (&Way<'_, C>, Option<&Wanted>),
     served: &mut Served<'_>,
 ) -> Result<(), Reason> {
     let Way { facts, params, core, .. } = way;
-    let Facts { peer, client, trusted, port, .. } = **facts;
-    let cx = integration::Context { params, peer, client, trusted, port };
-    match route.integration.prepare(request, &cx) {
-        Outbound::Answer(answer) => *response = answer,
-        Outbound::Refuse(reason) => return Err(reason),
-        Outbound::Call(upstream) => {
-            let from = core.decide(|lent| lent.now.mono_ns);
-            let replied = core.call(route, upstream, request, response).await;
-            served.called = Some((from, core.decide(|lent| lent.now.mono_ns)));
-            replied?;
-            route.integration.read(response);
-        }
+    if let Some(bytes_max) = route.integration.request_body_max() {
+        gather(*core, route, request, bytes_max).await?;
     }
-    Ok(())
+    let mut state = None;
+    // What is not needed while the backend is waited for does not live on in this future.
+    let (upstream, from) = {
+        let Facts { peer, client, trusted, port, .. } = **facts;
+        let (now, request_id, state) = (core.decide(|lent| lent.now), served.ids.request(), &mut state);
+        let mut cx = integration::Context { params, peer, client, trusted, port, now, request_id, state };
+        match route.integration.prepare(request, &mut cx) {
+            Outbound::Answer(answer) => {
+                *response = answer;
+                return Ok(());
+            }
+            Outbound::Refuse(reason) => return Err(reason),
+            Outbound::Call(upstream) => (upstream, now.mono_ns),
+        }
+    };
+    let mut replied = core.call(route, upstream, request, response).await;
+    let coded_max = || wanted.filter(|wanted| wanted.gathers(response)).map(|_| BODY_BYTES_MAX);
+    if let Some(bytes_max) = route.integration.response_body_max().or_else(coded_max)
+        && replied.is_ok()
+    {
+        replied = gather_response(*core, response, bytes_max).await;
+    }
+    if replied.is_ok() {
+        replied = check_length(response, route.response_bytes_max);
+    }
+    let now = core.decide(|lent| lent.now);
+    served.called = Some((from, now.mono_ns));
+    replied?;
+    let request_id = facts.request_id;
+    route.integration.read(response, &mut ReadContext { now, request_id, state: &mut state })
+}
+
+/// Has a request's body whole, of so many bytes at most and of no more than its route allows.
+async fn gather<C: Core>(
+    core: &C,
+    route: &Route,
+    request: &mut Request,
+    bytes_max: u64,
+) -> Result<(), Reason> {
+    let max = bytes_max.min(route.body_bytes_max);
+    match &request.body {
+        body if body.length().is_some_and(|bytes| bytes > max) => Err(Reason::BodyTooLarge { max }),
+        Body::Stream(_) => core.gather(request, max).await,
+        Body::Empty | Body::Whole(_) => Ok(()),
+    }
+}
+
+/// Has a response's body whole, of so many bytes at most.
+async fn gather_response<C: Core>(core: &C, response: &mut Response, max: u64) -> Result<(), Reason> {
+    check_length(response, max)?;
+    match &response.body {
+        Body::Stream(_) => core.gather_response(response, max).await,
+        Body::Empty | Body::Whole(_) => Ok(()),
+    }
+}
+
+/// Refuses what is said to be too long. What does not say how long it is is counted by who streams it.
+fn check_length(response: &Response, max: u64) -> Result<(), Reason> {
+    match response.body.length() {
+        Some(bytes) if bytes > max => Err(Reason::ResponseTooLarge { max }),
+        _ => Ok(()),
+    }
 }
 
 impl<'a> Served<'a> {
+    /// Nothing yet.
+    fn of(ids: Ids) -> Self {
+        Self {
+            ids,
+            api: None,
+            stage: None,
+            base_bytes: None,
+            route: None,
+            reason: None,
+            fate: None,
+            cached: None,
+            replay: None,
+            renewal: None,
+            called: None,
+        }
+    }
+
     /// The client's TLS name belongs to another virtual server than the host it asks for.
     pub fn misdirected(request: &Request, facts: &Facts, response: &mut Response) -> Self {
         Self::refused(Reason::Misdirected, Dialect::Proxy, request, facts, response)
@@ -340,8 +498,9 @@ impl<'a> Served<'a> {
         facts: &Facts,
         response: &mut Response,
     ) -> Self {
-        let mut served = Self::default();
-        served.refuse(reason, dialect, facts, response);
+        let ids = Ids::of(request, dialect, facts.request_id);
+        let mut served = Self::of(ids);
+        served.refuse(reason, dialect, response);
         served.translate(request, response);
         served
     }
@@ -355,8 +514,8 @@ impl<'a> Served<'a> {
         }
     }
 
-    fn refuse(&mut self, reason: Reason, dialect: Dialect, facts: &Facts, response: &mut Response) {
-        answers::refuse(&reason, dialect, facts.request_id, response);
+    fn refuse(&mut self, reason: Reason, dialect: Dialect, response: &mut Response) {
+        answers::refuse(&reason, dialect, &self.ids, response);
         self.reason = Some(reason);
     }
 }

@@ -7,7 +7,7 @@ use policy::{Slot, Verdict, cache};
 use smallvec::SmallVec;
 use snapshot::{Found, Snapshot};
 
-use crate::{Core, Facts, Served, Way, fate, integrate, is_backends};
+use crate::{Core, Facts, Ids, Served, Way, fate, integrate, is_backends};
 
 /// A request of ours, and where it belongs in the snapshot that it was found in.
 #[derive(Debug)]
@@ -51,16 +51,16 @@ pub async fn renew<C: Core>(
     slots.push(Slot::Respect(journey));
     let policies = &route.policies;
     let mut way = Way { facts, params: &params, core, policies, slots, stopped: false, questions: 0 };
-    let mut served = Served::default();
+    let mut served = Served::of(Ids::of(&request, api.dialect, facts.request_id));
     let ended = match way.admit(&mut request) {
-        Verdict::Continue => integrate(route, &mut request, response, &way, &mut served).await,
+        Verdict::Continue => integrate(route, &mut request, response, (&way, None), &mut served).await,
         Verdict::Refuse(reason) => Err(reason),
         Verdict::Answer(_) | Verdict::Replay(_) | Verdict::Ask(_) => return None,
     };
     let mut unanswered = false;
     if let Err(reason) = ended {
         unanswered = is_backends(&reason);
-        served.refuse(reason, api.dialect, facts, response);
+        served.refuse(reason, api.dialect, response);
     }
     way.leave(policy, response, unanswered);
     way.slots.iter_mut().find_map(fate)

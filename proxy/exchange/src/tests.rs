@@ -1,5 +1,12 @@
 //! The corridor with a fake core: whole routes, no runtime, no socket.
 
+mod compression;
+
+mod validation;
+
+mod declared;
+mod told;
+
 use std::{
     cell::{Cell, RefCell},
     net::{IpAddr, Ipv4Addr},
@@ -10,13 +17,13 @@ use std::{
 use bytes::Bytes;
 use message::{Body, Dialect, Now, PathRules, Reason, Request, RequestId, Response, Target, Version};
 use policy::{
-    Answer, Question,
-    cache::{Fate, Found, Store},
+    cache::{Fate, Found, Lookup, Store},
+    compression::Spare,
     throttle::{Spendings, Table},
 };
 use snapshot::{Inputs, Route, Slots, Snapshot, compile};
 
-use crate::{CacheResult, Core, Facts, Lent, Served, exchange};
+use crate::{CacheResult, Core, Facts, Ids, Lent, Served, exchange};
 
 /// A core without a world: time is a number, the backend a function, the cache a store of its own.
 struct Fake {
@@ -26,6 +33,12 @@ struct Fake {
     backend: fn(&Request) -> Result<Response, Reason>,
     calls: Cell<usize>,
     overloaded: Cell<bool>,
+    /// The bodies that stream, the next one last.
+    sent: RefCell<Vec<&'static str>>,
+    /// Bytes of memory that are held, and that may be.
+    held: Cell<usize>,
+    held_max: Cell<usize>,
+    pauses: Cell<usize>,
 }
 
 impl Core for Fake {
@@ -34,6 +47,7 @@ impl Core for Fake {
             now: self.now.get(),
             spendings: &mut self.spendings.borrow_mut(),
             near: &mut *self.store.borrow_mut(),
+            coders: &mut Spare::default(),
         })
     }
 
@@ -41,10 +55,13 @@ impl Core for Fake {
         self.overloaded.get()
     }
 
-    async fn ask(&self, question: Question) -> Answer {
-        let Question::Cache(lookup) = question;
+    async fn look_up(&self, lookup: Lookup) -> Found {
         let outcome = self.store.borrow_mut().lookup(lookup, || (), self.now.get());
-        Answer::Cache(outcome.into_found().unwrap_or(Found::Pass))
+        outcome.into_found().unwrap_or(Found::Pass)
+    }
+
+    async fn gather(&self, request: &mut Request, bytes_max: u64) -> Result<(), Reason> {
+        gathered(&mut request.body, &self.sent, bytes_max).map_err(|max| Reason::BodyTooLarge { max })
     }
 
     async fn call(
@@ -58,6 +75,30 @@ impl Core for Fake {
         *response = (self.backend)(request)?;
         Ok(())
     }
+
+    async fn gather_response(&self, response: &mut Response, bytes_max: u64) -> Result<(), Reason> {
+        gathered(&mut response.body, &self.sent, bytes_max).map_err(|max| Reason::ResponseTooLarge { max })
+    }
+
+    fn hold(&self, bytes: usize) -> bool {
+        self.held.set(self.held.get() + bytes);
+        self.held.get() <= self.held_max.get()
+    }
+
+    fn let_go(&self, bytes: usize) {
+        self.held.set(self.held.get() - bytes);
+    }
+
+    async fn pause(&self) {
+        self.pauses.set(self.pauses.get() + 1);
+    }
+}
+
+/// Takes what streams for what was sent.
+fn gathered(body: &mut Body, sent: &RefCell<Vec<&'static str>>, bytes_max: u64) -> Result<(), u64> {
+    let bytes = sent.borrow_mut().pop().unwrap();
+    *body = Body::Whole(Bytes::from_static(bytes.as_bytes()));
+    if bytes.len() as u64 > bytes_max { Err(bytes_max) } else { Ok(()) }
 }
 
 fn snapshot(model: &model::Model) -> Snapshot {
@@ -82,6 +123,10 @@ fn fake(backend: fn(&Request) -> Result<Response, Reason>) -> Fake {
         backend,
         calls: Cell::new(0),
         overloaded: Cell::new(false),
+        sent: RefCell::default(),
+        held: Cell::new(0),
+        held_max: Cell::new(usize::MAX),
+        pauses: Cell::new(0),
     }
 }
 
@@ -94,14 +139,14 @@ fn route(key: &str) -> model::Route {
     let method = (method != "ANY").then(|| method.to_owned());
     let integration = model::Integration::Http { upstream: "u".into(), path: None, strip_prefix: None };
     let key = model::RouteKey::Path { method, path: path.into() };
-    model::Route { key, integration, throttles: Vec::new(), cache: None, limits: None, origin: None }
+    model::Route::new(key, integration)
 }
 
 fn model(kind: model::Kind, routes: Vec<model::Route>) -> model::Model {
     let target = model::Target { tls: false, host: "127.0.0.1".into(), port: 1, origin: None };
     let stages = vec![model::Stage { name: "$default".into(), ..model::Stage::default() }];
-    let api =
-        model::Api { name: "a".into(), kind, mappings: Vec::new(), stages, routes, cors: None, origin: None };
+    let definition = model::Definition { routes, ..model::Definition::default() };
+    let api = model::Api { stages, definition, ..model::Api::new("a", kind) };
     let upstream = model::Upstream { name: "u".into(), targets: vec![target], ..model::Upstream::default() };
     model::Model { apis: vec![api], upstreams: vec![upstream], ..model::Model::default() }
 }
@@ -117,6 +162,8 @@ fn request(text: &str) -> Request {
 }
 
 const ID: &str = "11111111-1111-4111-9111-111111111111";
+/// The same as an HTTP API tells it.
+const EXTENDED: &str = "EUERkRERERERERE=";
 
 /// Runs an exchange of which nothing waits.
 fn run<'a>(snapshot: &'a Snapshot, request: &mut Request, core: &Fake) -> (Served<'a>, Response) {
@@ -178,10 +225,8 @@ fn a_throttled_request_never_reaches_the_backend() {
     assert!(matches!(refused.reason, Some(Reason::Throttled { retry_after_s: 1 })));
 }
 
-#[test]
-fn what_was_fetched_once_is_answered_from_the_cache() {
-    let mut pets = route("GET /pets");
-    pets.cache = Some(model::Cache {
+fn cache_for_a_minute() -> model::Cache {
+    model::Cache {
         mode: model::CacheMode::Fixed,
         ttl: std::time::Duration::from_secs(60),
         key: None,
@@ -189,7 +234,13 @@ fn what_was_fetched_once_is_answered_from_the_cache() {
         client_invalidation: false,
         body_bytes_max: 1 << 20,
         origin: None,
-    });
+    }
+}
+
+#[test]
+fn what_was_fetched_once_is_answered_from_the_cache() {
+    let mut pets = route("GET /pets");
+    pets.cache = Some(cache_for_a_minute());
     let snapshot = snapshot(&model(model::Kind::Proxy, vec![pets]));
     let core = fake(hello);
     let (mut first, _) = run(&snapshot, &mut request("GET /pets"), &core);
@@ -201,6 +252,53 @@ fn what_was_fetched_once_is_answered_from_the_cache() {
     assert_eq!((second.cached, response.status, core.calls.get()), (Some(CacheResult::Hit), 200, 1));
     let (other, _) = run(&snapshot, &mut request("GET /pets?x=1"), &core);
     assert_eq!(other.cached, Some(CacheResult::Miss));
+}
+
+/// What is cached for the stage is found, or is not, by the canary: apart where the deployments are, shared where they are the
+/// same one and the stage says so (row 31).
+#[track_caller]
+fn check_cache_of_canary(deployment: &str, use_stage_cache: bool, expected: CacheResult) {
+    let mut pets = route("GET /pets");
+    pets.cache = Some(cache_for_a_minute());
+    let mut model = model(model::Kind::Proxy, vec![pets]);
+    let definition = Arc::new(model.apis[0].definition.clone());
+    let frozen = |id: &str| model::Deployment {
+        id: id.into(),
+        description: None,
+        created_unix_s: 0,
+        definition: definition.clone(),
+        cache_id: id.into(),
+    };
+    let stage = &mut model.apis[0].stages[0];
+    stage.deployment = Some(frozen("stage0"));
+    let deployed = Some(frozen(deployment));
+    let canary = model::Canary {
+        percent: 0.0,
+        deployment: deployed,
+        variables: Vec::new(),
+        use_stage_cache,
+        judge: None,
+    };
+    stage.canary = Some(canary);
+    let (of_stage, core) = (snapshot(&model), fake(hello));
+    let (mut first, _) = run(&of_stage, &mut request("GET /pets"), &core);
+    assert!(!first.stage.unwrap().is_canary);
+    let Some(Fate::Keep(keep)) = first.fate.take() else { panic!("{first:?}") };
+    let (ticket, stored) = keep.finish().unwrap();
+    core.store.borrow_mut().fill(ticket, stored, core.now.get());
+    model.apis[0].stages[0].canary.as_mut().unwrap().percent = 100.0;
+    let of_canary = snapshot(&model);
+    let (second, _) = run(&of_canary, &mut request("GET /pets"), &core);
+    assert!(second.stage.unwrap().is_canary);
+    assert_eq!(second.cached, Some(expected), "{deployment}, {use_stage_cache}");
+}
+
+#[test]
+fn a_canary_has_a_cache_of_its_own_unless_it_runs_the_same() {
+    check_cache_of_canary("stage0", true, CacheResult::Hit);
+    check_cache_of_canary("stage0", false, CacheResult::Miss);
+    check_cache_of_canary("other0", true, CacheResult::Miss);
+    check_cache_of_canary("other0", false, CacheResult::Miss);
 }
 
 /// What a client is told when the backend fails in this way.
@@ -264,11 +362,13 @@ fn callers_of_grpc_are_told_in_its_words() {
 /// Row 128: REST and HTTP APIs name the request, dialect `proxy` does not.
 #[test]
 fn answers_carry_the_requests_id_where_the_dialect_has_a_header() {
-    for (kind, header) in [(model::Kind::Rest, "x-amzn-requestid"), (model::Kind::Http, "apigw-requestid")] {
+    for (kind, header, id) in
+        [(model::Kind::Rest, "x-amzn-requestid", ID), (model::Kind::Http, "apigw-requestid", EXTENDED)]
+    {
         let snapshot = snapshot(&model(kind, vec![route("GET /")]));
         for asked in ["GET /", "GET /nowhere"] {
             let (_, response) = run(&snapshot, &mut request(asked), &fake(hello));
-            assert_eq!(response.headers.find(header), Some(ID.as_bytes()), "{asked}");
+            assert_eq!(response.headers.find(header), Some(id.as_bytes()), "{asked}");
         }
     }
 }
@@ -278,7 +378,7 @@ fn answers_carry_the_requests_id_where_the_dialect_has_a_header() {
 fn an_api_with_cors_answers_preflights_and_marks_errors_too() {
     let mut model = model(model::Kind::Http, vec![route("GET /pets")]);
     let listed = |text: &str| vec![text.to_owned()];
-    model.apis[0].cors = Some(model::Cors {
+    model.apis[0].definition.cors = Some(model::Cors {
         allow_origins: listed("https://a.example"),
         allow_methods: listed("GET"),
         max_age_s: Some(600),
@@ -316,6 +416,43 @@ fn the_dialect_of_a_stranger_is_the_one_there_is() {
     assert_eq!(snapshot.apis[0].dialect, Dialect::Rest);
 }
 
+/// Rows 8 and 11: a host's answer to health checks, and the dialects' to who comes where an API is not to be reached.
+#[test]
+fn places_without_a_stage_have_answers_of_their_own() {
+    use model::Kind::{Http, Rest};
+    let told = |kind, host: &str, path: &str| {
+        let mut model = model(kind, vec![route("GET /")]);
+        model.apis[0].id = "abc".into();
+        model.apis[0].definition.disable_default_endpoint = true;
+        model.domains.push(model::Domain {
+            name: "api.example".into(),
+            routing_mode: model::RoutingMode::MappingOnly,
+            rules: Vec::new(),
+            endpoint: model::EndpointType::Regional,
+            ip_address_type: model::IpAddressType::Ipv4,
+            health: true,
+            origin: None,
+        });
+        let snapshot = snapshot(&model);
+        let mut request = request(&format!("GET {path}"));
+        request.authority = message::Authority::parse(host.as_bytes()).unwrap();
+        let core = fake(hello);
+        let (served, response) = run(&snapshot, &mut request, &core);
+        assert_eq!((core.calls.get(), served.route.is_none()), (0, true));
+        let Body::Whole(body) = response.body else { panic!("{response:?}") };
+        (response.status, String::from_utf8(body.to_vec()).unwrap(), served.reason)
+    };
+    for kind in [Rest, Http] {
+        for path in ["/ping", "/sping"] {
+            assert_eq!(told(kind, "api.example", path), (200, "healthy".into(), None));
+        }
+    }
+    let disabled =
+        |status, body: &str| (status, format!("{{\"message\":\"{body}\"}}"), Some(Reason::EndpointDisabled));
+    assert_eq!(told(Rest, "abc.execute-api.localhost", "/"), disabled(403, "Forbidden"));
+    assert_eq!(told(Http, "abc.execute-api.localhost", "/"), disabled(404, "Not Found"));
+}
+
 /// Nobody is asked, and the answer is the dialect's.
 #[test]
 fn a_node_without_memory_refuses() {
@@ -329,4 +466,114 @@ fn a_node_without_memory_refuses() {
         assert_eq!(response.headers.iter().any(|field| field.text == b"x-amzn-ErrorType"), kind == Rest);
         assert!(served.route.is_some(), "it is counted where it belongs");
     }
+}
+
+/// Wants bodies whole, and remembers how long the request's was.
+#[derive(Debug)]
+struct Whole {
+    bytes_max: u64,
+}
+
+impl integration::Integration for Whole {
+    fn prepare(&self, request: &mut Request, cx: &mut integration::Context<'_>) -> integration::Outbound {
+        assert_eq!((cx.request_id.text().as_slice(), cx.now.mono_ns), (ID.as_bytes(), 1_000_000_000));
+        *cx.state = Some(Box::new(request.body.clone()));
+        integration::Outbound::Call(0)
+    }
+
+    fn read(&self, response: &mut Response, cx: &mut integration::ReadContext<'_>) -> Result<(), Reason> {
+        let asked = cx.state.take().and_then(|state| state.downcast::<Body>().ok());
+        let (Some(Body::Whole(asked)), Body::Whole(told)) = (asked.as_deref(), &response.body) else {
+            return Err(Reason::Internal);
+        };
+        response.body = Body::Whole([&asked[..], b" ", told].concat().into());
+        Ok(())
+    }
+
+    fn request_body_max(&self) -> Option<u64> {
+        Some(self.bytes_max)
+    }
+
+    fn response_body_max(&self) -> Option<u64> {
+        Some(self.bytes_max)
+    }
+}
+
+/// Wants the body, and refuses what is in it.
+#[derive(Debug)]
+struct Validating(&'static str);
+
+impl policy::Policy for Validating {
+    fn on_request(&self, request: &mut Request, cx: &mut policy::Context<'_>) -> policy::Verdict {
+        match &request.body {
+            Body::Stream(_) => policy::Verdict::Ask(policy::Question::Body { bytes_max: 8 }),
+            Body::Empty | Body::Whole(_) => self.on_answer(request, policy::Answer::Body, cx),
+        }
+    }
+
+    fn on_answer(
+        &self,
+        request: &mut Request,
+        _: policy::Answer,
+        _: &mut policy::Context<'_>,
+    ) -> policy::Verdict {
+        match &request.body {
+            Body::Whole(bytes) if bytes == self.0 => policy::Verdict::Refuse(Reason::BodyMalformed),
+            _ => policy::Verdict::Continue,
+        }
+    }
+
+    fn reads_responses(&self) -> bool {
+        false
+    }
+}
+
+/// What comes of a body that is sent to a route that validates bodies of 8 bytes and has whole ones of 10, and allows 9.
+#[track_caller]
+fn check_whole(
+    sent: &'static str,
+    length: message::Length,
+    told: &[&'static str],
+    expected: Result<&str, Reason>,
+) {
+    let mut snapshot = snapshot(&model(model::Kind::Rest, vec![route("POST /")]));
+    let route = &mut snapshot.apis[0].stages[0].routes[0];
+    route.integration = Box::new(Whole { bytes_max: 10 });
+    route.policies = vec![Box::new(Validating("bad")), Box::new(Validating("worse"))];
+    route.body_bytes_max = 9;
+    let core = fake(|_| Ok(Response { body: Body::Stream(message::Length::Unknown), ..Response::default() }));
+    core.sent.replace([sent].into_iter().chain(told.iter().copied()).rev().collect());
+    let mut request = Request { body: Body::Stream(length), ..request("POST /") };
+    let (served, response) = run(&snapshot, &mut request, &core);
+    let got = match (&served.reason, &response.body) {
+        (Some(reason), _) => Err(reason.clone()),
+        (None, Body::Whole(bytes)) => Ok(std::str::from_utf8(bytes).unwrap()),
+        (None, body) => panic!("{body:?}"),
+    };
+    assert_eq!(got, expected, "{sent}");
+    let is_called = matches!(expected, Ok(_) | Err(Reason::ResponseTooLarge { .. }));
+    assert_eq!(core.calls.get(), usize::from(is_called), "{sent}");
+}
+
+#[test]
+fn policies_and_integrations_have_bodies_whole() {
+    use message::Length::{Known, Unknown};
+    check_whole("good", Unknown, &["told"], Ok("good told"));
+    check_whole("good", Known(4), &["told"], Ok("good told"));
+    check_whole("bad", Known(3), &[], Err(Reason::BodyMalformed));
+    check_whole("worse", Known(5), &[], Err(Reason::BodyMalformed));
+    // Before and after it has come.
+    check_whole("123456789", Known(9), &[], Err(Reason::BodyTooLarge { max: 8 }));
+    check_whole("123456789", Unknown, &[], Err(Reason::BodyTooLarge { max: 8 }));
+    check_whole("good", Unknown, &["12345678901"], Err(Reason::ResponseTooLarge { max: 10 }));
+}
+
+/// Row 174 for both kinds: a response that is too long is a fault of the server's.
+#[test]
+fn answers_that_are_too_long_are_told_in_the_dialect() {
+    use model::Kind::{Http, Proxy, Rest};
+    let long = |_: &Request| Err(Reason::ResponseTooLarge { max: 10 << 20 });
+    check_failure(Rest, long, 500, "Internal server error");
+    check_failure(Http, long, 500, "Internal Server Error");
+    check_failure(Proxy, long, 502, "Bad Gateway");
 }

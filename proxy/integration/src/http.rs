@@ -1,13 +1,11 @@
-//! The HTTP integration: which path, which host, which headers a backend sees.
-//!
-//! The codec has already taken away the headers of the hop (RFC 9110 §7.6.1). Here the headers by which a backend
-//! learns of the client are ours alone: what a client that is no trusted proxy says of itself goes (rule S5).
+//! The HTTP integration in its short form: which path, which host, which headers a backend sees.
 
-use std::{fmt::Write as _, io::Write as _, net::IpAddr};
+use message::{Dialect, PathRules, Reason, Request, Response};
 
-use message::{Dialect, Headers, Name, PathRules, Reason, Request, Response, Version};
-
-use crate::{Context, Integration, Outbound};
+use crate::{
+    Context, Integration, Outbound, ReadContext,
+    headers::{RestHeaders, forward_as_http_api, forward_plainly, remap},
+};
 
 /// Forwards to a group of backends.
 #[derive(Clone, Debug)]
@@ -16,7 +14,7 @@ pub struct Http {
     path: Option<Vec<Part>>,
     strip_prefix: Option<String>,
     dialect: Dialect,
-    api: String,
+    rest: RestHeaders,
 }
 
 /// Plain settings of [`Http`].
@@ -32,8 +30,8 @@ pub struct Settings {
     pub variables: Vec<String>,
     /// Whose header rules apply.
     pub dialect: Dialect,
-    /// The API's name, for `User-Agent` and the like (row 64).
-    pub api: String,
+    /// The API's id, for `User-Agent` and the like (row 64).
+    pub api_id: String,
 }
 
 /// Why settings can't be taken.
@@ -62,9 +60,9 @@ enum Part {
 impl Http {
     /// Compiles the path template.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let Settings { upstream, path, strip_prefix, variables, dialect, api } = settings;
+        let Settings { upstream, path, strip_prefix, variables, dialect, api_id } = settings;
         let path = path.map(|path| parts(&path, &variables)).transpose()?;
-        Ok(Self { upstream, path, strip_prefix, dialect, api })
+        Ok(Self { upstream, path, strip_prefix, dialect, rest: RestHeaders::new(&api_id) })
     }
 
     /// Puts the path in place that the backend is to see.
@@ -86,160 +84,24 @@ impl Http {
 }
 
 impl Integration for Http {
-    fn prepare(&self, request: &mut Request, cx: &Context<'_>) -> Outbound {
+    fn prepare(&self, request: &mut Request, cx: &mut Context<'_>) -> Outbound {
         if let Err(reason) = self.rewrite(request, cx) {
             return Outbound::Refuse(reason);
         }
         match self.dialect {
             Dialect::Proxy => forward_plainly(request, cx),
             Dialect::Http => forward_as_http_api(request, cx),
-            Dialect::Rest => forward_as_rest_api(request, cx, &self.api),
+            Dialect::Rest => self.rest.forward(request, cx),
         }
         Outbound::Call(self.upstream)
     }
 
-    fn read(&self, response: &mut Response) {
+    fn read(&self, response: &mut Response, _: &mut ReadContext<'_>) -> Result<(), Reason> {
         if self.dialect == Dialect::Rest {
-            remap(&mut response.headers);
+            remap(response);
         }
+        Ok(())
     }
-}
-
-/// Dialect `proxy`: `X-Forwarded-*` as every backend framework reads them, and `Via` (RFC 9110 §7.6.3). Values are
-/// written where they stay: a request of a stranger costs no allocation here.
-fn forward_plainly(request: &mut Request, cx: &Context<'_>) {
-    let Request { headers, authority, scheme, version, .. } = request;
-    let before = if cx.trusted { joined(headers, "x-forwarded-for") } else { String::new() };
-    headers.retain(|field| keeps_forwarding(field.name, field.text, cx.trusted));
-    headers.push_known_with(Name::XForwardedFor, "X-Forwarded-For", |out| {
-        if !before.is_empty() {
-            out.extend_from_slice(before.as_bytes());
-            out.extend_from_slice(b", ");
-        }
-        put_address(out, cx.peer);
-    });
-    if headers.get(Name::XForwardedProto).is_none() {
-        headers.push_known(Name::XForwardedProto, "X-Forwarded-Proto", scheme.as_str().as_bytes());
-    }
-    if headers.get(Name::XForwardedHost).is_none() && !authority.as_str().is_empty() {
-        headers.push_known(Name::XForwardedHost, "X-Forwarded-Host", authority.as_str().as_bytes());
-    }
-    if headers.get(Name::XForwardedPort).is_none() {
-        let mut digits = itoa::Buffer::new();
-        headers.push_known(Name::XForwardedPort, "X-Forwarded-Port", digits.format(cx.port).as_bytes());
-    }
-    let via: &[u8] = match version {
-        Version::Http10 => b"1.0 floodgate",
-        Version::Http11 => b"1.1 floodgate",
-        Version::Http2 => b"2.0 floodgate",
-    };
-    headers.push_known(Name::Via, "Via", via);
-}
-
-/// The formatting machinery costs more than the digits of an IPv4 address.
-fn put_address(out: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        IpAddr::V4(address) => {
-            for (place, octet) in address.octets().into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b'.');
-                }
-                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
-            }
-        }
-        IpAddr::V6(address) => {
-            // A vector takes every write.
-            let _ = write!(out, "{address}");
-        }
-    }
-}
-
-/// HTTP APIs add `Forwarded` and `Via` (row 64, last sentence).
-fn forward_as_http_api(request: &mut Request, cx: &Context<'_>) {
-    let before = if cx.trusted { joined(&request.headers, "forwarded") } else { String::new() };
-    request.headers.retain(|field| keeps_forwarding(field.name, field.text, false));
-    let mut forwarded = before;
-    if !forwarded.is_empty() {
-        forwarded.push_str(", ");
-    }
-    let node = |address| match address {
-        IpAddr::V4(address) => format!("{address}"),
-        IpAddr::V6(address) => format!("\"[{address}]\""),
-    };
-    let (client, host, proto) = (node(cx.client), request.authority.as_str(), request.scheme.as_str());
-    // A `String` takes every write.
-    let _ = write!(forwarded, "for={client};host=\"{host}\";proto={proto}");
-    request.headers.push("Forwarded", forwarded.as_bytes());
-    request.headers.push("Via", b"HTTP/1.1 AmazonAPIGateway");
-}
-
-/// REST APIs with `HTTP_PROXY`: what row 64 drops and adds.
-fn forward_as_rest_api(request: &mut Request, cx: &Context<'_>, api: &str) {
-    const DROPPED: [&str; 8] = [
-        "content-md5",
-        "max-forwards",
-        "proxy-authenticate",
-        "server",
-        "www-authenticate",
-        "content-encoding",
-        "via",
-        "x-amzn-apigateway-api-id",
-    ];
-    let before = if cx.trusted { joined(&request.headers, "x-forwarded-for") } else { String::new() };
-    let chain = if before.is_empty() { cx.peer.to_string() } else { format!("{before}, {}", cx.peer) };
-    let headers = &mut request.headers;
-    headers.retain(|field| {
-        keeps_forwarding(field.name, field.text, false)
-            && !DROPPED.iter().any(|name| field.text.eq_ignore_ascii_case(name.as_bytes()))
-            && !(field.name == Name::Authorization && field.value.starts_with(b"AWS4-"))
-    });
-    if headers.get(Name::UserAgent).is_none() {
-        headers.push("User-Agent", format!("AmazonAPIGateway_{api}").as_bytes());
-    }
-    if headers.get(Name::Accept).is_none() {
-        headers.push("Accept", b"application/json");
-    }
-    headers.push("X-Amzn-Apigateway-Api-Id", api.as_bytes());
-    headers.push("X-Forwarded-For", chain.as_bytes());
-    headers.push("X-Forwarded-Proto", request.scheme.as_str().as_bytes());
-    headers.push("X-Forwarded-Port", cx.port.to_string().as_bytes());
-}
-
-/// Whether a field stays before ours are set: other spellings of ours never do (bug 20), and of those by which a
-/// proxy speaks only a trusted one's.
-fn keeps_forwarding(name: Name, text: &[u8], trusted: bool) -> bool {
-    match name {
-        Name::XForwardedFor | Name::Forwarded => false,
-        Name::XForwardedHost | Name::XForwardedPort | Name::XForwardedProto => trusted,
-        Name::Other => {
-            let ours = [&b"x-forwarded-"[..], b"x-real-ip"];
-            let is_ours =
-                |ours: &[u8]| text.get(..ours.len()).is_some_and(|start| start.eq_ignore_ascii_case(ours));
-            trusted || !ours.into_iter().any(is_ours)
-        }
-        _ => true,
-    }
-}
-
-/// `x-amzn-Remapped-*`: what a backend may not say in the gateway's name (row 64).
-fn remap(headers: &mut Headers) {
-    const REMAPPED: [(&str, &str); 3] = [
-        ("date", "x-amzn-Remapped-Date"),
-        ("server", "x-amzn-Remapped-Server"),
-        ("x-amzn-requestid", "x-amzn-Remapped-x-amzn-RequestId"),
-    ];
-    for (name, remapped) in REMAPPED {
-        if let Some(value) = headers.find(name).map(<[u8]>::to_vec) {
-            headers.remove(name);
-            headers.push(remapped, &value);
-        }
-    }
-}
-
-/// All values of a list header as one list.
-fn joined(headers: &Headers, name: &str) -> String {
-    let values = headers.find_all(name).map(|value| String::from_utf8_lossy(value).into_owned());
-    values.collect::<Vec<_>>().join(", ")
 }
 
 fn parts(path: &str, variables: &[String]) -> Result<Vec<Part>, Error> {
@@ -280,7 +142,9 @@ fn fill(parts: &[Part], path: &str, params: &[(u32, u32)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use message::{Authority, PathRules, Target};
+    use std::net::IpAddr;
+
+    use message::{Authority, Now, PathRules, RequestId, Target};
 
     use super::*;
 
@@ -298,8 +162,19 @@ mod tests {
     fn http(path: Option<&str>, strip: Option<&str>, dialect: Dialect) -> Http {
         let variables = vec!["id".to_owned(), "proxy".to_owned()];
         let (path, strip_prefix) = (path.map(Into::into), strip.map(Into::into));
-        Http::new(Settings { upstream: 7, path, strip_prefix, variables, dialect, api: "shop".into() })
+        Http::new(Settings { upstream: 7, path, strip_prefix, variables, dialect, api_id: "shop".into() })
             .unwrap()
+    }
+
+    fn prepare(http: &Http, request: &mut Request, params: &[(u32, u32)], trusted: bool) -> Outbound {
+        let (now, request_id) = (Now::default(), RequestId::new([0; 16]));
+        let state = &mut None;
+        let outbound = http.prepare(
+            request,
+            &mut Context { params, peer: PEER, client: PEER, trusted, port: 443, now, request_id, state },
+        );
+        assert!(state.is_none());
+        outbound
     }
 
     #[track_caller]
@@ -311,8 +186,7 @@ mod tests {
         expected: &str,
     ) {
         let mut request = request(sent, &[]);
-        let cx = Context { params, peer: PEER, client: PEER, trusted: false, port: 443 };
-        let outbound = http(path, strip, Dialect::Proxy).prepare(&mut request, &cx);
+        let outbound = prepare(&http(path, strip, Dialect::Proxy), &mut request, params, false);
         assert!(matches!(outbound, Outbound::Call(7)), "{outbound:?}");
         assert_eq!(request.target.path(), expected);
     }
@@ -330,8 +204,8 @@ mod tests {
     #[test]
     fn a_rewrite_that_climbs_is_refused() {
         let mut request = request("/pets/..%2e", &[]);
-        let cx = Context { params: &[(0, 0)], peer: PEER, client: PEER, trusted: false, port: 443 };
-        let outbound = http(Some("/../{id}"), None, Dialect::Proxy).prepare(&mut request, &cx);
+        let http = http(Some("/../{id}"), None, Dialect::Proxy);
+        let outbound = prepare(&http, &mut request, &[(0, 0)], false);
         assert!(matches!(outbound, Outbound::Refuse(Reason::NoRoute)), "{outbound:?}");
     }
 
@@ -343,97 +217,11 @@ mod tests {
             strip_prefix: None,
             variables: vec!["id".into()],
             dialect: Dialect::Proxy,
-            api: String::new(),
+            api_id: String::new(),
         };
         assert_eq!(Http::new(settings("/{x}")).unwrap_err(), Error::UnknownVariable { name: "x".into() });
         for path in ["a", "/{id", "/id}"] {
             assert!(matches!(Http::new(settings(path)).unwrap_err(), Error::BadPath { .. }), "{path}");
         }
-    }
-
-    /// What the backend sees of the forwarding headers; `client` are the fields that came in.
-    #[track_caller]
-    fn check_headers(dialect: Dialect, trusted: bool, client: &[(&str, &str)], expected: &[(&str, &str)]) {
-        let mut request = request("/", client);
-        let cx = Context { params: &[], peer: PEER, client: PEER, trusted, port: 443 };
-        http(None, None, dialect).prepare(&mut request, &cx);
-        let str = |text| std::str::from_utf8(text).unwrap();
-        let seen: Vec<_> = request.headers.iter().map(|f| (str(f.text), str(f.value))).collect();
-        assert_eq!(seen, expected);
-    }
-
-    #[test]
-    fn a_stranger_speaks_of_nobody() {
-        let said = [
-            ("X-Forwarded-For", "6.6.6.6"),
-            ("x-forwarded-HOST", "evil"),
-            ("Forwarded", "for=6"),
-            ("A", "b"),
-            ("X-Forwarded-Prefix", "/x"),
-            ("X-Real-IP", "6.6.6.6"),
-        ];
-        check_headers(
-            Dialect::Proxy,
-            false,
-            &said,
-            &[
-                ("A", "b"),
-                ("X-Forwarded-For", "192.0.2.1"),
-                ("X-Forwarded-Proto", "https"),
-                ("X-Forwarded-Host", "api.example"),
-                ("X-Forwarded-Port", "443"),
-                ("Via", "1.1 floodgate"),
-            ],
-        );
-        check_headers(
-            Dialect::Http,
-            false,
-            &said,
-            &[
-                ("A", "b"),
-                ("Forwarded", "for=192.0.2.1;host=\"api.example\";proto=https"),
-                ("Via", "HTTP/1.1 AmazonAPIGateway"),
-            ],
-        );
-    }
-
-    #[test]
-    fn a_trusted_proxy_is_believed() {
-        let said =
-            [("X-Forwarded-For", "6.6.6.6"), ("x-forwarded-for", "7.7.7.7"), ("X-Forwarded-Proto", "http")];
-        check_headers(
-            Dialect::Proxy,
-            true,
-            &said,
-            &[
-                ("X-Forwarded-Proto", "http"),
-                ("X-Forwarded-For", "6.6.6.6, 7.7.7.7, 192.0.2.1"),
-                ("X-Forwarded-Host", "api.example"),
-                ("X-Forwarded-Port", "443"),
-                ("Via", "1.1 floodgate"),
-            ],
-        );
-    }
-
-    #[test]
-    fn rest_apis_drop_add_and_remap() {
-        let said = [("Via", "x"), ("Content-MD5", "x"), ("Authorization", "AWS4-HMAC-SHA256 x")];
-        check_headers(
-            Dialect::Rest,
-            false,
-            &said,
-            &[
-                ("User-Agent", "AmazonAPIGateway_shop"),
-                ("Accept", "application/json"),
-                ("X-Amzn-Apigateway-Api-Id", "shop"),
-                ("X-Forwarded-For", "192.0.2.1"),
-                ("X-Forwarded-Proto", "https"),
-                ("X-Forwarded-Port", "443"),
-            ],
-        );
-        let mut response = Response::new(200);
-        response.headers.push("Server", b"x");
-        http(None, None, Dialect::Rest).read(&mut response);
-        assert_eq!(response.headers.find("x-amzn-remapped-server"), Some(&b"x"[..]));
     }
 }

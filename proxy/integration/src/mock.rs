@@ -20,7 +20,7 @@ impl Mock {
 }
 
 impl Integration for Mock {
-    fn prepare(&self, _: &mut Request, _: &Context<'_>) -> Outbound {
+    fn prepare(&self, _: &mut Request, _: &mut Context<'_>) -> Outbound {
         Outbound::Answer(self.response.clone())
     }
 }

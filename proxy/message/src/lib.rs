@@ -4,6 +4,7 @@
 
 mod authority;
 mod body;
+pub mod context;
 mod headers;
 mod method;
 mod name;
@@ -14,6 +15,7 @@ mod reason;
 mod request;
 mod request_id;
 mod response;
+mod response_type;
 mod target;
 
 pub use authority::{Authority, AuthorityError};
@@ -26,4 +28,5 @@ pub use reason::{Dialect, Reason};
 pub use request::{NeverIndexed, Request, Scheme, Version};
 pub use request_id::RequestId;
 pub use response::{Response, reason_phrase};
+pub use response_type::ResponseType;
 pub use target::{PathRules, Target, TargetError};

@@ -19,8 +19,15 @@ pub enum Reason {
     NoApi,
     /// The API has no stage of that name (row 24, row 25).
     NoStage,
+    /// The API is not to be reached at its default endpoint (row 11).
+    EndpointDisabled,
     /// No route for the path, or none for the method on it (row 24, row 25).
     NoRoute,
+    /// There is no route, and what the client sent to authorise itself is no signature of AWS's (row 24).
+    IncompleteSignature {
+        /// What is missing in it.
+        message: Box<str>,
+    },
     /// A throttle refused; whole seconds, rounded up, until it would not.
     Throttled {
         /// For `Retry-After`; only dialect `proxy` says it.
@@ -38,6 +45,11 @@ pub enum Reason {
     },
     /// The URL is longer than the API allows (row 177).
     TargetTooLong {
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// The backend's answer is longer than may be had in memory or passed on (row 174).
+    ResponseTooLarge {
         /// The limit in bytes.
         max: u64,
     },
@@ -70,6 +82,23 @@ pub enum Reason {
     Misdirected,
     /// The client wants what is in the cache or nothing, and it is not there (RFC 9111 §5.2.1.7).
     NotCached,
+    /// Parameters that the route requires are not there (row 113); their names, with `, ` between them.
+    MissingParameters(Box<str>),
+    /// The body does not hold to its model (row 113).
+    InvalidBody {
+        /// `$context.error.validationErrorString` (row 114).
+        errors: Box<str>,
+    },
+    /// A part of the request that is to be passed on can't be: an unencoded `|` in the query, a parameter that climbs out of
+    /// its place in a path (row 129).
+    BadRequest,
+    /// The body is no JSON, and a mapping looks into it (row 129).
+    InvalidJson,
+    /// There is no template for the body's type, and it may not pass without (row 117).
+    UnsupportedMediaType,
+    /// What answers is configured so that it can't: no answer's pattern takes the backend's status, a template or a mapping
+    /// fails, the endpoint's address is none (rows 57, 61, 118, 120).
+    ApiConfiguration,
     /// A fault of the gateway's own.
     Internal,
 }
@@ -80,11 +109,14 @@ impl Reason {
         match self {
             Self::NoApi => "no_api",
             Self::NoStage => "no_stage",
+            Self::EndpointDisabled => "endpoint_disabled",
             Self::NoRoute => "no_route",
+            Self::IncompleteSignature { .. } => "incomplete_signature",
             Self::Throttled { .. } => "throttled",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::HeadersTooLarge { .. } => "headers_too_large",
             Self::TargetTooLong { .. } => "target_too_long",
+            Self::ResponseTooLarge { .. } => "response_too_large",
             Self::BackendUnreachable => "backend_unreachable",
             Self::BackendFailed => "backend_failed",
             Self::BackendMalformed => "backend_malformed",
@@ -98,6 +130,12 @@ impl Reason {
             Self::ClientGone => "client_gone",
             Self::Misdirected => "misdirected",
             Self::NotCached => "not_cached",
+            Self::MissingParameters(_) => "missing_parameters",
+            Self::InvalidBody { .. } => "invalid_body",
+            Self::BadRequest => "bad_request",
+            Self::InvalidJson => "invalid_json",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::ApiConfiguration => "api_configuration",
             Self::Internal => "internal",
         }
     }

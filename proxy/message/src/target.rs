@@ -14,6 +14,8 @@ pub struct Target {
     path: Range<usize>,
     /// The path where it is not; else empty.
     rewritten: String,
+    /// Memory in which another target is put together.
+    spare: String,
 }
 
 /// What an operator may relax.
@@ -116,6 +118,21 @@ impl Target {
         self.rewritten.clear();
         self.rewritten.push_str(rewritten.path());
         Ok(())
+    }
+
+    /// Puts another target in place of this one, normalised and checked anew: `write` is given path and query of this one and
+    /// appends the other's. On an error the value is empty.
+    pub fn rewrite(
+        &mut self,
+        rules: PathRules,
+        write: impl FnOnce(&str, Option<&str>, &mut String),
+    ) -> Result<(), TargetError> {
+        let mut written = std::mem::take(&mut self.spare);
+        written.clear();
+        write(self.path(), self.query(), &mut written);
+        let result = self.read(written.as_bytes(), rules);
+        self.spare = written;
+        result
     }
 
     fn fill(&mut self, raw: &[u8], rules: PathRules) -> Result<(), TargetError> {
@@ -318,6 +335,22 @@ mod tests {
         check("/a/.hidden/..x", Ok("/a/.hidden/..x"));
         check("/a;v=1/b", Ok("/a;v=1/b"));
         check("/a?x=%2f..#".trim_end_matches('#'), Ok("/a"));
+    }
+
+    #[test]
+    fn a_target_is_rewritten_whole() {
+        let mut target = Target::parse(b"/prod/pets/7?a=1", RULES).unwrap();
+        target.strip("/prod".len());
+        let done = target.rewrite(RULES, |path, query, out| {
+            out.push_str("/v2");
+            out.push_str(path);
+            out.push('?');
+            out.push_str(query.unwrap_or_default());
+            out.push_str("&b=%20");
+        });
+        assert_eq!((done, target.path(), target.query()), (Ok(()), "/v2/pets/7", Some("a=1&b=%20")));
+        assert_eq!(target.rewrite(RULES, |_, _, out| out.push_str("/a?b c")), Err(TargetError::BadByte));
+        assert_eq!((target.path(), target.query()), ("", None));
     }
 
     #[test]

@@ -4,9 +4,12 @@
 
 pub mod cache;
 pub mod client;
+pub mod compression;
 pub mod cors;
+pub mod gateway_response;
 pub mod limits;
 pub mod throttle;
+pub mod validate;
 
 use std::net::IpAddr;
 
@@ -64,6 +67,20 @@ pub enum Verdict {
 pub enum Question {
     /// Is there an entry under this key; if not, who fetches it?
     Cache(cache::Lookup),
+    /// The request's body, whole and without the coding that it was sent in, before anything else is done; refused as
+    /// [`Question::Body`] is, and if it is not what it says.
+    Decode {
+        /// How it was sent.
+        coding: compression::Coding,
+        /// The longest that is wanted, with and without the coding.
+        bytes_max: u64,
+    },
+    /// The request's body, whole, before anything else is done: the request is refused if it is longer, and not asked
+    /// about again. For a policy that finds it to be [`message::Body::Stream`].
+    Body {
+        /// The longest that is wanted.
+        bytes_max: u64,
+    },
 }
 
 /// The outside's reply, one variant for each [`Question`].
@@ -71,6 +88,8 @@ pub enum Question {
 pub enum Answer {
     /// To [`Question::Cache`].
     Cache(cache::Found),
+    /// To [`Question::Body`] and [`Question::Decode`]: the request's body is whole now.
+    Body,
 }
 
 /// What one policy remembers of one request between the way in and the way out.

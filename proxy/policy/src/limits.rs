@@ -1,5 +1,5 @@
 //! Limits of heads and bodies that an API or a route sets for itself (rows 174, 176, 177). The codec's own limits, which
-//! protect the process, lie above them and are its own affair.
+//! protect the process, lie above them and are its own affair. And what REST APIs take of no client's query (row 129).
 
 use message::{Dialect, Reason, Request};
 
@@ -25,6 +25,9 @@ impl Limits {
         if request.target.raw().len() as u64 > self.target_bytes_max {
             return Some(Reason::TargetTooLong { max: self.target_bytes_max });
         }
+        if self.dialect == Dialect::Rest && request.target.query().is_some_and(has_bad_byte) {
+            return Some(Reason::BadRequest);
+        }
         if self.header_bytes(request) > self.header_bytes_max || request.headers.len() > self.headers_max {
             return Some(Reason::HeadersTooLarge { max: self.header_bytes_max });
         }
@@ -44,6 +47,11 @@ impl Limits {
         };
         (line + request.headers.bytes()) as u64
     }
+}
+
+/// Whether a query has what RFC 3986 §3.4 has escaped there, and browsers leave as it is: REST APIs refuse it (row 129).
+fn has_bad_byte(query: &str) -> bool {
+    query.bytes().any(|byte| matches!(byte, b'|' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'}'))
 }
 
 impl Policy for Limits {
@@ -82,6 +90,18 @@ mod tests {
     #[track_caller]
     fn check(dialect: Dialect, request: &Request, expected: Option<Reason>) {
         assert_eq!(Limits { dialect, ..LIMITS }.excess(request), expected);
+    }
+
+    /// Row 129.
+    #[test]
+    fn rest_apis_take_no_query_with_bytes_that_are_to_be_escaped() {
+        for byte in ["|", "\"", "<", ">", "\\", "^", "`", "{", "}"] {
+            let request = request(&format!("/a?b={byte}"), &[], Body::Empty);
+            check(Dialect::Rest, &request, Some(Reason::BadRequest));
+            check(Dialect::Http, &request, None);
+            check(Dialect::Proxy, &request, None);
+        }
+        check(Dialect::Rest, &request("/a?b=%7C;c=d[]&'e'", &[], Body::Empty), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! It knows templates and precedence (rows 21–25, 35–37) and gives numbers back; what stands behind a number, and
 //! what is answered when there is none, is for others to know. Tables are built once and never change.
 
+mod domain;
+mod endpoints;
 mod mappings;
 pub mod properties;
 mod router;
@@ -9,7 +11,9 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-pub use mappings::{Mapping, Mappings};
+pub use domain::{Domain, PRIORITY_MAX, RULES_MAX, Rule, RuleSettings};
+pub use endpoints::{Endpoint, Endpoints, Reached};
+pub use mappings::{Mapping, Mappings, Place};
 pub use router::{Key, Match, Miss, Precedence, Route, Router};
 pub use template::variables;
 
@@ -106,10 +110,48 @@ pub enum Error {
         /// The earlier one.
         other: u32,
     },
+    /// Two things are said of one host.
+    #[error("`{host}` is described twice")]
+    SameDomain {
+        /// Which of them.
+        index: u32,
+        /// As it was written.
+        host: String,
+    },
+    /// More conditions than a rule may have (row 39).
+    #[error("a rule has at most {max} conditions on fields")]
+    TooManyConditions {
+        /// Which rule.
+        index: u32,
+        /// The bound.
+        max: usize,
+    },
+    /// A condition on a field that can't be, or with a pattern that is too long.
+    #[error(
+        "`{name}: {pattern}` is no condition: write a field's name, and a pattern of 1 to {max} bytes with `*`"
+    )]
+    BadCondition {
+        /// Which rule.
+        index: u32,
+        /// The field's name as it was written.
+        name: String,
+        /// Its pattern as it was written.
+        pattern: String,
+        /// The bound of the pattern.
+        max: usize,
+    },
+    /// The id that another API has.
+    #[error("the id `{id}` is that of another API")]
+    SameId {
+        /// The later one.
+        index: u32,
+        /// The id.
+        id: String,
+    },
 }
 
 impl Error {
-    /// Which route, by the number that the caller gave it, or which mapping, by its place.
+    /// Which route, by the number that the caller gave it; or which mapping, domain, rule or endpoint, by its place.
     pub fn index(&self) -> u32 {
         match self {
             Self::SameRoute { index, .. }
@@ -123,7 +165,11 @@ impl Error {
             | Self::SameVariable { index, .. }
             | Self::BadSegment { index, .. }
             | Self::BadHost { index, .. }
-            | Self::SameMapping { index, .. } => *index,
+            | Self::SameMapping { index, .. }
+            | Self::SameDomain { index, .. }
+            | Self::TooManyConditions { index, .. }
+            | Self::BadCondition { index, .. }
+            | Self::SameId { index, .. } => *index,
         }
     }
 }

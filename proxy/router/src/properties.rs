@@ -2,9 +2,9 @@
 //! route and takes the best by rank. Each property panics when it does not hold; called by unit tests, by fuzz targets
 //! and by the replay of what those came upon.
 
-use message::{Authority, Method, PathRules, Target};
+use message::{Authority, Headers, Method, PathRules, Target};
 
-use crate::{Error, Key, Mapping, Mappings, Miss, Precedence, Route, Router, template};
+use crate::{Error, Key, Mapping, Mappings, Miss, Place, Precedence, Route, Router, template};
 
 const ALL: [Precedence; 3] = [Precedence::Rest, Precedence::Http, Precedence::Proxy];
 /// Routes, and requests, of a text.
@@ -195,7 +195,7 @@ pub fn any_mappings(bytes: &[u8]) {
         else {
             continue;
         };
-        let found = table.find(authority.host(), target.path()).map(|(value, bytes)| (*value, bytes));
+        let found = mapped(table.find(authority.host(), target.path(), &Headers::default()));
         let expected = naive_mapping(&entries, authority.host(), target.path());
         assert_eq!(found, expected, "{entries:?} {host}{path}");
     }
@@ -208,6 +208,14 @@ pub fn map(entries: &[(&str, &str)]) -> Result<Mappings<usize>, Vec<Error>> {
         base_path,
         value,
     }))
+}
+
+/// What is mapped at a place, and how many bytes of the path are its base path.
+pub fn mapped(place: Place<'_, usize>) -> Option<(usize, usize)> {
+    match place {
+        Place::Mapped { value, base_bytes, .. } => Some((*value, base_bytes)),
+        Place::Healthy | Place::Unmapped => None,
+    }
 }
 
 fn naive_mapping(entries: &[(&str, &str)], host: &str, path: &str) -> Option<(usize, usize)> {

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use message::Headers;
 use proptest::prelude::*;
 
 use super::{properties::*, *};
@@ -412,8 +413,106 @@ fn the_host_is_chosen_first_then_the_longest_base_path() {
         ("upper.example.com", "/", Some((6, 0))),
     ];
     for (host, path, expected) in cases {
-        assert_eq!(mappings.find(host, path).map(|(value, bytes)| (*value, bytes)), expected, "{host}{path}");
+        let found = mappings.find(host, path, &Headers::default());
+        assert_eq!(mapped(found), expected, "{host}{path}");
     }
+}
+
+/// Rules of the host `api.example.com`, by priority: `header=pattern` and base paths that begin with a slash; with `!` the base
+/// path stays. Mappings are `v1` and the root, behind them. `asked` is a path and fields.
+#[track_caller]
+fn check_rules(maps: bool, asked: &str, expected: Option<(usize, usize, bool)>) {
+    let rules =
+        ["x-version=beta* x-user=*@a.example", "/v1 /v1/old x-version=old", "/shop!", "x-version=catch"];
+    let rules = (0..).zip(rules).map(|(value, text)| {
+        let words = || text.split([' ', '!']).filter(|word| !word.is_empty());
+        let headers: Vec<(String, String)> = words()
+            .filter_map(|word| word.split_once('='))
+            .map(|(name, pattern)| (name.into(), pattern.into()))
+            .collect();
+        let base_paths: Vec<String> =
+            words().filter_map(|word| word.strip_prefix('/')).map(str::to_owned).collect();
+        let settings =
+            RuleSettings { headers: &headers, base_paths: &base_paths, strips: !text.ends_with('!'), value };
+        Rule::new(0, settings).unwrap()
+    });
+    let mut mappings =
+        map(&[("api.example.com", "v1"), ("api.example.com", ""), ("*.example.com", "")]).unwrap();
+    mappings.describe(0, "API.example.com", Domain { rules: rules.collect(), maps, health: true }).unwrap();
+    let mut words = asked.split(' ');
+    let path = words.next().unwrap();
+    let mut headers = Headers::default();
+    for (name, value) in words.filter_map(|word| word.split_once('=')) {
+        headers.push(name, value.as_bytes());
+    }
+    let found = match mappings.find("api.example.com", path, &headers) {
+        Place::Mapped { value, base_bytes, strips } => Some((*value, base_bytes, strips)),
+        Place::Healthy => Some((usize::MAX, 0, false)),
+        Place::Unmapped => None,
+    };
+    assert_eq!(found, expected, "{asked}");
+}
+
+/// Row 39: the first rule that matches decides; all of its fields have to match, and one of its base paths.
+#[test]
+fn rules_of_a_host_are_asked_before_its_mappings() {
+    for maps in [true, false] {
+        check_rules(maps, "/x X-Version=beta2 x-user=me@a.example", Some((0, 0, true)));
+        check_rules(maps, "/v1/x x-version=other x-version=old", Some((1, 3, true)));
+        check_rules(maps, "/v1/old/x x-version=old", Some((1, 7, true)));
+        check_rules(maps, "/shop/x", Some((2, 5, false)));
+        check_rules(maps, "/shopping x-version=catch", Some((3, 0, true)));
+    }
+    // Names are compared without regard to case, values with it, and mappings have what is left.
+    check_rules(true, "/v1/x x-version=Old", Some((0, 3, true)));
+    check_rules(true, "/x x-version=beta2", Some((1, 0, true)));
+    check_rules(false, "/x x-version=beta2", None);
+    check_rules(false, "/v1/x x-version=Old", None);
+}
+
+/// Row 8.
+#[test]
+fn a_host_that_answers_health_checks_does_so_at_its_root() {
+    let healthy = Some((usize::MAX, 0, false));
+    for path in ["/ping", "/sping"] {
+        check_rules(true, path, healthy);
+        check_rules(false, path, healthy);
+    }
+    check_rules(true, "/ping/x", Some((1, 0, true)));
+    check_rules(true, "/v1/ping", Some((0, 3, true)));
+    let mappings = map(&[("api.example.com", "")]).unwrap();
+    assert_eq!(mapped(mappings.find("api.example.com", "/ping", &Headers::default())), Some((0, 0)));
+}
+
+#[test]
+fn what_a_rule_or_a_host_cannot_have_is_told() {
+    let rule = |headers: &[(&str, &str)], base_paths: &[&str]| {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let base_paths: Vec<String> = base_paths.iter().map(|path| (*path).to_owned()).collect();
+        let settings =
+            RuleSettings { headers: &headers, base_paths: &base_paths, strips: true, value: 0_usize };
+        Rule::new(7, settings).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let condition = |text: &str| {
+        Err(format!(
+            "`{text}` is no condition: write a field's name, and a pattern of 1 to 128 bytes with `*`"
+        ))
+    };
+    assert_eq!(rule(&[("a", "1"), ("b", "*")], &["v1"]), Ok(()));
+    assert_eq!(rule(&[("a", "1"); 3], &[]), Err("a rule has at most 2 conditions on fields".into()));
+    assert_eq!(rule(&[("a b", "1")], &[]), condition("a b: 1"));
+    assert_eq!(rule(&[("a", "")], &[]), condition("a: "));
+    let long = "x".repeat(129);
+    assert_eq!(rule(&[("a", &long)], &[]), condition(&format!("a: {long}")));
+    assert_eq!(rule(&[], &["/v1"]), Err(Error::EmptySegment { index: 7 }.to_string()));
+    let mut mappings = map(&[]).unwrap();
+    let domain = || Domain { rules: Vec::new(), maps: true, health: false };
+    assert_eq!(mappings.describe(0, "a.example", domain()), Ok(()));
+    assert_eq!(
+        mappings.describe(1, "A.example.", domain()),
+        Err(Error::SameDomain { index: 1, host: "A.example.".into() })
+    );
+    assert_eq!(mappings.describe(2, "*", domain()), Err(Error::BadHost { index: 2, host: "*".into() }));
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! What is told of a request when its last byte has been handed over: events for the metrics, a line for the log.
 
-use std::io::Write as _;
-
-use exchange::{CacheResult, Facts, Served};
-use message::{Name, Now, Reason, Request};
+use exchange::{
+    CacheResult, Facts, Served,
+    answers::{self, Told},
+    validation, values,
+};
+use message::{
+    Dialect, Method, Name, Now, Reason, Request, ResponseType,
+    context::{Ended, Failure, Integrated, Values, Variable},
+};
 use snapshot::Snapshot;
-use telemetry::{Event, access::Variable};
+use telemetry::Event;
 
 use crate::{conduct::Deed, core::Core};
 
@@ -16,7 +21,7 @@ const UNAUTHENTICATED: u8 = 16;
 /// What the access log and the metrics want to know in the end.
 pub(crate) struct Account<'a> {
     pub(crate) request: &'a Request,
-    pub(crate) path: &'a str,
+    pub(crate) asked: &'a Wanted,
     pub(crate) facts: &'a Facts,
     pub(crate) served: &'a Served<'a>,
     pub(crate) begun: Now,
@@ -26,6 +31,28 @@ pub(crate) struct Account<'a> {
     pub(crate) grpc_status: Option<Option<u8>>,
     pub(crate) response_bytes: u64,
     pub(crate) request_bytes: u64,
+}
+
+/// What a client asked, where its line is to be written: what an integration makes of it is the backend's to know.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    method: Method,
+    /// The path, and the client's name for itself behind it.
+    text: Vec<u8>,
+    path_bytes: usize,
+}
+
+impl Wanted {
+    pub(crate) fn of(request: &Request) -> Self {
+        let path = request.target.path();
+        let text = [path.as_bytes(), request.headers.get(Name::UserAgent).unwrap_or_default()].concat();
+        Self { method: request.method.clone(), text, path_bytes: path.len() }
+    }
+
+    fn path(&self) -> &str {
+        // It was text.
+        std::str::from_utf8(&self.text[..self.path_bytes]).unwrap_or_default()
+    }
 }
 
 /// What is told of a request whose client left before there was an answer, in place of a status that nobody was sent:
@@ -63,7 +90,17 @@ pub(crate) fn record(core: &Core, snapshot: &Snapshot, account: &Account<'_>) {
     }
     if let Some(template) = &snapshot.access_log {
         let mut log = core.log.borrow_mut();
-        log.line(|line| template.render(line, &|variable, out| account.write(variable, out)));
+        let told = account.told();
+        let values = account.values(snapshot, told.as_ref());
+        log.line(|line| {
+            template.render(line, &|variable, out| match variable {
+                Variable::RequestId => account.served.ids.write_logged(out),
+                // What has no value is written as a dash.
+                _ => {
+                    let _has_value = values.write(variable, out);
+                }
+            });
+        });
         // Lines that wait longer go with the next sweep.
         let _waiting = log.turn(account.ended.mono_ns);
     }
@@ -90,93 +127,59 @@ impl Account<'_> {
     }
 }
 
-impl Account<'_> {
-    /// Writes a `$context` value (section O); nothing where there is none.
-    fn write(&self, variable: Variable, out: &mut Vec<u8>) {
-        let served = self.served;
-        let reason = served.reason.as_ref();
-        let api = served.api.map_or("", |api| &api.name);
-        let route = served.route.map_or("", |route| &route.key);
-        match variable {
-            Variable::ApiId => out.extend_from_slice(api.as_bytes()),
-            Variable::Stage => out.extend_from_slice(served.stage.map_or("", |stage| &stage.name).as_bytes()),
-            Variable::RouteKey => out.extend_from_slice(route.as_bytes()),
-            Variable::ResourcePath => {
-                out.extend_from_slice(route.split_once(' ').map_or(route, |(_, path)| path).as_bytes());
-            }
-            Variable::DomainName => out.extend_from_slice(self.request.authority.host().as_bytes()),
-            Variable::DomainPrefix => {
-                out.extend_from_slice(
-                    self.request.authority.host().split('.').next().unwrap_or_default().as_bytes(),
-                );
-            }
-            Variable::HttpMethod => out.extend_from_slice(self.request.method.as_str().as_bytes()),
-            Variable::Path => out.extend_from_slice(self.path.as_bytes()),
-            Variable::Protocol => out.extend_from_slice(self.request.version.as_str().as_bytes()),
-            Variable::RequestId | Variable::ExtendedRequestId => {
-                out.extend_from_slice(&self.facts.request_id.text());
-            }
-            Variable::IdentitySourceIp => put(out, self.facts.client),
-            Variable::IdentityUserAgent => {
-                out.extend_from_slice(self.request.headers.get(Name::UserAgent).unwrap_or_default());
-            }
-            Variable::Status => put(out, self.status),
-            Variable::GrpcStatus => {
-                self.grpc_status.flatten().into_iter().for_each(|status| put(out, status))
-            }
-            Variable::RequestTime => put_common_time(out, self.begun.unix_ns / 1_000_000_000),
-            Variable::RequestTimeEpoch => put(out, self.begun.unix_ns / 1_000_000),
-            Variable::ResponseLatency => put(out, self.latency_ns() / 1_000_000),
-            Variable::ResponseLength => put(out, self.response_bytes),
-            Variable::DataProcessed => put(out, self.request_bytes.saturating_add(self.response_bytes)),
-            Variable::IntegrationLatency => {
-                if let Some(ns) = self.integration_ns() {
-                    put(out, ns / 1_000_000);
-                }
-            }
-            Variable::IntegrationStatus => {
-                if served.called.is_some() && reason.is_none() {
-                    put(out, self.status);
-                }
-            }
-            Variable::IntegrationError => {
-                if let Some(reason) = reason.filter(|_| served.called.is_some()) {
-                    out.extend_from_slice(reason.as_str().as_bytes());
-                }
-            }
-            Variable::ErrorMessage | Variable::ErrorMessageString | Variable::ErrorResponseType => {
-                if let Some(reason) = reason {
-                    out.extend_from_slice(reason.as_str().as_bytes());
-                }
-            }
-            // Accounts, resource ids and custom domains come with the management API.
-            Variable::AccountId | Variable::ResourceId | Variable::BasePathMatched => {}
+impl<'a> Account<'a> {
+    /// `$context` (section O).
+    fn values<'t>(&self, snapshot: &'t Snapshot, told: Option<&'t Told<'_>>) -> Values<'t>
+    where
+        'a: 't,
+    {
+        let Self { request, asked, facts, served, .. } = *self;
+        let path = asked.path();
+        let error = served.reason.as_ref().map(Reason::as_str);
+        let integrated = self.integration_ns().map(|latency_ns| Integrated {
+            latency_ns,
+            status: error.is_none().then_some(self.status),
+            error: error.unwrap_or_default(),
+        });
+        Values {
+            base_path: served.base_bytes.and_then(|bytes| path.get(1..bytes)),
+            method: asked.method.as_str(),
+            path,
+            user_agent: &asked.text[asked.path_bytes..],
+            failure: self.failure(told),
+            ended: Some(Ended {
+                status: self.status,
+                latency_ns: self.latency_ns(),
+                response_bytes: self.response_bytes,
+                request_bytes: self.request_bytes,
+                grpc_status: self.grpc_status.flatten(),
+                integrated,
+            }),
+            ..values(snapshot, served, request, facts, self.begun.unix_ns)
         }
     }
-}
 
-fn put(out: &mut Vec<u8>, value: impl std::fmt::Display) {
-    // A vector takes every write.
-    let _ = write!(out, "{value}");
-}
-
-/// `21/Nov/2026:10:11:12 +0000`, as `$context.requestTime` has it.
-fn put_common_time(out: &mut Vec<u8>, unix_s: u64) {
-    // `Sat, 21 Nov 2026 10:11:12 GMT`, of which the parts stand at known places.
-    let date = wire::h1::imf_fixdate(unix_s);
-    for part in [&date[5..7], b"/", &date[8..11], b"/", &date[12..16], b":", &date[17..25], b" +0000"] {
-        out.extend_from_slice(part);
+    /// What a client was told that was refused, if it was.
+    fn told(&self) -> Option<Told<'a>> {
+        let dialect = self.served.api.map_or(Dialect::Proxy, |api| api.dialect);
+        self.served.reason.as_ref().map(|reason| answers::told(reason, dialect))
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn request_times_are_in_the_common_form() {
-        let mut out = Vec::new();
-        put_common_time(&mut out, 1_795_255_872);
-        assert_eq!(String::from_utf8(out).unwrap(), "21/Nov/2026:10:11:12 +0000");
+    /// Why the gateway answered: in AWS's words for APIs of its shape, in ours for plain ones.
+    fn failure<'t>(&self, told: Option<&'t Told<'_>>) -> Option<Failure<'t>>
+    where
+        'a: 't,
+    {
+        let (served, told) = (self.served, told?);
+        let reason = served.reason.as_ref()?;
+        let is_plain = served.api.is_none_or(|api| api.dialect == Dialect::Proxy);
+        let message = match reason {
+            // What it names is what a client authorises itself with.
+            Reason::IncompleteSignature { .. } => reason.as_str(),
+            _ if is_plain => reason.as_str(),
+            _ => &told.message,
+        };
+        let response_type = if is_plain { reason.as_str() } else { ResponseType::of(reason).as_str() };
+        Some(Failure { message, response_type, validation: validation(reason) })
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use balance::HostId;
 use exchange::grpc;
-use message::{Body, Headers, Length, Reason, Request, Response};
+use message::{Body, Length, Reason, Request, Response};
 use runtime::{Alarm, Expired};
 use smallvec::SmallVec;
 use snapshot::{Snapshot, Target, Upstream};
@@ -30,6 +30,7 @@ use crate::{
     reply::{Came, NoHead, ReplyHead},
     side::Side,
     transport::Transport,
+    whole::ask_for_body,
 };
 
 /// Addresses that failed for one request and are remembered without allocating; more are rare.
@@ -148,10 +149,12 @@ enum Again {
 }
 
 impl Caller<'_> {
-    /// Puts the request to a backend of the group, and reads the head of its reply into `response`.
+    /// Puts the request to a backend of the group, and reads the head of its reply into `response`. `timeout_ns`: of its
+    /// route, if it has one.
     pub(crate) async fn call(
         &self,
         slot: u32,
+        timeout_ns: Option<u64>,
         request: &mut Request,
         response: &mut Response,
     ) -> Result<Box<Live>, Reason> {
@@ -160,7 +163,7 @@ impl Caller<'_> {
             stream.may_call(upstream.http2).await?;
         }
         let now_ns = self.core.handle.now().mono_ns;
-        let bounds = self.bounds(upstream, request, now_ns);
+        let bounds = self.bounds(upstream, timeout_ns, request, now_ns);
         let mut claim = self.core.claim(slot, self.snapshot, upstream, now_ns)?;
         let mut avoid = SmallVec::<[HostId; HOSTS_INLINE]>::new();
         let (mut may_reuse, mut kept) = (true, None);
@@ -235,8 +238,8 @@ impl Caller<'_> {
     /// What bounds the call. A caller of gRPC says how long it waits, which goes on to the backend too, and may be silent for
     /// as long as whoever has a connection to itself; but only where a backend can be one of gRPC: the word of a client alone
     /// gives it no more time for its body.
-    fn bounds(&self, upstream: &Upstream, request: &Request, now_ns: u64) -> Bounds {
-        let total_ns = upstream.total_timeout_ns.unwrap_or(u64::MAX);
+    fn bounds(&self, upstream: &Upstream, timeout_ns: Option<u64>, request: &Request, now_ns: u64) -> Bounds {
+        let total_ns = upstream.total_timeout_ns.unwrap_or(u64::MAX).min(timeout_ns.unwrap_or(u64::MAX));
         let mut bounds = Bounds::until(now_ns.saturating_add(total_ns));
         if upstream.http2 && grpc::is_call(request) {
             bounds.silence_ns = Some(self.snapshot.timeouts.tunnel_idle_ns);
@@ -269,16 +272,14 @@ impl Caller<'_> {
             // connection.
             transport.set_sparing(self.client.and_then(Client::window));
         }
-        let put = put(&live.line, request, target, self.alarm).await;
+        let put = put(&live.line, request, target, (self.alarm, self.client)).await;
         if let (Line::Http2(call), true) = (&live.line, put.is_ok()) {
             let is_new = self.upload.is_some_and(Relay::is_untouched);
             let kept = kept.take().or_else(|| if is_new { Kept::new(self.core, request) } else { None });
             kept.into_iter().for_each(|kept| call.flow().resume(kept));
         }
-        if let (Some(_), Some(client)) = (self.upload, self.client)
-            && self.expects_continue.replace(false)
-        {
-            client.interim(100, &Headers::default());
+        if let (Some(_), Some(client)) = (self.upload, self.client) {
+            ask_for_body(client, self.expects_continue);
         }
         let deadlines = Deadlines::new(&self.core.handle, self.alarm, live.bounds);
         let timing = Timing { deadlines: &deadlines, first_byte_ns: upstream.first_byte_timeout_ns };
@@ -371,7 +372,7 @@ impl Caller<'_> {
     }
 
     /// The request's body, if it is not sent to its end.
-    fn unsent_body(&self) -> Option<&Relay> {
+    pub(crate) fn unsent_body(&self) -> Option<&Relay> {
         self.upload.filter(|upload| !upload.is_done())
     }
 
@@ -449,7 +450,12 @@ impl Caller<'_> {
 }
 
 /// Puts the request on its way, but for a body that streams.
-async fn put(line: &Line, request: &Request, target: &Target, alarm: &Alarm) -> Result<(), NoHead> {
+async fn put(
+    line: &Line,
+    request: &Request,
+    target: &Target,
+    (alarm, client): (&Alarm, Option<Client<'_>>),
+) -> Result<(), NoHead> {
     match line {
         Line::Http1 { transport, .. } => transport.write(|out| {
             h1::encode_request(request, &target.authority, body_length(&request.body), out);
@@ -457,7 +463,7 @@ async fn put(line: &Line, request: &Request, target: &Target, alarm: &Alarm) -> 
                 out.extend_from_slice(bytes);
             }
         }),
-        Line::Http2(call) => call.begin(request, target, alarm).await?,
+        Line::Http2(call) => call.begin(request, target, alarm, client).await?,
     }
     Ok(())
 }

@@ -84,7 +84,7 @@ impl Core {
             Fault::Malformed(_) => "body_malformed",
             // Broke off or was late.
             Fault::SenderGone => "body_failed",
-            Fault::ReceiverGone | Fault::TooLarge(_) => return,
+            Fault::ReceiverGone | Fault::TooLarge(_) | Fault::NoRoom => return,
         };
         if let Some(claim) = &mut live.claim {
             self.learn_fault(live.slot, claim, label);

@@ -8,7 +8,7 @@ use std::{
 use exchange::grpc;
 use message::{Headers, Request};
 use runtime::Alarm;
-use wire::h1;
+use wire::{h1, h2::Loan};
 
 use crate::{connection::Connection, h2::Stream, side::Side};
 
@@ -66,6 +66,14 @@ impl<'a> Client<'a> {
         match self {
             Self::Http1(_) => None,
             Self::Http2(stream) => Some(stream.window()),
+        }
+    }
+
+    /// By which a backend of HTTP/2 may send ahead for it; who has no other request needs none.
+    pub(crate) fn loan(self) -> Option<Loan> {
+        match self {
+            Self::Http1(_) => None,
+            Self::Http2(stream) => Some(stream.loan()),
         }
     }
 

@@ -19,7 +19,7 @@ use message::{Now, Reason, Request, RequestId, Response};
 use policy::throttle::Spendings;
 use runtime::{Handle, Post, Spare};
 use snapshot::Snapshot;
-use telemetry::{CoreSnapshot, Counters, Discarded, Event, log::LogSender};
+use telemetry::{CoreSnapshot, Counters, Discarded, Event, Observed, log::LogSender};
 use wire::h1;
 
 use crate::{
@@ -71,6 +71,7 @@ pub(crate) struct Core {
     /// The outer `Arc` is touched by a swap only; a request clones the `Rc`.
     snapshot: RefCell<Rc<Arc<Snapshot>>>,
     spendings: RefCell<Spendings>,
+    coders: RefCell<policy::compression::Spare>,
     counters: RefCell<Counters>,
     pub(crate) pools: RefCell<Vec<Pool>>,
     ids: RefCell<Ids>,
@@ -84,6 +85,8 @@ pub(crate) struct Core {
     pub(crate) gathered_bytes: Cell<u64>,
     /// Bodies of requests that are kept until their backends have begun to answer, in all.
     pub(crate) kept_bytes: Rc<Cell<usize>>,
+    /// Bodies that are had as a whole, in all.
+    pub(crate) whole_bytes: Cell<usize>,
     /// Memory is being given back.
     pub(crate) shedding: Cell<bool>,
     open: Cell<usize>,
@@ -130,6 +133,7 @@ impl Core {
             counters: RefCell::new(Counters::new(snapshot.labels.clone())),
             snapshot: RefCell::new(Rc::new(snapshot.clone())),
             spendings: RefCell::new(spendings),
+            coders: RefCell::default(),
             pools: RefCell::default(),
             ids: RefCell::new(Ids::new()),
             messages: RefCell::default(),
@@ -138,6 +142,7 @@ impl Core {
             pressure: Cell::default(),
             gathered_bytes: Cell::new(0),
             kept_bytes: Rc::default(),
+            whole_bytes: Cell::new(0),
             shedding: Cell::new(false),
             open: Cell::new(0),
             renewals: Cell::new(0),
@@ -286,6 +291,11 @@ impl Core {
         self.counters.borrow_mut().record(event);
     }
 
+    /// What was seen of the routes in these slots.
+    pub(crate) fn observe(&self, slots: &[u32]) -> Observed {
+        self.counters.borrow().observe(slots)
+    }
+
     /// What was counted, with the panics that the reactor has caught meanwhile.
     pub(crate) fn counters(&self) -> CoreSnapshot {
         let panics = self.handle.stats().task_panics;
@@ -298,7 +308,8 @@ impl Core {
     /// Lends what policies spend.
     pub(crate) fn decide<R>(&self, decision: impl FnOnce(&mut exchange::Lent<'_>) -> R) -> R {
         let (now, owner) = (self.now(), &mut *self.owner.borrow_mut());
-        decision(&mut exchange::Lent { now, spendings: &mut self.spendings.borrow_mut(), near: owner.near() })
+        let (spendings, coders) = (&mut *self.spendings.borrow_mut(), &mut *self.coders.borrow_mut());
+        decision(&mut exchange::Lent { now, spendings, near: owner.near(), coders })
     }
 
     /// Limits of the codec toward clients: the widest that any route has, so that the route's own policy can answer
@@ -327,6 +338,7 @@ impl Core {
             }
             Fault::TooLarge(max) => Reason::BodyTooLarge { max },
             Fault::SenderGone | Fault::ReceiverGone => Reason::ClientGone,
+            Fault::NoRoom => Reason::Overloaded,
         }
     }
 
@@ -366,6 +378,7 @@ impl Core {
     /// Frees all that is kept for reuse.
     pub(crate) fn free_spare(&self) {
         self.messages.take();
+        self.coders.take();
         self.handle.free_spare();
     }
 
@@ -376,9 +389,10 @@ impl Core {
             messages.trim(MESSAGES_KEPT_MIN).for_each(drop);
             messages.len() > MESSAGES_KEPT_MIN
         };
+        let coders = self.coders.borrow_mut().trim();
         let trimmed = self.handle.trim();
         let freed = self.freed_bytes.get() + trimmed.bytes;
-        let more = messages || trimmed.more;
+        let more = messages || coders || trimmed.more;
         // Once there is no more to come: the allocator looks at all that it has.
         let gives_back = !more && freed >= GIVE_BACK_BYTES_MIN;
         if gives_back {

@@ -32,6 +32,7 @@ mod transport;
 mod tunnel;
 mod waiting;
 mod way;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -50,7 +51,7 @@ use policy::cache::Epochs;
 use policy::throttle::{Spendings, TICK_NS, Table};
 use runtime::{DriverKind, Listener, Mailbox, Post, Runtime};
 use snapshot::Snapshot;
-use telemetry::{CoreSnapshot, Discarded, Event, log::LogSender};
+use telemetry::{CoreSnapshot, Discarded, Event, Observed, log::LogSender};
 
 pub use crate::{
     admission::Gate,
@@ -138,6 +139,8 @@ pub enum Message {
     Health(u32, Endpoint, bool),
     /// Tell what was counted.
     Collect(mpsc::Sender<Report>),
+    /// Tell what was seen of the routes in these slots.
+    Observe(Arc<[u32]>, mpsc::Sender<Observed>),
     /// Say that this core turns: its number comes back. Costs a core nothing but the letter.
     Pulse(mpsc::Sender<usize>),
     /// Forget all cached responses; tell how many there were.
@@ -336,6 +339,10 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
                 core.handle.yield_now().await;
             }
             Message::Health(slot, endpoint, healthy) => core.set_health(slot, endpoint, healthy),
+            Message::Observe(slots, done) => {
+                // Who asked may have stopped waiting.
+                let _ = done.send(core.observe(&slots));
+            }
             Message::Collect(done) => {
                 let report = Report {
                     index: core.index,

@@ -32,6 +32,8 @@ pub(crate) enum Fault {
     ReceiverGone,
     /// It grew longer than this.
     TooLarge(u64),
+    /// There is no memory for it.
+    NoRoom,
 }
 
 /// A copy for the cache, and the duty to say what became of it.
@@ -221,6 +223,35 @@ impl Relay {
         self.is_done()
     }
 
+    /// Reads all that is left for `take`, which says whether it has room for what it gets. Who sends has a deadline that each
+    /// byte puts off.
+    pub(crate) async fn take_in(
+        &self,
+        from: Side<'_>,
+        pace: &Pace<'_>,
+        take: &mut impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), Fault> {
+        pace.wait_for_sender(self.bytes());
+        while !self.is_done() {
+            let received = from.receive(|received, is_last| {
+                self.decode(received, is_last, |data, _| if take(data) { Ok(()) } else { Err(Fault::NoRoom) })
+            });
+            match received.await {
+                Ok(Received::Bytes(Ok(_))) => {}
+                Ok(Received::Bytes(Err(fault))) => return Err(self.fault(fault)),
+                Ok(Received::End) => {
+                    let ended = self.decoder.borrow_mut().at_eof();
+                    ended.map_err(|_| self.fault(Fault::SenderGone))?;
+                }
+                // A failed connection ends no body.
+                Err(_) => return Err(self.fault(Fault::SenderGone)),
+            }
+            pace.wait_for_sender(self.bytes());
+        }
+        pace.end();
+        Ok(())
+    }
+
     /// Takes what of these bytes belongs to the body from the sender and gives it to nobody but the cache.
     fn skip(&self, received: &[u8]) -> (usize, bool) {
         let mut decoder = self.decoder.borrow_mut();
@@ -241,6 +272,28 @@ impl Relay {
         // What others wait for is not held up by what this client has room for.
         let room = if self.tap.borrow().is_some() { received.len() } else { to.room(received.len()) };
         let (received, is_last) = (&received[..room], is_last && room == received.len());
+        let (taken, done) = self.decode(received, is_last, |data, done| {
+            self.copy(data);
+            to.pass(data, self.chunked, done);
+            Ok(())
+        });
+        let done = done.map(|done| {
+            if done {
+                to.end(self.chunked);
+            }
+        });
+        (taken, done)
+    }
+
+    /// Hands on what of these bytes belongs to the body, with the word whether it ends; says how many do, and whether it has
+    /// ended. `is_last`: nothing comes behind them.
+    #[inline(always)]
+    fn decode(
+        &self,
+        received: &[u8],
+        is_last: bool,
+        mut pass: impl FnMut(&[u8], bool) -> Result<(), Fault>,
+    ) -> (usize, Result<bool, Fault>) {
         let mut decoder = self.decoder.borrow_mut();
         let mut taken = 0;
         loop {
@@ -257,14 +310,12 @@ impl Relay {
                     return (received.len(), Err(Fault::TooLarge(self.bytes_max.get())));
                 }
                 self.bytes.set(bytes);
-                self.copy(piece.data);
-                to.pass(piece.data, self.chunked, done);
-            }
-            if done {
-                to.end(self.chunked);
+                if let Err(fault) = pass(piece.data, done) {
+                    return (received.len(), Err(fault));
+                }
             }
             if done || piece.consumed == 0 || taken == received.len() {
-                return (taken, Ok(()));
+                return (taken, Ok(done));
             }
         }
     }

@@ -11,10 +11,7 @@ use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use exchange::{Facts, Renewal, renew};
 use message::{Body, Reason, Request, Response};
-use policy::{
-    Answer, Question,
-    cache::{Fate, Found},
-};
+use policy::cache::{Fate, Found, Lookup};
 use runtime::Alarm;
 use snapshot::{Route, Snapshot};
 use wire::h1::BodyLength;
@@ -25,6 +22,7 @@ use crate::{
     owner::Fill,
     pressure::Level,
     relay::Relay,
+    whole::Held,
 };
 
 /// Renewals of one core at once. What is more waits for the next who asks.
@@ -48,6 +46,7 @@ struct Alone<'a> {
     snapshot: &'a Snapshot,
     alarm: &'a Alarm,
     live: Cell<Option<Box<Live>>>,
+    held: Held<'a>,
 }
 
 impl Core {
@@ -71,7 +70,8 @@ impl Core {
 async fn ask(under: Under, snapshot: Rc<Arc<Snapshot>>, facts: Facts, renewal: Renewal, fill: Fill) {
     let core = &*under.0;
     let alarm = core.handle.alarm();
-    let alone = Alone { core, snapshot: &snapshot, alarm: &alarm, live: Cell::new(None) };
+    let alone =
+        Alone { core, snapshot: &snapshot, alarm: &alarm, live: Cell::new(None), held: Held::new(core) };
     let mut response = Response::default();
     let fate = renew(&snapshot, renewal, &mut response, &facts, &alone).await;
     let Some(live) = alone.live.take() else { return fill.settle(fate) };
@@ -98,6 +98,13 @@ async fn ask(under: Under, snapshot: Rc<Arc<Snapshot>>, facts: Facts, renewal: R
     }
 }
 
+impl Alone<'_> {
+    fn caller<'a>(&'a self, expects_continue: &'a Cell<bool>) -> Caller<'a> {
+        let Self { core, snapshot, alarm, .. } = *self;
+        Caller { core, snapshot, client: None, alarm, upload: None, expects_continue }
+    }
+}
+
 impl exchange::Core for Alone<'_> {
     fn decide<R>(&self, decision: impl FnOnce(&mut exchange::Lent<'_>) -> R) -> R {
         self.core.decide(decision)
@@ -108,21 +115,44 @@ impl exchange::Core for Alone<'_> {
     }
 
     /// What stands behind the cache has nothing to ask.
-    async fn ask(&self, _: Question) -> Answer {
-        Answer::Cache(Found::Pass)
+    async fn look_up(&self, _: Lookup) -> Found {
+        Found::Pass
+    }
+
+    /// What the cache asks for has no body.
+    async fn gather(&self, request: &mut Request, _: u64) -> Result<(), Reason> {
+        if matches!(request.body, Body::Stream(_)) { Err(Reason::Internal) } else { Ok(()) }
     }
 
     async fn call(
         &self,
-        _: &Route,
+        route: &Route,
         upstream: u32,
         request: &mut Request,
         response: &mut Response,
     ) -> Result<(), Reason> {
-        let Self { core, snapshot, alarm, .. } = *self;
         let expects_continue = &Cell::new(false);
-        let caller = Caller { core, snapshot, client: None, alarm, upload: None, expects_continue };
-        self.live.set(Some(caller.call(upstream, request, response).await?));
+        let caller = self.caller(expects_continue);
+        let timeout_ns = route.integration.timeout_ns();
+        self.live.set(Some(caller.call(upstream, timeout_ns, request, response).await?));
         Ok(())
+    }
+
+    async fn gather_response(&self, response: &mut Response, bytes_max: u64) -> Result<(), Reason> {
+        let expects_continue = &Cell::new(false);
+        let caller = self.caller(expects_continue);
+        caller.gather(&self.live, response, bytes_max, &self.held).await
+    }
+
+    fn hold(&self, bytes: usize) -> bool {
+        self.held.grow(bytes)
+    }
+
+    fn let_go(&self, bytes: usize) {
+        self.held.shrink(bytes);
+    }
+
+    fn pause(&self) -> impl Future<Output = ()> {
+        self.core.handle.yield_now()
     }
 }

@@ -11,13 +11,13 @@ use std::{cell::Cell, rc::Rc, sync::Arc};
 use bytes::Bytes;
 use exchange::{Facts, Served, exchange, grpc};
 use message::{Body, Length, Now, Reason, Request, RequestId, Response, Scheme};
-use policy::{Answer, Question, cache::Fate};
+use policy::cache::{Fate, Found, Lookup};
 use snapshot::{Route, Snapshot};
 use telemetry::Event;
 use wire::h1::{RequestFraming, ResponseKind};
 
 use crate::{
-    access::{self, Account, CLIENT_GONE},
+    access::{self, Account, CLIENT_GONE, Wanted},
     backend::{Caller, Live, is_clients},
     client::Client,
     conduct::Deed,
@@ -27,6 +27,7 @@ use crate::{
     relay::Relay,
     waiting::Asked,
     way::{Sent, Way, send},
+    whole::{Held, ask_for_body, gather_request},
 };
 
 /// What comes after a request.
@@ -45,9 +46,12 @@ struct Call<'a> {
     snapshot: &'a Snapshot,
     client: Client<'a>,
     upload: Option<&'a Relay>,
+    /// That is put to the backend as it comes.
+    streams: Cell<bool>,
     expects_continue: &'a Cell<bool>,
     live: Cell<Option<Box<Live>>>,
     fill: Cell<Option<Fill>>,
+    held: Held<'a>,
 }
 
 /// Serves one request.
@@ -106,29 +110,34 @@ async fn answer(
         return After::Close;
     };
     let facts = facts(snapshot, client, request, request_id);
+    let announced = request.body.length();
     let upload = match request.body {
         Body::Stream(length) => Some(Relay::new(framing.body, length == Length::Unknown)),
         Body::Empty | Body::Whole(_) => None,
     };
     let logged = snapshot.access_log.is_some();
     // What the integration rewrites, the log wants as it was.
-    let asked_path = logged.then(|| request.target.path().to_owned());
+    let asked = if logged { Wanted::of(request) } else { Wanted::default() };
     let expects_continue = Cell::new(framing.expect_continue);
     let call = Call {
         core,
         snapshot,
         client,
         upload: upload.as_ref(),
+        streams: Cell::new(false),
         expects_continue: &expects_continue,
         live: Cell::new(None),
         fill: Cell::new(None),
+        held: Held::new(core),
     };
     let mut served = if client.is_misdirected(request) {
         Served::misdirected(request, &facts, response)
     } else {
         exchange(snapshot, request, response, &facts, &call).await
     };
-    let (live, mut fill) = (call.live.take(), call.fill.take());
+    let (live, mut fill, streams) = (call.live.take(), call.fill.take(), call.streams.get());
+    let keep_alive = framing.keep_alive;
+    let bytes_max = served.route.map_or(u64::MAX, |route| route.response_bytes_max);
     if let Some(renewal) = served.renewal.take()
         && let Some(fill) = fill.take()
     {
@@ -140,8 +149,17 @@ async fn answer(
         // Who hears that something has changed must not find it unchanged in the cache.
         core.invalidate(changed, client.alarm()).await;
     }
-    let way =
-        Way { core, snapshot, client, request, upload: upload.as_ref(), keep_alive: framing.keep_alive };
+    let way = Way {
+        core,
+        snapshot,
+        client,
+        request,
+        upload: upload.as_ref(),
+        announced,
+        streams,
+        bytes_max,
+        keep_alive,
+    };
     let (after, sent_bytes) = match live {
         Some(live) if live.framing.kind == ResponseKind::SwitchingProtocols => {
             core.handle.pooled(|| way.switch(response, live)).await
@@ -155,7 +173,11 @@ async fn answer(
             }
             match served.replay.take() {
                 Some(replay) => way.replay(&replay, response, expects_continue.get()).await,
-                None => way.whole(response, expects_continue.get()).await,
+                None if call.held.is_empty() => way.whole(response, expects_continue.get()).await,
+                None => {
+                    let (after, bytes) = way.whole(response, expects_continue.get()).await;
+                    (core.handle.pooled(|| way.taken(after)).await, bytes)
+                }
             }
         }
     };
@@ -164,7 +186,7 @@ async fn answer(
     let is_gone = served.reason == Some(Reason::ClientGone) && grpc_status.is_none();
     let account = Account {
         request,
-        path: asked_path.as_deref().unwrap_or_default(),
+        asked: &asked,
         facts: &facts,
         served: &served,
         begun,
@@ -195,14 +217,23 @@ impl exchange::Core for Call<'_> {
         self.core.pressure.get() >= Level::Refuse
     }
 
-    async fn ask(&self, question: Question) -> Answer {
-        match question {
-            Question::Cache(lookup) => {
-                let (found, fill) = self.core.look_up(lookup, self.client.alarm()).await;
-                self.fill.set(fill);
-                Answer::Cache(found)
-            }
-        }
+    async fn look_up(&self, lookup: Lookup) -> Found {
+        let (found, fill) = self.core.look_up(lookup, self.client.alarm()).await;
+        self.fill.set(fill);
+        found
+    }
+
+    async fn gather(&self, request: &mut Request, bytes_max: u64) -> Result<(), Reason> {
+        let Self { core, client, snapshot, .. } = *self;
+        let Body::Stream(length) = request.body else { return Ok(()) };
+        let Some(upload) = self.upload else { return Err(Reason::Internal) };
+        upload.limit(bytes_max);
+        ask_for_body(client, self.expects_continue);
+        let timeouts = &snapshot.timeouts;
+        let pace = (timeouts.body_idle_ns, timeouts.request_rate);
+        let gathering = || gather_request(core, (client, upload), pace, length, &self.held);
+        request.body = Body::Whole(core.handle.pooled(gathering).await?);
+        Ok(())
     }
 
     async fn call(
@@ -212,18 +243,38 @@ impl exchange::Core for Call<'_> {
         request: &mut Request,
         response: &mut Response,
     ) -> Result<(), Reason> {
-        if let Some(upload) = self.upload {
+        // What has been gathered, or has another body in its place, is not sent as it comes.
+        self.streams.set(matches!(request.body, Body::Stream(_)));
+        let caller = self.caller();
+        if let Some(upload) = caller.upload {
             upload.limit(route.body_bytes_max);
         }
-        let caller = Caller {
-            core: self.core,
-            snapshot: self.snapshot,
-            client: Some(self.client),
-            alarm: self.client.alarm(),
-            upload: self.upload,
-            expects_continue: self.expects_continue,
-        };
-        self.live.set(Some(caller.call(upstream, request, response).await?));
+        let timeout_ns = route.integration.timeout_ns();
+        self.live.set(Some(caller.call(upstream, timeout_ns, request, response).await?));
         Ok(())
+    }
+
+    async fn gather_response(&self, response: &mut Response, bytes_max: u64) -> Result<(), Reason> {
+        self.caller().gather(&self.live, response, bytes_max, &self.held).await
+    }
+
+    fn hold(&self, bytes: usize) -> bool {
+        self.held.grow(bytes)
+    }
+
+    fn let_go(&self, bytes: usize) {
+        self.held.shrink(bytes);
+    }
+
+    fn pause(&self) -> impl Future<Output = ()> {
+        self.core.handle.yield_now()
+    }
+}
+
+impl<'a> Call<'a> {
+    fn caller(&self) -> Caller<'a> {
+        let Self { core, snapshot, client, expects_continue, .. } = *self;
+        let (alarm, upload) = (client.alarm(), self.upload.filter(|_| self.streams.get()));
+        Caller { core, snapshot, client: Some(client), alarm, upload, expects_continue }
     }
 }

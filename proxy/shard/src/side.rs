@@ -13,6 +13,10 @@ use wire::{Limits, h1};
 
 use crate::{flow::Flow, relay::UNSENT_BYTES_HIGH, transport::Transport};
 
+/// What a connection of HTTP/1 is given at once: as much as one of HTTP/2 reads before others have their turn. A stream of a backend
+/// may have four times as much lying there.
+const STEP_BYTES_MAX: usize = 64 << 10;
+
 /// One end of a body's way.
 #[derive(Clone, Copy)]
 pub(crate) enum Side<'a> {
@@ -104,7 +108,7 @@ impl Side<'_> {
     /// Of so many bytes of a body how many are best taken now: more would only wait here.
     pub(crate) fn room(self, bytes: usize) -> usize {
         match self {
-            Self::Http1(_) => bytes,
+            Self::Http1(_) => bytes.min(STEP_BYTES_MAX),
             Self::Http2(flow) => flow.room(bytes),
         }
     }

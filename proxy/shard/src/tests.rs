@@ -21,3 +21,4 @@ mod swarm;
 mod switching;
 mod telling;
 mod versions;
+mod whole;

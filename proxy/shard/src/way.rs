@@ -19,7 +19,7 @@ use crate::{
     pace::{self, Deadlines, Pace, Terms},
     pool::Claim,
     race::{First, race},
-    relay::{Fault, Relay},
+    relay::{Fault, Relay, UNSENT_BYTES_HIGH},
     replay::Ready,
     request::After,
     side::Side,
@@ -31,6 +31,9 @@ pub(crate) const ADJACENT_BYTES_MAX: usize = 16 << 10;
 
 /// What of an unread body is read and thrown away to keep the connection; with more to come it is closed.
 pub(crate) const DISCARD_BYTES_MAX: usize = 64 << 10;
+
+/// So much of a whole body is sealed at once: some tens of microseconds.
+const SEALED_BYTES_MAX: usize = 128 << 10;
 
 /// How an answer is framed.
 pub(crate) struct Sent {
@@ -84,6 +87,12 @@ pub(crate) struct Way<'a> {
     pub(crate) client: Client<'a>,
     pub(crate) request: &'a Request,
     pub(crate) upload: Option<&'a Relay>,
+    /// How long the client has said that it is, if it has.
+    pub(crate) announced: Option<u64>,
+    /// It goes to the backend as it comes; else what is left of it is nobody's.
+    pub(crate) streams: bool,
+    /// The longest body of an answer that may pass, whether it says how long it is or not.
+    pub(crate) bytes_max: u64,
     pub(crate) keep_alive: bool,
 }
 
@@ -95,6 +104,18 @@ impl Way<'_> {
         match client {
             Client::Http1(connection) => {
                 let close = self.closes(unasked_body);
+                if let Some(bytes) = sent.bytes.as_ref().filter(|bytes| bytes.len() > SEALED_BYTES_MAX)
+                    && client.is_secure()
+                {
+                    let begin = |first| {
+                        let sent = Sent { bytes: Some(first), ..sent };
+                        send(core, connection, response, request, close, &sent)
+                    };
+                    let sealing = || self.seal(connection, bytes.clone(), begin);
+                    let (taken, sealed) = core.handle.pooled(sealing).await;
+                    let after = if taken { self.settle(connection, close).await } else { After::Cut };
+                    return (after, sealed);
+                }
                 let bytes =
                     connection.transport.as_one(|| send(core, connection, response, request, close, &sent));
                 (self.settle(connection, close).await, bytes)
@@ -104,6 +125,28 @@ impl Way<'_> {
                 (stream.finish(core).await, bytes)
             }
         }
+    }
+
+    /// A long body over TLS, which is sealed as its client takes it: all of it at once would hold others up, and be in memory
+    /// twice. Whether the client has taken so much of it, and how much there was of it then.
+    async fn seal(
+        &self,
+        connection: &Connection,
+        mut bytes: Bytes,
+        begin: impl FnOnce(Bytes) -> u64,
+    ) -> (bool, u64) {
+        let first = bytes.split_to(SEALED_BYTES_MAX);
+        let mut sealed = connection.transport.as_one(|| begin(first));
+        while !bytes.is_empty() {
+            if !connection.unsent_below(self.core, UNSENT_BYTES_HIGH).await {
+                return (false, sealed);
+            }
+            let next = bytes.split_to(bytes.len().min(SEALED_BYTES_MAX));
+            sealed += next.len() as u64;
+            connection.transport.write_shared(next);
+            self.core.handle.yield_now().await;
+        }
+        (true, sealed)
     }
 
     /// A kept answer, sent as it is kept if the client takes it so.
@@ -139,7 +182,7 @@ impl Way<'_> {
                     fill.settle(fate);
                 }
                 if live.framing.body == BodyLength::None {
-                    self.core.release(live, self.snapshot, self.upload.is_none_or(Relay::is_done));
+                    self.core.release(live, self.snapshot, self.is_sent());
                 }
                 return self.whole(response, unasked_body).await;
             }
@@ -148,6 +191,7 @@ impl Way<'_> {
         let Request { method, version, .. } = self.request;
         let framed = ResponseBody::choose(method, *version, response, body);
         let relay = Relay::new(live.decoded_as(), framed == ResponseBody::Chunked);
+        relay.limit(self.bytes_max);
         match (fill, fate) {
             (Some(fill), Some(Fate::Keep(keep))) => relay.tap(keep, fill),
             // What is not for the cache is told at once: those who wait for it go themselves.
@@ -170,9 +214,8 @@ impl Way<'_> {
                 (false, relay.run_now(from, to))
             }
         };
-        let uploaded = self.upload.is_none_or(Relay::is_done);
         let passed = match now {
-            Ok(true) if uploaded && to.sends_by_itself() => Ok(()),
+            Ok(true) if self.is_sent() && to.sends_by_itself() => Ok(()),
             Ok(_) => self.pass(&live, &relay).await,
             Err(fault) => Err(fault),
         };
@@ -182,16 +225,35 @@ impl Way<'_> {
             return (After::Cut, bytes);
         }
         relay.settle_tap();
-        self.core.release(live, self.snapshot, self.upload.is_none_or(Relay::is_done));
+        self.core.release(live, self.snapshot, self.is_sent());
         match self.client {
             Client::Http1(connection) => (self.settle(connection, close).await, bytes),
             Client::Http2(_) => (After::Next, bytes),
         }
     }
 
+    /// What the backend is still to get of the request's body.
+    fn unsent(&self) -> Option<&Relay> {
+        self.upload.filter(|upload| self.streams && !upload.is_done())
+    }
+
+    fn is_sent(&self) -> bool {
+        self.unsent().is_none()
+    }
+
+    /// Waits until the client has taken most of an answer that counts for as long as it is held in memory.
+    pub(crate) async fn taken(&self, after: After) -> After {
+        match self.client {
+            Client::Http1(connection) if !connection.unsent_below(self.core, UNSENT_BYTES_HIGH).await => {
+                After::Close
+            }
+            Client::Http1(_) | Client::Http2(_) => after,
+        }
+    }
+
     /// Moves the answer's body, and what is left of the request's, until the answer is whole.
     async fn pass(&self, live: &Live, relay: &Relay) -> Result<(), Fault> {
-        let Self { core, snapshot, client, upload, .. } = self;
+        let Self { core, snapshot, client, .. } = self;
         let (alarm, from, to) = (client.alarm(), live.side(), client.side());
         let upstream = snapshot.upstream(live.slot);
         let timeouts = &snapshot.timeouts;
@@ -202,7 +264,7 @@ impl Way<'_> {
         let pace = Pace::new(&deadlines, pace::Way::Down, backend, reader);
         let passing = async {
             let mut down = pin!(relay.run(from, to, &pace));
-            let Some(upload) = upload.filter(|upload| !upload.is_done()) else { return down.await };
+            let Some(upload) = self.unsent() else { return down.await };
             let sender = Terms { idle_ns: client_ns, rate: timeouts.request_rate };
             let upload_pace = Pace::new(&deadlines, pace::Way::Up, sender, backend);
             let mut up = pin!(upload.run(to, from, &upload_pace));
@@ -268,8 +330,7 @@ impl Way<'_> {
     /// node drains, or what is left of the request's body is not worth reading.
     fn closes(&self, unasked_body: bool) -> bool {
         let unread = self.upload.filter(|upload| !upload.is_done());
-        let left = unread
-            .map(|upload| self.request.body.length().map(|length| length.saturating_sub(upload.bytes())));
+        let left = unread.map(|upload| self.announced.map(|bytes| bytes.saturating_sub(upload.bytes())));
         let too_much = match left {
             None => false,
             Some(None) => true,

@@ -361,17 +361,10 @@ fn model(front: SocketAddr, back: [SocketAddr; 2]) -> Model {
         model::Upstream { name: name.into(), targets: vec![target], http2, ..model::Upstream::default() }
     };
     let upstreams = vec![upstream("b", back[0], false), upstream("h", back[1], true)];
-    let route = |path: &str| model::Route {
-        key: RouteKey::Path { method: None, path: path.into() },
-        integration: Integration::Http {
-            upstream: if path.starts_with("/h/") { "h".into() } else { "b".into() },
-            path: None,
-            strip_prefix: None,
-        },
-        throttles: Vec::new(),
-        cache: None,
-        limits: None,
-        origin: None,
+    let route = |path: &str| {
+        let upstream = if path.starts_with("/h/") { "h".into() } else { "b".into() };
+        let key = RouteKey::Path { method: None, path: path.into() };
+        model::Route::new(key, Integration::Http { upstream, path: None, strip_prefix: None })
     };
     let cached = model::Cache {
         mode: model::CacheMode::Fixed,
@@ -390,13 +383,9 @@ fn model(front: SocketAddr, back: [SocketAddr; 2]) -> Model {
         model::Route { throttles: vec![limited], ..route("/l/{rest+}") },
     ];
     let api = model::Api {
-        name: "api".into(),
-        kind: model::Kind::Proxy,
-        mappings: Vec::new(),
         stages: vec![model::Stage { name: "$default".into(), ..model::Stage::default() }],
-        routes,
-        cors: None,
-        origin: None,
+        definition: model::Definition { routes, ..model::Definition::default() },
+        ..model::Api::new("api", model::Kind::Proxy)
     };
     let listener = model::Listener {
         name: "front".into(),

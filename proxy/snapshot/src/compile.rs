@@ -2,8 +2,13 @@
 
 mod apis;
 mod balance;
+mod declared;
+mod gateway_responses;
 mod listeners;
+mod places;
+mod refusals;
 mod upstreams;
+mod validate;
 
 use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
@@ -36,13 +41,17 @@ pub struct Inputs<'a> {
 pub fn compile(model: &Model, inputs: &mut Inputs<'_>) -> (Option<Snapshot>, Vec<Diagnostic>) {
     let mut found = Vec::new();
     let mut slots = inputs.slots.clone();
-    let upstreams = upstreams::compile(model, inputs, &mut slots, &mut found);
+    let mut upstreams = upstreams::compile(model, inputs, &mut slots, &mut found);
     let listeners = listeners::compile(model, inputs, &mut found);
     let mut labels = Names::default();
-    let (apis, mappings) = apis::compile(model, &upstreams, &mut slots, &mut labels, &mut found);
+    let make = |upstream: &model::Upstream, slot, found: &mut Vec<Diagnostic>| {
+        upstreams::make(upstream, slot, inputs, found)
+    };
+    let apis = apis::compile(model, &mut upstreams, &make, &mut slots, &mut labels, &mut found);
+    let places = places::compile(model, &mut found);
     let access_log = access_log(model, &mut found);
     let failed = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-    let (Some(mappings), false) = (mappings, failed) else { return (None, found) };
+    let (Some(places), false) = (places, failed) else { return (None, found) };
     *inputs.slots = slots;
     let mut labels = Labels {
         generation: inputs.generation,
@@ -59,7 +68,9 @@ pub fn compile(model: &Model, inputs: &mut Inputs<'_>) -> (Option<Snapshot>, Vec
         listeners,
         upstreams: by_slot(upstreams.built),
         apis,
-        mappings,
+        mappings: places.mappings,
+        endpoints: places.endpoints,
+        account_id: model.node.endpoint.account_id.clone(),
         client: ClientRules::new(model.node.client.trusted_proxies.clone()),
         client_connections: ClientConnections {
             max: model.node.client.connections_max,
@@ -113,10 +124,20 @@ fn timeouts(model: &Model) -> Timeouts {
     }
 }
 
+/// All that an API's stages run.
+fn definitions(api: &model::Api) -> impl Iterator<Item = &model::Definition> {
+    let deployments = api.stages.iter().flat_map(|stage| {
+        let of_canary = stage.canary.as_ref().and_then(|canary| canary.deployment.as_ref());
+        [stage.deployment.as_ref(), of_canary]
+    });
+    [&api.definition].into_iter().chain(deployments.flatten().map(|it| &*it.definition))
+}
+
 /// The widest limits of all routes.
 fn head_limits(model: &Model) -> HeadLimits {
     let node = &model.node.limits;
-    let own = model.apis.iter().flat_map(|api| &api.routes).filter_map(|route| route.limits.as_ref());
+    let own = model.apis.iter().flat_map(definitions).flat_map(|definition| &definition.routes);
+    let own = own.filter_map(|route| route.limits.as_ref());
     own.chain([node]).fold(
         HeadLimits { header_bytes_max: 0, headers_max: 0, target_bytes_max: 0 },
         |widest, limits| HeadLimits {

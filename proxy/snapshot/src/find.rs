@@ -1,7 +1,8 @@
 //! From a request to its route: host and base path → API, stage → method and path → route (rows 24, 25, 36, 37).
 
-use message::{Dialect, Reason, Request};
-use router::Match;
+use message::{Dialect, Headers, Reason, Request, RequestId};
+use policy::gateway_response::{Asked, GatewayResponses};
+use router::{Match, Place};
 
 use crate::{Api, Route, Snapshot, Stage};
 
@@ -14,40 +15,106 @@ pub struct Found<'a> {
     pub stage: &'a Stage,
     /// The route, unless the API answers a preflight by itself or there is none.
     pub route: Result<(&'a Route, Match), Reason>,
+    /// Bytes of the request's path that are the mapping's base path; `None`: it came by the default endpoint.
+    pub base_bytes: Option<usize>,
 }
 
-/// No API was found, or no stage: whose rules the answer follows, and why.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Missed {
-    /// Whose error answers apply.
-    pub dialect: Dialect,
-    /// Why.
-    pub reason: Reason,
+impl Found<'_> {
+    /// Puts by what the stage's own answers take from a request.
+    pub fn asked(&self, responses: &GatewayResponses, request: &Request) -> Asked {
+        match &self.route {
+            Ok((route, found)) => responses.ask(request, &route.names, &found.params),
+            Err(_) => responses.ask(request, &[], &[]),
+        }
+    }
+}
+
+/// The way to a stage.
+struct Reached<'a> {
+    api: &'a Api,
+    stage: &'a Stage,
+    base_bytes: Option<usize>,
+    /// Bytes of the path that say where it is.
+    bytes: usize,
+}
+
+/// No stage was found.
+#[derive(Debug)]
+pub enum Missed<'a> {
+    /// The host answers a health check by itself (row 8).
+    Healthy,
+    /// There is none.
+    Refused {
+        /// The API, if that was found.
+        api: Option<&'a Api>,
+        /// Whose error answers apply.
+        dialect: Dialect,
+        /// Why.
+        reason: Reason,
+    },
 }
 
 impl Snapshot {
     /// Finds the API and the route; takes base path and stage off the request's path, so that what is matched is
-    /// what is authorised, cached and forwarded.
-    pub fn find<'a>(&'a self, request: &mut Request) -> Result<Found<'a>, Missed> {
-        let path = request.target.path();
-        let Some((mapped, taken)) = self.mappings.find(request.authority.host(), path) else {
-            return Err(Missed { dialect: self.stranger_dialect(), reason: Reason::NoApi });
-        };
-        let api = &self.apis[mapped.api];
-        let (stage, taken) = match mapped.stage {
-            Some(stage) => (&api.stages[stage], taken),
-            None => {
-                let missed = Missed { dialect: api.dialect, reason: Reason::NoStage };
-                stage(api, &path[taken..]).map(|(stage, more)| (stage, taken + more)).ok_or(missed)?
-            }
-        };
-        if taken > 0 {
-            request.target.strip(taken);
+    /// what is authorised, cached and forwarded. Where the stage has a canary, the request's id draws which of both it is.
+    pub fn find<'a>(&'a self, request: &mut Request, id: RequestId) -> Result<Found<'a>, Missed<'a>> {
+        let (host, path) = (request.authority.host(), request.target.path());
+        let reached = match self.endpoints.find(host, path, &request.headers) {
+            Some(reached) => self.by_default(&reached, path),
+            None => self.by_mapping(host, path, &request.headers),
+        }?;
+        let Reached { api, stage, base_bytes, bytes } = reached;
+        if bytes > 0 {
+            request.target.strip(bytes);
         }
+        let stage = stage.drawn(id);
         let found = stage.router.find(&request.method, request.target.path());
         let route =
             found.map(|found| (&stage.routes[found.route as usize], found)).map_err(|_| Reason::NoRoute);
-        Ok(Found { api, stage, route })
+        Ok(Found { api, stage, route, base_bytes })
+    }
+
+    /// What stands at an API's default endpoint (rows 10, 11).
+    fn by_default<'a>(
+        &'a self,
+        reached: &router::Reached<'_, '_, usize>,
+        path: &str,
+    ) -> Result<Reached<'a>, Missed<'a>> {
+        let api = &self.apis[*reached.value];
+        let refused = |reason| Missed::Refused { api: Some(api), dialect: api.dialect, reason };
+        let named = match reached.stage {
+            Some(name) => api.stages.iter().find(|stage| stage.name == name).map(|stage| (stage, 0)),
+            None => stage(api, path),
+        };
+        let (stage, more) = named.ok_or_else(|| refused(Reason::NoStage))?;
+        if stage.disables_default_endpoint {
+            return Err(refused(Reason::EndpointDisabled));
+        }
+        Ok(Reached { api, stage, base_bytes: None, bytes: reached.bytes + more })
+    }
+
+    /// What is mapped at a host and base path.
+    fn by_mapping(&self, host: &str, path: &str, headers: &Headers) -> Result<Reached<'_>, Missed<'_>> {
+        let (mapped, base_bytes, taken) = match self.mappings.find(host, path, headers) {
+            Place::Mapped { value, base_bytes, strips } => {
+                (value, base_bytes, if strips { base_bytes } else { 0 })
+            }
+            Place::Healthy => return Err(Missed::Healthy),
+            Place::Unmapped => {
+                let dialect = self.stranger_dialect();
+                return Err(Missed::Refused { api: None, dialect, reason: Reason::NoApi });
+            }
+        };
+        let api = &self.apis[mapped.api];
+        let (stage, more) = match mapped.stage {
+            Some(stage) => (&api.stages[stage], 0),
+            None => stage(api, &path[taken..]).ok_or(Missed::Refused {
+                api: Some(api),
+                dialect: api.dialect,
+                reason: Reason::NoStage,
+            })?,
+        };
+        Ok(Reached { api, stage, base_bytes: Some(base_bytes), bytes: taken + more })
     }
 
     /// How to answer when no API was chosen: as the only dialect there is, else as AWS's front does.

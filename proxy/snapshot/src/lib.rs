@@ -5,13 +5,17 @@
 mod compile;
 mod find;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use integration::Integration;
-use message::{Dialect, PathRules};
-use policy::{Policy, client::ClientRules, cors::Cors};
-use router::{Mappings, Router};
+use message::{Dialect, PathRules, RequestId};
+use policy::{
+    Policy, client::ClientRules, compression::Compression, cors::Cors, gateway_response::GatewayResponses,
+};
+use router::{Endpoints, Mappings, Router};
 use telemetry::Labels;
 
 pub use compile::{Inputs, compile};
@@ -31,6 +35,10 @@ pub struct Snapshot {
     pub apis: Vec<Api>,
     /// Hosts and base paths.
     pub mappings: Mappings<Mapped>,
+    /// Default endpoints, as indices into the APIs.
+    pub endpoints: Endpoints<usize>,
+    /// The account that the node says it belongs to (`$context.accountId`).
+    pub account_id: String,
     /// Who is believed about the client.
     pub client: ClientRules,
     /// How many connections one client may have.
@@ -149,10 +157,10 @@ pub struct Mapped {
 pub struct Api {
     /// Its name.
     pub name: String,
+    /// Its id: in its default host and in `$context`.
+    pub id: String,
     /// How it speaks.
     pub dialect: Dialect,
-    /// CORS for all its routes.
-    pub cors: Option<Cors>,
     /// Its stages.
     pub stages: Vec<Stage>,
 }
@@ -166,6 +174,54 @@ pub struct Stage {
     pub router: Router,
     /// [`router::Match::route`] points into it.
     pub routes: Vec<Route>,
+    /// Which responses are compressed, if any are.
+    pub compression: Option<Compression>,
+    /// CORS for all its routes.
+    pub cors: Option<Cors>,
+    /// What answers of the gateway's own look like, where that is said.
+    pub gateway_responses: Option<Box<GatewayResponses>>,
+    /// Stage variables.
+    pub variables: Vec<(String, String)>,
+    /// Whether the API's default endpoint does not lead here (row 11).
+    pub disables_default_endpoint: bool,
+    /// The id of the deployment that it runs; empty where none was made.
+    pub deployment: String,
+    /// Whether it is a canary's part of a stage.
+    pub is_canary: bool,
+    /// What serves a part of its requests.
+    pub canary: Option<Box<Canary>>,
+}
+
+/// What serves a part of a stage's requests (rows 30, 31). Its routes have slots of their own, under the stage's name with
+/// [`CANARY_SUFFIX`]; buckets are the stage's.
+#[derive(Debug)]
+pub struct Canary {
+    /// Requests whose draw is below it are the canary's: 0 to 2³², which is all of them.
+    pub threshold: u64,
+    /// What they find.
+    pub stage: Stage,
+}
+
+/// What tells a canary's metrics from its stage's, as AWS's logs have it (row 31).
+pub const CANARY_SUFFIX: &str = "/Canary";
+
+impl Canary {
+    /// The threshold of so many of a hundred.
+    pub fn threshold(percent: f64) -> u64 {
+        // 2³² / 100 draws a percent. The cast keeps within 0 and 2³² by itself: it saturates, and a NaN is 0.
+        (percent.clamp(0.0, 100.0) * ((1_u64 << 32) as f64 / 100.0)).round() as u64
+    }
+}
+
+impl Stage {
+    /// The stage itself or its canary, as the request's own id draws: each request by itself, none twice (row 30).
+    #[inline]
+    fn drawn(&self, id: RequestId) -> &Self {
+        match &self.canary {
+            Some(canary) if u64::from(id.draw()) < canary.threshold => &canary.stage,
+            _ => self,
+        }
+    }
 }
 
 /// A route, ready to run.
@@ -175,6 +231,10 @@ pub struct Route {
     pub slot: u32,
     /// `GET /pets/{id}`.
     pub key: String,
+    /// The names of its path variables, in the template's order.
+    pub names: Vec<String>,
+    /// Whether its answers carry `X-Amzn-Trace-Id`: those of REST APIs that are no proxy's and no mock's (row 128).
+    pub traces: bool,
     /// What it asks of a request, in order.
     pub policies: Vec<Box<dyn Policy>>,
     /// Whether what its last policy answers with goes out as it is: neither the API nor a policy before that one looks at it.
@@ -183,6 +243,8 @@ pub struct Route {
     pub integration: Box<dyn Integration>,
     /// The longest request body.
     pub body_bytes_max: u64,
+    /// The longest response body (row 174); `u64::MAX` where nothing bounds it.
+    pub response_bytes_max: u64,
     /// Where it was written.
     pub origin: Option<model::Origin>,
 }

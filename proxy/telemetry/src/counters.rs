@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{Event, latency::Latency, sparse::Sparse, tally::Tally};
+use crate::{Event, Observed, latency::Latency, sparse::Sparse, tally::Tally};
 
 /// What the slots of one generation are called.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -245,6 +245,18 @@ impl Counters {
     /// Connections accepted and not yet closed.
     pub fn connections_open(&self) -> u64 {
         self.opens.saturating_sub(self.closes)
+    }
+
+    /// What was seen of some routes together. Costs as much as there are routes among them that were asked.
+    pub fn observe(&self, slots: &[u32]) -> Observed {
+        let mut observed = Observed::default();
+        for counters in slots.iter().filter_map(|slot| self.routes.get(*slot as usize)) {
+            let statuses = || counters.statuses.iter();
+            let requests = statuses().map(|(_, n)| n).sum::<u64>() + counters.statuses.other();
+            let errors = statuses().filter(|(status, _)| *status >= 500).map(|(_, n)| n).sum();
+            observed.add(requests, errors, counters.latency.as_deref());
+        }
+        observed
     }
 
     /// A copy to send away. Copies about 25 KB for each route that was asked: for a scrape, not for each request.

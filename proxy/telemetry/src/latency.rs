@@ -62,6 +62,19 @@ impl Latency {
         buckets
     }
 
+    /// Those since an earlier look at the same; of the fine ones all, if they were folded meanwhile.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let mut since = self.clone();
+        if since.recent.subtract(&before.recent).is_err() {
+            since.recent = self.recent.clone();
+        }
+        for (sum, n) in since.folded.iter_mut().zip(before.folded) {
+            *sum = sum.saturating_sub(n);
+        }
+        since.sum_us = since.sum_us.saturating_sub(before.sum_us);
+        since
+    }
+
     pub(crate) fn sum_us(&self) -> u64 {
         self.sum_us
     }

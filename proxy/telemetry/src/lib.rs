@@ -2,7 +2,7 @@
 //! [`Event`] is the one list of things worth knowing; [`Counters`] is a core's own tally of them, [`merge`] sums
 //! the cores, [`exposition`] writes Prometheus text. [`access`] renders one line a request from a `$context`
 //! template, [`log`] brings those lines to a file on a thread of its own.
-//! This room does not know requests, routes or cores: it is given numbers of slots and the names they stand for.
+//! Of messages it knows the names of `$context` alone. This room does not know routes or cores: it is given numbers of slots and the names they stand for.
 
 pub mod access;
 mod counters;
@@ -11,6 +11,7 @@ mod event;
 mod exposition;
 mod latency;
 pub mod log;
+mod observed;
 pub mod process;
 mod sparse;
 mod tally;
@@ -23,3 +24,4 @@ pub use exposition::{
     CacheFacts, ConnectionFacts, CoreFacts, FeedFacts, FrontLineFacts, ListenFacts, MemoryFacts, NodeFacts,
     PacketFacts, RTT_BUCKETS, TOP_SOURCES_MAX, TargetFacts, UpstreamFacts, exposition,
 };
+pub use observed::Observed;

@@ -30,7 +30,6 @@ impl<T: Default> Sparse<T> {
     }
 
     /// What stands in a place.
-    #[cfg(test)]
     pub(crate) fn get(&self, slot: usize) -> Option<&T> {
         self.0.get(slot)?.as_deref()
     }

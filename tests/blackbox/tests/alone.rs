@@ -16,6 +16,7 @@ const ALONE: &[(&str, &str)] = &[
     ("confined::slow_clients_beside_a_large_cache_kill_nobody", MEMORY),
     ("confined::slow_clients_of_one_kept_body_kill_nobody", MEMORY),
     ("deadlines::a_window_that_stays_shut_resets_its_stream", "HTTP/1.1 has no windows"),
+    ("deployments::", "verbs on a running node; requests only show which deployment serves"),
     ("files::", "verbs on files, without a client"),
     ("framing::chunks_become_a_close_for_http_1_0", SYNTAX),
     ("framing::close_is_obeyed_and_said", "HTTP/2 has no Connection"),
@@ -36,6 +37,7 @@ const ALONE: &[(&str, &str)] = &[
     ("measured::in_flight::", "HTTP/2's own"),
     ("measured::overload::", FIGURES),
     ("measured::slow::", FIGURES),
+    ("measured::stalled::", FIGURES),
     ("measured::wrk_is_refused_fast", WRK),
     ("measured::wrk_over_tls", WRK),
     ("measured::wrk_through_a_throttled_route_on_one_worker", WRK),
@@ -43,6 +45,10 @@ const ALONE: &[(&str, &str)] = &[
     ("memory::heads_that_never_end", SYNTAX),
     ("memory::idle_tls_connections", "about what TLS keeps"),
     ("memory::no_core_spins_where_descriptors_have_run_out", "about descriptors"),
+    ("openapi::", "verbs on documents; requests, of both protocols, only show what is served"),
+    ("payload::uploads_http1::", UPLOADS),
+    ("payload::uploads_http2::", UPLOADS),
+    ("payload::uploads_http2_to_http2::", UPLOADS),
     ("proxying::a_foreign_parser_agrees", "the parser reads HTTP/1.1"),
     ("reload::a_tunnel_holds_one_generation_over_a_hundred_reloads", UPGRADE),
     ("reload::damaged_files_are_taken_or_refused", FILES),
@@ -68,6 +74,7 @@ const HANDSHAKE: &str = "about TLS's handshake, before a protocol is spoken";
 const MEMORY: &str = "long, and like those of this module that run over both";
 const SYNTAX: &str = "bytes of HTTP/1; HTTP/2's frames and fields have a table of their own";
 const WRK: &str = "wrk speaks HTTP/1.1; h2load asks in `h2::h2load`, and the judge of speed measures";
+const UPLOADS: &str = "over all but HTTP/1.1 to the harness's backend of HTTP/2, where long ones break off; nghttpd and nginx take them";
 const UPGRADE: &str = "HTTP/2 has no Upgrade";
 
 /// Of the modules that `over!` makes: a test is in both of a line, and may be in more.

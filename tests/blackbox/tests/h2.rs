@@ -11,6 +11,7 @@ mod grpc;
 mod h2load;
 mod nghttp;
 mod peers;
+pub(crate) mod stalled;
 
 use harness::{Gateway, Nginx, free_port};
 
@@ -54,7 +55,7 @@ impl Way {
 }
 
 /// A route for everything, to this backend over HTTP/2.
-fn everything_over_http2(url: &str, upstream: &str) -> String {
+pub(crate) fn everything_over_http2(url: &str, upstream: &str) -> String {
     crate::everything_with(url, &format!("http2 = true\n{upstream}"))
 }
 

@@ -31,6 +31,7 @@ macro_rules! over {
     };
 }
 
+mod addresses;
 mod admin;
 mod alone;
 mod backends;
@@ -39,7 +40,9 @@ mod cache_suite;
 mod care;
 mod confined;
 mod deadlines;
+mod deployments;
 mod errors;
+mod examples;
 mod files;
 mod framing;
 mod front_line;
@@ -49,6 +52,8 @@ mod last_good;
 mod manager;
 mod measured;
 mod memory;
+mod openapi;
+mod payload;
 mod pressure;
 mod proxying;
 mod reload;

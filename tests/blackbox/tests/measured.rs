@@ -5,6 +5,7 @@ mod floods;
 mod in_flight;
 mod overload;
 mod slow;
+mod stalled;
 
 use std::{
     thread,

@@ -13,7 +13,7 @@ macro_rules! files {
     };
 }
 
-files! { cache cors forwarding limits routing throttle }
+files! { cache cors forwarding gateway_responses integrations limits routing throttle validation }
 
 #[test]
 fn every_file_is_run() {

@@ -60,6 +60,36 @@ fn an_unknown_security_policy() {
     check(gateway.try_start(), 2, &["TLS_1_9"]);
 }
 
+/// Row 112: what is wrong with a model is told when it is deployed, all of it, with its place.
+#[test]
+fn models_with_mistakes() {
+    let config = r##"
+[[api]]
+name = "shop"
+kind = "rest"
+[[api.stage]]
+name = "prod"
+[[api.model]]
+name = "Item"
+schema = '{ "type": "objekt", "properties": { "a": { "pattern": "(" }, "b": { "$ref": "#/definitions/b" } } }'
+[[api.route]]
+key = "POST /items"
+request_models = "Item"
+validate = "body"
+integration = { type = "mock", status = 200 }
+"##;
+    check(
+        Gateway::with(config).try_start(),
+        2,
+        &[
+            "floodgate.toml:",
+            "the model `Item` at #/type: there are the types array, boolean, integer, null, number, object and string",
+            "the model `Item` at #/properties/a/pattern: the pattern `(` can't be used: unclosed group",
+            "the model `Item` at #/properties/b/$ref: `#/definitions/b` leads nowhere: there is no `definitions`",
+        ],
+    );
+}
+
 #[test]
 fn a_state_folder_that_cannot_be() {
     let config = "[node]\nstate = \"/proc/no/state\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n";

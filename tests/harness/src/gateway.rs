@@ -94,7 +94,9 @@ impl Gateway {
     /// The same, with more to say.
     pub fn with_flags(flags: &[&str]) -> Builder {
         let over = over();
-        let more = (over.backends == Protocol::Http2).then_some("--http2");
+        // A document says itself how its backends are called.
+        let is_url = flags.first().is_some_and(|first| first.contains("://"));
+        let more = (over.backends == Protocol::Http2 && is_url).then_some("--http2");
         let flags = flags.iter().copied().chain(more).map(str::to_owned).collect();
         Builder { flags, over, ..Builder::default() }
     }
@@ -211,7 +213,7 @@ impl Gateway {
     /// `floodgate metrics`, which asks by the Unix socket.
     #[track_caller]
     pub fn metrics_by_socket(&self) -> Metrics {
-        let said = self.tell("metrics");
+        let said = self.command(&["metrics"]);
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
         Metrics::parse(&String::from_utf8_lossy(&said.stdout)).unwrap_or_else(|problem| panic!("{problem}"))
     }
@@ -225,13 +227,13 @@ impl Gateway {
     /// `floodgate reload`.
     #[track_caller]
     pub fn reload(&self) -> Output {
-        self.tell("reload")
+        self.command(&["reload"])
     }
 
     /// `floodgate flush`.
     #[track_caller]
     pub fn flush(&self) -> Output {
-        self.tell("flush")
+        self.command(&["flush"])
     }
 
     /// `floodgate ebpf …`, with the front line pinned here.
@@ -242,11 +244,11 @@ impl Gateway {
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
-    /// A verb for the running gateway.
+    /// `floodgate …`, said to the running gateway.
     #[track_caller]
-    fn tell(&self, verb: &str) -> Output {
+    pub fn command(&self, words: &[&str]) -> Output {
         let mut command = Command::new(gateway_binary());
-        command.arg(verb).arg("--socket").arg(self.socket());
+        command.args(words).arg("--socket").arg(self.socket()).env("USER", "ann").env_remove("SUDO_USER");
         command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 

@@ -85,9 +85,9 @@ pub(crate) fn to_backends_over_http2(config: &str) -> String {
     tables.to_string()
 }
 
-/// Wherever a `url` is.
+/// Wherever a `url` or a `uri` is.
 fn say_http2(table: &mut Table) {
-    if table.contains_key("url") {
+    if ["url", "uri"].iter().any(|key| table.contains_key(*key)) {
         table.insert("http2".to_owned(), Value::Boolean(true));
     }
     for (_, value) in table.iter_mut() {

@@ -11,14 +11,19 @@ mod rounds;
 mod table;
 mod target;
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use tempfile::TempDir;
 
 use crate::{shell, tally::Tally};
 use rounds::Plan;
-use target::Kind;
+use target::{Api, Kind};
 
 /// How long and what to measure.
 #[derive(clap::Args)]
@@ -48,6 +53,9 @@ pub(crate) struct Options {
     /// Instead: one mini proxy on our reactor, on monoio and on tokio-uring (jobs proxy, proxy-256, proxy-64k)
     #[arg(long, conflicts_with_all = ["micro", "drivers"])]
     runtimes: bool,
+    /// Instead: a plain route beside the same route in an HTTP API and in a REST API (jobs that forward to nginx)
+    #[arg(long, conflicts_with_all = ["micro", "runtimes"])]
+    apis: bool,
 }
 
 /// Measures and prints the table; whether there was no error.
@@ -61,6 +69,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     }
     let (jobs, gateways) = if options.runtimes {
         (forwarding(&options.jobs)?, minis()?)
+    } else if options.apis {
+        let driver = options.drivers.first().context("a driver")?;
+        (forwarding(&options.jobs)?, kinds_of_apis(driver, &gateway()?))
     } else {
         (jobs::chosen(&options.jobs)?, gateways(&options.drivers, gateway()?))
     };
@@ -152,11 +163,22 @@ fn compare(
         Plan { jobs, gateways, rounds, time, warm_up, repeats, tool, site: &site, backends: &backends };
     let (runs, again) = rounds::run(&plan)?;
     let is_mini = plan.gateways.iter().all(|kind| matches!(kind, Kind::Mini { .. }));
-    let (others, name): (&[&str], _) =
-        if is_mini { (&[], "runtimes") } else { (&["nginx", "haproxy"], "table") };
-    let titles: Vec<String> = plan.gateways.iter().map(|kind| kind.title().to_owned()).collect();
-    let text =
+    let is_ours = plan.gateways.iter().all(|kind| matches!(kind, Kind::Floodgate { .. }));
+    let (others, name): (&[&str], _) = match (is_mini, is_ours) {
+        (true, _) => (&[], "runtimes"),
+        (false, true) => (&["nginx"], "apis"),
+        (false, false) => (&["nginx", "haproxy"], "table"),
+    };
+    let mut titles: Vec<String> = plan.gateways.iter().map(|kind| kind.title().to_owned()).collect();
+    if is_ours {
+        titles[0] = format!("plain route, {}", titles[0]);
+    }
+    let mut text =
         format!("{}\n\n{}", machine::about(cores, tool, others)?, table::markdown(&titles, &runs, again));
+    if is_ours {
+        text.push('\n');
+        text.push_str(&table::added(&titles, &runs));
+    }
     println!("\n{text}");
     let out = shell::root().join("benches/load/out");
     fs::create_dir_all(&out)?;
@@ -166,9 +188,18 @@ fn compare(
 }
 
 fn gateways(drivers: &[String], binary: PathBuf) -> Vec<Kind> {
-    let ours =
-        drivers.iter().map(|driver| Kind::Floodgate { binary: binary.clone(), driver: driver.clone() });
+    let ours = drivers.iter().map(|driver| Kind::Floodgate {
+        binary: binary.clone(),
+        driver: driver.clone(),
+        api: Api::Proxy,
+    });
     [Kind::Nginx, Kind::Haproxy].into_iter().chain(ours).collect()
+}
+
+/// The same gateway with its route in each kind of API, the plain route first.
+fn kinds_of_apis(driver: &str, binary: &Path) -> Vec<Kind> {
+    let kind = |api| Kind::Floodgate { binary: binary.to_owned(), driver: driver.to_owned(), api };
+    [Api::Proxy, Api::Http, Api::Rest].map(kind).into()
 }
 
 /// The mini proxy on each runtime; monoio, the best that is to be had, is what the others are compared with.
@@ -182,7 +213,7 @@ fn minis() -> anyhow::Result<Vec<Kind>> {
 fn forwarding(names: &[String]) -> anyhow::Result<Vec<&'static jobs::Job>> {
     let mut chosen = jobs::chosen(names)?;
     chosen.retain(|job| jobs::FORWARDING.contains(&job.name));
-    ensure!(!chosen.is_empty(), "the mini proxy does only {}", jobs::FORWARDING.join(", "));
+    ensure!(!chosen.is_empty(), "this is measured with {} alone", jobs::FORWARDING.join(", "));
     Ok(chosen)
 }
 

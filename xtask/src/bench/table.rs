@@ -74,6 +74,38 @@ pub(super) fn markdown(gateways: &[String], runs: &[Run], again: u32) -> String 
     text
 }
 
+/// What the first gateway is compared with costs more than it: CPU time and latencies, medians, as the load generator saw them.
+pub(super) fn added(gateways: &[String], runs: &[Run]) -> String {
+    let mut jobs: Vec<&'static Job> = Vec::new();
+    runs.iter().for_each(|run| {
+        if !jobs.contains(&run.job) {
+            jobs.push(run.job)
+        }
+    });
+    let mut text = String::from("| added to the first, µs | |");
+    gateways.iter().skip(1).for_each(|gateway| {
+        let _ = write!(text, " {gateway} |");
+    });
+    let _ = writeln!(text, "\n|---|---|{}", "--:|".repeat(gateways.len() - 1));
+    type Figure = fn(&Measured) -> f64;
+    let figures: [(&str, Figure); 3] =
+        [("CPU", |it| it.cpu_us), ("p50", |it| it.p50_us), ("p99", |it| it.p99_us)];
+    for &job in &jobs {
+        for (name, what) in figures {
+            let of = |gateway| median(values(runs, job, gateway, what).0);
+            let _ = write!(text, "| {} | {name} |", job.title);
+            for gateway in 1..gateways.len() {
+                let _ = match of(gateway).zip(of(0)) {
+                    Some((other, first)) => write!(text, " {:+.1} |", other - first),
+                    None => write!(text, " – |"),
+                };
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
 /// Every run as tab-separated text, for those who want to judge for themselves.
 pub(super) fn raw(gateways: &[String], runs: &[Run]) -> String {
     let mut text =
@@ -193,6 +225,15 @@ mod tests {
                 "| requests a second | a | b |\n|---|--:|--:|\n| proxy 1 KiB | 1000 | 1000\\* |\n",
             ],
         );
+    }
+
+    #[test]
+    fn what_is_added() {
+        let text =
+            super::added(&["a".to_owned(), "b".to_owned()], &runs(&[(0, 0, 20.0, 0.0), (1, 0, 21.5, 0.0)]));
+        let rows =
+            "| proxy 1 KiB | CPU | +1.5 |\n| proxy 1 KiB | p50 | +0.0 |\n| proxy 1 KiB | p99 | +0.0 |\n";
+        assert!(text.ends_with(rows), "{text}");
     }
 
     #[test]

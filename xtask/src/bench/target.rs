@@ -14,6 +14,17 @@ use anyhow::{Context, bail};
 use super::machine::Site;
 use crate::shell;
 
+/// What our gateway's route that forwards belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Api {
+    /// A plain route.
+    Proxy,
+    /// An HTTP API.
+    Http,
+    /// A REST API.
+    Rest,
+}
+
 /// A gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -23,6 +34,7 @@ pub(super) enum Kind {
     Floodgate {
         binary: PathBuf,
         driver: String,
+        api: Api,
     },
     /// The mini proxy on this runtime.
     Mini {
@@ -37,6 +49,8 @@ impl Kind {
         match self {
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
+            Self::Floodgate { api: Api::Http, .. } => "HTTP API",
+            Self::Floodgate { api: Api::Rest, .. } => "REST API",
             Self::Floodgate { driver, .. } if driver == "uring" => "io_uring",
             Self::Floodgate { driver, .. } => driver,
             Self::Mini { runtime: "uring", .. } => "ours, io_uring",
@@ -51,7 +65,8 @@ impl fmt::Display for Kind {
         match self {
             Self::Nginx => f.write_str("nginx"),
             Self::Haproxy => f.write_str("haproxy"),
-            Self::Floodgate { driver, .. } => write!(f, "floodgate {driver}"),
+            Self::Floodgate { driver, api: Api::Proxy, .. } => write!(f, "floodgate {driver}"),
+            Self::Floodgate { .. } => f.write_str(self.title()),
             Self::Mini { runtime, .. } => write!(f, "mini {runtime}"),
         }
     }
@@ -113,7 +128,7 @@ pub(super) fn start(kind: &Kind, site: &Site, tls: bool) -> anyhow::Result<Runni
             command.arg(shell::which("haproxy").context("haproxy")?).arg("-db").arg("-f").arg(config);
             spawn(&mut command, &site.folder.join("haproxy.said"))?
         }
-        Kind::Floodgate { binary, driver } => start_floodgate(site, binary, driver)?,
+        Kind::Floodgate { binary, driver, api } => start_floodgate(site, binary, driver, *api)?,
         Kind::Mini { binary, runtime } => {
             let mut command = pinned(site.cores.gateway);
             command.arg(binary).arg(runtime).args([site.port, site.backend].map(|port| port.to_string()));
@@ -124,7 +139,7 @@ pub(super) fn start(kind: &Kind, site: &Site, tls: bool) -> anyhow::Result<Runni
     if tls { wait_for(running, site.tls) } else { Ok(running) }
 }
 
-fn start_floodgate(site: &Site, binary: &Path, driver: &str) -> anyhow::Result<Running> {
+fn start_floodgate(site: &Site, binary: &Path, driver: &str, api: Api) -> anyhow::Result<Running> {
     let folder = site.folder.join(format!("floodgate-{driver}"));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
@@ -135,6 +150,11 @@ fn start_floodgate(site: &Site, binary: &Path, driver: &str) -> anyhow::Result<R
     command.env("FLOODGATE_DRIVER", driver).env("FLOODGATE_BIN", binary);
     let routes = format!("h:{} n:{}", site.backend_h2, site.backend_h2_nginx);
     command.env("FLOODGATE_BACKENDS_H2", routes);
+    match api {
+        Api::Proxy => command.env_remove("FLOODGATE_API"),
+        Api::Http => command.env("FLOODGATE_API", "http"),
+        Api::Rest => command.env("FLOODGATE_API", "rest"),
+    };
     spawn(&mut command, &folder.join("said"))
 }
 

@@ -4,7 +4,10 @@
 /// are leaves.
 pub(super) const EDGES: &[(&str, &[&str])] = &[
     // The binary alone knows everybody.
-    ("proxy", &["shard", "control", "source", "snapshot", "model", "l4"]),
+    (
+        "proxy",
+        &["shard", "control", "source", "cloudformation", "openapi", "snapshot", "model", "l4", "store"],
+    ),
     // One core, all of its waiting.
     ("shard", &["exchange", "wire", "tls", "runtime", "gate"]),
     // One request, all of its order.
@@ -14,27 +17,36 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     // Sums the cores when it is asked.
     ("control", &["telemetry"]),
     // Intent: nobody here knows how it runs.
-    ("source", &["model"]),
+    ("source", &["cloudformation", "openapi", "model"]),
+    ("cloudformation", &["openapi", "model"]),
+    ("openapi", &["model"]),
     // Mechanism: nobody here knows what was written.
     ("router", &["message"]),
-    ("policy", &["message"]),
-    ("integration", &["message"]),
+    ("policy", &["schema", "message"]),
+    // Mappings render templates.
+    ("integration", &["message", "template"]),
     ("wire", &["message"]),
+    // Access logs speak `$context`, as messages do.
+    ("telemetry", &["message"]),
     ("message", &[]),
     // The kernel front line: its tables and its decision are shared with the programs in the kernel.
     ("l4", &["gate"]),
     ("gate", &[]),
+    // Bytes under names, on disk.
+    ("store", &[]),
     // Numbers in, decisions out.
     ("balance", &[]),
+    // Text in, text out.
+    ("template", &[]),
+    ("schema", &[]),
     ("model", &[]),
     ("runtime", &[]),
     ("tls", &[]),
-    ("telemetry", &[]),
     // How we know: outside the house.
     ("harness", &[]),
     ("blackbox", &["harness"]),
     ("flood", &["harness"]),
-    ("micro", &["wire", "router", "policy", "balance", "message"]),
+    ("micro", &["wire", "router", "policy", "balance", "template", "schema", "message"]),
     ("runtimes", &["runtime"]),
     ("xtask", &[]),
 ];
@@ -48,9 +60,11 @@ pub(super) const FENCES: &[(&str, &[&str])] = &[
     // `xtask` and `harness` read TOML of their own: deny.toml and scenarios.
     ("toml", &["source", "xtask", "harness"]),
     ("toml_edit", &["source"]),
+    ("saphyr-parser", &["openapi"]),
     ("serde", &["source"]),
     ("annotate-snippets", &["source"]),
     ("aya", &["l4"]),
+    ("redb", &["store"]),
     ("io-uring", &["runtime", "runtimes"]),
     ("libc", &["runtime"]),
     ("socket2", &["runtime", "proxy"]),
@@ -58,6 +72,8 @@ pub(super) const FENCES: &[(&str, &[&str])] = &[
     ("hyper", &["control"]),
     ("hyper-util", &["control"]),
     ("hickory-resolver", &["control"]),
+    ("fancy-regex", &["schema"]),
+    ("regex-automata", &["schema"]),
     ("httparse", &["wire", "runtimes"]),
     ("hdrhistogram", &["telemetry"]),
     ("clap", &["proxy", "xtask"]),

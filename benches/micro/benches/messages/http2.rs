@@ -123,7 +123,7 @@ pub(super) fn proxied_heads() -> Case {
         let Poll::Ready(Some(Ok(mut incoming))) = server.poll(&mut cx) else { return false };
         let read = incoming.read(&Limits::CLIENT, PathRules::default(), &mut request);
         let (_receiver, mut reply) = incoming.split();
-        let Ok((mut awaited, _sender)) = caller.call(&request, &authority, false, None, true) else {
+        let Ok((mut awaited, _sender)) = caller.call(&request, &authority, false, None, true, None) else {
             return false;
         };
         backend.put(kind::HEADERS, WHOLE, stream, if is_first { FIRST_ANSWER } else { NEXT_ANSWER });

@@ -35,7 +35,7 @@ fn includes_are_read_in_lexical_order() {
         .file("etc/d/a.txt", "x")
         .file("etc/one.toml", &route("/5"));
     let model = check(&environment, &[]).unwrap();
-    let keys: Vec<_> = model.apis[0].routes.iter().map(|route| route.key.to_string()).collect();
+    let keys: Vec<_> = model.apis[0].definition.routes.iter().map(|route| route.key.to_string()).collect();
     assert_eq!(keys, ["ANY /1", "ANY /2", "ANY /3", "ANY /4", "ANY /5"]);
     let target = model.node.access_log.map(|log| log.target);
     assert_eq!(
@@ -43,7 +43,7 @@ fn includes_are_read_in_lexical_order() {
         Some(model::LogTarget::File("etc/d/log/a".into())),
         "relative to the file that says it"
     );
-    let origin = model.apis[0].routes[1].origin.clone().unwrap();
+    let origin = model.apis[0].definition.routes[1].origin.clone().unwrap();
     assert_eq!((&*origin.file, origin.line), ("etc/d/a10.toml", 1));
 }
 
@@ -71,7 +71,7 @@ fn sources_are_kept_verbatim() {
     let outcome = load(Path::new("etc/f.toml"), &environment);
     let kept: Vec<_> = outcome.sources.iter().collect();
     assert_eq!(kept, [("etc/f.toml", &*main), ("etc/d/x.toml", &*other)]);
-    assert_eq!(outcome.model.unwrap().apis[0].routes[0].key.to_string(), "ANY /b");
+    assert_eq!(outcome.model.unwrap().apis[0].definition.routes[0].key.to_string(), "ANY /b");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_long_file_is_read() {
     let route = |number: usize| format!("[[route]]\nmatch = \"/{number}\"\nurl = \"http://b{number}\"\n");
     let text: String = std::iter::once(LISTENER.to_owned()).chain((0..ROUTES).map(route)).collect();
     let model = model(&text);
-    assert_eq!((model.apis[0].routes.len(), model.upstreams.len()), (ROUTES, ROUTES));
+    assert_eq!((model.apis[0].definition.routes.len(), model.upstreams.len()), (ROUTES, ROUTES));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn the_file_system_is_read() {
     write("g.toml", route("/${file:name}").as_bytes());
     write("name", b"x\n");
     let outcome = load(&directory.path().join("f.toml"), &System);
-    assert_eq!(outcome.model.unwrap().apis[0].routes[0].key.to_string(), "ANY /x");
+    assert_eq!(outcome.model.unwrap().apis[0].definition.routes[0].key.to_string(), "ANY /x");
     write("g.toml", b"a = 1\n\xff");
     let outcome = load(&directory.path().join("f.toml"), &System);
     assert!(outcome.diagnostics[0].message.ends_with("line 2 is not UTF-8"), "{:?}", outcome.diagnostics);
@@ -180,10 +180,10 @@ fn the_default_file_is_the_gateway_that_it_promises() {
     assert_eq!(model.node.admin.listen.map(|it| it.to_string()).as_deref(), Some("127.0.0.1:9901"));
     assert_eq!(model.node.demo.map(|it| it.address.to_string()).as_deref(), Some("127.0.0.1:9080"));
     let [api] = &model.apis[..] else { panic!("one API") };
-    let keys: Vec<_> = api.routes.iter().map(|route| route.key.to_string()).collect();
+    let keys: Vec<_> = api.definition.routes.iter().map(|route| route.key.to_string()).collect();
     assert_eq!(keys, ["GET /cached", "GET /limited", "ANY /{proxy+}"]);
-    assert_eq!(api.routes[0].cache.as_ref().map(|cache| cache.ttl.as_secs()), Some(60));
-    let throttle = &api.routes[1].throttles[0];
+    assert_eq!(api.definition.routes[0].cache.as_ref().map(|cache| cache.ttl.as_secs()), Some(60));
+    let throttle = &api.definition.routes[1].throttles[0];
     assert_eq!((throttle.rate, throttle.burst, throttle.per), (5.0, Some(5), model::ThrottlePer::Client));
 }
 
@@ -192,7 +192,7 @@ fn the_examples_are_right() {
     let mut names: Vec<_> =
         std::fs::read_dir(config().join("examples")).unwrap().map(|it| it.unwrap().path()).collect();
     names.sort();
-    assert_eq!(names.len(), 4);
+    assert_eq!(names.len(), 6);
     for name in names {
         let outcome = load(&name, &System);
         assert_eq!(outcome.diagnostics, [], "{name:?}");
@@ -251,7 +251,18 @@ fn collect(
 #[test]
 fn the_default_file_shows_the_defaults() {
     let all: toml::Table = everything().parse().unwrap();
-    let once = ["node", "admin", "access_log", "client", "cache", "timeouts", "limits", "ebpf"];
+    let once = [
+        "node",
+        "admin",
+        "access_log",
+        "endpoint",
+        "client",
+        "cache",
+        "timeouts",
+        "limits",
+        "quotas",
+        "ebpf",
+    ];
     let mut tables: Vec<_> =
         once.iter().map(|name| (ROOT.key(name).and_then(Key::section), &all[*name])).collect();
     let upstreams = all["upstream"].as_table().unwrap().values();
@@ -278,10 +289,13 @@ fn defaults_are_what_leaving_out_means() {
 [node] #node
 [access_log] #access_log
 [path] #path
+[endpoint] #endpoint
+[templates] #templates
 [client] #client
 [cache] #cache
 [timeouts] #timeouts
 [limits] #limits
+[quotas] #quotas
 [ebpf]
 interfaces = [\"a\"] #ebpf
 [ebpf.prefixes] #ebpf.prefixes
@@ -309,14 +323,14 @@ match = \"/c\"
 [[api]]
 name = \"a\"
 kind = \"http\"
-hosts = [\"a\"] #api
+hosts = [\"a\"]
 [[api.stage]]
 name = \"a\"
 [api.stage.cache] #stage.cache
 [[api.route]]
 key = \"GET /\"
 [api.route.integration]
-type = \"mock\" #api.route.integration
+type = \"mock\"
 [[api]]
 name = \"b\"
 kind = \"http\"
@@ -325,6 +339,52 @@ host = \"b\" #api.mapping
 [[api.route]]
 key = \"GET /\"
 integration.type = \"mock\"
+[[api]]
+name = \"c\"
+kind = \"rest\"
+hosts = [\"c\"] #api
+[[api.stage]]
+name = \"c\" #api.stage
+[api.stage.canary]
+percent = 5 #api.stage.canary
+[api.stage.canary.judge]
+promote_after = \"1m\"
+error_rate_max = 0.1 #api.stage.canary.judge
+[[api.model]]
+name = \"M\"
+schema = \"{}\" #api.model
+[[api.validator]]
+name = \"v\" #api.validator
+[[api.authorizer]]
+name = \"a\"
+type = \"token\"
+uri = \"arn:a\" #api.authorizer
+[[api.gateway_response]]
+type = \"throttled\" #api.gateway_response
+[[api.documentation]]
+location = \"api\"
+properties = \"{}\"
+[[api.route]]
+key = \"GET /\" #api.route
+[api.route.integration]
+type = \"http\"
+uri = \"http://a\"
+[[api.route.integration.response]]
+status = 200 #api.route.integration.response
+[[api.route.response]]
+status = 200 #api.route.response
+[[api.route]]
+key = \"GET /a\"
+[api.route.integration]
+type = \"mock\" #api.route.integration
+[api.route.authorization]
+authorizer = \"a\" #api.route.authorization
+[[domain]]
+name = \"d\" #domain
+[[domain.rule]]
+priority = 1
+api = \"c\"
+stage = \"c\" #domain.rule
 ";
     let without = format!("{:?}", forget_places(model(WHOLE)));
     let (mut todo, mut checked) = (vec![&ROOT], BTreeSet::new());
@@ -374,10 +434,9 @@ fn every_key_is_read() {
                 format!("{name} = 1979-05-27\n")
             } else if let Some(rest) = name.strip_prefix("listener.") {
                 format!("[[listener]]\n{rest} = 1979-05-27\n")
-            } else if name.starts_with("route.")
-                || name.starts_with("api.")
-                || name.starts_with("certificate.")
-                || name.starts_with("ebpf.policy.")
+            } else if ["route.", "api.", "domain.", "certificate.", "ebpf.policy."]
+                .iter()
+                .any(|it| name.starts_with(it))
             {
                 in_arrays(&name)
             } else {
@@ -407,27 +466,50 @@ fn every_key_is_read() {
     assert!(seen > 100, "{seen}");
 }
 
-/// `route.cache.ttl` as a text in which `route` is an array of tables.
+/// `route.cache.ttl` as a text in which `route` is an array of tables, and so is what else is one.
 fn in_arrays(name: &str) -> String {
-    let parts: Vec<_> = name.split('.').collect();
-    let kind = "kind = \"http\"\nname = \"a\"\n";
-    let integration = "type = \"http_proxy\"\n";
-    let (head, rest) = match parts[..] {
-        ["api", "mapping" | "stage" | "route", _, ..] | ["ebpf", "policy", _, ..] => (2, &parts[2..]),
-        _ => (1, &parts[1..]),
-    };
-    let before = if parts[0] == "api" && head == 2 { format!("[[api]]\n{kind}") } else { String::new() };
-    let mut lines = format!("{before}[[{}]]\n", parts[..head].join("."));
-    let key = rest.join(".");
-    match key.as_str() {
-        "integration.status" | "integration.headers" | "integration.body" => {
-            lines += "integration.type = \"mock\"\n"
+    const ARRAYS: [&str; 17] = [
+        "route",
+        "api",
+        "domain",
+        "certificate",
+        "ebpf.policy",
+        "api.mapping",
+        "api.stage",
+        "api.stage.method",
+        "api.route",
+        "api.route.response",
+        "api.route.integration.response",
+        "api.model",
+        "api.validator",
+        "api.authorizer",
+        "api.gateway_response",
+        "api.documentation",
+        "domain.rule",
+    ];
+    let (mut lines, mut end) = (String::new(), 0);
+    let ends: Vec<_> = name.match_indices('.').map(|(at, _)| at).collect();
+    for at in ends {
+        if ARRAYS.contains(&&name[..at]) {
+            lines += &format!("[[{}]]\n", &name[..at]);
+            end = at + 1;
         }
-        "integration.type" => {}
-        key if key.starts_with("integration.") => lines += &format!("integration.{integration}"),
-        _ => {}
+        // A REST API has what an HTTP API has not, and the other way round.
+        if &name[..at] == "api" {
+            let http = ["subtype", "payload_format_version", "response_parameters", "issuer"];
+            let kind = if http.iter().any(|key| name.ends_with(key)) { "http" } else { "rest" };
+            let said = [("kind", kind), ("name", "a")];
+            let others = said.iter().filter(|(key, _)| name != format!("api.{key}"));
+            others.for_each(|(key, value)| lines += &format!("{key} = \"{value}\"\n"));
+        }
     }
-    format!("{lines}{key} = 1979-05-27\n")
+    let key = &name[end..];
+    let integration = match key {
+        "integration.status" | "integration.headers" | "integration.body" => "mock",
+        key if key.starts_with("integration.") && key != "integration.type" => "http_proxy",
+        _ => return format!("{lines}{key} = 1979-05-27\n"),
+    };
+    format!("{lines}integration.type = \"{integration}\"\n{key} = 1979-05-27\n")
 }
 
 fn literal(text: &str) -> toml::Value {
@@ -450,19 +532,24 @@ pub(super) fn forget_places(mut model: Model) -> Model {
     }
     for api in &mut model.apis {
         api.origin = None;
-        api.cors.iter_mut().for_each(|it| it.origin = None);
+        api.definition = std::mem::take(&mut api.definition).without_origins();
         api.mappings.iter_mut().for_each(|it| it.origin = None);
         for stage in &mut api.stages {
             stage.origin = None;
             stage.cache.iter_mut().for_each(|it| it.origin = None);
+            stage.cors.iter_mut().for_each(|it| it.origin = None);
+            for settings in &mut stage.method_settings {
+                settings.origin = None;
+                settings.throttle.iter_mut().for_each(|it| it.origin = None);
+                settings.cache.iter_mut().for_each(|it| it.origin = None);
+            }
             let throttles = stage.throttle.iter_mut().chain(&mut stage.route_throttle);
             throttles.for_each(|it| it.origin = None);
         }
-        for route in &mut api.routes {
-            route.origin = None;
-            route.cache.iter_mut().for_each(|it| it.origin = None);
-            route.throttles.iter_mut().for_each(|it| it.origin = None);
-        }
+    }
+    for domain in &mut model.domains {
+        domain.origin = None;
+        domain.rules.iter_mut().for_each(|it| it.origin = None);
     }
     model
 }

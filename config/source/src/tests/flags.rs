@@ -27,7 +27,7 @@ fn a_url_is_a_whole_gateway() {
     let model = model(&flags("http://127.0.0.1:8080"));
     let listener = &model.listeners[0];
     assert_eq!((listener.address.to_string(), listener.plain), ("127.0.0.1:8443".into(), false));
-    let route = &model.apis[0].routes[0];
+    let route = &model.apis[0].definition.routes[0];
     assert_eq!(route.key.to_string(), "ANY /{proxy+}");
     let Integration::Http { upstream, path, strip_prefix } = &route.integration else { panic!("{route:?}") };
     assert_eq!((&**upstream, path, strip_prefix), ("http://127.0.0.1:8080", &None, &None));
@@ -57,7 +57,7 @@ fn every_flag_has_its_meaning() {
         ("127.0.0.1:8080".into(), true)
     );
     assert_eq!((&*model.upstreams[0].name, model.upstreams[0].http2), ("https://b (HTTP/2)", true));
-    let route = &model.apis[0].routes[0];
+    let route = &model.apis[0].definition.routes[0];
     let Integration::Http { path, .. } = &route.integration else { panic!("{route:?}") };
     assert_eq!(path.as_deref(), Some("/v1/{proxy}"));
     let throttle = &route.throttles[0];
@@ -78,7 +78,7 @@ fn every_flag_has_its_meaning() {
 #[test]
 fn the_cache_may_be_the_backends_affair() {
     let model = model(&Flags { cache: Some("respect-origin".into()), ..flags("http://b") });
-    let cache = model.apis[0].routes[0].cache.as_ref().unwrap();
+    let cache = model.apis[0].definition.routes[0].cache.as_ref().unwrap();
     assert_eq!((cache.mode, cache.client_invalidation), (CacheMode::RespectOrigin, true));
 }
 

@@ -15,11 +15,11 @@ const LISTENER: &str = "[[listener]]\naddress = \"127.0.0.1:1\"\n";
 #[track_caller]
 fn check_forward(text: &str, expected: (&str, Option<&str>, Option<&str>)) {
     let model = model(&format!("{LISTENER}{text}"));
-    match &model.apis[0].routes[0].integration {
+    match &model.apis[0].definition.routes[0].integration {
         Integration::Http { upstream, path, strip_prefix } => {
             assert_eq!((&**upstream, path.as_deref(), strip_prefix.as_deref()), expected);
         }
-        Integration::Mock(mock) => panic!("{mock:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -68,7 +68,7 @@ fn methods_forward_as_on_aws() {
     };
     let check = |integration: &str, expected: (&str, Option<&str>, Option<&str>)| {
         let model = model(&format!("{LISTENER}{}", api(integration)));
-        let route = &model.apis.iter().find(|api| api.name == "a").unwrap().routes[0];
+        let route = &model.apis.iter().find(|api| api.name == "a").unwrap().definition.routes[0];
         let Integration::Http { upstream, path, strip_prefix } = &route.integration else {
             panic!("{route:?}")
         };
@@ -113,11 +113,12 @@ fn routes_of_the_same_hosts_are_one_api() {
         route("/a", "hosts = [\"*.c\"]"),
     ];
     let model = model(&format!("{LISTENER}[cors]\nallow_origins = [\"*\"]\n{}", text.concat()));
-    let apis: Vec<_> = model.apis.iter().map(|it| (&*it.name, it.routes.len(), it.mappings.len())).collect();
+    let apis: Vec<_> =
+        model.apis.iter().map(|it| (&*it.name, it.definition.routes.len(), it.mappings.len())).collect();
     assert_eq!(apis, [("default", 2, 1), ("default@*.c", 1, 1), ("default@a,b", 2, 2)]);
     for api in &model.apis {
         assert_eq!((api.kind, &*api.stages[0].name), (Kind::Proxy, "$default"));
-        assert_eq!(api.cors.as_ref().map(|cors| &*cors.allow_origins[0]), Some("*"));
+        assert_eq!(api.definition.cors.as_ref().map(|cors| &*cors.allow_origins[0]), Some("*"));
     }
     let mapping =
         |mapping: &Mapping| (mapping.host.clone(), mapping.base_path.clone(), mapping.stage.clone());
@@ -137,7 +138,7 @@ fn a_cache_may_be_the_backends_affair() {
     ] {
         let model =
             model(&format!("{LISTENER}[[route]]\nmatch = \"/\"\nurl = \"http://b\"\ncache = {cache}"));
-        let cache = model.apis[0].routes[0].cache.as_ref().unwrap();
+        let cache = model.apis[0].definition.routes[0].cache.as_ref().unwrap();
         assert_eq!((cache.mode, cache.client_invalidation), (CacheMode::RespectOrigin, true));
     }
 }
@@ -153,7 +154,7 @@ limits = {{ body = \"1KiB\" }}"
     ));
     let account = model.node.throttle.unwrap();
     assert_eq!((account.rate, account.burst, account.per), (0.5, None, ThrottlePer::All));
-    let route = &model.apis[0].routes[0];
+    let route = &model.apis[0].definition.routes[0];
     let throttles: Vec<_> = route.throttles.iter().map(|it| (it.rate, it.burst, it.per)).collect();
     assert_eq!(throttles, [(0.5, None, ThrottlePer::All), (0.0, Some(0), ThrottlePer::Client)]);
     let cache = route.cache.as_ref().unwrap();
@@ -190,12 +191,17 @@ fn apis_are_lowered() {
     assert_eq!(rates, [Some((9.0, None)), Some((3.0, Some(4)))]);
     let cache = prod.cache.as_ref().unwrap();
     assert_eq!((cache.ttl.as_secs(), cache.client_invalidation, &cache.key), (300, true, &None));
-    let Integration::Mock(mock) = &shop.routes[0].integration else { panic!("{shop:?}") };
+    let Integration::Mock(mock) = &shop.definition.routes[0].integration else { panic!("{shop:?}") };
     assert_eq!(mock.headers, [("b".into(), "1".into()), ("a".into(), "2".into())]);
     assert_eq!((mock.status, &*mock.body), (200, "x"));
-    assert!(shop.routes[0].cache.as_ref().is_some_and(|it| it.client_invalidation && it.ttl.is_zero()));
+    assert!(
+        shop.definition.routes[0].cache.as_ref().is_some_and(|it| it.client_invalidation && it.ttl.is_zero())
+    );
     assert_eq!(mapping(&pets.mappings[0]), (None, String::new(), Some("$default".into())));
-    assert_eq!((&pets.routes[0].key, pets.cors.as_ref().unwrap().max_age_s), (&RouteKey::Default, Some(-1)));
+    assert_eq!(
+        (&pets.definition.routes[0].key, pets.definition.cors.as_ref().unwrap().max_age_s),
+        (&RouteKey::Default, Some(-1))
+    );
     assert_eq!(mapping(&m.mappings[0]), (Some("m".into()), String::new(), Some("x".into())));
     assert_eq!(mapping(&m.mappings[1]), (Some("n".into()), "v1".into(), None));
 }
@@ -207,6 +213,8 @@ fn node_and_listeners_are_lowered() {
 [admin]\nsocket = \"a.sock\"\nlisten = \"[::1]:1\"
 [access_log]\nformat = \"$context.requestId\"
 [client]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\"]\nconnections_max = 5\nipv4_prefix = 24\nipv6_prefix = 0
+[endpoint]\nsuffix = \"Example.NET\"\nregion = \"eu-central-1\"\naccount_id = \"123456789012\"
+[templates]\nxml_to_json = true
 [cache]\nsize = \"1GiB\"
 [timeouts]\nhandshake = \"1s\"\nhead = \"2s\"\nbody_idle = \"3s\"\nkeep_alive = \"4s\"\nhttp2_idle = \"10s\"\nfirst_byte = \"5s\"\ntunnel_idle = \"6s\"\ntunnel_max = \"7s\"\nlinger = \"8s\"\nrequest_rate_min = \"1KiB\"\nresponse_rate_min = \"0B\"\nrate_grace = \"9s\"
 [[listener]]\naddress = \"0.0.0.0:443\"\nsecurity_policy = \"TLS_1_0\"\nhttp2_streams_max = 9
@@ -216,6 +224,13 @@ fn node_and_listeners_are_lowered() {
 [[route]]\nmatch = \"/\"\nupstream = \"u\"",
     );
     let node = &model.node;
+    let endpoint = model::Endpoint {
+        suffix: Some("example.net".into()),
+        region: "eu-central-1".into(),
+        account_id: "123456789012".into(),
+    };
+    assert_eq!(node.endpoint, endpoint);
+    assert!(node.templates.xml_to_json);
     assert_eq!((node.workers, node.driver, node.connections_max), (Some(2), model::Driver::Epoll, Some(9)));
     assert_eq!(node.memory_max, Some(64 << 20));
     assert_eq!((node.state.as_deref(), node.watch), (Some("s".as_ref()), true));

@@ -62,7 +62,7 @@ fn unknown_keys() {
     check(
         "ttl = 1",
         &[
-            "1:1: unknown key `ttl` | known are `include`, `node`, `admin`, `access_log`, `path`, `client`, `cache`, `timeouts`, `limits`, `throttle`, `ebpf`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route` and `api`",
+            "1:1: unknown key `ttl` | known are `include`, `node`, `admin`, `access_log`, `path`, `endpoint`, `templates`, `client`, `cache`, `timeouts`, `limits`, `quotas`, `throttle`, `ebpf`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route`, `api` and `domain`",
         ],
     );
     check("rate = 1", &["1:1: unknown key `rate` | did you mean `throttle.rate`?"]);
@@ -79,7 +79,7 @@ fn unknown_keys() {
     check(
         "\"a\\u0007b\" = 1",
         &[
-            "1:1: unknown key `a\\u{7}b` | known are `include`, `node`, `admin`, `access_log`, `path`, `client`, `cache`, `timeouts`, `limits`, `throttle`, `ebpf`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route` and `api`",
+            "1:1: unknown key `a\\u{7}b` | known are `include`, `node`, `admin`, `access_log`, `path`, `endpoint`, `templates`, `client`, `cache`, `timeouts`, `limits`, `quotas`, `throttle`, `ebpf`, `demo`, `listener`, `certificate`, `upstream`, `cors`, `route`, `api` and `domain`",
         ],
     );
 }
@@ -235,7 +235,9 @@ fn missing_keys() {
     );
     check_api(
         "hosts = [\"a\"]",
-        &["1:1: the API has no routes | add `[[api.route]]` with `key` and `integration`"],
+        &[
+            "1:1: the API has no routes | add `[[api.route]]` with `key` and `integration`, or `openapi = \"FILE\"`",
+        ],
     );
     check_api(
         "hosts = [\"a\"]\n[[api.route]]\nkey = \"GET /\"",
@@ -305,6 +307,28 @@ fn addresses_and_names() {
     check(
         "[[listener]]\naddress = \"127.0.0.1:2\"\nname = \"a b\"",
         &["3:8: `a b` can't be a name | 1 to 128 letters, digits, `-`, `_` and `.`"],
+    );
+    check(
+        "[endpoint]\nsuffix = \"https://example.net/\"",
+        &["2:10: `https://example.net/` is no host name | write the name alone: `example.net`"],
+    );
+    for region in ["", "EU", "a.b"] {
+        let help = "write lower-case letters, digits and `-`, such as `eu-central-1`";
+        check(
+            &format!("[endpoint]\nregion = \"{region}\""),
+            &[&format!("2:10: `{region}` is no region | {help}")],
+        );
+    }
+    for account in ["", "00000000000", "00000000000x"] {
+        let help = "write twelve digits: `000000000000`";
+        check(
+            &format!("[endpoint]\naccount_id = \"{account}\""),
+            &[&format!("2:14: `{account}` is no account | {help}")],
+        );
+    }
+    check(
+        "[templates]\nxml_to_json = 1",
+        &["2:15: expected `true` or `false`, found an integer | write `xml_to_json = true`"],
     );
     check("[client]\nipv4_prefix = 33", &["2:15: `33` is out of range | write something from `0` to `32`"]);
     check(
@@ -766,8 +790,8 @@ fn apis() {
         "7:44: `GET /a` has no variable `x` | variables stand in braces in the route's own path: `/pets/{id}`",
     );
     check_api(
-        "hosts = [\"a\"]\n[[api.route]]\nkey = \"GET /a\"\nintegration = { type = \"aws_proxy\" }",
-        "7:24: `aws_proxy` is not known here | did you mean `http_proxy`?",
+        "hosts = [\"a\"]\n[[api.route]]\nkey = \"GET /a\"\nintegration = { type = \"htp_proxy\" }",
+        "7:24: `htp_proxy` is not known here | did you mean `http_proxy`?",
     );
     check(
         &format!("[[api]]\nname = \"default\"\nkind = \"http\"\nhosts = [\"a\"]\n{ROUTE}"),

@@ -156,9 +156,10 @@ pub(super) fn meant(mut model: Model) -> String {
 /// What is dumped means the same, and is its own dump.
 #[track_caller]
 fn check_dump(text: &str) {
-    let dumped_once = dumped("f.toml", &Table::default().file("f.toml", text), false);
+    let files = |text: &str| Table::default().file("f.toml", text).file("pets.yaml", super::openapi::PETS);
+    let dumped_once = dumped("f.toml", &files(text), false);
     assert_eq!(meant(super::model(&dumped_once)), meant(super::model(text)), "{dumped_once}");
-    let again = dumped("f.toml", &Table::default().file("f.toml", &dumped_once), false);
+    let again = dumped("f.toml", &files(&dumped_once), false);
     assert_eq!(again, dumped_once);
 }
 
@@ -181,7 +182,7 @@ fn a_dump_means_what_the_files_mean() {
     for cache in ["\"respect-origin\"", "{ mode = \"respect-origin\", body_max = \"2MiB\" }"] {
         check_dump(&format!("[[route]]\nmatch = \"/\"\nurl = \"http://a\"\ncache = {cache}\n"));
     }
-    for file in ["two-apis", "static-site", "own-certificate", "grpc"] {
+    for file in ["two-apis", "static-site", "own-certificate", "grpc", "rest", "http"] {
         let text = std::fs::read_to_string(config().join(format!("examples/{file}.toml"))).unwrap();
         check_dump(&text);
     }
@@ -204,6 +205,13 @@ watch = false # default
 [path] # default
 merge_slashes = false # default
 encoded_slashes = false # default
+
+[endpoint] # default
+region = \"us-east-1\" # default
+account_id = \"000000000000\" # default
+
+[templates] # default
+xml_to_json = false # default
 
 [client] # default
 trusted_proxies = [] # default
@@ -232,6 +240,18 @@ body = \"10MiB\" # default
 headers = \"10KiB\" # default
 header_count = 100 # default
 target = \"10KiB\" # default
+
+[quotas] # default
+resources = 300 # default
+routes = 300 # default
+stages = 10 # default
+authorizers = 10 # default
+stage_variables = 100 # default
+documentation_parts = 2000 # default
+audiences = 50 # default
+scopes = 10 # default
+tags = 50 # default
+routing_rules = 50 # default
 
 [[listener]] # f.toml:4
 address = \"127.0.0.1:1\" # f.toml:5

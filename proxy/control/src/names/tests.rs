@@ -201,6 +201,9 @@ impl Doors for Ear {
     fn reload(&self) -> Result<Reloaded, String> {
         Err("not asked for here".into())
     }
+    fn deployments(&self, _: &str) -> Result<String, String> {
+        Err("not asked for here".into())
+    }
     fn flush_cache(&self) {}
     fn reopen_logs(&self) {}
     fn stop(&self, _: Stop) {}

@@ -234,7 +234,8 @@ impl Draft {
 
     /// One value with its length. Heads are bounded far below 4 GiB.
     fn value(&mut self, value: &[u8]) {
-        self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        // Four bytes one by one: a copy of a slice is a call, and two of them.
+        self.bytes.extend((value.len() as u32).to_le_bytes());
         self.bytes.extend_from_slice(value);
     }
 

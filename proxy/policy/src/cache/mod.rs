@@ -307,7 +307,7 @@ impl Policy for Cache {
     }
 
     fn on_answer(&self, request: &mut Request, answer: Answer, cx: &mut Context<'_>) -> Verdict {
-        let Answer::Cache(found) = answer;
+        let Answer::Cache(found) = answer else { return Verdict::Continue };
         match found {
             Found::Hit(stored) => self.answer(request, stored, cx),
             Found::Fill(ticket) => {

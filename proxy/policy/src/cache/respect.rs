@@ -369,7 +369,7 @@ impl Policy for Respect {
     }
 
     fn on_answer(&self, request: &mut Request, answer: Answer, cx: &mut Context<'_>) -> Verdict {
-        let Answer::Cache(found) = answer;
+        let Answer::Cache(found) = answer else { return Verdict::Continue };
         match found {
             Found::Hit(stored) => {
                 let is_get = request.method == Method::Get;

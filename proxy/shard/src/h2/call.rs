@@ -16,7 +16,7 @@ use wire::{
 };
 
 use super::backend::Seat;
-use crate::{core::Core, flow::Flow, reply::NoHead, transport::Transport};
+use crate::{client::Client, core::Core, flow::Flow, reply::NoHead, transport::Transport};
 
 /// A call on a connection that it shares.
 pub(crate) struct Call {
@@ -53,12 +53,13 @@ impl Call {
         &self.flow
     }
 
-    /// Puts the request on its way, but for a body that streams.
+    /// Puts the request on its way, but for a body that streams. `client`: for whom, if for one.
     pub(crate) async fn begin(
         &self,
         request: &Request,
         target: &Target,
         alarm: &Alarm,
+        client: Option<Client<'_>>,
     ) -> Result<(), NoHead> {
         let unseen = || NoHead::unseen(Reason::BackendFailed);
         let mut caller = self.seat.caller();
@@ -72,7 +73,8 @@ impl Call {
         }
         let ends = request.body == Body::Empty;
         let length = request.body.length().filter(|_| !ends);
-        let called = caller.call(request, &target.authority, target.tls, length, ends);
+        let loan = client.and_then(Client::loan);
+        let called = caller.call(request, &target.authority, target.tls, length, ends, loan);
         let (awaited, sender) = called.map_err(|_| unseen())?;
         self.flow.set_sender(sender, ends);
         *self.awaited.borrow_mut() = Some(awaited);
@@ -126,7 +128,7 @@ pub(crate) async fn probe(
     request.target.read(health.path.as_bytes(), PathRules::default()).ok()?;
     request.headers.push("User-Agent", b"floodgate-health");
     let alarm = core.handle.alarm();
-    call.begin(&request, target, &alarm).await.ok()?;
+    call.begin(&request, target, &alarm, None).await.ok()?;
     let mut response = Response::default();
     for _ in 0..=core.codec_limits.interim_max {
         let head = poll_fn(|cx| call.poll_head(&core.codec_limits, &Method::Get, &mut response, cx)).await;

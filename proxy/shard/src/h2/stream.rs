@@ -14,7 +14,7 @@ use runtime::Alarm;
 use telemetry::Event;
 use wire::{
     h1::{BodyLength, RequestFraming, ResponseBody},
-    h2::{Code, Incoming, Reply},
+    h2::{Code, Incoming, Loan, Reply},
 };
 
 use super::start::Start;
@@ -152,6 +152,11 @@ impl Stream {
     /// Bytes of its answer that the client's windows let through now.
     pub(crate) fn window(&self) -> usize {
         self.reply.borrow().window()
+    }
+
+    /// What backends may send ahead for its connection.
+    pub(crate) fn loan(&self) -> Loan {
+        self.reply.borrow().loan()
     }
 
     /// Ready when the client has given the request up.

@@ -278,7 +278,7 @@ fn a_hit_leaves_no_body_behind() {
     let api = &mut model.apis[0];
     api.kind = model::Kind::Rest;
     api.stages[0].name = "prod".into();
-    api.routes.retain(|route| route.cache.is_some());
+    api.definition.routes.retain(|route| route.cache.is_some());
     let smuggled = "GET /poison HTTP/1.1|Host: h||";
     let length = smuggled.replace('|', "\r\n").len();
     check_on(

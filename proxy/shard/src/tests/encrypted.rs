@@ -1,6 +1,6 @@
 //! The same through TLS on both sides. An end without `close_notify` may be a cut, and is not taken for an end.
 
-use super::harness::{Peer, Pki, Setup, check_on, run, standard};
+use super::harness::{Peer, Pki, Setup, check_on, route, run, standard};
 
 /// Clients come as `gateway.test`.
 fn setup(names: &[&str]) -> Setup {
@@ -35,6 +35,32 @@ fn requests_and_bodies_go_through_and_connections_are_kept() {
          d sees fin
          c ends
          c sees fin",
+    );
+}
+
+/// A long answer that is at hand is sealed as it is taken, and one that is not taken is in memory once.
+#[test]
+fn a_long_answer_is_sealed_as_it_is_taken() {
+    let mut setup = setup(&["gateway.test"]);
+    let mock = model::Mock { status: 200, headers: Vec::new(), body: "x".repeat(3_000_000) };
+    let long = route("GET /long", "A");
+    let long = model::Route { integration: model::Integration::Mock(mock), ..long };
+    setup.model.apis[0].definition.routes.push(long);
+    check_on(
+        setup,
+        "c> GET /long HTTP/1.1|Host: gateway.test||GET /mock HTTP/1.1|Host: gateway.test||
+         c< 200 {3000000}
+         c< 200 mocked
+         d> POST /long HTTP/1.1|Host: gateway.test|Content-Length: 2||ok
+         1< POST /long ok
+         1> HTTP/1.1 204 No Content||
+         d< 204
+         d> GET /long HTTP/1.1|Host: gateway.test|Connection: close||
+         d< 200 close {3000000}
+         d sees fin
+         e> GET /long HTTP/1.1|Host: gateway.test||
+         e^ 200
+         e aborts",
     );
 }
 

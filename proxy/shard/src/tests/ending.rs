@@ -99,9 +99,9 @@ fn connections_that_wait_to_be_accepted_are_served() {
 fn a_request_keeps_its_configuration() {
     run(Setup::default(), async |lab| {
         let mut model = standard();
-        model.apis[0].routes.retain(|route| route.key.to_string() != "$default");
+        model.apis[0].definition.routes.retain(|route| route.key.to_string() != "$default");
         model.upstreams.retain(|upstream| upstream.name != "A");
-        for route in &mut model.apis[0].routes {
+        for route in &mut model.apis[0].definition.routes {
             if let model::Integration::Http { upstream, .. } = &mut route.integration {
                 *upstream = "ZA".into();
             }
@@ -144,7 +144,7 @@ fn a_request_keeps_its_configuration() {
 fn a_request_that_waits_for_the_cache_still_finds_its_backend() {
     run(Setup::default(), async |lab| {
         let mut model = standard();
-        model.apis[0].routes = vec![route("ANY /ab", "AB")];
+        model.apis[0].definition.routes = vec![route("ANY /ab", "AB")];
         model.upstreams.retain(|upstream| upstream.name == "AB");
         lab.talk(
             "c> GET /cached/a HTTP/1.1|Host: h||

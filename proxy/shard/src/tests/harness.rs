@@ -27,6 +27,7 @@ use model::Model;
 use policy::cache::Epochs;
 use policy::throttle::{Spendings, Table};
 use runtime::{DriverKind, Handle, Listener, Options, Post, Runtime, simulated::Faults};
+use snapshot::Snapshot;
 use telemetry::log;
 
 pub(super) use self::{
@@ -86,6 +87,8 @@ pub(super) struct Setup {
     pub(super) pki: Option<Pki>,
     /// What goes wrong on the network, if anything.
     pub(super) faults: Option<Faults>,
+    /// What is done to each snapshot that no model can say.
+    pub(super) adapt: fn(&mut Snapshot),
 }
 
 impl Default for Setup {
@@ -99,6 +102,7 @@ impl Default for Setup {
             log: log::Target::Discard,
             pki: None,
             faults: None,
+            adapt: |_| {},
         }
     }
 }
@@ -195,9 +199,9 @@ impl Backend {
 
 impl Lab {
     fn new(handle: Handle, setup: Setup, caller: &'static Location<'static>) -> Self {
-        let Setup { cores: count, connections_max, backends_max, model, letters_max, log, pki, faults: _ } =
-            setup;
-        let mut publisher = Publisher::default();
+        let Setup { cores: count, connections_max, backends_max, model, letters_max, log, .. } = setup;
+        let Setup { pki, adapt, .. } = setup;
+        let mut publisher = Publisher::new(adapt);
         let snapshot = publisher.compile(&model);
         let (log, senders) = log::start(log, count, Box::new(|_| {})).unwrap();
         let (posts, mailboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| handle.mailbox(letters_max)).unzip();
@@ -409,6 +413,7 @@ impl Lab {
         for core in &self.cores {
             assert_eq!(core.open_connections(), 0, "{caller}: connections of clients");
             assert_eq!(core.kept_bytes.get(), 0, "{caller}: bodies kept for calls");
+            assert_eq!(core.whole_bytes.get(), 0, "{caller}: whole bodies");
             assert_eq!(core.owner.borrow().waiting(), 0, "{caller}: places of those who wait for the cache");
             assert_eq!(core.owner.borrow().stats().flights, 0, "{caller}: fetches for the cache");
             for slot in 0..core.snapshot().upstreams.len() {

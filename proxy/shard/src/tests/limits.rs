@@ -46,7 +46,7 @@ fn what_a_silent_core_holds_goes_back() {
     /// Divided among two cores so that a lease is of more than one token.
     const BURST: usize = 2_048;
     let mut model = standard();
-    let routes = &mut model.apis[0].routes;
+    let routes = &mut model.apis[0].definition.routes;
     let throttle = routes.iter().find_map(|route| route.throttles.first()).cloned();
     let mut limited = throttle.expect("a throttled route");
     (limited.rate, limited.burst) = (0.001, Some(BURST as u32));

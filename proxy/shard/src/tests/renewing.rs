@@ -20,7 +20,7 @@ const STALE: &str = "
 /// Two cores whose cache goes by what backends say.
 pub(super) fn heeding() -> Setup {
     let mut model = standard();
-    for route in &mut model.apis[0].routes {
+    for route in &mut model.apis[0].definition.routes {
         if let Some(cache) = &mut route.cache {
             cache.mode = CacheMode::RespectOrigin;
         }

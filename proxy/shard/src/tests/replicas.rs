@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(1_800);
 /// `/cached` for a time that the node says, `/origin` for one that the backend says; both longer than any test.
 fn model() -> Model {
     let mut model = standard();
-    let routes = &mut model.apis[0].routes;
+    let routes = &mut model.apis[0].definition.routes;
     let place = routes.iter().position(|route| route.cache.is_some()).unwrap();
     let cache = routes[place].cache.as_mut().unwrap();
     (cache.ttl, cache.client_invalidation) = (Duration::from_secs(3_600), true);

@@ -128,7 +128,7 @@ fn count(cell: &Cell<u64>) {
 fn model(says: &str, speaks: Speaks) -> Model {
     let mut model = standard();
     model.upstreams.iter_mut().for_each(|upstream| upstream.http2 = speaks.backends);
-    for route in &mut model.apis[0].routes {
+    for route in &mut model.apis[0].definition.routes {
         match &mut route.integration {
             Integration::Http { upstream, .. } if upstream == "A" => *upstream = "AB".into(),
             Integration::Mock(mock) => mock.body = says.into(),

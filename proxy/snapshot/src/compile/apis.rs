@@ -3,66 +3,117 @@
 use bytes::Bytes;
 use integration::{Integration, http::Http, mock::Mock};
 use message::{Dialect, Headers, Method};
-use model::{CacheMode, Diagnostic, Kind, Model, RouteKey, ThrottlePer};
+use model::{CacheMode, Diagnostic, EndpointType, IntegrationType, Kind, Model, RouteKey, ThrottlePer};
 use policy::{
     Policy,
     cache::{Cache, KeyPart, Respect, RespectSettings},
+    compression::{Compression, Decompress},
     cors::Cors,
     limits::Limits,
     throttle::{LevelSettings, Throttle},
 };
-use router::{Key, Mapping, Mappings, Precedence, Router};
+use router::{Key, Precedence, Router};
 use telemetry::RouteLabels;
 
-use super::{Names, path_rules, upstreams::Upstreams};
-use crate::{Api, Mapped, Route, Slots, Stage};
+use super::{
+    Names, declared, gateway_responses, path_rules, refusals,
+    upstreams::{Make, Upstreams},
+    validate::Models,
+};
+use crate::{Api, CANARY_SUFFIX, Canary, Route, Slots, Stage};
+
+/// The payload of REST and HTTP APIs (row 174).
+const PAYLOAD_BYTES: u64 = 10 << 20;
 
 /// What compiling one route needs to know of where it stands.
-struct Place<'a> {
-    model: &'a Model,
-    api: &'a model::Api,
-    stage: &'a model::Stage,
-    dialect: Dialect,
-    upstreams: &'a Upstreams,
+pub(super) struct Place<'a> {
+    pub(super) model: &'a Model,
+    pub(super) api: &'a model::Api,
+    pub(super) stage: &'a model::Stage,
+    /// What the stage runs.
+    pub(super) definition: &'a model::Definition,
+    /// What it runs of that, as metrics call it: the stage's name, or that with the canary's suffix.
+    label: &'a str,
+    /// What tells what is cached from what others have cached of the same route; empty where there is but one.
+    cache_id: &'a str,
+    pub(super) dialect: Dialect,
+    /// Whether the stage has a canary, and whether this is it.
+    pub(super) has_canary: bool,
+    pub(super) is_canary: bool,
+}
+
+/// What grows while APIs are compiled.
+struct Growing<'a> {
+    upstreams: &'a mut Upstreams,
+    /// Makes a group for a slot.
+    make: &'a Make<'a>,
+    slots: &'a mut Slots,
+    names: &'a mut Names,
 }
 
 pub(super) fn compile(
     model: &Model,
-    upstreams: &Upstreams,
+    upstreams: &mut Upstreams,
+    make: &Make<'_>,
     slots: &mut Slots,
     names: &mut Names,
     found: &mut Vec<Diagnostic>,
-) -> (Vec<Api>, Option<Mappings<Mapped>>) {
+) -> Vec<Api> {
+    let mut growing = Growing { upstreams, make, slots, names };
     let mut apis = Vec::with_capacity(model.apis.len());
-    let mut entries = Vec::new();
-    for (number, api) in model.apis.iter().enumerate() {
+    for api in &model.apis {
         let dialect = dialect(api.kind);
         let mut stages = Vec::with_capacity(api.stages.len());
         for stage in &api.stages {
-            let place = Place { model, api, stage, dialect, upstreams };
-            stages.extend(place.stage(slots, names, found));
-        }
-        entries.extend(map(api, number, found));
-        let cors = api.cors.as_ref().and_then(|cors| match Cors::new(&settings_of_cors(cors)) {
-            Ok(cors) => Some(cors),
-            Err(error) => {
-                found.push(Diagnostic::error(cors.origin.as_ref(), "cors", error.to_string()));
-                None
+            let deployment = stage.deployment.as_ref();
+            let definition = deployment.map_or(&api.definition, |it| &*it.definition);
+            let cache_id = deployment.map_or("", |it| &it.cache_id);
+            let place = Place {
+                model,
+                api,
+                stage,
+                definition,
+                label: &stage.name,
+                cache_id,
+                dialect,
+                has_canary: stage.canary.is_some(),
+                is_canary: false,
+            };
+            let before = found.len();
+            let canary = stage.canary.as_ref().map(|canary| place.canary(canary, &mut growing, found));
+            let of_canary = stage.canary.as_ref().and_then(|canary| canary.deployment.as_ref());
+            say_where(&mut found[before..], api, stage, of_canary);
+            let before = found.len();
+            let built = place.stage(&mut growing, found);
+            say_where(&mut found[before..], api, stage, deployment);
+            let Some(mut built) = built else { continue };
+            match canary {
+                Some(Some(canary)) => built.canary = Some(Box::new(canary)),
+                // It was refused.
+                Some(None) => continue,
+                None => {}
             }
-        });
-        apis.push(Api { name: api.name.clone(), dialect, cors, stages });
-    }
-    let mappings = match Mappings::build(entries) {
-        Ok(mappings) => Some(mappings),
-        Err(errors) => {
-            let origin = model.apis.first().and_then(|api| api.origin.as_ref());
-            found.extend(
-                errors.iter().map(|error| Diagnostic::error(origin, "api.mapping", error.to_string())),
-            );
-            None
+            stages.push(built);
         }
-    };
-    (apis, mappings)
+        apis.push(Api { name: api.name.clone(), id: api.id.clone(), dialect, stages });
+    }
+    apis
+}
+
+/// What is wrong with a definition that was frozen is in no file: says in which deployment.
+fn say_where(
+    found: &mut [Diagnostic],
+    api: &model::Api,
+    stage: &model::Stage,
+    deployment: Option<&model::Deployment>,
+) {
+    let Some(deployment) = deployment else { return };
+    for diagnostic in found.iter_mut().filter(|it| it.origin.is_none() && it.help.is_none()) {
+        diagnostic.help = Some(format!(
+            "that is in deployment `{}`, which stage `{}` of API `{}` runs: deploy what the file says, or another one",
+            deployment.id, stage.name, api.name
+        ));
+    }
 }
 
 fn dialect(kind: Kind) -> Dialect {
@@ -73,40 +124,24 @@ fn dialect(kind: Kind) -> Dialect {
     }
 }
 
-/// The mappings of one API; without any it is reached at every host.
-fn map<'a>(api: &'a model::Api, number: usize, found: &mut Vec<Diagnostic>) -> Vec<Mapping<'a, Mapped>> {
-    let only = (api.kind == Kind::Proxy).then_some(0);
-    if api.mappings.is_empty() {
-        return vec![Mapping { host: None, base_path: "", value: Mapped { api: number, stage: only } }];
-    }
-    let mut entries = Vec::with_capacity(api.mappings.len());
-    for mapping in &api.mappings {
-        let named = mapping
-            .stage
-            .as_ref()
-            .map(|name| (name, api.stages.iter().position(|stage| stage.name == *name)));
-        if let Some((name, None)) = named {
-            let message = format!("API `{}` has no stage `{name}`", api.name);
-            found.push(Diagnostic::error(mapping.origin.as_ref(), "mapping.stage", message));
-        }
-        let value = Mapped { api: number, stage: named.and_then(|(_, stage)| stage).or(only) };
-        entries.push(Mapping { host: mapping.host.as_deref(), base_path: &mapping.base_path, value });
-    }
-    entries
-}
-
 impl Place<'_> {
-    fn stage(&self, slots: &mut Slots, names: &mut Names, found: &mut Vec<Diagnostic>) -> Option<Stage> {
+    fn stage(&self, growing: &mut Growing<'_>, found: &mut Vec<Diagnostic>) -> Option<Stage> {
         let precedence = match self.dialect {
             Dialect::Proxy => Precedence::Proxy,
             Dialect::Http => Precedence::Http,
             Dialect::Rest => Precedence::Rest,
         };
-        let mut routes = Vec::with_capacity(self.api.routes.len());
-        for route in &self.api.routes {
-            routes.extend(self.route(route, slots, names, found));
+        for (what, message) in refusals::of_definition(self.definition) {
+            found.push(Diagnostic::error(self.api.origin.as_ref(), what, message));
         }
-        let keys = self.api.routes.iter().zip(0..).map(|(route, index)| match &route.key {
+        let cors = self.cors(found);
+        let gateway_responses = gateway_responses::compile(self.definition, self.api.kind, found);
+        let models = Models::compile(self.definition, found);
+        let mut routes = Vec::with_capacity(self.definition.routes.len());
+        for route in &self.definition.routes {
+            routes.extend(self.route(route, &models, growing, found));
+        }
+        let keys = self.definition.routes.iter().zip(0..).map(|(route, index)| match &route.key {
             RouteKey::Default => router::Route { key: Key::Default, index },
             RouteKey::Path { method, path } => {
                 router::Route { key: Key::Path { method: method.as_deref(), template: path }, index }
@@ -116,7 +151,7 @@ impl Place<'_> {
             Ok(router) => router,
             Err(errors) => {
                 for error in errors {
-                    let route = self.api.routes.get(error.index() as usize);
+                    let route = self.definition.routes.get(error.index() as usize);
                     let origin = route.and_then(|route| route.origin.as_ref());
                     let key = route.map_or_else(String::new, |route| route.key.to_string());
                     found.push(Diagnostic::error(origin, key, error.to_string()));
@@ -124,65 +159,210 @@ impl Place<'_> {
                 return None;
             }
         };
+        let cors = cors.ok()?;
         // One route was refused: the others' places would not fit the router's.
-        (routes.len() == self.api.routes.len()).then(|| Stage {
+        (routes.len() == self.definition.routes.len()).then(|| Stage {
             name: self.stage.name.clone(),
             router,
             routes,
+            compression: self.compression(),
+            cors,
+            gateway_responses,
+            variables: self.stage.variables.clone(),
+            disables_default_endpoint: self.definition.disable_default_endpoint,
+            deployment: self.stage.deployment.as_ref().map(|it| it.id.clone()).unwrap_or_default(),
+            is_canary: false,
+            canary: None,
         })
+    }
+
+    /// CORS is an HTTP API's own (row 137), and a word of a REST API's stage; it was refused where this is an error.
+    fn cors(&self, found: &mut Vec<Diagnostic>) -> Result<Option<Cors>, ()> {
+        let (own, other) = match self.dialect {
+            Dialect::Rest => (&self.stage.cors, &self.definition.cors),
+            Dialect::Proxy | Dialect::Http => (&self.definition.cors, &self.stage.cors),
+        };
+        if let Some(other) = other {
+            let message = "CORS is said in `[api.cors]` of an HTTP API, and in a stage of a REST API";
+            found.push(Diagnostic::error(other.origin.as_ref(), "cors", message));
+        }
+        let Some(cors) = own else { return Ok(None) };
+        Cors::new(&settings_of_cors(cors)).map(Some).map_err(|error| {
+            found.push(Diagnostic::error(cors.origin.as_ref(), "cors", error.to_string()));
+        })
+    }
+
+    /// What serves a part of the stage's requests: another deployment, other variables, or both (rows 30, 31). Settings, limits
+    /// and the stage's cache are the stage's.
+    fn canary(
+        &self,
+        canary: &model::Canary,
+        growing: &mut Growing<'_>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<Canary> {
+        let mut stage = model::Stage { canary: None, ..self.stage.clone() };
+        for (name, value) in &canary.variables {
+            match stage.variables.iter_mut().find(|(own, _)| own == name) {
+                Some((_, own)) => own.clone_from(value),
+                None => stage.variables.push((name.clone(), value.clone())),
+            }
+        }
+        let is_other =
+            |own: &model::Deployment| stage.deployment.as_ref().is_none_or(|of_stage| of_stage.id != own.id);
+        let other = canary.deployment.as_ref().filter(|own| is_other(own)).cloned();
+        // Entries are apart if the deployments are, and shared if they are the same one and the operator says so (row 31).
+        let cache_id = match &other {
+            Some(other) => other.cache_id.clone(),
+            None if canary.use_stage_cache => self.cache_id.to_owned(),
+            None => identity(&[self.cache_id, "canary"]),
+        };
+        stage.deployment = other.or(stage.deployment);
+        let definition = stage.deployment.as_ref().map_or(&self.api.definition, |it| &*it.definition);
+        let label = format!("{}{CANARY_SUFFIX}", stage.name);
+        let place =
+            Place { stage: &stage, definition, label: &label, cache_id: &cache_id, is_canary: true, ..*self };
+        let stage = Stage { is_canary: true, ..place.stage(growing, found)? };
+        Some(Canary { threshold: Canary::threshold(canary.percent), stage })
     }
 
     fn route(
         &self,
         route: &model::Route,
-        slots: &mut Slots,
-        names: &mut Names,
+        models: &Models<'_>,
+        growing: &mut Growing<'_>,
         found: &mut Vec<Diagnostic>,
     ) -> Option<Route> {
         let key = route.key.to_string();
-        let slot = slots.route(&self.api.name, &self.stage.name, &key);
-        let (api, stage) = (self.api.name.clone(), self.stage.name.clone());
+        let slot = growing.slots.route(&self.api.name, self.label, &key);
+        let (api, stage) = (self.api.name.clone(), self.label.to_owned());
         let kind = match self.dialect {
             Dialect::Proxy => "proxy",
             Dialect::Http => "http",
             Dialect::Rest => "rest",
         };
-        names.routes.insert(slot, RouteLabels { api, stage, route: key.clone(), kind });
+        growing.names.routes.insert(slot, RouteLabels { api, stage, route: key.clone(), kind });
         let variables: Vec<String> = match &route.key {
             RouteKey::Default => Vec::new(),
             RouteKey::Path { path, .. } => router::variables(path).into_iter().map(str::to_owned).collect(),
         };
+        let integration = self.integration(route, &key, &variables, growing, found);
         let mut refuse = |part: &str, message: String| {
             found.push(Diagnostic::error(route.origin.as_ref(), format!("{key}: {part}"), message));
         };
+        for what in refusals::of_route(route) {
+            refuse("authorization", what);
+        }
         let limits = route.limits.as_ref().unwrap_or(&self.model.node.limits);
-        let mut policies: Vec<Box<dyn Policy>> = vec![Box::new(limits_of(limits, self.dialect))];
+        let mut policies: Vec<Box<dyn Policy>> = vec![Box::new(self.limits(route, limits))];
         match Throttle::new(&policy::throttle::Settings { levels: self.levels(route, &key) }) {
             Ok(throttle) if throttle.is_empty() => {}
             Ok(throttle) => policies.push(Box::new(throttle)),
             Err(error) => refuse("throttle", error.to_string()),
+        }
+        if self.compression().is_some() {
+            policies.push(Box::new(Decompress));
+        }
+        // Behind the throttle and before the cache (row 91).
+        match models.policy(route, &variables, limits.body_bytes_max) {
+            Ok(validate) => policies.extend(validate.map(|validate| Box::new(validate) as _)),
+            Err(mistakes) => mistakes.into_iter().for_each(|why| refuse("request", why)),
         }
         match self.cache(route, &key, &variables).transpose() {
             Ok(Some(cache)) => policies.push(cache),
             Ok(None) => {}
             Err(message) => refuse("cache", message),
         }
-        let is_plain = self.dialect == Dialect::Proxy && self.api.cors.is_none();
+        let is_plain =
+            self.dialect == Dialect::Proxy && self.definition.cors.is_none() && self.compression().is_none();
         let replays = is_plain && !policies.iter().rev().skip(1).any(|policy| policy.reads_responses());
-        match self.integration(route, variables) {
+        let is_declared =
+            |kind| matches!(kind, IntegrationType::Aws | IntegrationType::AwsProxy | IntegrationType::Http);
+        let traces = self.dialect == Dialect::Rest
+            && matches!(&route.integration, model::Integration::Declared(declared) if is_declared(declared.kind));
+        match integration {
             Ok(integration) => Some(Route {
                 slot,
                 key,
+                names: variables,
+                traces,
                 policies,
                 replays,
                 integration,
                 body_bytes_max: limits.body_bytes_max,
+                response_bytes_max: self.response_bytes_max(limits),
                 origin: route.origin.clone(),
             }),
             Err(message) => {
-                refuse("integration", message);
+                if let Some(message) = message {
+                    refuse("integration", message);
+                }
                 None
             }
+        }
+    }
+
+    /// Row 174: what AWS calls the payload, in both directions. Who lets longer requests in wants longer responses too.
+    fn response_bytes_max(&self, limits: &model::Limits) -> u64 {
+        match self.dialect {
+            Dialect::Proxy => u64::MAX,
+            Dialect::Http | Dialect::Rest => limits.body_bytes_max.max(PAYLOAD_BYTES),
+        }
+    }
+
+    /// What answers a route; or why not, where that was not told already.
+    fn integration(
+        &self,
+        route: &model::Route,
+        key: &str,
+        variables: &[String],
+        growing: &mut Growing<'_>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Result<Box<dyn Integration>, Option<String>> {
+        match &route.integration {
+            model::Integration::Declared(declared) => {
+                let Growing { upstreams, make, slots, .. } = growing;
+                let around = declared::Around { route, key, variables, upstreams, make: *make, slots };
+                let compiled = declared::compile(self, declared, around, found);
+                compiled.ok_or(None)
+            }
+            model::Integration::Mock(mock) => Ok(Box::new(mock_of(mock))),
+            model::Integration::Http { upstream, path, strip_prefix } => {
+                let slot = growing.upstreams.slots.get(upstream).copied();
+                let settings = integration::http::Settings {
+                    upstream: slot.ok_or_else(|| format!("there is no upstream `{upstream}`"))?,
+                    path: path.clone(),
+                    strip_prefix: strip_prefix.clone(),
+                    variables: variables.to_vec(),
+                    dialect: self.dialect,
+                    api_id: self.api.id.clone(),
+                };
+                Ok(Box::new(Http::new(settings).map_err(|error| error.to_string())?))
+            }
+        }
+    }
+
+    /// Row 125.
+    fn compression(&self) -> Option<Compression> {
+        let minimum_bytes = self.definition.minimum_compression_bytes?;
+        Some(Compression { minimum_bytes: minimum_bytes.into() })
+    }
+
+    /// A route's limits; where it has none of its own, the endpoint bounds URLs beside the node (row 177).
+    fn limits(&self, route: &model::Route, limits: &model::Limits) -> Limits {
+        let of_endpoint = match self.api.endpoint {
+            EndpointType::Edge | EndpointType::Private => 8_192,
+            EndpointType::Regional => u64::MAX,
+        };
+        let target_bytes_max = match &route.limits {
+            Some(own) => own.target_bytes_max,
+            None => limits.target_bytes_max.min(of_endpoint),
+        };
+        Limits {
+            dialect: self.dialect,
+            header_bytes_max: limits.header_bytes_max,
+            headers_max: limits.headers_max,
+            target_bytes_max,
+            body_bytes_max: limits.body_bytes_max,
         }
     }
 
@@ -230,7 +410,11 @@ impl Place<'_> {
         if cache.mode == CacheMode::RespectOrigin {
             return Some(self.respect(cache, true));
         }
-        let parts = cache.key.as_ref().map(|parts| {
+        let declared = match declared::cache_key(route) {
+            Ok(declared) => declared,
+            Err(message) => return Some(Err(message)),
+        };
+        let parts = cache.key.as_ref().or(declared.as_ref()).map(|parts| {
             let part = |part: &model::CacheKey| match part {
                 model::CacheKey::Query(name) => Ok(KeyPart::Query(name.clone())),
                 model::CacheKey::Header(name) => Ok(KeyPart::Header(name.clone())),
@@ -245,7 +429,7 @@ impl Place<'_> {
         });
         let settings = parts.transpose().map(|key_parts| policy::cache::Settings {
             dialect: self.dialect,
-            identity: identity(&[&self.api.name, &self.stage.name, key]) + "\u{1f}",
+            identity: self.cached_as(key),
             ttl: cache.ttl,
             key: key_parts,
             methods: cache.methods.iter().map(Method::from_token).collect(),
@@ -256,13 +440,19 @@ impl Place<'_> {
         Some(cache.map(|cache| Box::new(cache) as _))
     }
 
+    /// What begins the keys of what is cached under a name.
+    fn cached_as(&self, name: &str) -> String {
+        let parts = [&*self.api.name, &self.stage.name, self.cache_id, name];
+        identity(&parts[..]) + "\u{1f}"
+    }
+
     /// What a route changes, others of its API may keep on the backend's terms (RFC 9111 §4.4).
     fn invalidation(&self, route: &model::Route) -> Option<Result<Box<dyn Policy>, String>> {
         let is_safe = |method: &str| matches!(method, "GET" | "HEAD" | "OPTIONS");
         if matches!(&route.key, RouteKey::Path { method: Some(method), .. } if is_safe(method)) {
             return None;
         }
-        let caches = self.api.routes.iter().filter_map(|route| route.cache.as_ref());
+        let caches = self.definition.routes.iter().filter_map(|route| route.cache.as_ref());
         let cache = caches.into_iter().find(|cache| cache.mode == CacheMode::RespectOrigin)?;
         Some(self.respect(cache, false))
     }
@@ -271,7 +461,7 @@ impl Place<'_> {
     fn respect(&self, cache: &model::Cache, keeps: bool) -> Result<Box<dyn Policy>, String> {
         let settings = RespectSettings {
             dialect: self.dialect,
-            identity: identity(&[&self.api.name, &self.stage.name, "respect-origin"]) + "\u{1f}",
+            identity: self.cached_as("respect-origin"),
             client_invalidation: cache.client_invalidation,
             body_bytes_max: cache.body_bytes_max,
             path_rules: path_rules(self.model),
@@ -282,47 +472,17 @@ impl Place<'_> {
             Err(error) => Err(error.to_string()),
         }
     }
+}
 
-    fn integration(
-        &self,
-        route: &model::Route,
-        variables: Vec<String>,
-    ) -> Result<Box<dyn Integration>, String> {
-        match &route.integration {
-            model::Integration::Mock(mock) => {
-                let fields = mock.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-                let headers: Headers = fields.collect();
-                Ok(Box::new(Mock::new(mock.status, headers, Bytes::from(mock.body.clone()))))
-            }
-            model::Integration::Http { upstream, path, strip_prefix } => {
-                let slot = self.upstreams.slots.get(upstream);
-                let settings = integration::http::Settings {
-                    upstream: *slot.ok_or_else(|| format!("there is no upstream `{upstream}`"))?,
-                    path: path.clone(),
-                    strip_prefix: strip_prefix.clone(),
-                    variables,
-                    dialect: self.dialect,
-                    api: self.api.name.clone(),
-                };
-                Ok(Box::new(Http::new(settings).map_err(|error| error.to_string())?))
-            }
-        }
-    }
+fn mock_of(mock: &model::Mock) -> Mock {
+    let fields = mock.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let headers: Headers = fields.collect();
+    Mock::new(mock.status, headers, Bytes::from(mock.body.clone()))
 }
 
 /// Names of buckets and cache entries: parts that can't run into each other.
 fn identity(parts: &[&str]) -> String {
     parts.join("\u{1f}")
-}
-
-fn limits_of(limits: &model::Limits, dialect: Dialect) -> Limits {
-    Limits {
-        dialect,
-        header_bytes_max: limits.header_bytes_max,
-        headers_max: limits.headers_max,
-        target_bytes_max: limits.target_bytes_max,
-        body_bytes_max: limits.body_bytes_max,
-    }
 }
 
 fn settings_of_cors(cors: &model::Cors) -> policy::cors::Settings {

@@ -1,6 +1,6 @@
 //! Groups of backends: targets, TLS, deadlines.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 use message::Authority;
 use model::{Diagnostic, Model};
@@ -26,12 +26,42 @@ pub(super) fn compile(
     for upstream in &model.upstreams {
         let slot = slots.upstream(identity(upstream));
         upstreams.slots.insert(upstream.name.clone(), slot);
-        let before = inputs.before.and_then(|before| before.upstream(slot)?.tls.as_ref());
-        if let Some(built) = build(upstream, before, inputs, found) {
+        if let Some(built) = make(upstream, slot, inputs, found) {
             upstreams.built.insert(slot, built);
         }
     }
     upstreams
+}
+
+/// Makes a group for a slot.
+pub(super) type Make<'a> = dyn Fn(&model::Upstream, u32, &mut Vec<Diagnostic>) -> Option<Upstream> + 'a;
+
+/// Makes a group for a slot; what it had there before is taken over.
+pub(super) fn make(
+    upstream: &model::Upstream,
+    slot: u32,
+    inputs: &Inputs<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Upstream> {
+    let before = inputs.before.and_then(|before| before.upstream(slot)?.tls.as_ref());
+    build(upstream, before, inputs, found)
+}
+
+impl Upstreams {
+    /// The slot of a group that an integration's URI names: that of the same group where there is one already.
+    pub(super) fn made(
+        &mut self,
+        upstream: model::Upstream,
+        make: &Make<'_>,
+        slots: &mut Slots,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<u32> {
+        let slot = slots.upstream(identity(&upstream));
+        if let Entry::Vacant(vacant) = self.built.entry(slot) {
+            vacant.insert(make(&upstream, slot, found)?);
+        }
+        Some(slot)
+    }
 }
 
 /// What makes it the same group after a change: where its connections lead and how they were made.

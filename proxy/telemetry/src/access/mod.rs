@@ -1,11 +1,10 @@
 //! Access log lines from `$context` templates (rows 166 and 167): parsed once, rendered once a request.
-//! It knows the names of variables and how to keep a value inside its line; values come from the caller.
+//! It knows how to keep a value inside its line; names are `$context`'s, values come from the caller.
 
 mod escape;
 pub mod properties;
-mod variable;
 
-pub use variable::Variable;
+use message::context::Variable;
 
 use crate::Error;
 
@@ -47,8 +46,7 @@ enum Piece {
 impl Template {
     /// Reads a template, or one of the names `json`, `clf` and `common`.
     ///
-    /// `$context.` and a name is a variable; anything else stands for itself. A variable that exists on AWS and has
-    /// no value here yet is written `-`.
+    /// `$context.` and a name is a variable; anything else stands for itself. A variable that has no value is written `-`.
     ///
     /// # Errors
     /// A name that exists nowhere, a line break, more than [`TEMPLATE_BYTES_MAX`], no request id.
@@ -118,18 +116,14 @@ fn pieces(text: &str) -> Result<Vec<Piece>, Error> {
         let name = rest[..end].trim_end_matches(['.', '-']);
         rest = &rest[name.len()..];
         let name = name.strip_prefix('.').unwrap_or(name);
-        match variable::find(name) {
-            variable::Found::Here(variable) => {
-                if !plain.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut plain).into()));
-                }
-                pieces.push(Piece::Value(variable));
-            }
-            variable::Found::Elsewhere => plain.push_str(NOTHING),
-            variable::Found::Nowhere { nearest } => {
-                return Err(Error::UnknownVariable { variable: name.into(), suggestion: nearest, at });
-            }
+        let Some(variable) = Variable::named(name) else {
+            let suggestion = Variable::nearest(name);
+            return Err(Error::UnknownVariable { variable: name.into(), suggestion, at });
+        };
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(std::mem::take(&mut plain).into()));
         }
+        pieces.push(Piece::Value(variable));
     }
     plain.push_str(rest);
     if !plain.is_empty() {

@@ -1,7 +1,9 @@
 //! What must hold of any template and any values. Each property panics when it does not, called by unit tests, by fuzz
 //! targets and by the replay of what those came upon.
 
-use super::{TEMPLATE_BYTES_MAX, Template, Variable};
+use message::context::Variable;
+
+use super::{TEMPLATE_BYTES_MAX, Template};
 
 /// Reads bytes as a template, up to the first line break, and a value that every variable has. What is taken as a
 /// template renders to one line that no value can end, leave its quotes in, or change beyond its place.

@@ -1,5 +1,6 @@
 use std::{fs, path::Path};
 
+use message::context::Variable;
 use proptest::prelude::*;
 
 use super::*;

@@ -9,7 +9,7 @@ use super::drive::Driver;
 use super::engine::{Leaving, Role, Shared};
 use super::part::Part;
 use super::streams::{End, Stream, keep};
-use super::{Code, Fault, Link, Oddities, Receiver, Sender, Settings, request, response};
+use super::{Code, Fault, Link, Loan, Oddities, Receiver, Sender, Settings, request, response};
 use crate::h1::head::Side;
 use crate::{Error, Limits};
 
@@ -86,7 +86,7 @@ impl Caller {
     }
 
     /// Sends the head of a request to `authority`, which may be another than the one it came for. With `ends` it has no
-    /// body.
+    /// body. What the backend may send ahead of whoever reads the answer is within `loan`, if there is one.
     pub fn call(
         &mut self,
         request: &Request,
@@ -94,6 +94,7 @@ impl Caller {
         secure: bool,
         content_length: Option<u64>,
         ends: bool,
+        loan: Option<Loan>,
     ) -> Result<(Awaited, Sender), Code> {
         let key = self.shared.with(|engine| {
             if engine.leaving == Leaving::Over || engine.goaway.is_some() || engine.next_id == 0 {
@@ -106,7 +107,7 @@ impl Caller {
             engine.write_head(id, ends, |encoder, out| {
                 request::write(encoder, request, authority, secure, content_length, out);
             });
-            Ok(engine.streams.insert(Stream {
+            let key = engine.streams.insert(Stream {
                 id,
                 we_ended: ends,
                 has_head: true,
@@ -115,7 +116,9 @@ impl Caller {
                 window: engine.initial_window,
                 peers_window: engine.peers_initial_window,
                 ..Stream::default()
-            }))
+            });
+            engine.begin_ahead(key, loan);
+            Ok(key)
         })?;
         let part = Part::new(&self.shared, key);
         Ok((Awaited { part: Some(part.clone()) }, Sender::new(part)))

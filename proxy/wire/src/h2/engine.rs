@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
+use super::ahead::EXPECTED_BYTES_FIRST;
 use super::frames::{self, PREFACE, kind};
 use super::head::Head;
 use super::hpack::{Decoder, Encoder};
@@ -13,7 +14,7 @@ use super::inbound::Inbound;
 use super::streams::{End, Heads, Streams};
 use super::tariff::Tariff;
 use super::waiting::WaitingHead;
-use super::{Code, Link, Oddities, Settings};
+use super::{Code, Link, Loan, Oddities, Settings};
 
 /// Bytes of the dynamic table by which we read heads (RFC 7541 §4.2): what a peer takes for granted.
 const TABLE_BYTES: usize = 4 * 1024;
@@ -146,8 +147,16 @@ pub(super) struct Engine {
     /// The same of the peer.
     pub(super) peers_window: i64,
     pub(super) peers_initial_window: i64,
-    /// Bytes that were taken and not given back as credit.
-    taken_bytes: u32,
+    /// Bytes that were taken and not given back as credit; of a backend's connection: that have come.
+    pub(super) taken_bytes: u32,
+    /// What an answer of the backend's is likely to have.
+    pub(super) expected_bytes: u32,
+    /// Bytes of bodies that were sent, as far as the peer's windows let them.
+    pub(super) sent_bytes: u64,
+    /// What backends may send ahead for the streams of a client, beyond what any call has.
+    pub(super) lent_bytes: usize,
+    /// By which calls were made for clients, by the places of their streams.
+    pub(super) loans: Vec<Option<Loan>>,
     unacknowledged: VecDeque<Unacknowledged>,
     /// Streams that the peer may open, by settings that it knows.
     pub(super) streams_max: u32,
@@ -210,6 +219,10 @@ impl Engine {
             peers_window: INITIAL_WINDOW_BYTES,
             peers_initial_window: INITIAL_WINDOW_BYTES,
             taken_bytes: 0,
+            expected_bytes: EXPECTED_BYTES_FIRST,
+            sent_bytes: 0,
+            lent_bytes: 0,
+            loans: Vec::new(),
             unacknowledged: VecDeque::new(),
             streams_max: settings.streams_max,
             peers_streams_max: STREAMS_MAX_UNSAID,
@@ -322,15 +335,13 @@ impl Engine {
         self.has_work = true;
     }
 
-    /// Bytes that came on a stream, or on one that is gone, are done with: the peer may send as many more.
+    /// Bytes that came on a stream, or on one that is gone, are done with: the peer may send as many more. Those of a
+    /// backend's connection were credited when they came.
     pub(super) fn give_back(&mut self, key: Option<u32>, bytes: usize) {
         // No window is that wide.
         let bytes = bytes as u32;
-        self.taken_bytes += bytes;
-        if self.taken_bytes >= self.settings.connection_window_bytes / 4 {
-            let taken = std::mem::take(&mut self.taken_bytes);
-            self.peers_window += i64::from(taken);
-            self.write_frame(kind::WINDOW_UPDATE, 0, 0, &taken.to_be_bytes());
+        if self.role == Role::Server {
+            self.credit_connection(bytes);
         }
         let Some(key) = key else { return };
         let window_bytes = self.settings.stream_window_bytes;
@@ -422,6 +433,7 @@ impl Engine {
 
     pub(super) fn free(&mut self, key: u32) {
         self.forget_received(key);
+        self.end_ahead(key);
         self.waiting.retain(|waiting| *waiting != key);
         if self.has_waiting() {
             self.waiting_heads.retain(|waiting| waiting.key != key);

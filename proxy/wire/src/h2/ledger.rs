@@ -29,6 +29,48 @@ const TRAILERS_FREE_BYTES: usize = 16 * 1024;
 const TRAILER_BYTES_PER_BYTE: u64 = 2;
 const TRAILERS_BYTES_MAX: usize = 128 * 1024;
 
+/// Bytes that backends of HTTP/2 may send ahead for all streams of a client, beyond what any call begins with: however little
+/// it has taken of answers, [`LOANS_BYTES_MAX`] at most, and a byte for each that it has.
+const LOANS_FREE_BYTES: usize = 64 * 1024;
+const LOANS_BYTES_MAX: usize = 512 * 1024;
+
+/// What a call's backend may send ahead for a client, beyond what any call begins with; given back when this is dropped. It
+/// wakes nobody, so that it may be used while the backend's connection is.
+pub struct Loan {
+    shared: Rc<Shared>,
+    bytes: usize,
+}
+
+impl Loan {
+    pub(super) fn new(shared: &Rc<Shared>) -> Self {
+        Self { shared: Rc::clone(shared), bytes: 0 }
+    }
+
+    /// Asks for `want` bytes, of which `used` can't be taken back; how many there are. Each stream may have its share of what its
+    /// connection may.
+    pub(super) fn ask(&mut self, want: usize, used: usize) -> usize {
+        let had = self.bytes;
+        self.bytes = self.shared.work(|engine| {
+            let taken = usize::try_from(engine.sent_bytes).unwrap_or(usize::MAX);
+            let max = taken.saturating_add(LOANS_FREE_BYTES).min(LOANS_BYTES_MAX);
+            let others = engine.lent_bytes.saturating_sub(had);
+            let share = max / engine.streams.open().max(1);
+            let has = want.min(share).min(max.saturating_sub(others)).max(used.min(had));
+            engine.lent_bytes = others + has;
+            has
+        });
+        self.bytes
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.shared.work(|engine| engine.lent_bytes = engine.lent_bytes.saturating_sub(self.bytes));
+        }
+    }
+}
+
 /// A head that is held, until this is dropped.
 pub(super) struct HeldHead {
     shared: Rc<Shared>,

@@ -13,6 +13,7 @@
 //!
 //! All parts of one connection belong to one core: they share cells.
 
+mod ahead;
 mod client;
 mod code;
 mod drive;
@@ -42,6 +43,7 @@ mod waiting;
 
 pub use client::{AnswerFault, AnswerHead, Awaited, Caller, Client};
 pub use code::{Code, Fault};
+pub use ledger::Loan;
 pub use link::Link;
 pub use oddities::{ODDITIES_FORGIVEN_PER_S, ODDITIES_HARD, ODDITIES_SOFT, Oddities};
 pub use receive::Receiver;

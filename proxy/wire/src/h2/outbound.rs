@@ -98,6 +98,7 @@ impl Engine {
         }
         self.stir();
         self.window -= data.len() as i64;
+        self.sent_bytes += data.len() as u64;
         self.streams.at(key).window -= data.len() as i64;
         if ends {
             self.end_stream(key);

@@ -53,7 +53,7 @@ impl Receiver {
             debug_assert!(stream.body.is_empty(), "nobody reads the connection meanwhile");
             stream.body = body;
             engine.tariff.moved(taken);
-            engine.give_back(Some(*key), taken);
+            engine.took(*key, taken);
         });
         Poll::Ready(Ok(Some(result)))
     }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use message::{Headers, Response};
 
-use super::ledger::HeldHead;
+use super::ledger::{HeldHead, Loan};
 use super::part::Part;
 use super::streams::keep;
 use super::{Code, response};
@@ -41,6 +41,11 @@ impl Reply {
     /// Bytes of a body that the client's windows let through now.
     pub fn window(&self) -> usize {
         self.part.shared.with(|engine| engine.stream_window(self.part.key))
+    }
+
+    /// By which a call is made for this request: what its backend may send ahead counts for the client's connection.
+    pub fn loan(&self) -> Loan {
+        Loan::new(&self.part.shared)
     }
 
     /// Sends an interim answer: 100 to 199, not 101.

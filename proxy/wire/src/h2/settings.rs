@@ -24,10 +24,11 @@ impl Settings {
         head_list_bytes_max: HEAD_BYTES_CAP as u32,
     };
 
-    /// For backends, which open no streams; one connection carries many clients' bodies.
+    /// For backends, which open no streams; one connection carries many clients' bodies. A stream's window is what each call of
+    /// a client that stands still may hold, and what a small answer has; it grows with what is taken (`ahead`).
     pub const BACKENDS: Self = Self {
         streams_max: 0,
-        stream_window_bytes: 256 * 1024,
+        stream_window_bytes: 1024,
         connection_window_bytes: 4 * 1024 * 1024,
         ..Self::CLIENTS
     };

@@ -14,7 +14,7 @@ const SPARES_MAX: usize = 8;
 const SPARE_BYTES_MAX: usize = 16 * 1024;
 
 /// Places for streams that a connection without any keeps.
-const IDLE_SLOTS_MAX: usize = 4;
+pub(super) const IDLE_SLOTS_MAX: usize = 4;
 
 /// Streams that are remembered after we have reset them, so that what was under way for them is read over.
 const RESET_REMEMBERED_MAX: usize = 256;
@@ -71,6 +71,8 @@ pub(super) struct Stream {
     pub(super) peers_window: i64,
     /// Bytes that were taken and not given back as credit.
     pub(super) taken_bytes: u32,
+    /// Bytes of the body that the reader of a call has taken, as far as anybody wants to know.
+    pub(super) read_bytes: u32,
     /// Bytes of the body that are to come by its head.
     pub(super) length_left: Option<u64>,
     pub(super) body: Body,
@@ -151,7 +153,9 @@ impl Body {
     }
 
     fn push(&mut self, bytes: &[u8]) {
-        if self.taken > self.bytes.len() / 2 {
+        // What was taken makes room for what comes, rather than that more memory is taken.
+        let is_full = self.bytes.len() + bytes.len() > self.bytes.capacity();
+        if self.taken > self.bytes.len() / 2 || is_full && self.taken > 0 {
             self.bytes.drain(..self.taken);
             self.taken = 0;
         }

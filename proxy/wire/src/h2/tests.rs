@@ -1,5 +1,6 @@
 //! The door from outside: both sides over bytes in memory, and a client that writes raw frames.
 
+mod ahead;
 mod answers;
 mod calls;
 mod faults;

@@ -39,7 +39,7 @@ pub(crate) const FRAMES_MAX: usize = 1_000;
 const BATCH: usize = 50;
 
 /// Connections of one flood beside each other, to see what each holds.
-const BESIDE: usize = 16;
+pub(crate) const BESIDE: usize = 40;
 
 /// Row H2: what a connection of a flood may add.
 const FLOOD_BYTES_MAX: u64 = 1 << 20;
@@ -257,10 +257,10 @@ fn no_flood_holds_much() {
 }
 
 /// Row H3: heads of few bytes that become many, with windows of nothing, so that what they ask for stays.
-const BOMB_STREAMS: usize = 100;
-const BOMB_BYTES_MAX: u64 = 4 << 20;
+pub(crate) const BOMB_STREAMS: usize = 100;
+pub(crate) const BOMB_BYTES_MAX: u64 = 4 << 20;
 /// Row H3: what may be held for each byte that was sent, by heads, bodies and tables.
-const BOMB_BYTES_A_BYTE: u64 = 10;
+pub(crate) const BOMB_BYTES_A_BYTE: u64 = 10;
 /// What a connection takes by itself, with the heads that it may hold for nothing.
 const CONNECTION_BYTES: u64 = 64 << 10;
 /// What a request in flight takes by itself, whatever it cost its sender: its task, its messages and its backend's
@@ -329,7 +329,7 @@ fn bombs_do_not_go_off() {
 }
 
 /// What a gateway takes that has been used: pools, and all buffers of the ring, of which each receive touches the next.
-fn used(gateway: &Gateway) -> u64 {
+pub(crate) fn used(gateway: &Gateway) -> u64 {
     const REQUESTS: usize = 1_200;
     let mut connection = gateway.connect_h2();
     for _ in 0..REQUESTS {
@@ -424,7 +424,12 @@ fn who_has_large_cookies_is_served() {
 /// Opens the streams of a bomb as far as they are let; the connection and what it has sent.
 pub(crate) fn set_off(gateway: &Gateway, bomb: &Bomb) -> (h2::Connection, usize) {
     let settings = vec![(setting::INITIAL_WINDOW_SIZE, 0)];
-    let mut connection = gateway.connect_h2_with(Options { settings, answers: false, ..Options::default() });
+    set_off_with(gateway, bomb, Options { settings, answers: false, ..Options::default() })
+}
+
+/// The same with other windows, for which no more credit is given.
+pub(crate) fn set_off_with(gateway: &Gateway, bomb: &Bomb, options: Options) -> (h2::Connection, usize) {
+    let mut connection = gateway.connect_h2_with(options);
     connection.frame(&Frame::settings_ack());
     let get =
         Block::of(&[(":method", "GET"), (":scheme", "http"), (":path", bomb.path), (":authority", "a")]);

@@ -42,7 +42,7 @@ pub(in crate::tests) fn route(key: &str, upstream: &str) -> model::Route {
         }
     };
     let integration = Integration::Http { upstream: upstream.into(), path: None, strip_prefix: None };
-    model::Route { key, integration, throttles: Vec::new(), cache: None, limits: None, origin: None }
+    model::Route::new(key, integration)
 }
 
 /// Everything goes to `A`, but for a few paths.
@@ -75,13 +75,9 @@ pub(in crate::tests) fn standard() -> Model {
     let mut upstreams: Vec<_> = ["A", "AB", "Z", "ZA", "XYZA"].map(upstream).into();
     upstreams.push(bounded);
     let api = model::Api {
-        name: "api".into(),
-        kind: model::Kind::Proxy,
-        mappings: Vec::new(),
         stages: vec![model::Stage { name: "$default".into(), ..model::Stage::default() }],
-        routes,
-        cors: None,
-        origin: None,
+        definition: model::Definition { routes, ..model::Definition::default() },
+        ..model::Api::new("api", model::Kind::Proxy)
     };
     let listener = model::Listener {
         name: "front".into(),
@@ -105,8 +101,9 @@ pub(in crate::tests) fn in_http2() -> Model {
 }
 
 /// What the publisher does: models in, snapshots out, slots kept.
-#[derive(Default)]
 pub(super) struct Publisher {
+    /// What a test does to snapshots that no model can say.
+    adapt: fn(&mut Snapshot),
     slots: Slots,
     tickets: tls::Tickets,
     generation: u64,
@@ -114,6 +111,11 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
+    pub(super) fn new(adapt: fn(&mut Snapshot)) -> Self {
+        let (slots, tickets) = (Slots::default(), tls::Tickets::default());
+        Self { adapt, slots, tickets, generation: 0, current: None }
+    }
+
     pub(super) fn compile(&mut self, model: &Model) -> Arc<Snapshot> {
         self.generation += 1;
         let mut inputs = Inputs {
@@ -126,7 +128,9 @@ impl Publisher {
             unix_s: unix_s(),
         };
         let (snapshot, found) = compile(model, &mut inputs);
-        let snapshot = Arc::new(snapshot.unwrap_or_else(|| panic!("{found:?}")));
+        let mut snapshot = snapshot.unwrap_or_else(|| panic!("{found:?}"));
+        (self.adapt)(&mut snapshot);
+        let snapshot = Arc::new(snapshot);
         self.current = Some(snapshot.clone());
         snapshot
     }

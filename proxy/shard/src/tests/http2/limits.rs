@@ -278,9 +278,9 @@ fn a_reload_cuts_no_stream() {
         run(Setup { model: model.clone(), ..Setup::default() }, async |lab: &mut Lab| {
             lab.talk("c speaks h2\nc.1+ POST /a||hello\nd speaks h2 window=10 holding\nd.1> GET /mock").await;
             let mut next = model.clone();
-            next.apis[0].routes.truncate(1);
+            next.apis[0].definition.routes.truncate(1);
             // The group that was asked is gone too.
-            next.apis[0].routes[0].integration =
+            next.apis[0].definition.routes[0].integration =
                 model::Integration::Http { upstream: "C".into(), path: None, strip_prefix: None };
             next.upstreams.retain(|upstream| upstream.name == "C");
             lab.publish(&next).await;

@@ -18,6 +18,9 @@ impl Engine {
         if self.peers_window < 0 {
             return Err(Code::FlowControlError);
         }
+        if self.role == Role::Client {
+            self.credit_connection(bytes);
+        }
         let Some(key) = self.streams.find(id) else {
             // What was under way when we reset it.
             return if self.streams.was_reset(id) { Ok(()) } else { Err(Code::StreamClosed) };
@@ -107,7 +110,9 @@ impl Engine {
         }
         stream.peer_ended = true;
         let is_over = stream.we_ended;
+        let came = stream.read_bytes as usize + stream.body.bytes().len();
         if is_client {
+            self.expect(came);
             self.tariff.done();
         }
         self.wake_reader(key);

@@ -26,23 +26,40 @@ pub(in crate::h2) struct Backend {
 impl Backend {
     /// Preface and settings were exchanged.
     pub(in crate::h2) fn new() -> Self {
+        let mut backend = Self::without_ack();
+        backend.send(&frame(kind::SETTINGS, flag::ACK, 0, b""));
+        backend.run();
+        backend
+    }
+
+    /// Preface and settings were sent, and the client's not acknowledged.
+    pub(in crate::h2) fn without_ack() -> Self {
         let (end, other) = ends();
         let (client, caller) = Client::new(other, &Settings::BACKENDS);
         let frames = Frames::new(true);
         let mut backend = Self { end, client, caller, frames, got: Vec::new(), ended: None };
         backend.send(&settings(&[]));
-        backend.send(&frame(kind::SETTINGS, flag::ACK, 0, b""));
         backend.run();
         backend
     }
 
     /// Calls with a plain request, without a body or with one to come.
     pub(in crate::h2) fn call(&mut self, method: &Method, ends: bool) -> Option<(Awaited, Sender)> {
+        self.call_within(method, ends, None)
+    }
+
+    /// The same within a loan.
+    pub(in crate::h2) fn call_within(
+        &mut self,
+        method: &Method,
+        ends: bool,
+        loan: Option<Loan>,
+    ) -> Option<(Awaited, Sender)> {
         let mut request = Request { method: method.clone(), ..Request::default() };
         let target = request.target.read(b"/", Default::default());
         debug_assert!(target.is_ok());
         let authority = Authority::parse(b"b.example").unwrap_or_default();
-        self.caller.call(&request, &authority, true, None, ends).ok()
+        self.caller.call(&request, &authority, true, None, ends, loan).ok()
     }
 
     pub(in crate::h2) fn send(&mut self, bytes: &[u8]) {

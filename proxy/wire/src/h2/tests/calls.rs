@@ -64,7 +64,7 @@ impl Pair {
 
     fn call(&mut self, request: &Request, content_length: Option<u64>, ends: bool) -> (Awaited, Sender) {
         assert_eq!(self.caller.poll_ready(&mut cx()), Poll::Ready(Ok(())));
-        self.caller.call(request, &request.authority, true, content_length, ends).unwrap()
+        self.caller.call(request, &request.authority, true, content_length, ends, None).unwrap()
     }
 }
 

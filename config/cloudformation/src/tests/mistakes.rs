@@ -1,0 +1,75 @@
+//! What is wrong with a template is said with its place, all of it at once.
+
+use super::check_mistakes;
+
+#[test]
+fn of_cloudformation() {
+    let template = "
+Resources:
+  Api: {Type: AWS::ApiGateway::RestApi, Properties: {Name: a}}
+  R:
+    Type: AWS::ApiGateway::Resource
+    Properties: {RestApiId: !Ref Api, ParentId: !Ref R, PathPart: a}
+  M:
+    Type: AWS::ApiGateway::Method
+    Properties: {RestApiId: !Ref Nobody, ResourceId: !GetAtt Api.RootResourceId, HttpMethod: GET}
+  S: {Type: AWS::ApiGateway::Stage, Properties: {StageName: !Cidr [a], RestApiId: !ImportValue X}}
+";
+    let expected = [
+        "5:5 the resource `R` lies in itself",
+        "8:5 `RestApiId` is missing",
+        "9:29 there is neither a parameter nor a resource `Nobody`",
+        "10:6 `RestApiId` or `StageName` is missing",
+        "10:61 the function `Fn::Cidr` is not known here",
+        "10:83 `X` is exported by another stack",
+    ];
+    check_mistakes(template, &[], &expected);
+}
+
+#[test]
+fn of_serverless() {
+    let service = "
+service: a
+provider: {name: google}
+functions:
+  f: {handler: a.b, events: [{http: nonsense}, {http: 'GET /${ssm:/x}'}]}
+";
+    check_mistakes(
+        service,
+        &[("ssm:/y", "1")],
+        &[
+            "3:18 the provider is not `aws`",
+            "5:37 `nonsense` is no method with a path",
+            "5:55 nothing is known of `${ssm:/x}`",
+        ],
+    );
+}
+
+#[test]
+fn conditions_that_name_themselves_end() {
+    let conditions = "
+Conditions: {A: !Condition B, B: !Condition A}
+Resources: {Api: {Type: AWS::ApiGatewayV2::Api, Condition: A, Properties: {Name: a, ProtocolType: HTTP}}}
+";
+    check_mistakes(conditions, &[], &["2:17 conditions name one another more than 32 deep"]);
+}
+
+#[test]
+fn variables_that_name_themselves_end() {
+    let service = "
+service: a
+provider: {name: aws}
+custom: {a: '${self:custom.b}', b: 'x${self:custom.a}'}
+functions: {f: {handler: a.b, events: [{http: 'GET /${self:custom.a}'}]}}
+";
+    check_mistakes(service, &[], &["5:47 variables are more than 32 deep in one another"]);
+}
+
+#[test]
+fn a_template_without_an_api() {
+    check_mistakes(
+        "Resources: {Topic: {Type: AWS::SNS::Topic}}\n",
+        &[],
+        &["1:1 there is no API in this template"],
+    );
+}

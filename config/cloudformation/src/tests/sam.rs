@@ -1,0 +1,133 @@
+//! SAM templates (section 5.2).
+
+use super::{Given, check, options, read};
+
+const FUNCTION: &str = "
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: hello/
+      Handler: app.handler
+      Runtime: nodejs22.x
+      Events:";
+
+#[test]
+fn events_make_the_implicit_apis() {
+    let rest = "
+        Get: {Type: Api, Properties: {Path: /hello, Method: get}}
+        Any: {Type: Api, Properties: {Path: '/all/{proxy+}', Method: any}}
+        Queue: {Type: SQS, Properties: {Queue: q}}";
+    let expected = "
+rest ServerlessRestApi [\"Prod\"]
+  GET /hello -> AWS_PROXY Hello
+  ANY /all/{proxy+} -> AWS_PROXY Hello";
+    check(&format!("{FUNCTION}{rest}"), &[], expected);
+    let http = "
+        Get: {Type: HttpApi, Properties: {Path: /hello, Method: GET}}
+        Rest: {Type: HttpApi}";
+    let expected = "
+http ServerlessHttpApi [\"$default\"]
+  GET /hello -> AWS_PROXY Hello
+  $default -> AWS_PROXY Hello";
+    check(&format!("{FUNCTION}{http}"), &[], expected);
+}
+
+#[test]
+fn what_was_left_out_is_said() {
+    let events = "\n        Get: {Type: Api, Properties: {Path: /hello, Method: get}}";
+    let imported = read(&format!("{FUNCTION}{events}"), &options(&[]), &Given::default());
+    let [function] = &imported.functions[..] else { panic!("{:?}", imported.functions) };
+    assert_eq!(
+        (function.handler.as_deref(), function.runtime.as_deref()),
+        (Some("app.handler"), Some("nodejs22.x"))
+    );
+    let left: Vec<_> =
+        imported.notes.iter().filter(|note| note.became.is_none()).map(|note| &*note.what).collect();
+    assert_eq!(left, ["Hello (AWS::Serverless::Function)", "ServerlessRestApi stage `Stage`"]);
+    assert!(
+        imported
+            .notes
+            .iter()
+            .all(|note| note.origin.is_some() && (note.became.is_some() || note.why.is_some()))
+    );
+}
+
+#[test]
+fn apis_with_authorizers_globals_and_stages() {
+    let template = "
+Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Stage: {Type: String, Default: dev}
+Globals:
+  Api: {MinimumCompressionSize: 1024, BinaryMediaTypes: ['image~1png']}
+Resources:
+  Pets:
+    Type: AWS::Serverless::Api
+    Properties:
+      Name: pets
+      StageName: !Ref Stage
+      Variables: {table: !Sub 'pets-${Stage}'}
+      Cors: \"'https://example.com'\"
+      MethodSettings:
+        - {ResourcePath: '/*', HttpMethod: '*', ThrottlingRateLimit: 10, ThrottlingBurstLimit: 20}
+      Auth:
+        DefaultAuthorizer: Pool
+        Authorizers:
+          Pool: {UserPoolArn: 'arn:aws:cognito-idp:us-east-1:1:userpool/p'}
+          Token: {FunctionArn: !GetAtt Hello.Arn}
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties:
+      Events:
+        A: {Type: Api, Properties: {RestApiId: !Ref Pets, Path: /a, Method: get}}
+        B: {Type: Api, Properties: {RestApiId: !Ref Pets, Path: /b, Method: get, Auth: {Authorizer: NONE}}}
+        C: {Type: Api, Properties: {RestApiId: !Ref Pets, Path: /c, Method: get, Auth: {Authorizer: Token, ApiKeyRequired: true}}}
+        D: {Type: Api, Properties: {RestApiId: !Ref Pets, Path: /d, Method: get, Auth: {Authorizer: AWS_IAM}}}";
+    let expected = "
+rest pets [\"prod\"]
+  GET /a -> AWS_PROXY Hello by Pool []
+  GET /b -> AWS_PROXY Hello
+  GET /c -> AWS_PROXY Hello by Token [] key
+  GET /d -> AWS_PROXY Hello iam";
+    check(template, &[("Stage", "prod")], expected);
+    let imported = read(template, &options(&[]), &Given::default());
+    let api = &imported.apis[0];
+    let stage = &api.stages[0];
+    assert_eq!(
+        (&*stage.name, &stage.variables[..]),
+        ("dev", &[("table".to_owned(), "pets-dev".to_owned())][..])
+    );
+    let throttle = stage.route_throttle.as_ref().unwrap();
+    assert_eq!((throttle.rate, throttle.burst), (10.0, Some(20)));
+    assert_eq!(stage.cors.as_ref().unwrap().allow_origins, ["https://example.com"]);
+    assert_eq!(api.definition.minimum_compression_bytes, Some(1024));
+    let names: Vec<_> = api.definition.authorizers.iter().map(|it| &*it.name).collect();
+    assert_eq!(names, ["Pool", "Token"]);
+}
+
+#[test]
+fn a_definition_of_its_own_is_an_openapi_document() {
+    let template = "
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Pets:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: prod
+      DefinitionBody:
+        openapi: 3.0.1
+        info: {title: pets, version: '1'}
+        paths:
+          /pets:
+            get:
+              responses: {}
+              x-amazon-apigateway-integration:
+                {type: http_proxy, httpMethod: GET, uri: !Sub 'https://${AWS::Region}.example.com/pets'}";
+    check(
+        template,
+        &[],
+        "rest pets [\"prod\"]\n  GET /pets -> HTTP_PROXY https://us-east-1.example.com/pets",
+    );
+}

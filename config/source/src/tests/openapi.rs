@@ -1,0 +1,101 @@
+//! OpenAPI documents among the files: run by themselves, and as what an `[[api]]` is.
+
+use std::path::Path;
+
+use model::{Integration, Kind, Severity};
+
+use super::{Table, model, read};
+use crate::{OpenApi, from_openapi};
+
+/// An HTTP API of two routes.
+pub(super) const PETS: &str = "openapi: 3.0.1
+info: {title: 'Pets & more', version: '1'}
+paths:
+  /pets: {get: {x-amazon-apigateway-integration: &it {type: http_proxy, httpMethod: GET, uri: 'http://127.0.0.1:1/pets', payloadFormatVersion: '1.0'}}}
+  /pets/{id}: {get: {x-amazon-apigateway-integration: *it}}
+tags: [{name: team, x-amazon-apigateway-tag-value: pets}]
+";
+
+const API: &str = "[[api]]\nname = \"pets\"\nkind = \"http\"\nopenapi = \"pets.yaml\"\n";
+
+fn keys(api: &model::Api) -> Vec<String> {
+    api.definition.routes.iter().map(|route| route.key.to_string()).collect()
+}
+
+#[test]
+fn an_api_is_what_its_document_says() {
+    let model = model(API);
+    let [api] = &model.apis[..] else { panic!("one API") };
+    assert_eq!((&*api.name, api.kind), ("pets", Kind::Http));
+    assert_eq!(keys(api), ["GET /pets", "GET /pets/{id}"]);
+    assert_eq!(api.stages[0].name, "$default");
+    let origin = api.definition.routes[0].origin.as_ref().unwrap();
+    assert_eq!((&*origin.file, origin.line), ("pets.yaml", 4));
+}
+
+/// What the configuration says goes before what the document says.
+#[test]
+fn routes_beside_a_document_go_before_its_own() {
+    let route = "[[api.route]]\nkey = \"GET /pets\"\nintegration = { type = \"mock\" }\n\
+                 [[api.route]]\nkey = \"GET /more\"\nintegration = { type = \"mock\" }\n";
+    let model = model(&format!("{API}tags = {{ team = \"other\" }}\n{route}"));
+    let api = &model.apis[0];
+    assert_eq!(keys(api), ["GET /pets", "GET /pets/{id}", "GET /more"]);
+    assert!(
+        matches!(api.definition.routes[0].integration, Integration::Mock(_)),
+        "{:?}",
+        api.definition.routes[0]
+    );
+    assert_eq!(api.definition.tags, [("team".to_owned(), "other".to_owned())]);
+}
+
+/// The document is among the files that were read: it is watched, kept, and shown where it is wrong.
+#[test]
+fn a_document_is_one_of_the_files() {
+    let outcome = read(API);
+    let names: Vec<_> = outcome.sources.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["f.toml", "pets.yaml"]);
+    let broken = PETS.replace("http_proxy", "http");
+    let outcome =
+        crate::load(Path::new("f.toml"), &Table::default().file("f.toml", API).file("pets.yaml", &broken));
+    assert!(outcome.model.is_none());
+    let rendered = crate::render(&outcome.diagnostics, &outcome.sources, false);
+    assert!(
+        rendered.contains("pets.yaml:4:") && rendered.contains("an HTTP API has no integrations"),
+        "{rendered}"
+    );
+    let outcome = crate::load(Path::new("f.toml"), &Table::default().file("f.toml", API));
+    let rendered = crate::render(&outcome.diagnostics, &outcome.sources, false);
+    assert!(rendered.contains("f.toml:4:11") && rendered.contains("can't read `pets.yaml`"), "{rendered}");
+}
+
+#[test]
+fn a_document_is_a_gateway() {
+    let what = OpenApi { path: "pets.yaml".into(), plain: true, ..OpenApi::default() };
+    let outcome = from_openapi(&what, &Table::default().file("pets.yaml", PETS));
+    let model = outcome.model.unwrap_or_else(|| panic!("{:?}", outcome.diagnostics));
+    let api = &model.apis[0];
+    assert_eq!(api.name, "Pets - more");
+    let mappings: Vec<_> = api.mappings.iter().map(|it| (&*it.base_path, it.stage.as_deref())).collect();
+    assert_eq!(mappings, [("", Some("default")), ("default", Some("default"))]);
+    assert_eq!(model.listeners[0].address.to_string(), "127.0.0.1:8080");
+    assert_eq!(outcome.sources.iter().count(), 1);
+    let outcome = from_openapi(&what, &Table::default().file("pets.yaml", "openapi: [3"));
+    assert!(outcome.model.is_none() && outcome.diagnostics[0].severity == Severity::Error);
+    let outcome = from_openapi(&what, &Table::default());
+    assert_eq!(outcome.diagnostics[0].message, "can't read `pets.yaml`: no such file");
+}
+
+/// A document, printed as TOML, read again: the same API.
+#[test]
+fn what_is_imported_is_written_and_read_alike() {
+    let what = OpenApi { path: "pets.yaml".into(), ..OpenApi::default() };
+    let (imported, ..) = crate::import(&what, &Table::default().file("pets.yaml", PETS));
+    let mut api = crate::api_of(imported.unwrap());
+    api.definition = api.definition.without_origins();
+    let text = crate::write(std::slice::from_ref(&api), &[]);
+    let mut again = model(&text).apis.remove(0);
+    again.definition = again.definition.without_origins();
+    assert_eq!(again.definition, api.definition, "{text}");
+    assert_eq!((again.name, again.id, again.kind), (api.name, api.id, api.kind));
+}

@@ -1,0 +1,257 @@
+//! Integration responses: which one takes a backend's answer, and what it makes of it (rows 120 to 122, 124).
+
+use bytes::Bytes;
+use message::{Body, Name, Reason, Response, octets};
+use template::{Overrides, Pattern};
+
+use super::{
+    content::{self, JSON, is_binary, media_type},
+    mapping::{field_value, put_over},
+    settings::{self, Found, Handling, Settings},
+    source::{Known, Scope, Source},
+    templates::{Templates, render},
+    view::{Rendered, View},
+};
+
+/// What becomes of answers, by status.
+#[derive(Clone, Debug)]
+pub(super) struct Answers {
+    /// Of each status from 100 to 599 the place of what takes it in `entries`; [`NONE`] where nothing does. Patterns are
+    /// tried when they are compiled, so that no request waits for one.
+    by_status: Box<[u8]>,
+    entries: Vec<Entry>,
+    binary_media_types: Vec<String>,
+}
+
+/// One integration response.
+#[derive(Clone, Debug)]
+struct Entry {
+    status: u16,
+    headers: Vec<(Box<str>, Source)>,
+    templates: Templates,
+    handling: Option<Handling>,
+}
+
+/// What is remembered of a request for its answer.
+#[derive(Debug)]
+pub(super) struct Memory {
+    /// The last `Accept`, without parameters: templates are chosen by it.
+    pub(super) accept: Option<String>,
+    /// The first media type that the client accepts.
+    pub(super) accepts_first: Option<String>,
+    pub(super) overrides: Overrides,
+    pub(super) view: View,
+}
+
+const STATUSES: std::ops::Range<u16> = 100..600;
+const NONE: u8 = u8::MAX;
+
+/// Names under which a backend's answer may say nothing in ours (row 64).
+const REMAPPED: [&str; 14] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-md5",
+    "date",
+    "expect",
+    "host",
+    "max-forwards",
+    "proxy-authenticate",
+    "server",
+    "trailer",
+    "upgrade",
+    "user-agent",
+    "www-authenticate",
+];
+
+/// Names that frame a message.
+const FRAMING: [&str; 4] = ["keep-alive", "proxy-connection", "te", "transfer-encoding"];
+
+impl Answers {
+    pub(super) fn compile(settings: &Settings, templates: &template::Settings, found: &mut Found) -> Self {
+        let mut by_status = vec![NONE; STATUSES.len()].into_boxed_slice();
+        let mut default = NONE;
+        let mut entries = Vec::with_capacity(settings.responses.len());
+        for (response, place) in settings.responses.iter().zip(0..NONE) {
+            let key = format!("responses[{place}]");
+            match response.pattern.as_deref().filter(|pattern| !pattern.is_empty()) {
+                None if default == NONE => default = place,
+                None => {
+                    found.mistake(&key, "another response has no selection pattern: one takes what is left")
+                }
+                Some(pattern) => match Pattern::whole(pattern, "") {
+                    Ok(pattern) => take(&mut by_status, &pattern, place),
+                    Err(why) => found.mistake(format!("{key}.selection_pattern"), why),
+                },
+            }
+            entries.push(Entry::compile(response, settings, templates, &key, found));
+        }
+        if settings.responses.len() > usize::from(NONE) {
+            found.mistake("responses", format!("an integration has at most {NONE} responses"));
+        }
+        by_status.iter_mut().filter(|place| **place == NONE).for_each(|place| *place = default);
+        Self { by_status, entries, binary_media_types: settings.binary_media_types.clone() }
+    }
+
+    /// Whether an answer's body must be whole.
+    pub(super) fn reads_body(&self) -> bool {
+        !self.binary_media_types.is_empty()
+            || self.entries.iter().any(|entry| {
+                let reads_body = entry.headers.iter().any(|(_, source)| source.reads_body());
+                reads_body || entry.handling.is_some() || !entry.templates.is_empty()
+            })
+    }
+
+    /// Whether what is known of the request is asked for.
+    pub(super) fn remembers(&self) -> bool {
+        !self.binary_media_types.is_empty()
+            || self.entries.iter().any(|entry| {
+                let asks = entry.headers.iter().any(|(_, source)| matches!(source, Source::Context(_)));
+                asks || !entry.templates.is_empty()
+            })
+    }
+
+    /// Makes a backend's answer the client's.
+    pub(super) fn write(
+        &self,
+        response: &mut Response,
+        memory: Option<&mut Memory>,
+        settings: &Settings,
+    ) -> Result<(), Reason> {
+        let place =
+            STATUSES.contains(&response.status).then(|| usize::from(response.status - STATUSES.start));
+        let entry = place.and_then(|place| self.entries.get(usize::from(*self.by_status.get(place)?)));
+        let entry = entry.ok_or(Reason::ApiConfiguration)?;
+        let mut none = Overrides::default();
+        let (view, overrides, accept, accepts_first) = match memory {
+            Some(Memory { accept, accepts_first, overrides, view }) => {
+                (Some(&*view), overrides, accept.as_deref(), accepts_first.as_deref())
+            }
+            None => (None, &mut none, None, None),
+        };
+        let whole = match &response.body {
+            Body::Whole(bytes) => Some(bytes.clone()),
+            Body::Empty => Some(Bytes::new()),
+            Body::Stream(_) => None,
+        };
+        let mut headers = entry.headers(response, whole.as_ref(), view, settings)?;
+        let mut content_type = response.headers.get(Name::ContentType).map(<[u8]>::to_vec);
+        if let Some(body) = whole {
+            let is_binary = |media_type| is_binary(&self.binary_media_types, media_type);
+            let of_backend = is_binary(media_type(content_type.as_deref()));
+            let accepts_binary = accepts_first.is_some_and(is_binary);
+            let conversion = content::of_response(of_backend, accepts_binary, entry.handling);
+            let (mut body, is_text) = conversion.apply(body).map_err(|_| Reason::ApiConfiguration)?;
+            if let (Some((chosen, template)), Some(view)) = (entry.templates.for_response(accept), view) {
+                if !is_text {
+                    return Err(Reason::ApiConfiguration);
+                }
+                let Settings { place, stage_variables, .. } = settings;
+                let inputs = Rendered { view, body: &body, place, stage_variables };
+                body = render(template, &inputs, overrides, false)?.into();
+                content_type = Some(chosen.as_bytes().to_vec());
+            }
+            response.body = if body.is_empty() { Body::Empty } else { Body::Whole(body) };
+        }
+        put_over(&mut headers, &overrides.response_headers, str::eq_ignore_ascii_case);
+        // A head that is to be followed by another one is no answer.
+        response.status = overrides.response_status.filter(|status| *status >= 200).unwrap_or(entry.status);
+        if matches!(response.status, 204 | 205 | 304) {
+            response.body = Body::Empty;
+        }
+        response.headers.clear();
+        push(response, &headers);
+        if response.headers.get(Name::ContentType).is_none() {
+            let content_type = content_type.as_deref().unwrap_or(JSON.as_bytes());
+            response.headers.push_known(Name::ContentType, "Content-Type", content_type);
+        }
+        Ok(())
+    }
+}
+
+fn take(by_status: &mut [u8], pattern: &Pattern, place: u8) {
+    for (status, taken) in STATUSES.zip(by_status) {
+        if *taken == NONE && pattern.is_match(&status.to_string()) {
+            *taken = place;
+        }
+    }
+}
+
+fn push(response: &mut Response, headers: &[(String, Vec<String>)]) {
+    for (name, values) in headers {
+        let is_one_of = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if is_one_of(&FRAMING) || !octets::is_token(name.as_bytes()) {
+            continue;
+        }
+        let remapped = is_one_of(&REMAPPED).then(|| format!("x-amzn-Remapped-{name}"));
+        let name = remapped.as_ref().unwrap_or(name);
+        for value in values {
+            response.headers.push(name, field_value(value).as_bytes());
+        }
+    }
+}
+
+impl Entry {
+    fn compile(
+        response: &settings::Response,
+        settings: &Settings,
+        templates: &template::Settings,
+        key: &str,
+        found: &mut Found,
+    ) -> Self {
+        let scope = Scope { stage_variables: &settings.stage_variables, request: None };
+        let mut headers = Vec::with_capacity(response.parameters.len());
+        for (destination, source) in &response.parameters {
+            let key = format!("{key}.parameters.{destination}");
+            let name = destination.strip_prefix("method.response.header.");
+            let Some(name) = name.filter(|name| octets::is_token(name.as_bytes())) else {
+                found.mistake(key, "the destination of a mapping of answers is method.response.header.X");
+                continue;
+            };
+            if !response.declared.iter().any(|declared| declared.eq_ignore_ascii_case(name)) {
+                let status = response.status;
+                found.mistake(
+                    key,
+                    format!("`{name}` is no header of the method's response {status}: declare it there"),
+                );
+                continue;
+            }
+            match Source::parse(source, &scope) {
+                Ok(source) => headers.push((name.into(), source)),
+                Err(why) => found.mistake(key, why),
+            }
+        }
+        let templates =
+            Templates::compile(&response.templates, &format!("{key}.templates"), templates, found);
+        Self { status: response.status, headers, templates, handling: response.handling }
+    }
+
+    fn headers(
+        &self,
+        response: &Response,
+        body: Option<&Bytes>,
+        view: Option<&View>,
+        settings: &Settings,
+    ) -> Result<Vec<(String, Vec<String>)>, Reason> {
+        let (empty, values) = (Bytes::new(), view.map(|view| view.values(&settings.place)));
+        let known = Known {
+            target: None,
+            params: &[],
+            headers: &response.headers,
+            body: body.unwrap_or(&empty),
+            values: values.as_ref(),
+        };
+        let mut headers = Vec::with_capacity(self.headers.len());
+        for (name, source) in &self.headers {
+            let mut values = Vec::new();
+            source
+                .read(&known, &mut |value| values.push(value.into_owned()))
+                // What a backend says is not the client's fault.
+                .map_err(|_| Reason::ApiConfiguration)?;
+            if !values.is_empty() {
+                headers.push((name.to_string(), values));
+            }
+        }
+        Ok(headers)
+    }
+}

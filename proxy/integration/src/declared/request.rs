@@ -1,0 +1,275 @@
+//! What a backend is asked: target, method, headers, body (rows 43, 44, 64, 65, 117 to 119, 124).
+
+use bytes::Bytes;
+use message::{Body, Headers, Method, Name, PathRules, Reason, Request, Response, octets};
+use template::Overrides;
+
+use super::{
+    Declared,
+    answers::Memory,
+    content::{self, JSON, is_binary, media_type},
+    lenient::status_code,
+    mapping::{Mapped, Mappings, field_value},
+    settings::{Kind, Passthrough, Settings},
+    source::{Known, Source},
+    templates::render,
+    uri::{Piece, escape, unescape},
+    view::{Rendered, View, values},
+};
+use crate::{
+    Context, Outbound,
+    headers::{forward_as_http_api, is_dropped, is_signature},
+};
+
+/// By which a client asks for another method than that of its request (row 65).
+const METHOD_OVERRIDE: &str = "X-HTTP-Method-Override";
+
+/// What a variable of the URI is: the route's own where it is mapped as it came, else what a mapping says of it.
+pub(super) fn piece(name: &str, settings: &Settings, mappings: &Mappings) -> Result<Piece, String> {
+    if let Some((_, source)) = mappings.path.iter().find(|(known, _)| **known == *name) {
+        return Ok(match source {
+            Source::Path(place) => Piece::Variable(*place, name.into()),
+            _ => Piece::Mapped(name.into()),
+        });
+    }
+    let own = settings.variables.iter().position(|variable| variable == name);
+    match own {
+        Some(place) if settings.is_http_api => Ok(Piece::Variable(place, name.into())),
+        _ if settings.is_http_api => {
+            Err(format!("the URI names `{{{name}}}`, which is no variable of the route"))
+        }
+        _ => Err(format!(
+            "the URI names `{{{name}}}`, which nothing is mapped to: map `integration.request.path.{name}`"
+        )),
+    }
+}
+
+impl Mappings {
+    /// Whether nothing is mapped but variables of the URI from those of the route, which need no mapping.
+    pub(super) fn is_empty_but_path(&self) -> bool {
+        let is_own = |(_, source): &(Box<str>, Source)| matches!(source, Source::Path(_));
+        self.maps_only_path() && self.path.iter().all(is_own)
+    }
+}
+
+impl Declared {
+    /// Makes the request the backend's, or answers it.
+    pub(super) fn put(&self, request: &mut Request, cx: &mut Context<'_>) -> Result<Outbound, Reason> {
+        let settings = &self.settings;
+        if self.is_plain {
+            let upstream = settings.upstream.ok_or(Reason::ApiConfiguration)?;
+            self.set_method(request);
+            self.set_target(request, cx.params, &Mapped::default())?;
+            self.forward(request, cx);
+            return Ok(Outbound::Call(upstream));
+        }
+        if !settings.is_http_api {
+            request.headers.retain(|field| match field.name {
+                Name::Server => false,
+                Name::Authorization => !is_signature(field.value),
+                Name::Other => !is_dropped(field.text),
+                _ => true,
+            });
+        }
+        let body = match &request.body {
+            Body::Whole(bytes) => bytes.clone(),
+            Body::Empty | Body::Stream(_) => Bytes::new(),
+        };
+        let mut memory = self.remembers.then(|| self.memory(request, cx));
+        let sent = self.body(request, &body, memory.as_mut())?;
+        if settings.kind == Kind::Mock {
+            return self.mock(&sent, memory);
+        }
+        let upstream = settings.upstream.ok_or(Reason::ApiConfiguration)?;
+        let none = Overrides::default();
+        let mapped = {
+            let values = values(request, &settings.place, cx);
+            let known = Known {
+                target: Some(&request.target),
+                params: cx.params,
+                headers: &request.headers,
+                body: &body,
+                values: Some(&values),
+            };
+            self.mappings.apply(&known, memory.as_ref().map_or(&none, |memory| &memory.overrides))?
+        };
+        self.set_method(request);
+        self.set_target(request, cx.params, &mapped)?;
+        match settings.kind {
+            Kind::HttpProxy => self.forward(request, cx),
+            Kind::Http | Kind::Mock => {
+                let content_type = self.content_type(&request.headers, &request.body, &sent);
+                request.headers.clear();
+                if let Some(content_type) = content_type {
+                    request.headers.push_known(Name::ContentType, "Content-Type", &content_type);
+                }
+            }
+        }
+        for (name, values) in &mapped.headers {
+            // Several values of one name are one list.
+            request.headers.set(name, field_value(&values.join(",")).as_bytes());
+        }
+        if settings.kind == Kind::Http {
+            self.rest.introduce(&mut request.headers, cx);
+        }
+        if let Sent::Whole { body, .. } = sent {
+            request.body = if body.is_empty() { Body::Empty } else { Body::Whole(body) };
+        }
+        *cx.state = memory.map(|memory| Box::new(memory) as _);
+        Ok(Outbound::Call(upstream))
+    }
+
+    fn memory(&self, request: &Request, cx: &Context<'_>) -> Memory {
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let accept = request.headers.find_all("accept").last().map(|accept| text(accept.trim_ascii()));
+        let first = request.headers.get(Name::Accept).map(text);
+        Memory {
+            accept: accept.map(|accept| accept.split(';').next().unwrap_or_default().trim().to_owned()),
+            accepts_first: first
+                .map(|first| first.split([',', ';']).next().unwrap_or_default().trim().to_owned()),
+            overrides: Overrides::default(),
+            view: View::new(request, &self.settings.variables, cx),
+        }
+    }
+
+    /// The body that is sent: converted, rendered, passed through, or refused.
+    fn body<'a>(
+        &'a self,
+        request: &Request,
+        body: &Bytes,
+        memory: Option<&mut Memory>,
+    ) -> Result<Sent<'a>, Reason> {
+        let settings = &self.settings;
+        if !self.reads_body && self.templates.is_empty() && settings.passthrough != Passthrough::Never {
+            return Ok(Sent::AsItComes);
+        }
+        let media_type = media_type(request.headers.get(Name::ContentType));
+        let conversion =
+            content::of_request(is_binary(&settings.binary_media_types, media_type), settings.handling);
+        let (body, is_text) = conversion.apply(body.clone()).map_err(|_| Reason::ApiConfiguration)?;
+        if settings.kind == Kind::HttpProxy {
+            return Ok(Sent::Whole { body, content_type: None });
+        }
+        if let Some((content_type, template)) = self.templates.for_request(media_type) {
+            let Some(memory) = memory.filter(|_| is_text) else { return Err(Reason::ApiConfiguration) };
+            let Settings { place, stage_variables, .. } = settings;
+            let inputs = Rendered { view: &memory.view, body: &body, place, stage_variables };
+            let body = render(template, &inputs, &mut memory.overrides, true)?;
+            return Ok(Sent::Whole { body: body.into(), content_type: Some(content_type) });
+        }
+        match settings.passthrough {
+            Passthrough::WhenNoMatch => {}
+            Passthrough::WhenNoTemplates if self.templates.is_empty() => {}
+            Passthrough::WhenNoTemplates | Passthrough::Never => return Err(Reason::UnsupportedMediaType),
+        }
+        Ok(if self.reads_body { Sent::Whole { body, content_type: None } } else { Sent::AsItComes })
+    }
+
+    /// A mock's status is what its template says (row 57); its body is nobody's.
+    fn mock(&self, sent: &Sent<'_>, mut memory: Option<Memory>) -> Result<Outbound, Reason> {
+        let text = match sent {
+            Sent::Whole { body, .. } => std::str::from_utf8(body).unwrap_or_default(),
+            Sent::AsItComes => "",
+        };
+        let status = status_code(text).ok_or(Reason::ApiConfiguration)?;
+        let mut response = Response::new(status);
+        self.answers.write(&mut response, memory.as_mut(), &self.settings)?;
+        Ok(Outbound::Answer(response))
+    }
+
+    /// The client's own header asks for another method (row 65), the integration for one of its own (row 43).
+    fn set_method(&self, request: &mut Request) {
+        let settings = &self.settings;
+        let asked = if settings.is_http_api { None } else { request.headers.find(METHOD_OVERRIDE) };
+        if let Some(asked) = asked {
+            let method = octets::is_token(asked).then(|| Method::from_token(asked.to_ascii_uppercase()));
+            request.headers.remove(METHOD_OVERRIDE);
+            if let Some(method) = method {
+                request.method = method;
+                return;
+            }
+        }
+        if let Some(own) = settings.http_method.as_deref().filter(|own| *own != "ANY") {
+            request.method = Method::from_token(own);
+        }
+    }
+
+    /// Path and query of the URI, filled; what a proxy's client asks behind that, and what is mapped behind all.
+    fn set_target(
+        &self,
+        request: &mut Request,
+        params: &[(u32, u32)],
+        mapped: &Mapped,
+    ) -> Result<(), Reason> {
+        let passes_query = self.settings.kind == Kind::HttpProxy;
+        let mut climbs = false;
+        // What a variable holds was checked once; an escaped slash that was let in stays as it is.
+        let rules = PathRules { merge_slashes: false, encoded_slashes: true };
+        let done = request.target.rewrite(rules, |path, query, out| {
+            let mut has_query = false;
+            for piece in &self.target {
+                match piece {
+                    Piece::Text(text) => {
+                        out.push_str(text);
+                        has_query |= text.contains('?');
+                    }
+                    Piece::Variable(place, name) if mapped.of_path(name).is_none() => {
+                        let range = params.get(*place).map(|(from, to)| *from as usize..*to as usize);
+                        let value = range.and_then(|range| path.get(range)).unwrap_or_default();
+                        if has_query { escape(out, &unescape(value, false)) } else { out.push_str(value) }
+                    }
+                    Piece::Variable(_, name) | Piece::Mapped(name) => {
+                        let values = mapped.of_path(name);
+                        values.into_iter().for_each(|values| escape(out, &values.join(",")));
+                    }
+                }
+            }
+            let written = out.split('?').next().unwrap_or_default();
+            climbs = written.split('/').any(|segment| matches!(segment, "." | ".."));
+            let mut add = |out: &mut String| {
+                out.push(if has_query { '&' } else { '?' });
+                has_query = true;
+            };
+            if let Some(query) = query.filter(|query| passes_query && !query.is_empty()) {
+                add(out);
+                out.push_str(query);
+            }
+            for (name, values) in &mapped.query {
+                for value in values {
+                    add(out);
+                    escape(out, name);
+                    out.push('=');
+                    escape(out, value);
+                }
+            }
+        });
+        if climbs || done.is_err() { Err(Reason::BadRequest) } else { Ok(()) }
+    }
+
+    /// A proxy's headers.
+    fn forward(&self, request: &mut Request, cx: &Context<'_>) {
+        if self.settings.is_http_api {
+            forward_as_http_api(request, cx);
+        } else {
+            self.rest.forward(request, cx);
+        }
+    }
+
+    /// The type of a body that is sent, if there is one.
+    fn content_type(&self, headers: &Headers, own: &Body, sent: &Sent<'_>) -> Option<Vec<u8>> {
+        let (is_empty, of_template) = match sent {
+            Sent::Whole { body, content_type } => (body.is_empty(), *content_type),
+            Sent::AsItComes => (*own == Body::Empty, None),
+        };
+        let own = || headers.get(Name::ContentType).unwrap_or(JSON.as_bytes()).to_vec();
+        (!is_empty).then(|| of_template.map_or_else(own, |content_type| content_type.as_bytes().to_vec()))
+    }
+}
+
+/// What is sent behind the head.
+enum Sent<'a> {
+    /// The client's body, unread.
+    AsItComes,
+    /// A body, and the content type of the template that made it.
+    Whole { body: Bytes, content_type: Option<&'a str> },
+}

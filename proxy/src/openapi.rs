@@ -1,0 +1,246 @@
+//! The verbs about OpenAPI documents. What a document says and how it is written is the room `openapi`'s affair.
+
+use std::{io::Read as _, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+use cloudformation::Note;
+use model::{Api, Kind, Model};
+use openapi::{BasePath, Extensions, Format, Imported, Mode, Options, Variables, tree};
+
+use crate::{
+    cli, commands,
+    publisher::{BadConfiguration, Origin, Read},
+    say,
+    watch::Footprint,
+};
+
+/// What is read of a file to tell what it is.
+const HEAD_BYTES: u64 = 64 << 10;
+
+/// Whether a file is JSON or YAML and no TOML, told by what is in it. What can't be read is none: who reads it says why.
+pub(crate) fn is_document(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
+    read.is_ok() && source::is_document(&String::from_utf8_lossy(&head))
+}
+
+/// The first flag that was given which only a document has a use for.
+pub(crate) fn given(document: &cli::Document) -> Option<&'static str> {
+    // All of them by name: a flag that is added has to find its place here.
+    let cli::Document {
+        kind,
+        backend,
+        basepath,
+        ignore_documentation,
+        fail_on_warnings,
+        account_id,
+        region,
+        partition,
+        parameters,
+    } = document;
+    let flags = [
+        ("--param", !parameters.is_empty()),
+        ("--kind", kind.is_some()),
+        ("--backend", backend.is_some()),
+        ("--basepath", basepath.is_some()),
+        ("--ignore-documentation", *ignore_documentation),
+        ("--fail-on-warnings", *fail_on_warnings),
+        ("--account-id", account_id.is_some()),
+        ("--region", region.is_some()),
+        ("--partition", partition.is_some()),
+    ];
+    flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
+}
+
+/// How a document is read.
+pub(crate) fn options(document: &cli::Document) -> Options {
+    let default = Variables::default();
+    Options {
+        kind: match document.kind.as_deref() {
+            Some("rest") => Some(Kind::Rest),
+            Some(_) => Some(Kind::Http),
+            None => None,
+        },
+        base_path: match document.basepath.as_deref() {
+            Some("prepend") => BasePath::Prepend,
+            Some("split") => BasePath::Split,
+            _ => BasePath::Ignore,
+        },
+        ignore_documentation: document.ignore_documentation,
+        fail_on_warnings: document.fail_on_warnings,
+        backend: document.backend.clone(),
+        variables: Variables {
+            account_id: document.account_id.clone().unwrap_or(default.account_id),
+            region: document.region.clone().unwrap_or(default.region),
+            partition: document.partition.clone().unwrap_or(default.partition),
+        },
+    }
+}
+
+/// What a file is read as: a configuration or a document.
+pub(crate) fn origin(file: &Path, document: &cli::Document) -> Result<Origin> {
+    if is_document(file) {
+        let what = source::OpenApi {
+            path: file.to_owned(),
+            options: options(document),
+            parameters: document.parameters.iter().cloned().collect(),
+            ..Default::default()
+        };
+        return Ok(Origin::OpenApi(Box::new(what)));
+    }
+    if let Some(flag) = given(document) {
+        bail!("{flag} goes with an OpenAPI document, JSON or YAML, and {} is none", file.display());
+    }
+    Ok(Origin::File(file.to_owned()))
+}
+
+/// `floodgate import`.
+pub(crate) fn import(import: cli::Import) -> Result<()> {
+    let cli::Import { files, mode, document } = import;
+    let mode = if mode.as_deref() == Some("overwrite") { Mode::Overwrite } else { Mode::Merge };
+    if let [file] = &files[..]
+        && std::fs::read_to_string(file).is_ok_and(|text| source::is_template(&text))
+    {
+        return import_template(file, &document);
+    }
+    let mut whole: Option<Imported> = None;
+    for file in files {
+        let mut options = options(&document);
+        // What the first one is decides for those that are put into it.
+        options.kind = options.kind.or(whole.as_ref().map(|whole| whole.kind));
+        let what = source::OpenApi { path: file, options, ..Default::default() };
+        let (imported, diagnostics, sources) = source::import(&what, &source::System);
+        let rendered = source::render(&diagnostics, &sources, say::has_colour());
+        let Some(imported) = imported else {
+            return Err(BadConfiguration { rendered, state: None, footprint: Footprint::default() }.into());
+        };
+        eprint!("{rendered}");
+        whole = Some(match whole {
+            None => imported,
+            Some(before) => {
+                let definition = openapi::merge(before.definition, imported.definition, mode);
+                Imported { definition, ..before }
+            }
+        });
+    }
+    let api = source::api_of(whole.context("no document was named")?);
+    say::note(&summary(&api));
+    say::out(source::write(std::slice::from_ref(&api), &[]).trim_end());
+    Ok(())
+}
+
+/// `floodgate import` of a template: TOML, and on stderr what became of each of its parts.
+fn import_template(file: &Path, document: &cli::Document) -> Result<()> {
+    let parameters = document.parameters.iter().cloned().collect();
+    let variables = options(document).variables;
+    let what = source::Template {
+        path: file.to_owned(),
+        options: cloudformation::Options { parameters, variables },
+    };
+    let (imported, diagnostics, sources) = source::import_template(&what, &source::System);
+    let rendered = source::render(&diagnostics, &sources, say::has_colour());
+    let Some(imported) = imported else {
+        return Err(BadConfiguration { rendered, state: None, footprint: Footprint::default() }.into());
+    };
+    eprint!("{rendered}");
+    for Note { what, became, why, origin } in &imported.notes {
+        let line = origin.as_ref().map_or(0, |origin| origin.line);
+        let fate = match (became, why) {
+            (Some(became), None) => became.clone(),
+            (Some(became), Some(why)) => format!("{became}; {why}"),
+            (None, why) => format!("left out: {}", why.as_deref().unwrap_or("nothing here takes it")),
+        };
+        say::note(&format!("{}:{line}: {what}: {fate}", file.display()));
+    }
+    for function in &imported.functions {
+        let of = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
+        let (handler, runtime, code) = (of(&function.handler), of(&function.runtime), of(&function.code));
+        say::note(&format!("function `{}`: {handler}, {runtime}, in {code}", function.name));
+    }
+    imported.apis.iter().for_each(|api| say::note(&summary(api)));
+    say::out(source::write(&imported.apis, &imported.domains).trim_end());
+    Ok(())
+}
+
+/// What came over.
+fn summary(api: &Api) -> String {
+    let definition = &api.definition;
+    let counts = [
+        ("routes", definition.routes.len()),
+        ("resources without methods", definition.resources.len()),
+        ("models", definition.models.len()),
+        ("validators", definition.validators.len()),
+        ("authorizers", definition.authorizers.len()),
+        ("gateway responses", definition.gateway_responses.len()),
+        ("documentation parts", definition.documentation.len()),
+        ("tags", definition.tags.len()),
+    ];
+    let counts: Vec<_> = counts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(what, count)| format!("{count} {what}"))
+        .collect();
+    let kind = if api.kind == Kind::Rest { "a REST API" } else { "an HTTP API" };
+    format!("`{}`, {kind}: {}; what was left out stands above", api.name, counts.join(", "))
+}
+
+/// `floodgate export`.
+pub(crate) fn export(export: cli::Export) -> Result<()> {
+    let cli::Export { file, api, stage, format, yaml, extensions, document } = export;
+    let file = file.map_or_else(commands::default_file, Ok)?;
+    // What stands for AWS's variables is in the URL that is written, whatever is read.
+    let variables = options(&document).variables;
+    let of_document = if is_document(&file) { document } else { cli::Document::default() };
+    let read: Read = origin(&file, &of_document)?.read()?;
+    read.warn();
+    let api = chosen(&read.model, api.as_deref())?;
+    let stage = match stage {
+        None => api.stages.first().context("the API has no stage")?,
+        Some(name) => api.stages.iter().find(|stage| stage.name == name).with_context(|| {
+            let names: Vec<_> = api.stages.iter().map(|stage| &*stage.name).collect();
+            format!("the API has no stage `{name}`: it has {}", names.join(", "))
+        })?,
+    };
+    let has = |name: &str| extensions.iter().any(|it| it == name);
+    let extensions = Extensions {
+        integrations: has("integrations"),
+        authorizers: has("authorizers"),
+        apigateway: has("apigateway"),
+        postman: has("postman"),
+    };
+    let upstream = |name: &str| {
+        let upstream = read.model.upstreams.iter().find(|upstream| upstream.name == name)?;
+        let target = upstream.targets.first()?;
+        let scheme = if target.tls { "https" } else { "http" };
+        let is_bare = target.host.contains(':') && !target.host.starts_with('[');
+        let host = if is_bare { format!("[{}]", target.host) } else { target.host.clone() };
+        Some(format!("{scheme}://{host}:{}", target.port))
+    };
+    let how = openapi::export::Options {
+        format: if format == "swagger" { Format::Swagger } else { Format::Oas30 },
+        extensions,
+        stage: &stage.name,
+        variables: &variables,
+        upstream: &upstream,
+    };
+    let definition = stage.deployment.as_ref().map_or(&api.definition, |deployment| &deployment.definition);
+    let exported = openapi::export(api, definition, &how);
+    exported.notes.iter().for_each(|note| say::warning(note));
+    let text = if yaml { tree::yaml(&exported.document) } else { tree::json(&exported.document) };
+    say::out(text.trim_end());
+    Ok(())
+}
+
+/// The API of that name, or the only one.
+fn chosen<'m>(model: &'m Model, name: Option<&str>) -> Result<&'m Api> {
+    let names = || model.apis.iter().map(|api| &*api.name).collect::<Vec<_>>().join(", ");
+    match (name, &model.apis[..]) {
+        (Some(name), apis) => {
+            let found = apis.iter().find(|api| api.name == name);
+            found.with_context(|| format!("there is no API `{name}`: there are {}", names()))
+        }
+        (None, [api]) => Ok(api),
+        (None, []) => bail!("there is no API"),
+        (None, _) => bail!("which API? Say it with --api: {}", names()),
+    }
+}
