@@ -140,7 +140,9 @@ impl Declared {
         memory: Option<&mut Memory>,
     ) -> Result<Sent<'a>, Reason> {
         let settings = &self.settings;
-        if !self.reads_body && self.templates.is_empty() && settings.passthrough != Passthrough::Never {
+        // What a proxy is sent passes whatever is said of bodies without a template.
+        let passes = settings.kind == Kind::HttpProxy || settings.passthrough != Passthrough::Never;
+        if !self.reads_body && self.templates.is_empty() && passes {
             return Ok(Sent::AsItComes);
         }
         let media_type = media_type(request.headers.get(Name::ContentType));

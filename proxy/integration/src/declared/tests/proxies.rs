@@ -80,6 +80,21 @@ fn a_proxy_streams_and_a_body_that_nobody_reads_is_never_waited_for() {
     assert_eq!((declared.request_body_max(), declared.response_body_max()), (Some(10 << 20), None));
 }
 
+/// Row 117 is of those who look at bodies: what a proxy's client sends passes, streams or not.
+#[test]
+fn a_proxys_body_passes_whatever_is_said_of_bodies_without_a_template() {
+    for passthrough in [Passthrough::WhenNoMatch, Passthrough::WhenNoTemplates, Passthrough::Never] {
+        let mapped = Settings {
+            passthrough,
+            request_parameters: pairs(&[("integration.request.header.a", "'b'")]),
+            request_templates: pairs(&[("application/json", "never rendered")]),
+            ..settings(Kind::HttpProxy)
+        };
+        let put = put(mapped, &Asked("POST /pets/7/a", &[("Content-Type", "text/plain")], b"as it is"));
+        assert_eq!(put.seen().2, "as it is", "{passthrough:?}");
+    }
+}
+
 #[test]
 fn an_http_apis_variables_need_no_mapping_and_its_headers_are_its_own() {
     let settings =
