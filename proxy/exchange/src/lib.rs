@@ -158,7 +158,8 @@ pub async fn exchange<'a, C: Core>(
     } else {
         let cors = found.stage.cors.as_ref();
         let origin = cors.and(request.headers.get(Name::Origin)).map(<[u8]>::to_vec);
-        let wanted = found.stage.compression.filter(|_| !grpc::is_call(request));
+        let streams = matches!(&found.route, Ok((route, _)) if route.streams);
+        let wanted = found.stage.compression.filter(|_| !streams && !grpc::is_call(request));
         let wanted = wanted.map(|compression| compression.wanted(request));
         // Boxed: what only some stages want must not lie in every request's future.
         let responses = found.stage.gateway_responses.as_ref();

@@ -235,6 +235,8 @@ pub struct Route {
     pub names: Vec<String>,
     /// Whether its answers carry `X-Amzn-Trace-Id`: those of REST APIs that are no proxy's and no mock's (row 128).
     pub traces: bool,
+    /// Whether its answers are streamed: they are in the coding that the backend gave them (row 63).
+    pub streams: bool,
     /// What it asks of a request, in order.
     pub policies: Vec<Box<dyn Policy>>,
     /// Whether what its last policy answers with goes out as it is: neither the API nor a policy before that one looks at it.

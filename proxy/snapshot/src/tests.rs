@@ -1,5 +1,7 @@
 //! Whole models compiled: what stages and canaries come to.
 
+mod context;
+mod fates;
 mod places;
 
 use std::sync::Arc;

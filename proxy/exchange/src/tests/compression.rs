@@ -51,6 +51,28 @@ fn check_coded(accepted: &str, bytes: usize, expected: Option<Coding>) {
     assert_eq!(core.held.get(), if expected.is_some() { body.len() } else { 0 });
 }
 
+/// Row 63: an answer that is streamed may be longer than 10 MB, and is in the coding that its backend gave it.
+#[test]
+fn what_is_streamed_is_left_as_it_is() {
+    for (streams, bytes_max) in [(false, 10 << 20), (true, u64::MAX)] {
+        let mut declared = model::Declared::new(model::IntegrationType::HttpProxy);
+        declared.uri = Some("http://backend.example/".into());
+        declared.streams = streams;
+        let mut method = route("GET /");
+        method.integration = model::Integration::Declared(Box::new(declared));
+        method.cache = Some(cache_for_a_minute());
+        let mut model = model(model::Kind::Rest, vec![method]);
+        model.apis[0].definition.minimum_compression_bytes = Some(0);
+        let snapshot = snapshot(&model);
+        let core = fake(|_| Ok(Response::with_body(200, "text/plain", vec![b'a'; 1_000].into())));
+        let mut asked = accepting("GET /", "gzip");
+        let (served, response) = run(&snapshot, &mut asked, &core);
+        assert_eq!(response.headers.find("content-encoding").is_none(), streams);
+        assert_eq!(served.cached.is_none(), streams, "row 89: it is never kept");
+        assert_eq!(served.route.unwrap().response_bytes_max, bytes_max);
+    }
+}
+
 #[test]
 fn responses_are_compressed_for_who_accepts_it() {
     check_coded("gzip", 999, None);

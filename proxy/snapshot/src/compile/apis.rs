@@ -134,6 +134,7 @@ impl Place<'_> {
         for (what, message) in refusals::of_definition(self.definition) {
             found.push(Diagnostic::error(self.api.origin.as_ref(), what, message));
         }
+        self.warn_of_settings(found);
         let cors = self.cors(found);
         let gateway_responses = gateway_responses::compile(self.definition, self.api.kind, found);
         let models = Models::compile(self.definition, found);
@@ -285,11 +286,12 @@ impl Place<'_> {
                 key,
                 names: variables,
                 traces,
+                streams: streams(route),
                 policies,
                 replays,
                 integration,
                 body_bytes_max: limits.body_bytes_max,
-                response_bytes_max: self.response_bytes_max(limits),
+                response_bytes_max: self.response_bytes_max(route, limits),
                 origin: route.origin.clone(),
             }),
             Err(message) => {
@@ -302,8 +304,9 @@ impl Place<'_> {
     }
 
     /// Row 174: what AWS calls the payload, in both directions. Who lets longer requests in wants longer responses too.
-    fn response_bytes_max(&self, limits: &model::Limits) -> u64 {
+    fn response_bytes_max(&self, route: &model::Route, limits: &model::Limits) -> u64 {
         match self.dialect {
+            _ if streams(route) => u64::MAX,
             Dialect::Proxy => u64::MAX,
             Dialect::Http | Dialect::Rest => limits.body_bytes_max.max(PAYLOAD_BYTES),
         }
@@ -377,8 +380,12 @@ impl Place<'_> {
         };
         let mut own: Vec<_> = route.throttles.iter().collect();
         own.sort_by_key(|throttle| throttle.per != ThrottlePer::Client);
+        let of_stage = self.settings(route).and_then(|settings| settings.throttle.as_ref());
+        if of_stage.is_some() {
+            own.retain(|throttle| throttle.per != ThrottlePer::All);
+        }
         let has_own = own.iter().any(|throttle| throttle.per == ThrottlePer::All);
-        let inherited = self.stage.route_throttle.as_ref().filter(|_| !has_own);
+        let inherited = of_stage.or(self.stage.route_throttle.as_ref()).filter(|_| !has_own);
         let per = |throttle: &model::Throttle| match throttle.per {
             ThrottlePer::Client => "client",
             ThrottlePer::All => "route",
@@ -397,7 +404,27 @@ impl Place<'_> {
         levels
     }
 
-    /// The route's own cache, else the stage's for GET (row 84).
+    /// What the stage says of one route, which goes before what the route says of itself (rows 68, 69, 84).
+    fn settings(&self, route: &model::Route) -> Option<&model::MethodSettings> {
+        self.stage.method_settings.iter().find(|settings| settings.key == route.key)
+    }
+
+    /// Says which of the stage's settings are of no route that it runs; of its canary that says nothing.
+    fn warn_of_settings(&self, found: &mut Vec<Diagnostic>) {
+        let has_none = |settings: &&model::MethodSettings| {
+            !self.is_canary && !self.definition.routes.iter().any(|route| route.key == settings.key)
+        };
+        for settings in self.stage.method_settings.iter().filter(has_none) {
+            let message = format!("it has no effect: stage `{}` runs no such route", self.stage.name);
+            found.push(Diagnostic::warning(settings.origin.as_ref(), settings.key.to_string(), message));
+        }
+    }
+
+    fn own_cache<'s>(&'s self, route: &'s model::Route) -> Option<&'s model::Cache> {
+        self.settings(route).and_then(|settings| settings.cache.as_ref()).or(route.cache.as_ref())
+    }
+
+    /// The stage's word on the route's cache or the route's own, else the stage's for GET (row 84).
     fn cache(
         &self,
         route: &model::Route,
@@ -405,7 +432,9 @@ impl Place<'_> {
         variables: &[String],
     ) -> Option<Result<Box<dyn Policy>, String>> {
         let is_get = matches!(&route.key, RouteKey::Path { method: Some(method), .. } if method == "GET");
-        let own = route.cache.as_ref().or(self.stage.cache.as_ref().filter(|_| is_get));
+        let own = self.own_cache(route).or(self.stage.cache.as_ref().filter(|_| is_get));
+        // What is streamed is never kept (row 89).
+        let own = own.filter(|_| !streams(route));
         let Some(cache) = own else { return self.invalidation(route) };
         if cache.mode == CacheMode::RespectOrigin {
             return Some(self.respect(cache, true));
@@ -429,7 +458,7 @@ impl Place<'_> {
         });
         let settings = parts.transpose().map(|key_parts| policy::cache::Settings {
             dialect: self.dialect,
-            identity: self.cached_as(key),
+            identity: self.cached_as(&declared::cache_name(route).unwrap_or_else(|| key.to_owned())),
             ttl: cache.ttl,
             key: key_parts,
             methods: cache.methods.iter().map(Method::from_token).collect(),
@@ -452,7 +481,7 @@ impl Place<'_> {
         if matches!(&route.key, RouteKey::Path { method: Some(method), .. } if is_safe(method)) {
             return None;
         }
-        let caches = self.definition.routes.iter().filter_map(|route| route.cache.as_ref());
+        let caches = self.definition.routes.iter().filter_map(|route| self.own_cache(route));
         let cache = caches.into_iter().find(|cache| cache.mode == CacheMode::RespectOrigin)?;
         Some(self.respect(cache, false))
     }
@@ -472,6 +501,11 @@ impl Place<'_> {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// Whether a route's answers are streamed (row 63): they may be of any length, and none is kept.
+fn streams(route: &model::Route) -> bool {
+    matches!(&route.integration, model::Integration::Declared(declared) if declared.streams)
 }
 
 fn mock_of(mock: &model::Mock) -> Mock {

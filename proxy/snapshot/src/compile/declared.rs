@@ -68,6 +68,9 @@ pub(super) fn compile(
     if found.len() > before {
         return None;
     }
+    for (part, message) in refusals::ignored(declared, place.dialect) {
+        found.push(Diagnostic::warning(origin, of(part), message));
+    }
     let kind = match declared.kind {
         IntegrationType::Http => Kind::Http,
         IntegrationType::HttpProxy => Kind::HttpProxy,
@@ -75,7 +78,6 @@ pub(super) fn compile(
         IntegrationType::Mock | IntegrationType::Aws | IntegrationType::AwsProxy => Kind::Mock,
     };
     let uri = match (kind, &declared.uri) {
-        // A mock's URI says nothing.
         (Kind::Mock, _) => None,
         (_, None) => {
             found.push(Diagnostic::error(origin, of("uri"), "there is no URI to call"));
@@ -127,6 +129,13 @@ pub(super) fn compile(
         );
     };
     compiled.map_err(refused).ok()
+}
+
+/// Under which name a route's answers are kept, if its integration says one: all methods and resources that say the same share
+/// what is kept under the same method and the same parameters (row 85). No route's key is written so.
+pub(super) fn cache_name(route: &model::Route) -> Option<String> {
+    let model::Integration::Declared(declared) = &route.integration else { return None };
+    declared.cache_namespace.as_ref().map(|namespace| format!("namespace\u{1f}{namespace}"))
 }
 
 /// What an integration says tells answers in the cache apart (row 85); `None`: it says nothing.

@@ -2,7 +2,7 @@
 //! ignored, nothing is served open that should be closed.
 
 use message::Dialect;
-use model::{Authorization, Declared, Definition, IntegrationType, Route};
+use model::{Authorization, Declared, Definition, IntegrationResponse, IntegrationType, Passthrough, Route};
 
 /// What of a whole definition can't be enforced: what it is, and why not.
 pub(super) fn of_definition(definition: &Definition) -> Vec<(&'static str, String)> {
@@ -44,6 +44,14 @@ pub(super) fn of_declared(declared: &Declared, dialect: Dialect) -> Vec<(&'stati
         }
         IntegrationType::Http | IntegrationType::HttpProxy | IntegrationType::Mock => {}
     }
+    let calls_url = matches!(declared.kind, IntegrationType::Http | IntegrationType::HttpProxy);
+    if let Some(credentials) = declared.credentials.as_ref().filter(|_| calls_url) {
+        refuse("credentials", not_yet(format!("a call with the credentials of `{credentials}`")));
+    }
+    if declared.payload_format_version.as_deref().is_some_and(|version| version != "1.0") && calls_url {
+        let message = format!("an integration of type `{kind}` has the payload format version 1.0 alone");
+        refuse("payload_format_version", message);
+    }
     if let Some(connection) = &declared.connection_id {
         refuse("connection_id", not_yet(format!("the VPC link `{connection}`")));
     }
@@ -57,4 +65,53 @@ pub(super) fn of_declared(declared: &Declared, dialect: Dialect) -> Vec<(&'stati
         refuse("streams", format!("answers of type `{kind}` can't be streamed: `HTTP_PROXY` can (row 63)"));
     }
     refused
+}
+
+/// What of an integration has no effect, here as on AWS: which part of it, and why. It is no reason to refuse it.
+pub(super) fn ignored(declared: &Declared, dialect: Dialect) -> Vec<(&'static str, &'static str)> {
+    let Declared { kind, uri, credentials, server_name, http2, .. } = declared;
+    let response_says_more = |response: &IntegrationResponse| {
+        let IntegrationResponse { selection_pattern, parameters, templates, content_handling, .. } = response;
+        let maps = !parameters.is_empty() || !templates.is_empty();
+        selection_pattern.is_some() || maps || content_handling.is_some()
+    };
+    let (calls_nobody, passes_all) = (
+        "it has no effect: `MOCK` calls no backend",
+        "it has no effect: `HTTP_PROXY` passes bodies as they are",
+    );
+    let of_http = (
+        "response_parameters",
+        dialect == Dialect::Rest && !declared.response_parameters.is_empty(),
+        "it has no effect in a REST API: answers are mapped by `response`",
+    );
+    let parts: &[_] = match kind {
+        IntegrationType::Mock => &[
+            ("uri", uri.is_some(), calls_nobody),
+            ("credentials", credentials.is_some(), calls_nobody),
+            ("server_name", server_name.is_some(), calls_nobody),
+            ("http2", *http2, calls_nobody),
+        ],
+        IntegrationType::HttpProxy => &[
+            ("request_templates", !declared.request_templates.is_empty(), passes_all),
+            ("passthrough", declared.passthrough != Passthrough::WhenNoMatch, passes_all),
+            (
+                "cache_key_parameters",
+                declared.streams && !declared.cache_key_parameters.is_empty(),
+                "they have no effect: what is streamed is never kept (row 89)",
+            ),
+            // Exports say the status alone.
+            (
+                "response",
+                declared.responses.iter().any(response_says_more),
+                "it has no effect: `HTTP_PROXY` returns the backend's answer",
+            ),
+        ],
+        IntegrationType::Http | IntegrationType::Aws | IntegrationType::AwsProxy => &[],
+    };
+    parts
+        .iter()
+        .chain([&of_http])
+        .filter(|(_, is_said, _)| *is_said)
+        .map(|(part, _, why)| (*part, *why))
+        .collect()
 }
