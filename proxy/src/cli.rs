@@ -104,6 +104,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         socket: Socket,
     },
+    /// Deployments that are kept: which there are, and which are to be forgotten
+    #[command(subcommand)]
+    Deployments(Deployments),
     /// A part of a stage's requests that another deployment serves: how it does, what becomes of it
     #[command(subcommand)]
     Canary(Canary),
@@ -122,6 +125,40 @@ pub(crate) enum Command {
         /// Where certificates live
         #[arg(long, value_name = "DIR")]
         state: Option<PathBuf>,
+    },
+}
+
+/// `floodgate deployments`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Deployments {
+    /// Show them, the newest first, and the stages that run them
+    List {
+        /// Name of an API [default: all]
+        #[arg(long, value_name = "NAME")]
+        api: Option<String>,
+        #[command(flatten)]
+        socket: Socket,
+    },
+    /// Forget one; refused while a stage runs it, or has it as its canary
+    Delete {
+        /// Name of the API
+        #[arg(long, value_name = "NAME")]
+        api: String,
+        /// The deployment's id
+        id: String,
+        #[command(flatten)]
+        socket: Socket,
+    },
+    /// Forget all but the newest of each API, and those that stages run. By themselves 100 of each are kept
+    Prune {
+        /// Name of an API [default: all]
+        #[arg(long, value_name = "NAME")]
+        api: Option<String>,
+        /// How many of the newest are kept
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        keep: usize,
+        #[command(flatten)]
+        socket: Socket,
     },
 }
 

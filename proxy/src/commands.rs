@@ -73,6 +73,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         },
         Command::History { of, json, socket } => deployments::history(of, json, &socket),
         Command::Rollback { of, id, socket } => deployments::rollback(of, id, &socket),
+        Command::Deployments(what) => deployments::kept(what),
         Command::Canary(what) => deployments::canary(what),
         Command::Flush(socket) => ask(&socket, "POST", "/cache/flush"),
         Command::Metrics(socket) => ask(&socket, "GET", "/metrics"),

@@ -1,11 +1,11 @@
-//! `deploy`, `diff`, `history`, `rollback`, `canary`: what is asked of a running node, and how its answers are shown.
+//! `deploy`, `diff`, `history`, `rollback`, `deployments`, `canary`: what is asked of a running node, and how its answers are shown.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::answered;
 use crate::{
-    cli::{Canary, CanaryOf, OfStage, OfStages, Socket},
+    cli::{Canary, CanaryOf, Deployments, OfStage, OfStages, Socket},
     deployments::{OfCanary, Wish},
     say,
 };
@@ -23,6 +23,18 @@ pub(super) fn deploy(
 /// `floodgate rollback`.
 pub(super) fn rollback(OfStage { api, stage }: OfStage, id: Option<String>, socket: &Socket) -> Result<()> {
     done(socket, &Wish::Rollback { api, stage, id })
+}
+
+/// `floodgate deployments`.
+pub(super) fn kept(what: Deployments) -> Result<()> {
+    match what {
+        Deployments::List { api, socket } => {
+            say::out(listed(&asked(&socket, &Wish::History { api, stage: None })?).trim_end());
+            Ok(())
+        }
+        Deployments::Delete { api, id, socket } => done(&socket, &Wish::Delete { api, id }),
+        Deployments::Prune { api, keep, socket } => done(&socket, &Wish::Prune { api, keep }),
+    }
 }
 
 /// `floodgate canary`.
@@ -91,12 +103,11 @@ pub(super) fn history(OfStages { api, stage }: OfStages, json: bool, socket: &So
 fn done(socket: &Socket, wish: &Wish) -> Result<()> {
     let answer = asked(socket, wish)?;
     for event in list(&answer["done"]) {
-        let name = |key: &str| text(&event[key]);
-        let note = match &*name("note") {
-            "-" => String::new(),
-            note => format!(" {note}"),
-        };
-        say::out(&format!("{} {} {} {}{note}", name("what"), name("api"), name("stage"), name("to")));
+        // What is gone is told by its name; what belongs to no stage has none.
+        let to = if event["to"] == "" { "from" } else { "to" };
+        let words = ["what", "api", "stage", to, "note"].map(|key| text(&event[key]));
+        let words: Vec<_> = words.into_iter().filter(|word| word != "-").collect();
+        say::out(&words.join(" "));
     }
     if let Some(notes) = answer["notes"].as_str().filter(|notes| !notes.is_empty()) {
         say::note(notes);
@@ -183,6 +194,30 @@ fn status(answer: &Value) -> String {
     table(&rows).trim_end().to_owned()
 }
 
+/// Deployments, the newest of each API first, and which stages run them.
+fn listed(answer: &Value) -> String {
+    let stages = list(&answer["stages"]);
+    let runs = |api: &Value, id: &Value| {
+        let own = stages.iter().filter(|stage| stage["api"] == *api);
+        let runs = own.filter_map(|stage| {
+            let name = text(&stage["stage"]);
+            let is_canary = stage["canary"]["deployment"] == *id;
+            (stage["deployment"] == *id).then(|| name.clone()).or(is_canary.then(|| format!("{name}/Canary")))
+        });
+        let runs: Vec<_> = runs.collect();
+        if runs.is_empty() { "-".to_owned() } else { runs.join(", ") }
+    };
+    let mut deployments = list(&answer["deployments"]);
+    deployments.sort_by_key(|it| (text(&it["api"]), std::cmp::Reverse(it["number"].as_u64())));
+    let mut rows = vec![["API", "DEPLOYMENT", "MADE", "RUN BY", ""].map(str::to_owned).to_vec()];
+    for it in &deployments {
+        let description = it["description"].as_str().unwrap_or_default().to_owned();
+        let runs = runs(&it["api"], &it["id"]);
+        rows.push(vec![text(&it["api"]), text(&it["id"]), time(&it["created"]), runs, description]);
+    }
+    table(&rows)
+}
+
 fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_default()
 }
@@ -258,6 +293,30 @@ mod tests {
     fn columns_are_as_wide_as_their_cells() {
         let rows = [["a", "bb"], ["ccc", ""]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(table(&rows), "a    bb\nccc\n");
+    }
+
+    #[test]
+    fn deployments_are_listed_with_who_runs_them() {
+        let of = |api: &str, id: &str, number: u64| json!({ "api": api, "id": id, "number": number, "created": 0 });
+        let answer = json!({
+            "deployments": [of("b", "bbbbbb", 1), of("a", "aaaaa1", 1), of("a", "aaaaa2", 2)],
+            "stages": [
+                { "api": "a", "stage": "prod", "deployment": "aaaaa1", "canary": { "deployment": "aaaaa2" } },
+                { "api": "a", "stage": "test", "deployment": "aaaaa1", "canary": null },
+            ],
+        });
+        let rows: Vec<_> = listed(&answer)
+            .lines()
+            .skip(1)
+            .map(|it| it.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        let made = "1970-01-01T00:00:00Z";
+        let expected = [
+            format!("a aaaaa2 {made} prod/Canary"),
+            format!("a aaaaa1 {made} prod, test"),
+            format!("b bbbbbb {made} -"),
+        ];
+        assert_eq!(rows, expected);
     }
 
     #[test]

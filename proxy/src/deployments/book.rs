@@ -16,6 +16,8 @@ pub(crate) const KEPT_MAX: usize = 100;
 pub(crate) const KEPT_BYTES_MAX: u64 = 64 << 20;
 /// APIs that are remembered though the configuration has them no more; those that were deployed last.
 pub(crate) const ABSENT_MAX: usize = 100;
+/// Stages of an API that are remembered though the configuration has them no more; those that were pointed somewhere last.
+pub(crate) const STAGES_ABSENT_MAX: usize = 10;
 /// Deployments that a stage ran before, as far back as a rollback without an id goes.
 pub(crate) const PAST_MAX: usize = 20;
 
@@ -54,7 +56,7 @@ impl Book {
     }
 
     /// Whether a stage needs this deployment.
-    fn is_in_use(&self, api: &str, id: &str) -> bool {
+    pub(crate) fn is_in_use(&self, api: &str, id: &str) -> bool {
         let own = self.pointers.iter().filter(|((owner, _), _)| owner == api);
         own.flat_map(|(_, pointer)| pointer.uses()).any(|used| used == id)
     }
@@ -82,19 +84,27 @@ impl Book {
         self.deployments(api).last().map_or(1, |(_, head)| head.number + 1)
     }
 
-    /// Forgets what is more than is kept: deployments that nobody runs, and APIs that are long gone. What goes.
-    pub(crate) fn retain(&mut self, present: &BTreeSet<&str>) -> Forgotten {
+    /// Forgets what is more than is kept: deployments that nobody runs, and APIs and stages that are long gone. `present` are those
+    /// of the configuration, with their stages. What goes.
+    pub(crate) fn retain(&mut self, present: &BTreeMap<&str, BTreeSet<&str>>) -> Forgotten {
         let mut gone = Forgotten::default();
         let last = |book: &Self, api: &str| book.deployments(api).last().map(|(_, head)| head.created_unix_s);
         let names = self.heads.keys().chain(self.pointers.keys());
         let absent: BTreeSet<_> =
-            names.map(|(api, _)| api.clone()).filter(|api| !present.contains(&**api)).collect();
+            names.map(|(api, _)| api.clone()).filter(|api| !present.contains_key(&**api)).collect();
         let mut absent: Vec<_> = absent.into_iter().map(|api| (last(self, &api), api)).collect();
         absent.sort_by(|a, b| b.cmp(a));
         for (_, api) in absent.into_iter().skip(ABSENT_MAX) {
             let of_it = |names: &&Names| names.0 == api;
             gone.pointers.extend(self.pointers.keys().filter(of_it).cloned());
             gone.deployments.extend(self.heads.keys().filter(of_it).cloned());
+        }
+        for (api, stages) in present {
+            let of_it =
+                self.pointers.iter().filter(|((own, stage), _)| own == api && !stages.contains(&**stage));
+            let mut absent: Vec<_> = of_it.map(|(names, it)| (it.since_unix_s, names.clone())).collect();
+            absent.sort_by(|a, b| b.cmp(a));
+            gone.pointers.extend(absent.into_iter().skip(STAGES_ABSENT_MAX).map(|(_, names)| names));
         }
         self.pointers.retain(|names, _| !gone.pointers.contains(names));
         let apis: BTreeSet<_> = self.heads.keys().map(|(api, _)| api.clone()).collect();
@@ -146,7 +156,8 @@ mod tests {
             let pointer = Pointer { deployment: (*id).into(), seen: (*id).into(), ..Pointer::default() };
             book.pointers.insert(names("a", &index.to_string()), pointer);
         }
-        let gone = book.retain(&BTreeSet::from(["a"]));
+        let stages: Vec<_> = (0..used.len()).map(|index| index.to_string()).collect();
+        let gone = book.retain(&BTreeMap::from([("a", stages.iter().map(|it| &**it).collect())]));
         assert_eq!((book.heads.len(), gone.pointers.len()), (kept, 0));
         assert_eq!(gone.deployments.len() + kept, usize::try_from(many).unwrap());
         let seen: Vec<_> = book.deployments("a").iter().take(oldest.len()).map(|(id, _)| *id).collect();
@@ -172,10 +183,29 @@ mod tests {
             book.pointers
                 .insert(names(&api, "prod"), Pointer { deployment: "x".into(), ..Pointer::default() });
         }
-        let gone = book.retain(&BTreeSet::from(["api0"]));
+        let gone = book.retain(&BTreeMap::from([("api0", BTreeSet::from(["prod"]))]));
         assert_eq!(gone.pointers, BTreeSet::from([names("api1", "prod")]));
         assert_eq!(gone.deployments, BTreeSet::from([names("api1", "x")]));
         assert_eq!((book.heads.len(), book.pointers.len()), (ABSENT_MAX + 1, ABSENT_MAX + 1));
+    }
+
+    /// Whoever gives stages other names all the time does not fill the disk with what they ran.
+    #[test]
+    fn stages_that_are_gone_are_remembered_for_a_while() {
+        let mut book = Book::default();
+        for number in 0..=STAGES_ABSENT_MAX as u64 + 1 {
+            let pointer = Pointer {
+                deployment: number.to_string(),
+                seen: number.to_string(),
+                since_unix_s: number,
+                ..Pointer::default()
+            };
+            book.heads.insert(names("a", &number.to_string()), head(number + 1, KEPT_BYTES_MAX + 1));
+            book.pointers.insert(names("a", &format!("stage{number}")), pointer);
+        }
+        let gone = book.retain(&BTreeMap::from([("a", BTreeSet::from(["stage0"]))]));
+        assert_eq!(gone.pointers, BTreeSet::from([names("a", "stage1")]));
+        assert_eq!(gone.deployments, BTreeSet::from([names("a", "1")]), "nobody needs it any more");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //! what is to be written down and what stages run. It knows neither disk nor clock, and nothing of it holds until it is committed.
 
 mod applied;
+mod forget;
 
 use std::{
     cell::RefCell,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -157,10 +158,7 @@ impl<'a> Draft<'a> {
         let to = match id {
             Some(id) => {
                 let kept = Some(id.to_owned()).filter(|id| is_kept(&id));
-                kept.ok_or_else(|| {
-                    let kept: Vec<_> = self.book.deployments(&api.name).iter().rev().map(|(id, _)| *id).collect();
-                    format!("Invalid Deployment identifier specified: API `{}` has no deployment `{id}`; it has {}", api.name, listed(&kept))
-                })?
+                kept.ok_or_else(|| self.no_deployment(&api.name, id))?
             }
             None => {
                 let before = pointer.past.iter().rev().find(|id| **id != pointer.deployment && is_kept(id));
@@ -244,7 +242,8 @@ impl<'a> Draft<'a> {
 
     /// Forgets what is more than is kept, and puts down what was done.
     pub(crate) fn finish(&mut self) {
-        let present: BTreeSet<_> = self.model.apis.iter().map(|api| &*api.name).collect();
+        let stages = |api: &'a Api| api.stages.iter().map(|stage| &*stage.name).collect();
+        let present: BTreeMap<_, _> = self.model.apis.iter().map(|api| (&*api.name, stages(api))).collect();
         let gone = self.book.retain(&present);
         self.change.deployments.retain(|it| !gone.deployments.contains(&(it.api.clone(), it.id.clone())));
         self.change.dropped.extend(gone.deployments);

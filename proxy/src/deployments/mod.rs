@@ -110,6 +110,8 @@ impl Deployments {
                 OfCanary::Promote => draft.promote(api, stage, "")?,
                 OfCanary::Rollback => draft.take_back(api, stage, "")?,
             },
+            Deed::Wish(Wish::Delete { api, id }) => draft.delete(api, id)?,
+            Deed::Wish(Wish::Prune { api, keep }) => draft.prune(api.as_deref(), *keep)?,
             Deed::Judged { api, stage, deployment, promoted, why } => {
                 let canary = self.book.pointer(api, stage).and_then(|pointer| pointer.canary.as_ref());
                 if canary.is_none_or(|it| it.deployment.as_deref().unwrap_or_default() != *deployment) {
@@ -178,7 +180,9 @@ impl Deployments {
                     json!({ "stage": self.shown(api, stage, pointer), "judged": settings.canary.as_ref().is_some_and(|it| it.judge.is_some()) }),
                 )
             }
-            Wish::Deploy { .. } | Wish::Rollback { .. } => Err("that is no question".into()),
+            Wish::Deploy { .. } | Wish::Rollback { .. } | Wish::Delete { .. } | Wish::Prune { .. } => {
+                Err("that is no question".into())
+            }
         }
     }
 

@@ -51,19 +51,20 @@ pub(crate) struct Event {
     /// A user's name, `configuration` or `judge`.
     pub(crate) by: String,
     pub(crate) api: String,
+    /// Empty: of none.
     pub(crate) stage: String,
     /// `deploy`, `auto-deploy`, `rollback`, `canary deploy`, `canary shift`, …
     pub(crate) what: &'static str,
-    /// What is run now.
+    /// What is run now; empty: nothing.
     pub(crate) to: String,
-    /// What was run before; empty: nothing.
+    /// What was run before, or is gone; empty: nothing.
     pub(crate) from: String,
     /// Why, or how much.
     pub(crate) note: String,
 }
 
 /// What is done, by name: an event that is read is one of these.
-const DEEDS: [&str; 10] = [
+const DEEDS: [&str; 11] = [
     "deploy",
     "auto-deploy",
     "rollback",
@@ -74,6 +75,7 @@ const DEEDS: [&str; 10] = [
     "canary rollback",
     "canary begin",
     "canary end",
+    "delete",
 ];
 
 impl Head {

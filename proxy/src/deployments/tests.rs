@@ -292,6 +292,69 @@ fn a_canarys_variables_become_the_stages() {
     assert_eq!(world.reload().apis[0].stages[0].variables, [pair("host", "old"), pair("x", "1")]);
 }
 
+/// Row 29, in AWS's words.
+#[test]
+fn a_deployment_that_a_stage_needs_is_not_deleted() {
+    let mut world = World::new(&["prod"]);
+    for status in [201, 202, 203] {
+        world.says(status);
+    }
+    let delete = |id: String| move |draft: &mut Draft<'_>| draft.delete("a", &id);
+    let words = "Active stages pointing to this deployment must be moved or deleted: stage `prod` ";
+    let refused = world.does(delete(world.id(203))).unwrap_err();
+    assert_eq!(refused, format!("{words}runs it of API `a`"));
+    check(&world.does(delete(world.id(202))).unwrap(), 203, None);
+    assert_eq!(world.told(), ["ann delete"]);
+    let again = world.does(delete(world.id(202))).unwrap_err();
+    assert!(again.starts_with("Invalid Deployment identifier specified"), "{again}");
+    // What is gone is no way back: it goes to the one before.
+    check(&world.does(|draft| draft.roll_back("a", "prod", None)).unwrap(), 201, None);
+    let refused = world.does(delete(world.id(203))).unwrap_err();
+    assert!(refused.contains("while the configuration says what it says"), "{refused}");
+    check(&world.reload(), 201, None);
+    let id = world.id(200);
+    world.does(|draft| draft.deploy(Some("a"), Some("prod"), None, Some(5.0))).unwrap();
+    let canary = world.book.pointer("a", "prod").unwrap().canary.clone().unwrap().deployment.unwrap();
+    let refused = world.does(delete(canary)).unwrap_err();
+    assert_eq!(refused, format!("{words}has it as its canary of API `a`"));
+    world.does(delete(id)).unwrap();
+    assert!(world.does(|draft| draft.delete("b", "x")).is_err());
+}
+
+/// A stage that the configuration has no more keeps nobody from deleting what it ran, and begins anew if it comes back.
+#[test]
+fn what_old_stages_ran_may_be_deleted() {
+    let mut world = World::new(&["prod", "old"]);
+    world.model.apis[0].stages.pop();
+    world.says(201);
+    let id = world.id(200);
+    world.does(|draft| draft.delete("a", &id)).unwrap();
+    assert!(world.book.pointer("a", "old").is_none() && world.book.heads.len() == 1);
+    world.model.apis[0].stages.push(Stage { name: "old".into(), auto_deploy: true, ..Stage::default() });
+    let applied = world.reload();
+    assert_eq!(status(&applied.apis[0].stages[1].deployment.as_ref().unwrap().definition), 201);
+}
+
+#[test]
+fn the_newest_are_kept_by_word_and_those_that_stages_need() {
+    let mut world = World::new(&["prod"]);
+    for status in 201..210 {
+        world.says(status);
+    }
+    let id = world.id(202);
+    world.does(|draft| draft.roll_back("a", "prod", Some(&id))).unwrap();
+    check(&world.does(|draft| draft.prune(None, 3)).unwrap(), 202, None);
+    assert_eq!(world.told().len(), 6);
+    let kept: Vec<_> = world.book.deployments("a").iter().map(|(_, head)| head.number).collect();
+    assert_eq!(kept, [3, 8, 9, 10]);
+    world.does(|draft| draft.prune(Some("a"), 0)).unwrap();
+    let kept: Vec<_> = world.book.deployments("a").iter().map(|(_, head)| head.number).collect();
+    assert_eq!(kept, [3, 10], "what runs, and what tells a rollback from a change");
+    check(&world.reload(), 202, None);
+    let refused = world.does(|draft| draft.prune(Some("b"), 1)).unwrap_err();
+    assert_eq!(refused, "there is no deployment of an API `b`");
+}
+
 /// What a definition names is there though the configuration has it no more.
 #[test]
 fn what_was_frozen_brings_its_backends_along() {

@@ -15,6 +15,10 @@ pub(crate) enum Wish {
     Rollback { api: String, stage: String, id: Option<String> },
     /// What becomes of a canary.
     Canary { api: String, stage: String, what: OfCanary },
+    /// Forget a deployment.
+    Delete { api: String, id: String },
+    /// Forget all but the newest so many of each API, and what stages need.
+    Prune { api: Option<String>, keep: usize },
 }
 
 /// What becomes of a canary.
@@ -53,6 +57,8 @@ impl Wish {
                 };
                 json!({ "do": verb, "api": api, "stage": stage, "percent": percent })
             }
+            Self::Delete { api, id } => json!({ "do": "delete", "api": api, "id": id }),
+            Self::Prune { api, keep } => json!({ "do": "prune", "api": api, "keep": keep }),
         };
         value["by"] = by.into();
         value.to_string()
@@ -83,6 +89,11 @@ impl Wish {
             }
             "history" => Self::History { api: text("api")?, stage: text("stage")? },
             "rollback" => Self::Rollback { api: needed("api")?, stage: needed("stage")?, id: text("id")? },
+            "delete" => Self::Delete { api: needed("api")?, id: needed("id")? },
+            "prune" => {
+                let keep = value["keep"].as_u64().and_then(|keep| usize::try_from(keep).ok());
+                Self::Prune { api: text("api")?, keep: keep.ok_or("`keep` is a count")? }
+            }
             verb => {
                 let what = match verb {
                     "canary status" => OfCanary::Status,
@@ -126,6 +137,9 @@ mod tests {
         check(Wish::History { api: None, stage: text("s") });
         check(Wish::Rollback { api: "a".into(), stage: "$default".into(), id: None });
         check(Wish::Rollback { api: "a".into(), stage: "s".into(), id: text("x") });
+        check(Wish::Delete { api: "a".into(), id: "x".into() });
+        check(Wish::Prune { api: None, keep: 0 });
+        check(Wish::Prune { api: text("a"), keep: 7 });
         for what in [OfCanary::Status, OfCanary::Shift(12.5), OfCanary::Promote, OfCanary::Rollback] {
             check(Wish::Canary { api: "a".into(), stage: "s".into(), what });
         }
@@ -143,6 +157,8 @@ mod tests {
         check_refused("[]", "`do` is missing");
         check_refused(r#"{"do":"dance","api":"a","stage":"s"}"#, "nobody knows how to `dance`");
         check_refused(r#"{"do":"rollback","api":"a"}"#, "`stage` is missing");
+        check_refused(r#"{"do":"delete","api":"a"}"#, "`id` is missing");
+        check_refused(r#"{"do":"prune","keep":-1}"#, "`keep` is a count");
         check_refused(r#"{"do":"deploy","api":1}"#, "`api` is a text");
         check_refused(r#"{"do":"canary shift","api":"a","stage":"s"}"#, "`percent` is missing");
         check_refused(

@@ -129,6 +129,23 @@ fn what_was_deployed_is_run_and_rolled_back_and_remembered() {
     // Changed, it is deployed by itself again.
     reload(&gateway, &api("three"));
     assert_eq!(body(&gateway), "three");
+    // Row 29, in AWS's words.
+    let third = runs(&gateway);
+    let words =
+        "Active stages pointing to this deployment must be moved or deleted: stage `$default` runs it";
+    refused(&gateway, &["deployments", "delete", "--api", "shop", &third], words);
+    let gone = done(&gateway, &["deployments", "delete", "--api", "shop", &id]);
+    assert_eq!(gone, format!("delete shop {id}\n"));
+    refused(
+        &gateway,
+        &[&["rollback"][..], &STAGE, &[&id]].concat(),
+        "Invalid Deployment identifier specified",
+    );
+    done(&gateway, &["deployments", "prune", "--keep", "0"]);
+    let table = done(&gateway, &["deployments", "list"]);
+    assert!(table.contains(&third) && !table.contains(&first), "{table}");
+    let deployments = history(&gateway)["deployments"].as_array().unwrap().len();
+    assert_eq!((deployments, body(&gateway)), (1, "three".into()));
 }
 
 /// A deployment is refused whole, and nothing of it is remembered.
