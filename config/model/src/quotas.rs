@@ -7,6 +7,8 @@ pub struct Quotas {
     pub resources: usize,
     /// Routes of an HTTP API.
     pub routes: usize,
+    /// Integrations of an HTTP API: of its routes those that say something else.
+    pub integrations: usize,
     /// Stages of an API.
     pub stages: usize,
     /// Authorizers of an API.
@@ -30,6 +32,7 @@ impl Default for Quotas {
         Self {
             resources: 300,
             routes: 300,
+            integrations: 300,
             stages: 10,
             authorizers: 10,
             stage_variables: 100,

@@ -22,6 +22,12 @@ pub(crate) static QUOTAS: Section = Section {
         )
         .or("300"),
         Key::new("routes", Form::Count(1, MAX), "Routes of an HTTP API.").or("300"),
+        Key::new(
+            "integrations",
+            Form::Count(1, MAX),
+            "Integrations of an HTTP API: routes that say the same of theirs have one.",
+        )
+        .or("300"),
         Key::new("stages", Form::Count(1, MAX), "Stages of an API.").or("10"),
         Key::new("authorizers", Form::Count(1, MAX), "Authorizers of an API.").or("10"),
         Key::new("stage_variables", Form::Count(1, MAX), "Variables of a stage.").or("100"),
@@ -38,6 +44,7 @@ pub(crate) fn read(table: &Table<'_>) -> Quotas {
     Quotas {
         resources: table.or("resources", Value::count, default.resources),
         routes: table.or("routes", Value::count, default.routes),
+        integrations: table.or("integrations", Value::count, default.integrations),
         stages: table.or("stages", Value::count, default.stages),
         authorizers: table.or("authorizers", Value::count, default.authorizers),
         stage_variables: table.or("stage_variables", Value::count, default.stage_variables),

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use model::{Api, Kind, Origin, Quotas, Route, RouteKey};
+use model::{Api, Declared, Integration, Kind, Origin, Quotas, Route, RouteKey};
 
 use crate::{
     context::{Mistake, place, quote},
@@ -37,7 +37,7 @@ pub(crate) fn check(document: &Document<'_>, apis: &[Api], quotas: &Quotas) {
         if api.kind == Kind::Rest {
             siblings(document, &api.definition.routes);
         }
-        if let Some(mistake) = too_many(api, quotas) {
+        for mistake in too_many(api, quotas) {
             document.cx.mistake(api.origin.as_ref(), "api", mistake);
         }
     }
@@ -74,12 +74,31 @@ fn siblings(document: &Document<'_>, routes: &[Route]) {
 }
 
 /// Row 178.
-fn too_many(api: &Api, max: &Quotas) -> Option<Mistake> {
-    match api.kind {
-        Kind::Proxy => None,
-        Kind::Http => quotas::exceeded("routes", api.definition.routes.len(), "routes", max.routes),
-        Kind::Rest => quotas::exceeded("resources", resources(api), "resources", max.resources),
-    }
+fn too_many(api: &Api, max: &Quotas) -> Vec<Mistake> {
+    let routes = &api.definition.routes;
+    let found = match api.kind {
+        Kind::Proxy => [None, None],
+        Kind::Http => [
+            quotas::exceeded("routes", routes.len(), "routes", max.routes),
+            // There are at most as many as routes.
+            (routes.len() > max.integrations)
+                .then(|| integrations(routes))
+                .and_then(|count| quotas::exceeded("integrations", count, "integrations", max.integrations)),
+        ],
+        Kind::Rest => [quotas::exceeded("resources", resources(api), "resources", max.resources), None],
+    };
+    found.into_iter().flatten().collect()
+}
+
+/// How many integrations an HTTP API has: routes may share one.
+fn integrations(routes: &[Route]) -> usize {
+    let said = |route: &Route| match &route.integration {
+        Integration::Declared(declared) => {
+            format!("{:?}", Declared { origin: None, ..(**declared).clone() })
+        }
+        short => format!("{short:?}"),
+    };
+    routes.iter().map(said).collect::<HashSet<_>>().len()
 }
 
 /// How many resources a REST API has: each path, and each on the way to it.

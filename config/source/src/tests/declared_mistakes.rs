@@ -317,6 +317,20 @@ fn more_than_the_quotas_allow() {
         &routes,
         "1:1: 301 routes, at most 300 are allowed | have fewer, or write `routes = 301` into `[quotas]`",
     );
+    // Routes may share an integration; those that are told apart count.
+    let api = "[quotas]\nroutes = 302\n[[api]]\nname = \"a\"\nkind = \"http\"\n";
+    let route = |at: usize, body: usize| {
+        format!(
+            "[[api.route]]\nkey = \"GET /{at}\"\nintegration = {{ type = \"mock\", body = \"{body}\" }}\n"
+        )
+    };
+    assert!(read(&format!("{api}{}", many(302, &|at| route(at, at / 2)))).model.is_some());
+    check(
+        &format!("{api}{}", many(302, &|at| route(at, at))),
+        &[
+            "3:1: 302 integrations, at most 300 are allowed | have fewer, or write `integrations = 302` into `[quotas]`",
+        ],
+    );
     let routes =
         many(150, &|at| format!("[[api.route]]\nkey = \"GET /{at}/b\"\nintegration.type = \"mock\"\n"));
     check_rest(

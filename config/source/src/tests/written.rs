@@ -244,6 +244,7 @@ target = \"10KiB\" # default
 [quotas] # default
 resources = 300 # default
 routes = 300 # default
+integrations = 300 # default
 stages = 10 # default
 authorizers = 10 # default
 stage_variables = 100 # default

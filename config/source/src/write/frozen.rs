@@ -93,6 +93,7 @@ fn unbounded() -> Quotas {
     Quotas {
         resources: usize::MAX,
         routes: usize::MAX,
+        integrations: usize::MAX,
         stages: usize::MAX,
         authorizers: usize::MAX,
         stage_variables: usize::MAX,
