@@ -56,9 +56,15 @@ fn the_rest_api() {
         refused.text()
     );
     let invalid = gateway.ask_with_body(&format!("POST /prod/pets\n{json}"), br#"{"name":"Tom"}"#);
-    assert_eq!((invalid.status, &*invalid.message()), (400, "Invalid request body"));
+    assert_eq!((invalid.status, &*invalid.message()), (422, "Invalid request body"));
+    assert!(invalid.text().contains(r#", "request": ""#), "{}", invalid.text());
+    assert_eq!(invalid.field("access-control-allow-origin"), None, "its own kind counts alone");
     let other = gateway.ask_with_body("POST /prod/pets\ncontent-type: text/plain", b"Tom");
     assert_eq!((other.status, &*other.message()), (415, "Unsupported Media Type"));
+    assert_eq!(other.field("access-control-allow-origin"), Some("*"));
+    let nowhere = gateway.ask("GET /prod/nowhere");
+    assert_eq!((nowhere.status, &*nowhere.message()), (403, "Missing Authentication Token"));
+    assert_eq!(nowhere.field("access-control-allow-origin"), Some("*"));
     assert_eq!(store.requests().len(), 2, "neither reached the backend");
 
     for (stage, origin) in [("prod", &store), ("test", &full)] {
