@@ -11,6 +11,10 @@
 //! A specific method beats `ANY` on the same resource and on no other: `ANY /pets/dog` beats `GET /pets/{id}`, since
 //! `ANY` stands for all methods that *its* resource lacks. A resource that lacks the method is passed by.
 
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 use message::Method;
 use smallvec::SmallVec;
 
@@ -80,19 +84,39 @@ pub struct Router {
     precedence: Precedence,
     /// The first is `/`.
     nodes: Vec<Node>,
+    /// What [`Literals::Many`] stands for, of all nodes in one table: a step costs the same however many stand beside it.
+    edges: HashTable<Edge>,
     default: Option<u32>,
+}
+
+/// A step from a node over a literal segment.
+#[derive(Clone, Debug)]
+struct Edge {
+    from: u32,
+    to: u32,
+    segment: Box<str>,
 }
 
 /// What follows one segment.
 #[derive(Clone, Debug, Default)]
 struct Node {
-    /// Sorted by text.
-    literals: Vec<(Box<str>, u32)>,
+    literals: Literals,
     variable: Option<u32>,
     /// The routes that end here.
     exact: Methods,
     /// The routes that end here with `{x+}`.
     greedy: Methods,
+}
+
+/// The literal segments that may follow, and the nodes that they lead to.
+#[derive(Clone, Debug, Default)]
+enum Literals {
+    #[default]
+    None,
+    /// Most nodes have no other, and who compares needs no hash.
+    One(Box<str>, u32),
+    /// In the table.
+    Many,
 }
 
 /// The routes of one resource.
@@ -125,7 +149,8 @@ impl Router {
         precedence: Precedence,
         routes: impl IntoIterator<Item = Route<'a>>,
     ) -> Result<Self, Vec<Error>> {
-        let mut router = Self { precedence, nodes: vec![Node::default()], default: None };
+        let mut router =
+            Self { precedence, nodes: vec![Node::default()], edges: HashTable::new(), default: None };
         let errors: Vec<Error> = routes.into_iter().filter_map(|route| router.add(route).err()).collect();
         if errors.is_empty() { Ok(router) } else { Err(errors) }
     }
@@ -175,12 +200,12 @@ impl Router {
         params: &mut Params,
         met: &mut Met,
     ) -> Option<u32> {
-        let node = &self.nodes[node as usize];
+        let (number, node) = (node, &self.nodes[node as usize]);
         let rest = wanted.path.get(at..);
         if let Some(rest) = rest {
-            let segment = rest.split_once('/').map_or(rest, |(segment, _)| segment);
+            let segment = &rest[..segment_bytes(rest.as_bytes())];
             let end = at + segment.len();
-            if let Some(child) = node.literal(segment)
+            if let Some(child) = self.literal(number, segment)
                 && let Some(route) = self.walk(child, end + 1, wanted, params, met)
             {
                 return Some(route);
@@ -262,43 +287,94 @@ impl Router {
         let mut node = 0;
         for segment in segments {
             node = match segment {
-                Segment::Literal(text) => {
-                    let literals = &self.nodes[node].literals;
-                    match literals.binary_search_by(|(literal, _)| (**literal).cmp(text)) {
-                        Ok(place) => literals[place].1 as usize,
-                        Err(place) => {
-                            let child = self.push_node();
-                            self.nodes[node].literals.insert(place, (text.as_str().into(), child as u32));
-                            child
-                        }
-                    }
-                }
-                Segment::Variable(_) => match self.nodes[node].variable {
-                    Some(child) => child as usize,
+                Segment::Literal(text) => match self.literal(node, text) {
+                    Some(child) => child,
                     None => {
                         let child = self.push_node();
-                        self.nodes[node].variable = Some(child as u32);
+                        self.lead(node, text.as_str().into(), child);
+                        child
+                    }
+                },
+                Segment::Variable(_) => match self.nodes[node as usize].variable {
+                    Some(child) => child,
+                    None => {
+                        let child = self.push_node();
+                        self.nodes[node as usize].variable = Some(child);
                         child
                     }
                 },
                 // The last one: `template::parse` has seen to it.
-                Segment::Greedy(_) => return &mut self.nodes[node].greedy,
+                Segment::Greedy(_) => return &mut self.nodes[node as usize].greedy,
             };
         }
-        &mut self.nodes[node].exact
+        &mut self.nodes[node as usize].exact
     }
 
-    fn push_node(&mut self) -> usize {
+    /// Where a literal segment leads from a node.
+    fn literal(&self, from: u32, segment: &str) -> Option<u32> {
+        match &self.nodes[from as usize].literals {
+            Literals::None => None,
+            Literals::One(only, to) => (**only == *segment).then_some(*to),
+            Literals::Many => {
+                let is_it = |edge: &Edge| edge.from == from && *edge.segment == *segment;
+                self.edges.find(hash(from, segment), is_it).map(|edge| edge.to)
+            }
+        }
+    }
+
+    /// Leads on over a literal segment that did not before.
+    fn lead(&mut self, from: u32, segment: Box<str>, to: u32) {
+        let literals = &mut self.nodes[from as usize].literals;
+        *literals = match std::mem::replace(literals, Literals::Many) {
+            Literals::None => Literals::One(segment, to),
+            Literals::One(first, of_first) => {
+                for (segment, to) in [(first, of_first), (segment, to)] {
+                    let edge = Edge { from, to, segment };
+                    self.edges.insert_unique(edge.hash(), edge, Edge::hash);
+                }
+                Literals::Many
+            }
+            Literals::Many => {
+                let edge = Edge { from, to, segment };
+                self.edges.insert_unique(edge.hash(), edge, Edge::hash);
+                Literals::Many
+            }
+        };
+    }
+
+    fn push_node(&mut self) -> u32 {
         self.nodes.push(Node::default());
-        self.nodes.len() - 1
+        (self.nodes.len() - 1) as u32
     }
 }
 
-impl Node {
-    fn literal(&self, segment: &str) -> Option<u32> {
-        let place = self.literals.binary_search_by(|(literal, _)| (**literal).cmp(segment)).ok()?;
-        Some(self.literals[place].1)
+impl Edge {
+    fn hash(&self) -> u64 {
+        hash(self.from, &self.segment)
     }
+}
+
+/// How many bytes there are before a slash: eight at a time, as segments are too short for a search that is called. A zero byte in a
+/// word is found as in "Bit Twiddling Hacks"; the lowest bit that is set is right.
+fn segment_bytes(rest: &[u8]) -> usize {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (words, tail) = rest.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word) ^ (LOW * b'/' as u64);
+        let slashes = word.wrapping_sub(LOW) & !word & HIGH;
+        if slashes != 0 {
+            return number * 8 + slashes.trailing_zeros() as usize / 8;
+        }
+    }
+    words.len() * 8 + tail.iter().position(|byte| *byte == b'/').unwrap_or(tail.len())
+}
+
+/// What is hashed into a table is the operator's: who asks can only meet what stands there, and a fixed seed will do.
+fn hash(from: u32, segment: &str) -> u64 {
+    let mut hasher = FixedState::with_seed(u64::from(from)).build_hasher();
+    hasher.write(segment.as_bytes());
+    hasher.finish()
 }
 
 impl Methods {

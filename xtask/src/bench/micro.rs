@@ -2,7 +2,14 @@
 //! them one by one, so that they are the same with every run and a neighbour makes no difference. It does not know what
 //! the cases are: `benches/micro` says that.
 
-use std::{collections::BTreeMap, env, fmt, fmt::Write, fs, path::PathBuf, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fmt,
+    fmt::Write,
+    fs,
+    path::PathBuf,
+    process::Command,
+};
 
 use anyhow::{Context, ensure};
 
@@ -31,6 +38,13 @@ const HEAD: &str = "\
 /// A margin for a new file, in percent.
 const MARGIN_PERCENT: f64 = 3.0;
 
+/// What `--accept` puts before the ratios.
+const RATIOS_HEAD: &str = "
+# How many times as much as another a case may cost: what grows with the size of a thing shows here, whatever both cost. They have no
+# margin, and no `--accept` moves them.
+[ratios]
+";
+
 /// Instructions by case.
 type Counts = BTreeMap<String, u64>;
 
@@ -39,6 +53,15 @@ type Counts = BTreeMap<String, u64>;
 struct Limits {
     margin_percent: f64,
     counts: Counts,
+    /// By the case that is bounded.
+    ratios: BTreeMap<String, Ratio>,
+}
+
+/// So many times as much as another case.
+#[derive(Clone, Debug, PartialEq)]
+struct Ratio {
+    of: String,
+    max: f64,
 }
 
 /// Counts and judges: how many cases are within their limits, how many are not. With `accept` the counts become the limits.
@@ -47,30 +70,36 @@ pub(super) fn run(accept: bool) -> anyhow::Result<Tally> {
     let path = shell::root().join(LIMITS);
     let limits = fs::read_to_string(&path).ok().map(|text| Limits::read(&text)).transpose()?;
     let margin_percent = limits.as_ref().map_or(MARGIN_PERCENT, |limits| limits.margin_percent);
-    let old = limits.unwrap_or(Limits { margin_percent, counts: Counts::new() });
+    let old = limits.unwrap_or(Limits { margin_percent, counts: Counts::new(), ratios: BTreeMap::new() });
     let findings = judge(&counts, &old);
     for (name, count) in &counts {
         let limit =
             old.counts.get(name).map_or_else(|| "no limit".to_owned(), |limit| change(*limit, *count));
         println!("micro: {name:<24} {:>9.1} instructions a call   {limit}", *count as f64 / CALLS);
     }
+    for (name, Ratio { of, max }) in &old.ratios {
+        if let (Some(count), Some(base)) = (counts.get(name), counts.get(of)) {
+            println!("micro: {name} / {of} = {:.2}, at most {max}", *count as f64 / *base as f64);
+        }
+    }
     for finding in &findings {
         println!("micro: {finding}");
     }
     if accept {
         let passed = counts.len() as u64;
-        fs::write(&path, Limits { margin_percent, counts }.text())?;
+        fs::write(&path, Limits { margin_percent, counts, ratios: old.ratios }.text())?;
         println!("micro: {LIMITS} has these figures now");
         return Ok(Tally::many(passed, 0));
     }
     let failed = findings.iter().filter(|finding| finding.fails()).count() as u64;
     if failed > 0 {
         println!(
-            "micro: {failed} cases fail. Where the cost is meant: cargo xtask bench --micro --accept, and say why in the \
-             commit"
+            "micro: {failed} checks fail. Where the cost is meant: cargo xtask bench --micro --accept, and say why in the \
+             commit; a ratio is a promise and stays"
         );
     }
-    Ok(Tally::many((counts.len() as u64).saturating_sub(failed), failed))
+    let checks = (counts.len() + old.ratios.len()) as u64;
+    Ok(Tally::many(checks.saturating_sub(failed), failed))
 }
 
 /// The same as a step of CI.
@@ -109,12 +138,19 @@ enum Finding {
     NoCase {
         name: String,
     },
+    /// More times as much as another case than it may cost.
+    Steep {
+        name: String,
+        of: String,
+        times: f64,
+        max: f64,
+    },
 }
 
 impl Finding {
     fn fails(&self) -> bool {
         match self {
-            Self::Above { .. } | Self::NoLimit { .. } | Self::NoCase { .. } => true,
+            Self::Above { .. } | Self::NoLimit { .. } | Self::NoCase { .. } | Self::Steep { .. } => true,
             Self::Below { .. } => false,
         }
     }
@@ -133,6 +169,9 @@ impl fmt::Display for Finding {
                 write!(f, "{name} has no limit in {LIMITS}; it took {:.1} a call", *count as f64 / CALLS)
             }
             Self::NoCase { name } => write!(f, "{name} stands in {LIMITS} and was not measured"),
+            Self::Steep { name, of, times, max } => {
+                write!(f, "{name} costs {times:.2} times as much as {of}, and {max} times are allowed")
+            }
         }
     }
 }
@@ -160,8 +199,14 @@ fn judge(counts: &Counts, limits: &Limits) -> Vec<Finding> {
             }
         }
     }
-    let gone = limits.counts.keys().filter(|name| !counts.contains_key(*name));
+    let of_ratios = limits.ratios.iter().flat_map(|(name, ratio)| [name, &ratio.of]);
+    let wanted: BTreeSet<_> = limits.counts.keys().chain(of_ratios).collect();
+    let gone = wanted.into_iter().filter(|name| !counts.contains_key(*name));
     findings.extend(gone.map(|name| Finding::NoCase { name: name.clone() }));
+    findings.extend(limits.ratios.iter().filter_map(|(name, Ratio { of, max })| {
+        let times = *counts.get(name)? as f64 / *counts.get(of)? as f64;
+        (times > *max).then(|| Finding::Steep { name: name.clone(), of: of.clone(), times, max: *max })
+    }));
     findings
 }
 
@@ -181,13 +226,29 @@ impl Limits {
             let count = count.filter(|count| *count > 0);
             Ok((name.clone(), count.with_context(|| format!("{LIMITS}: {name} is no count"))?))
         };
-        Ok(Self { margin_percent, counts: of.iter().map(count).collect::<Result<_, _>>()? })
+        let counts = of.iter().map(count).collect::<Result<_, _>>()?;
+        let ratio = |(name, value): (&String, &toml::Value)| -> anyhow::Result<(String, Ratio)> {
+            let of = value.get("of").and_then(toml::Value::as_str);
+            let max = value.get("max").and_then(toml::Value::as_float).filter(|max| *max > 0.0);
+            let (of, max) = of.zip(max).with_context(|| format!("{LIMITS}: {name} is no ratio"))?;
+            Ok((name.clone(), Ratio { of: of.to_owned(), max }))
+        };
+        let ratios =
+            table.get("ratios").map(|it| it.as_table().with_context(|| format!("{LIMITS}: [ratios]")));
+        let ratios = ratios.transpose()?.into_iter().flatten().map(ratio).collect::<Result<_, _>>()?;
+        Ok(Self { margin_percent, counts, ratios })
     }
 
     fn text(&self) -> String {
         let mut text = format!("{HEAD}margin_percent = {}\n\n[instructions]\n", self.margin_percent);
         for (name, count) in &self.counts {
             let _ = writeln!(text, "{name} = {count}");
+        }
+        if !self.ratios.is_empty() {
+            text += RATIOS_HEAD;
+        }
+        for (name, Ratio { of, max }) in &self.ratios {
+            let _ = writeln!(text, "{name} = {{ of = \"{of}\", max = {max:?} }}");
         }
         text
     }
@@ -285,9 +346,9 @@ fn version() -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{collections::BTreeMap, fs};
 
-    use super::{CALLS, Counts, LIMITS, Limits, judge, read, version};
+    use super::{CALLS, Counts, LIMITS, Limits, Ratio, judge, read, version};
     use crate::shell;
 
     fn counts(of: &[(&str, u64)]) -> Counts {
@@ -297,7 +358,8 @@ mod tests {
     /// The messages, and whether it fails, with limits of 1000 and a margin of 3 %.
     #[track_caller]
     fn check(measured: &[(&str, u64)], messages: &[&str], fails: bool) {
-        let limits = Limits { margin_percent: 3.0, counts: counts(&[("a", 1_000), ("b", 1_000)]) };
+        let ratios = [("b".to_owned(), Ratio { of: "a".to_owned(), max: 1.2 })].into();
+        let limits = Limits { margin_percent: 3.0, counts: counts(&[("a", 1_000), ("b", 1_000)]), ratios };
         let findings = judge(&counts(measured), &limits);
         let said: Vec<String> = findings.iter().map(ToString::to_string).collect();
         assert_eq!(said, messages);
@@ -321,6 +383,21 @@ mod tests {
     }
 
     #[test]
+    fn a_case_that_costs_too_many_times_as_much_as_another_fails() {
+        let below = ["a costs less: 10.0 → 8.0 (-20.0 %); accept it, so that it stays won"];
+        check(
+            &[("a", 800), ("b", 960)],
+            &[below[0], "b costs less: 10.0 → 9.6 (-4.0 %); accept it, so that it stays won"],
+            false,
+        );
+        check(
+            &[("a", 800), ("b", 1_000)],
+            &[below[0], "b costs 1.25 times as much as a, and 1.2 times are allowed"],
+            true,
+        );
+    }
+
+    #[test]
     fn the_file_has_exactly_the_cases() {
         check(
             &[("a", 1_000), ("b", 1_000), ("c", 250)],
@@ -332,11 +409,21 @@ mod tests {
 
     #[test]
     fn what_is_accepted_is_read_again() {
-        let limits = Limits { margin_percent: 3.0, counts: counts(&[("a", 1), ("find_among_10", 99_000)]) };
-        assert_eq!(Limits::read(&limits.text()).unwrap(), limits);
-        for bad in
-            ["", "margin_percent = 3", "margin_percent = 3\n[instructions]\na = 0", "[instructions]\na = 1"]
-        {
+        let counts = counts(&[("a", 1), ("find_among_10", 99_000)]);
+        let ratios = [("find_among_10".to_owned(), Ratio { of: "a".to_owned(), max: 2.0 })].into();
+        for ratios in [ratios, BTreeMap::new()] {
+            let limits = Limits { margin_percent: 3.0, counts: counts.clone(), ratios };
+            assert_eq!(Limits::read(&limits.text()).unwrap(), limits);
+        }
+        for bad in [
+            "",
+            "margin_percent = 3",
+            "margin_percent = 3\n[instructions]\na = 0",
+            "[instructions]\na = 1",
+            "margin_percent = 3\nratios = 1\n[instructions]\na = 1",
+            "margin_percent = 3\n[instructions]\na = 1\n[ratios]\na = 1.5",
+            "margin_percent = 3\n[instructions]\na = 1\n[ratios]\na = { of = \"a\", max = 0.0 }",
+        ] {
             assert!(Limits::read(bad).is_err(), "{bad}");
         }
     }
@@ -358,6 +445,7 @@ mod tests {
     fn the_repository_agrees_with_itself() {
         let file = |name: &str| fs::read_to_string(shell::root().join(name)).unwrap();
         let limits = Limits::read(&file(LIMITS)).unwrap();
+        assert!(limits.ratios.contains_key("find_among_10000"), "a look-up does not grow with the routes");
         let messages = file("benches/micro/benches/messages/main.rs");
         let cases = file("benches/micro/src/lib.rs") + &messages;
         let benches = file("benches/micro/benches/counts.rs") + &messages;
