@@ -293,10 +293,6 @@ pub(crate) fn definition(
     let routes = table.tables("route");
     let routes = routes.iter().filter_map(|table| route::read(table, &known, &mut validators, upstreams));
     let routes = routes.collect();
-    let documentation = parts::documentation(table);
-    let (count, max) = (documentation.len(), quotas.documentation_parts);
-    let exceeded = quotas::exceeded("parts of documentation", count, "documentation_parts", max);
-    exceeded.into_iter().for_each(|mistake| table.mistake(mistake));
     Definition {
         routes,
         resources: table.or("resources", |value| value.list(|text| resource(text, kind)), Vec::new()),
@@ -315,7 +311,7 @@ pub(crate) fn definition(
             _ => ApiKeySource::Header,
         },
         policy: table.opt("policy", |value| value.own_parse(grammar::json_object)),
-        documentation,
+        documentation: parts::documentation(table),
         disable_default_endpoint: table.or("disable_default_endpoint", Value::boolean, false),
         cors: table.opt("cors", cors::read_value),
         tags: tags(table, quotas.tags),

@@ -10,9 +10,6 @@ use super::{
 };
 use crate::tree::{Cursor, quote};
 
-/// Parts of an API (row 178).
-const PARTS_MAX: usize = 2_000;
-
 const LOCATIONS: [&str; 12] = [
     "API",
     "AUTHORIZER",
@@ -42,12 +39,6 @@ impl<'t> Document<'t> {
         let mut seen = std::collections::HashSet::new();
         parts.retain(|part| seen.insert(place(part)));
         parts.sort_by_cached_key(place);
-        if parts.len() > PARTS_MAX {
-            self.root.error(format!(
-                "an API has at most {PARTS_MAX} documentation parts, and not {}",
-                parts.len()
-            ));
-        }
         parts
     }
 

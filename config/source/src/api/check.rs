@@ -73,9 +73,11 @@ fn siblings(document: &Document<'_>, routes: &[Route]) {
     }
 }
 
-/// Row 178.
+/// Row 178: wherever they are written, here or in a document.
 fn too_many(api: &Api, max: &Quotas) -> Vec<Mistake> {
     let routes = &api.definition.routes;
+    let (parts, parts_max) = (api.definition.documentation.len(), max.documentation_parts);
+    let documentation = quotas::exceeded("parts of documentation", parts, "documentation_parts", parts_max);
     let found = match api.kind {
         Kind::Proxy => [None, None],
         Kind::Http => [
@@ -87,7 +89,7 @@ fn too_many(api: &Api, max: &Quotas) -> Vec<Mistake> {
         ],
         Kind::Rest => [quotas::exceeded("resources", resources(api), "resources", max.resources), None],
     };
-    found.into_iter().flatten().collect()
+    found.into_iter().chain([documentation]).flatten().collect()
 }
 
 /// How many integrations an HTTP API has: routes may share one.

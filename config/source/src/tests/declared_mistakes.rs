@@ -337,6 +337,13 @@ fn more_than_the_quotas_allow() {
         &routes,
         "1:1: 302 resources, at most 300 are allowed | have fewer, or write `resources = 302` into `[quotas]`",
     );
+    let parts = many(2_001, &|at| {
+        format!("[[api.documentation]]\nlocation = \"resource\"\npath = \"/{at}\"\nproperties = '{{}}'\n")
+    });
+    check_rest(
+        &parts,
+        "1:1: 2001 parts of documentation, at most 2000 are allowed | have fewer, or write `documentation_parts = 2001` into `[quotas]`",
+    );
     check_route(
         &format!(
             "integration.type = \"mock\"\nauthorization = {{ authorizer = \"a\", scopes = {:?} }}\n[[api.authorizer]]\nname = \"a\"\ntype = \"token\"\nuri = \"arn:a\"",

@@ -49,6 +49,25 @@ fn routes_beside_a_document_go_before_its_own() {
     assert_eq!(api.definition.tags, [("team".to_owned(), "other".to_owned())]);
 }
 
+/// Row 178: what a document says counts as what the configuration says, and both may be more where that is allowed.
+#[test]
+fn a_document_is_held_to_the_quotas_of_the_node() {
+    let document = PETS.replace("{get: {", "{get: {summary: 'some of them', ");
+    let found = |max: usize| {
+        let stage = "[[api.stage]]\nname = \"prod\"\n";
+        let quotas = format!("[quotas]\nresources = {max}\ndocumentation_parts = {max}\n");
+        let text = format!("{}{stage}{quotas}", API.replace("\"http\"", "\"rest\""));
+        let files = Table::default().file("f.toml", &text).file("pets.yaml", &document);
+        let outcome = crate::load(Path::new("f.toml"), &files);
+        let errors = outcome.diagnostics.into_iter().filter(|found| found.severity == Severity::Error);
+        errors.map(|found| found.message).collect::<Vec<_>>()
+    };
+    assert_eq!(found(3), [""; 0]);
+    let more =
+        ["3 resources", "2 parts of documentation"].map(|what| format!("{what}, at most 1 are allowed"));
+    assert_eq!(found(1), more);
+}
+
 /// The document is among the files that were read: it is watched, kept, and shown where it is wrong.
 #[test]
 fn a_document_is_one_of_the_files() {
