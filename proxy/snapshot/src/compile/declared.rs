@@ -91,6 +91,10 @@ pub(super) fn compile(
             }
         },
     };
+    if declared.server_name.is_some() && uri.as_ref().is_some_and(|uri| !uri.tls) {
+        let message = "it has no effect: a call of `http://` has no certificate";
+        found.push(Diagnostic::warning(origin, of("server_name"), message));
+    }
     let settings = settings(place, declared, &around, kind, timeout, uri.as_ref());
     let Around { upstreams, make, slots, .. } = around;
     let upstream = match uri.filter(|uri| !uri.host.is_empty()) {

@@ -90,6 +90,7 @@ pub(super) fn ignored(declared: &Declared, dialect: Dialect) -> Vec<(&'static st
             ("credentials", credentials.is_some(), calls_nobody),
             ("server_name", server_name.is_some(), calls_nobody),
             ("http2", *http2, calls_nobody),
+            ("request_parameters", !declared.request_parameters.is_empty(), calls_nobody),
         ],
         IntegrationType::HttpProxy => &[
             ("request_templates", !declared.request_templates.is_empty(), passes_all),

@@ -356,7 +356,7 @@ fn of_integrations() {
         credentials: some("arn:aws:iam::000000000000:role/r") => Refused("the credentials of"),
         timeout: Some(Duration::from_secs(1)) => Runs,
         insecure_skip_verification: true => Refused("certificate may be anybody's"),
-        server_name: some("other.example") => Runs,
+        server_name: some("other.example") => Told("has no certificate"),
         http2: true => Runs,
         request_parameters: pair("integration.request.header.x", "'y'") => Runs,
         request_templates: pair("application/json", "{}") => Runs,
@@ -373,6 +373,11 @@ fn of_integrations() {
         origin: origin() => Kept,
     });
     check(&base(), declared, fields);
+    let mut encrypted = base();
+    declared(&mut encrypted).uri = some("https://backend.example/pets");
+    let fields: Vec<Field<Declared>> =
+        vec![("server_name", |it| it.server_name = some("other.example"), Runs)];
+    check(&encrypted, declared, fields);
     let fields = fields!(IntegrationResponse {
         selection_pattern: None => Runs,
         status: 201 => Refused("X-Pet"),
@@ -407,6 +412,11 @@ fn of_integrations_that_look_at_less() {
         ("credentials", |it| it.credentials = some("arn:aws:iam::…"), Told("`MOCK` calls no backend")),
         ("server_name", |it| it.server_name = some("x"), Told("`MOCK` calls no backend")),
         ("http2", |it| it.http2 = true, Told("`MOCK` calls no backend")),
+        (
+            "request_parameters",
+            |it| it.request_parameters = pair("integration.request.header.x", "'y'"),
+            Told("`MOCK` calls no backend"),
+        ),
         ("request_templates", |it| it.request_templates = pair("application/json", "{}"), Runs),
         ("streams", |it| it.streams = true, Refused("`MOCK` can't be streamed")),
     ];
