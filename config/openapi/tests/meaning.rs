@@ -76,6 +76,33 @@ fn documentation() {
     assert_eq!(told(&Options { ignore_documentation: true, ..rest() }), Vec::<String>::new());
 }
 
+/// Row 146: a document says which version of the documentation its stage shows.
+#[test]
+fn versions_of_documentation() {
+    let part = "x-amazon-apigateway-documentation: {documentationParts: [{location: {type: API}, properties: {info: x}}]}";
+    let definition =
+        import(&format!("swagger: '2.0'\ninfo: {{title: t}}\npaths: {{}}\n{part}"), &rest()).definition;
+    let mut api = Api::new("t", Kind::Rest);
+    let stage = |name: &str, version: Option<&str>| model::Stage {
+        name: name.into(),
+        documentation_version: version.map(str::to_owned),
+        ..model::Stage::default()
+    };
+    api.stages = vec![stage("test", None), stage("prod", Some("1.3"))];
+    let variables = Variables::default();
+    for (stage, expected) in [("test", json!(null)), ("prod", json!("1.3"))] {
+        let how = How {
+            format: Format::Oas30,
+            extensions: Extensions::ALL,
+            stage,
+            variables: &variables,
+            upstream: &|_| None,
+        };
+        let document = openapi::export(&api, &definition, &how).document;
+        assert_eq!(document["x-amazon-apigateway-documentation"]["version"], expected, "{stage}");
+    }
+}
+
 /// Row 138: merging is the default, and what the document does not name stays.
 #[test]
 fn merges() {

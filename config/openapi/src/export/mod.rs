@@ -267,7 +267,13 @@ impl Export<'_> {
         });
         put("gateway-responses", !definition.gateway_responses.is_empty(), Json::Object(responses.collect()));
         let parts: Vec<_> = definition.documentation.iter().map(part).collect();
-        put("documentation", !parts.is_empty(), json!({ "documentationParts": parts }));
+        let stage = self.api.stages.iter().find(|stage| stage.name == self.options.stage);
+        let version = stage.and_then(|stage| stage.documentation_version.as_deref());
+        let mut documentation = json!({ "documentationParts": parts });
+        if let Some(version) = version {
+            documentation["version"] = version.into();
+        }
+        put("documentation", !parts.is_empty(), documentation);
     }
 }
 
