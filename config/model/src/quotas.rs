@@ -1,8 +1,18 @@
-//! How many of each thing there may be (row 178): AWS's defaults, which an operator may raise.
+//! How many of each thing there may be (rows 178, 179): AWS's defaults, which an operator may raise.
 
-/// Bounds of what an API, a stage or a domain has. `[[route]]`s have none.
+/// Bounds of what a node, an API, a stage or a domain has. `[[route]]`s have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quotas {
+    /// REST APIs with a regional endpoint, and HTTP APIs.
+    pub regional_apis: usize,
+    /// REST APIs with an edge endpoint.
+    pub edge_apis: usize,
+    /// REST APIs with a private endpoint.
+    pub private_apis: usize,
+    /// Domains: hosts that APIs are mapped to, or that something is said of.
+    pub domains: usize,
+    /// Mappings of a domain whose base paths have several segments (row 37).
+    pub mappings: usize,
     /// Resources of a REST API: paths, and the paths before them.
     pub resources: usize,
     /// Routes of an HTTP API.
@@ -30,6 +40,11 @@ pub struct Quotas {
 impl Default for Quotas {
     fn default() -> Self {
         Self {
+            regional_apis: 600,
+            edge_apis: 120,
+            private_apis: 600,
+            domains: 120,
+            mappings: 200,
             resources: 300,
             routes: 300,
             integrations: 300,

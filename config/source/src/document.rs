@@ -8,7 +8,7 @@ use toml::{Spanned, de::DeTable};
 use crate::{
     Environment, Outcome, ROOT, Sources, api,
     context::{Context, File, Mistake, place},
-    cors, domain, include, listener, node,
+    cors, domain, include, listener, node, quotas,
     reader::{Table, Value},
     route, upstream,
 };
@@ -104,6 +104,7 @@ impl<'a> Document<'a> {
         apis.extend(api::read(self, &node, &mut upstreams));
         api::check(self, &apis, &node.quotas);
         let domains = domain::read(self, &apis, &node.quotas);
+        quotas::check(self, &apis, &domains, &node.quotas);
         let upstreams = upstreams.finish(self.cx);
         Model { node, listeners, certificates, upstreams, apis, domains }
     }

@@ -1,10 +1,13 @@
-//! `[quotas]`: how many of each thing an API may have (row 178).
+//! `[quotas]`: how many of each thing a node, an API or a domain may have (rows 178, 179).
 
-use model::Quotas;
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{Api, Domain, EndpointType, Kind, Quotas};
 
 use crate::{
     Form, Key, Section,
     context::Mistake,
+    document::Document,
     reader::{Table, Value},
 };
 
@@ -13,8 +16,19 @@ const MAX: u64 = 1_000_000;
 
 pub(crate) static QUOTAS: Section = Section {
     name: "quotas",
-    doc: "How many of each thing an `[[api]]` or a `[[domain]]` may have; what is left out is AWS's default.",
+    doc: "How many `[[api]]`s and `[[domain]]`s there may be, and of each thing that one may have; what is left out is AWS's default.",
     keys: &[
+        Key::new("regional_apis", Form::Count(1, MAX), "APIs with a regional endpoint; HTTP APIs have one.")
+            .or("600"),
+        Key::new("edge_apis", Form::Count(1, MAX), "REST APIs with an edge endpoint.").or("120"),
+        Key::new("private_apis", Form::Count(1, MAX), "REST APIs with a private endpoint.").or("600"),
+        Key::new("domains", Form::Count(1, MAX), "Hosts of APIs and `[[domain]]`s.").or("120"),
+        Key::new(
+            "mappings",
+            Form::Count(1, MAX),
+            "Mappings of a domain whose base paths have several segments.",
+        )
+        .or("200"),
         Key::new(
             "resources",
             Form::Count(1, MAX),
@@ -42,6 +56,11 @@ pub(crate) static QUOTAS: Section = Section {
 pub(crate) fn read(table: &Table<'_>) -> Quotas {
     let default = Quotas::default();
     Quotas {
+        regional_apis: table.or("regional_apis", Value::count, default.regional_apis),
+        edge_apis: table.or("edge_apis", Value::count, default.edge_apis),
+        private_apis: table.or("private_apis", Value::count, default.private_apis),
+        domains: table.or("domains", Value::count, default.domains),
+        mappings: table.or("mappings", Value::count, default.mappings),
         resources: table.or("resources", Value::count, default.resources),
         routes: table.or("routes", Value::count, default.routes),
         integrations: table.or("integrations", Value::count, default.integrations),
@@ -54,6 +73,30 @@ pub(crate) fn read(table: &Table<'_>) -> Quotas {
         tags: table.or("tags", Value::count, default.tags),
         routing_rules: table.or("routing_rules", Value::count, default.routing_rules),
     }
+}
+
+/// Row 179: what a node has in all. `[[route]]`s count for nothing.
+pub(crate) fn check(document: &Document<'_>, apis: &[Api], domains: &[Domain], max: &Quotas) {
+    let aws = || apis.iter().filter(|api| api.kind != Kind::Proxy);
+    let of = |endpoint| aws().filter(move |api| api.endpoint == endpoint).count();
+    let mappings = || aws().flat_map(|api| &api.mappings).filter_map(|it| Some((it.host.as_deref()?, it)));
+    let hosts: BTreeSet<_> =
+        mappings().map(|(host, _)| host).chain(domains.iter().map(|it| &*it.name)).collect();
+    let mut deep: BTreeMap<&str, usize> = BTreeMap::new();
+    for (host, _) in mappings().filter(|(_, mapping)| mapping.base_path.contains('/')) {
+        *deep.entry(host).or_default() += 1;
+    }
+    let deepest = deep.into_iter().max_by_key(|(_, count)| *count);
+    let (host, count) = deepest.unwrap_or_default();
+    let of_host = format!("mappings of `{host}` with several segments");
+    let found = [
+        exceeded("regional APIs", of(EndpointType::Regional), "regional_apis", max.regional_apis),
+        exceeded("edge APIs", of(EndpointType::Edge), "edge_apis", max.edge_apis),
+        exceeded("private APIs", of(EndpointType::Private), "private_apis", max.private_apis),
+        exceeded("domains", hosts.len(), "domains", max.domains),
+        exceeded(&of_host, count, "mappings", max.mappings),
+    ];
+    found.into_iter().flatten().for_each(|mistake| document.cx.mistake(None, "quotas", mistake));
 }
 
 /// What is wrong with so many of these, if they are more than `key` of `[quotas]` allows.

@@ -353,6 +353,47 @@ fn more_than_the_quotas_allow() {
     );
 }
 
+/// Row 179: what a node has in all.
+#[test]
+fn more_than_the_quotas_of_a_node_allow() {
+    let api = |at: usize, lines: &str| {
+        format!(
+            "[[api]]\nname = \"a{at}\"\nkind = \"rest\"\n{lines}\n[[api.stage]]\nname = \"s\"\n[[api.route]]\nkey = \"GET /\"\nintegration.type = \"mock\"\n"
+        )
+    };
+    let two = |quota: &str, lines: [&str; 2], expected: &str| {
+        let apis = format!("{}{}", api(0, lines[0]), api(1, lines[1]));
+        let help = format!(" | have fewer, or write `{quota} = 2` into `[quotas]`");
+        check(
+            &format!("[quotas]\n{quota} = 1\n{apis}"),
+            &[&format!("{expected}, at most 1 are allowed{help}")],
+        );
+        assert!(read(&format!("[quotas]\n{quota} = 2\n{apis}")).model.is_some());
+    };
+    let (a, b) = ("hosts = [\"a\"]", "hosts = [\"b\"]");
+    two("regional_apis", [a, b], "2 regional APIs");
+    two(
+        "edge_apis",
+        ["endpoint = \"edge\"\nhosts = [\"a\"]", "endpoint = \"edge\"\nhosts = [\"b\"]"],
+        "2 edge APIs",
+    );
+    let private = "endpoint = \"private\"\nvpc_endpoint_ids = [\"vpce-1\"]";
+    two("private_apis", [&format!("{private}\n{a}"), &format!("{private}\n{b}")], "2 private APIs");
+    two("domains", [a, b], "2 domains");
+    let deep = |base: &str| format!("hosts = [\"a\"]\nbase_path = \"{base}\"");
+    two("mappings", [&deep("x/y"), &deep("x/z")], "2 mappings of `a` with several segments");
+    assert!(
+        read(&format!("[quotas]\nmappings = 1\n{}{}", api(0, &deep("x/y")), api(1, &deep("x"))))
+            .model
+            .is_some()
+    );
+    // Plain routes have no quotas.
+    let route = |at: usize| format!("[[route]]\nmatch = \"/\"\nhosts = [\"h{at}\"]\nurl = \"http://b\"\n");
+    assert!(
+        read(&format!("[quotas]\ndomains = 1\nregional_apis = 1\n{}{}", route(0), route(1))).model.is_some()
+    );
+}
+
 #[test]
 fn domains() {
     let api = "[[api]]\nname = \"shop\"\nkind = \"rest\"\n[[api.stage]]\nname = \"prod\"\n[[api.route]]\nkey = \"GET /\"\nintegration.type = \"mock\"\n";

@@ -242,6 +242,11 @@ header_count = 100 # default
 target = \"10KiB\" # default
 
 [quotas] # default
+regional_apis = 600 # default
+edge_apis = 120 # default
+private_apis = 600 # default
+domains = 120 # default
+mappings = 200 # default
 resources = 300 # default
 routes = 300 # default
 integrations = 300 # default

@@ -91,6 +91,11 @@ pub fn read_definition(text: &str) -> Result<Frozen, Refused> {
 
 fn unbounded() -> Quotas {
     Quotas {
+        regional_apis: usize::MAX,
+        edge_apis: usize::MAX,
+        private_apis: usize::MAX,
+        domains: usize::MAX,
+        mappings: usize::MAX,
         resources: usize::MAX,
         routes: usize::MAX,
         integrations: usize::MAX,

@@ -114,7 +114,11 @@ pub(crate) static INTEGRATION: Section = Section {
             Form::Tables(&RESPONSE),
             "What becomes of the backend's answers; not with a proxy.",
         ),
-        Key::new("streams", Form::Boolean, "Whether the answer is streamed. Left out: `false`."),
+        Key::new(
+            "streams",
+            Form::Boolean,
+            "Whether the answer is streamed: of any length, as the backend coded it, never kept. Left out: `false`.",
+        ),
         Key::new("subtype", Form::Text(r#""SQS-SendMessage""#), "An action of a service (HTTP APIs)."),
         Key::new(
             "payload_format_version",
