@@ -137,6 +137,7 @@ fn any_stands_for_what_its_own_resource_lacks() {
     }
 }
 
+/// Row 22, U for REST and HTTP APIs.
 #[test]
 fn head_is_served_by_get_in_dialect_proxy_alone() {
     let keys = ["GET /a", "GET /b", "HEAD /b", "ANY /b", "GET /c", "ANY /c", "ANY /{p+}"];

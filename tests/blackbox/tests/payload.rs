@@ -202,7 +202,7 @@ fn long_responses() {
     );
 }
 
-/// Rows 176 and 177.
+/// Rows 176 and 177; 431 is U (row 135).
 fn long_urls_and_fields() {
     let origin = Origin::fixed("ok");
     for (endpoint, max) in [("regional", 10_240), ("edge", 8_192)] {

@@ -1,5 +1,5 @@
 //! What clients are told: the whole error catalogue (section N), gateway responses (rows 126, 127), ids (row 128), CORS of a
-//! REST API's stage (row 136). Bodies are compared as what they say, not as bytes.
+//! REST API's stage (row 136). U: whether a body has blanks behind its colons; ours has none.
 
 use super::*;
 
@@ -14,7 +14,8 @@ fn catalogue() -> Vec<Row> {
     let network = (504, "InternalServerErrorException", "Network error communicating with endpoint");
     let late = (504, "InternalServerErrorException", "Endpoint request timed out");
     let internal = (500, "InternalServerErrorException", "Internal server error");
-    let bad = |message| (400, "BadRequestException", message);
+    let bad_with = |status, message| (status, "BadRequestException", message);
+    let bad = |message| bad_with(400, message);
     vec![
         // U, in both.
         Row(Reason::NoApi, forbidden, (403, "Forbidden"), "ACCESS_DENIED"),
@@ -59,7 +60,21 @@ fn catalogue() -> Vec<Row> {
             (413, "Request Entity Too Large"),
             "REQUEST_TOO_LARGE",
         ),
-        // U: the HTTP API's.
+        // U, both of row 135: 431 or 413.
+        Row(
+            Reason::HeadersTooLarge { max: 10_240 },
+            bad_with(431, "Request Header Fields Too Large"),
+            (431, "Request Header Fields Too Large"),
+            "DEFAULT_4XX",
+        ),
+        Row(
+            Reason::TargetTooLong { max: 10_240 },
+            bad_with(414, "URI Too Long"),
+            (414, "URI Too Long"),
+            "DEFAULT_4XX",
+        ),
+        Row(Reason::BadRequest, bad("Bad Request"), (400, "Bad Request"), "DEFAULT_4XX"),
+        // U: the HTTP API's; and that a refused connection is one of these in a REST API (row 61).
         Row(Reason::BackendUnreachable, network, (503, "Service Unavailable"), "INTEGRATION_FAILURE"),
         Row(Reason::BackendFailed, network, (503, "Service Unavailable"), "INTEGRATION_FAILURE"),
         // U: 503 or 504.

@@ -53,6 +53,7 @@ fn check_validated(kind: model::Kind, asked: &str, body: &'static str, status: u
     assert_eq!(response.headers.find("x-amzn-errortype"), error_type);
 }
 
+/// Row 91, U: behind the throttle and before the cache.
 #[test]
 fn requests_are_validated_before_the_backend_is_asked() {
     for kind in [model::Kind::Rest, model::Kind::Http, model::Kind::Proxy] {

@@ -55,6 +55,7 @@ fn fractions_of_a_token_a_second_work() {
     check(0.001, 2, &[0, 0, 999_999, 1_000_000, 1_000_000], "++-+-");
 }
 
+/// Row 73, U.
 #[test]
 fn zero_refuses_all() {
     check(0.0, 5, &[0, 1_000_000], "--");
