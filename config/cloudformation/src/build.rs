@@ -87,3 +87,20 @@ pub(crate) fn renamed(map: &Node, names: &[(&str, &str)]) -> Node {
     });
     Node { value: Value::Map(renamed.collect()), tag: None, span: map.span.clone() }
 }
+
+/// A copy that stands elsewhere: what is in no text of the template stands where it was asked for.
+pub(crate) fn placed(node: &Node, span: &Span) -> Node {
+    let value = match &node.value {
+        Value::List(items) => Value::List(items.iter().map(|item| placed(item, span)).collect()),
+        Value::Map(entries) => {
+            let entry = |entry: &Entry| Entry {
+                key: entry.key.clone(),
+                key_span: span.clone(),
+                value: placed(&entry.value, span),
+            };
+            Value::Map(entries.iter().map(entry).collect())
+        }
+        other => other.clone(),
+    };
+    Node { value, tag: node.tag.clone(), span: span.clone() }
+}

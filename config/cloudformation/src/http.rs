@@ -1,13 +1,13 @@
 //! `AWS::ApiGatewayV2::*` → HTTP APIs. WebSocket APIs are left out, and said.
 
 use model::Kind;
-use openapi::tree::{Entry, Node};
+use openapi::tree::{Entry, Node, quote};
 
 use crate::{
     build::{self, Span, renamed},
     intrinsics::entries,
     resources::{Assembly, Draft, Resource},
-    rest::list,
+    rest::{self, list},
 };
 
 /// Names of an integration here and in OpenAPI's extension.
@@ -56,7 +56,13 @@ pub(crate) fn apis(assembly: &mut Assembly<'_>, resources: &[Resource]) {
                 &resource.span,
             ),
         };
+        if let (None, Some(location)) = (resource.get("Body"), resource.get("BodyS3Location")) {
+            assembly.resolver.fail(&location.span, "the definition lies in S3, where it can't be read");
+        }
         settings(&mut draft, resource);
+        draft.tags(resource.get("Tags"));
+        draft.fail_on_warnings = resource.holds("FailOnWarnings");
+        draft.base_path = rest::base_path(resource.get("BasePath"));
         quick(&mut draft, resource);
         assembly.mapped(resource.title(), "[[api]] of kind \"http\"", &resource.span);
         assembly.drafts.push(draft);
@@ -141,7 +147,7 @@ fn api<'a>(assembly: &'a mut Assembly<'_>, resource: &Resource) -> Option<&'a mu
         assembly.left(title, "it belongs to an API that was left out", &resource.span);
         return None;
     }
-    assembly.draft(&api, &resource.span).filter(|draft| !draft.is_given)
+    assembly.draft(&api, &resource.span)
 }
 
 fn authorizer(assembly: &mut Assembly<'_>, resource: &Resource) {
@@ -185,9 +191,16 @@ fn route_of(assembly: &mut Assembly<'_>, resource: &Resource, resources: &[Resou
     let Some(key) = resource.text("RouteKey") else {
         return assembly.resolver.fail(&span, "`RouteKey` is missing");
     };
+    if api(assembly, resource).is_none() {
+        return;
+    }
     let target = resource.text("Target").unwrap_or_default();
     let id = target.strip_prefix("integrations/").unwrap_or(&target);
     let behind = resources.iter().find(|it| it.kind == "AWS::ApiGatewayV2::Integration" && it.logical == id);
+    if behind.is_none() {
+        let message = format!("there is no integration {}", quote(id));
+        return assembly.resolver.fail(&span, message);
+    }
     let integration = behind.map(integration);
     let Some(draft) = api(assembly, resource) else { return };
     let mut operation = build::map::<&str>([], &span);

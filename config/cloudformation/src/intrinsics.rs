@@ -1,6 +1,9 @@
 //! CloudFormation's functions, conditions, mappings and parameters: they are replaced by what they come to, and what can't be
 //! known without a stack becomes the resource's own name. Bounded: what grows is counted.
 
+mod conditions;
+mod include;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -10,7 +13,7 @@ use model::{Diagnostic, Origin};
 use openapi::tree::{Entry, Node, Tree, Value, quote};
 
 use crate::{
-    Options,
+    Options, World,
     build::{self, Span},
     functions,
 };
@@ -19,24 +22,35 @@ use crate::{
 const NODES_MAX: usize = 1 << 20;
 /// Bytes of its texts.
 const BYTES_MAX: usize = 32 << 20;
-/// Conditions that name one another.
-const CONDITIONS_DEEP: usize = 32;
 
 /// What functions are replaced by.
 pub(crate) struct Resolver<'t> {
     tree: &'t Tree,
     options: &'t Options,
+    world: &'t dyn World,
     found: RefCell<Vec<Diagnostic>>,
     nodes_left: Cell<usize>,
+    /// Whether it was said that none is left.
+    is_over: Cell<bool>,
     bytes_left: Cell<usize>,
+    files_left: Cell<usize>,
+    /// Conditions that are being looked at, one for the sake of another.
+    conditions_deep: Cell<usize>,
+    /// Whether what is replaced stands in a mapping, which holds values and no functions.
+    is_mapping: Cell<bool>,
+    /// Whether what is replaced was included: what is included includes nothing, on AWS neither.
+    is_included: Cell<bool>,
     /// Type of each resource.
     types: BTreeMap<&'t str, &'t str>,
     parameters: BTreeMap<&'t str, &'t Node>,
+    /// Resources that a tool of AWS makes beside those that are written: functions of a service and their ARNs.
+    made: BTreeMap<String, String>,
+    is_service: bool,
 }
 
 impl<'t> Resolver<'t> {
     /// For one template.
-    pub(crate) fn new(tree: &'t Tree, options: &'t Options) -> Self {
+    pub(crate) fn new(tree: &'t Tree, options: &'t Options, world: &'t dyn World) -> Self {
         let typed = |entry: &'t Entry| Some((&*entry.key, entry.value.get("Type")?.as_str()?));
         let types = entries(tree.root().get("Resources")).iter().filter_map(typed).collect();
         let parameters = entries(tree.root().get("Parameters"));
@@ -44,17 +58,35 @@ impl<'t> Resolver<'t> {
         Self {
             tree,
             options,
+            world,
             found: RefCell::default(),
             nodes_left: Cell::new(NODES_MAX),
+            is_over: Cell::new(false),
             bytes_left: Cell::new(BYTES_MAX),
+            files_left: Cell::new(include::FILES_MAX),
+            conditions_deep: Cell::new(0),
+            is_mapping: Cell::new(false),
+            is_included: Cell::new(false),
             types,
             parameters,
+            made: BTreeMap::new(),
+            is_service: false,
         }
+    }
+
+    /// For a `serverless.yml`: its functions under the names that resources call them by, with their ARNs.
+    pub(crate) fn of_service(&mut self, functions: BTreeMap<String, String>) {
+        (self.made, self.is_service) = (functions, true);
     }
 
     /// All that was wrong.
     pub(crate) fn finish(self) -> Vec<Diagnostic> {
         self.found.into_inner()
+    }
+
+    /// The whole template.
+    pub(crate) fn root(&self) -> &'t Node {
+        self.tree.root()
     }
 
     /// Where something stands.
@@ -65,18 +97,23 @@ impl<'t> Resolver<'t> {
     /// Whether a resource is made: its `Condition` holds, if it has one.
     pub(crate) fn is_made(&self, resource: &Node) -> bool {
         match resource.get("Condition") {
-            Some(name) => name.as_str().is_none_or(|text| self.condition(text, &name.span, 0)),
+            Some(name) => name.as_str().is_none_or(|text| self.condition(text, &name.span)),
             None => true,
         }
     }
 
+    /// What stands in a resource's property, if it is no function's matter.
+    pub(crate) fn written(&self, resource: &str, property: &str) -> Option<String> {
+        let resource = self.tree.root().get("Resources")?.get(resource)?;
+        let property = resource.get("Properties")?.get(property)?;
+        build::scalar(property).filter(|_| property.tag.is_none())
+    }
+
     /// A node without functions in it.
     pub(crate) fn resolve(&self, node: &Node) -> Node {
-        let Some(left) = self.nodes_left.get().checked_sub(1) else {
-            self.fail(&node.span, format!("the template comes to more than {NODES_MAX} values"));
+        if !self.take(&node.span) {
             return build::null(&node.span);
-        };
-        self.nodes_left.set(left);
+        }
         if let Some((name, argument)) = call(node) {
             return self.call(&name, &argument, &node.span);
         }
@@ -87,14 +124,34 @@ impl<'t> Resolver<'t> {
                 Value::List(items.filter(|item| !matches!(item.value, Value::Null)).collect())
             }
             Value::Map(entries) => {
-                let resolved =
-                    entries.iter().map(|entry| Entry { value: self.resolve(&entry.value), ..entry.clone() });
+                let resolved = entries.iter().flat_map(|entry| match &*entry.key {
+                    // What is included beside other names takes its place among them.
+                    "Fn::Transform" => match self.transform(&entry.value, &entry.value.span).value {
+                        Value::Map(included) => included,
+                        Value::Null => Vec::new(),
+                        _ => {
+                            self.fail(&entry.value.span, "what is included beside other names is no map");
+                            Vec::new()
+                        }
+                    },
+                    _ => vec![Entry { value: self.resolve(&entry.value), ..entry.clone() }],
+                });
                 Value::Map(resolved.filter(|entry| !matches!(entry.value.value, Value::Null)).collect())
             }
             Value::Text(text) => Value::Text(self.counted(text.to_string(), &node.span).into()),
             other => other.clone(),
         };
         build::node(value, &node.span)
+    }
+
+    /// Whether one value more may be looked at.
+    fn take(&self, span: &Span) -> bool {
+        let left = self.nodes_left.get().checked_sub(1);
+        self.nodes_left.set(left.unwrap_or_default());
+        if left.is_none() && !self.is_over.replace(true) {
+            self.fail(span, format!("the template comes to more than {NODES_MAX} values"));
+        }
+        left.is_some()
     }
 
     fn call(&self, name: &str, argument: &Node, span: &Span) -> Node {
@@ -139,8 +196,7 @@ impl<'t> Resolver<'t> {
             },
             "Fn::If" => match list(argument) {
                 [condition, yes, no] => {
-                    let holds =
-                        condition.as_str().is_some_and(|name| self.condition(name, &condition.span, 0));
+                    let holds = condition.as_str().is_some_and(|name| self.condition(name, &condition.span));
                     self.resolve(if holds { yes } else { no })
                 }
                 _ => self.wrong(span, "`Fn::If` is a list of a condition and two values"),
@@ -159,10 +215,15 @@ impl<'t> Resolver<'t> {
                 build::list(vec![build::text(zone, span)], span)
             }
             "Fn::Equals" | "Fn::And" | "Fn::Or" | "Fn::Not" | "Condition" => {
-                build::truth(self.holds(name, argument, span, 0), span)
+                build::truth(self.holds(name, argument, span), span)
+            }
+            "Fn::Transform" => self.transform(argument, span),
+            "Fn::Length" => {
+                build::node(Value::Number(list(&self.resolve(argument)).len().to_string().into()), span)
             }
             _ => {
-                let help = "known are Ref, GetAtt, Sub, Join, Split, Select, If, FindInMap, ImportValue, GetAZs and conditions";
+                let help = "known are Ref, GetAtt, Sub, Join, Split, Select, If, FindInMap, ImportValue, GetAZs, Length, \
+                            Transform with AWS::Include, and conditions";
                 self.fail_with(span, format!("the function {} is not known here", quote(name)), help);
                 build::null(span)
             }
@@ -191,8 +252,16 @@ impl<'t> Resolver<'t> {
         if let Some(found) = self.parameter(target, span) {
             return found;
         }
-        if self.types.contains_key(target) || is_generated(target) {
-            return build::text(self.counted(target.to_owned(), span), span);
+        let is_known = self.types.contains_key(target) || self.is_generated(target);
+        if is_known {
+            // An alias or a version is named by its ARN, all else by its name here.
+            let value = match self.types.get(target) {
+                Some(&("AWS::Lambda::Alias" | "AWS::Lambda::Version")) => {
+                    functions::arn(target, &self.options.variables)
+                }
+                _ => target.to_owned(),
+            };
+            return build::text(self.counted(value, span), span);
         }
         let message = format!("there is neither a parameter nor a resource {}", quote(target));
         self.fail_with(span, message, format!("add it, or say `--param {target}=…`"));
@@ -241,8 +310,11 @@ impl<'t> Resolver<'t> {
             return self.wrong(span, "`Fn::GetAtt` names a resource and an attribute");
         };
         let Some(kind) = self.types.get(resource) else {
-            if is_generated(resource) {
-                return build::text(dotted, span);
+            if let (Some(arn), "Arn") = (self.made.get(resource), attribute) {
+                return build::text(self.counted(arn.clone(), span), span);
+            }
+            if self.is_generated(resource) {
+                return build::text(self.counted(dotted, span), span);
             }
             return self.wrong(span, format!("there is no resource {}", quote(resource)));
         };
@@ -250,6 +322,13 @@ impl<'t> Resolver<'t> {
             matches!(*kind, "AWS::Serverless::Function" | "AWS::Lambda::Function" | "AWS::Lambda::Alias");
         let value = match (is_function, attribute) {
             (true, "Arn") => functions::arn(resource, &self.options.variables),
+            (false, "Arn") if *kind == "AWS::Cognito::UserPool" => {
+                let variables = &self.options.variables;
+                format!(
+                    "arn:{}:cognito-idp:{}:{}:userpool/{resource}",
+                    variables.partition, variables.region, variables.account_id
+                )
+            }
             (false, "Arn") => {
                 let service = kind.split("::").nth(1).unwrap_or_default().to_ascii_lowercase();
                 let variables = &self.options.variables;
@@ -311,54 +390,35 @@ impl<'t> Resolver<'t> {
         };
         let mapping = self.tree.root().get("Mappings").and_then(|it| it.get(map));
         match mapping.and_then(|it| it.get(first)).and_then(|it| it.get(second)) {
-            Some(found) => self.resolve(found),
+            Some(_) if self.is_mapping.get() => {
+                self.wrong(span, "a mapping holds values, and no `Fn::FindInMap`")
+            }
+            Some(found) => {
+                self.is_mapping.set(true);
+                let resolved = self.resolve(found);
+                self.is_mapping.set(false);
+                resolved
+            }
             None => self.wrong(span, format!("there is no mapping {}", quote(&keys.join(".")))),
         }
     }
 
-    /// Whether a named condition holds.
-    fn condition(&self, name: &str, span: &Span, depth: usize) -> bool {
-        let condition = self.tree.root().get("Conditions").and_then(|it| it.get(name));
-        match condition {
-            _ if depth > CONDITIONS_DEEP => {
-                self.fail(span, format!("conditions name one another more than {CONDITIONS_DEEP} deep"));
-                false
-            }
-            Some(condition) => match call(condition) {
-                Some((function, argument)) => self.holds(&function, &argument, &condition.span, depth + 1),
-                None => build::scalar(condition).as_deref() == Some("true"),
-            },
-            None => {
-                self.fail(span, format!("there is no condition {}", quote(name)));
-                false
-            }
+    /// Whether it is a name of what SAM or the framework makes by itself: `PetsprodStage`, `Pets.Stage`, `HelloLambdaFunction`.
+    fn is_generated(&self, name: &str) -> bool {
+        let of_service = ["ApiGateway", "HttpApi", "WebsocketsApi"];
+        if self.is_service
+            && (self.made.contains_key(name) || of_service.iter().any(|it| name.starts_with(it)))
+        {
+            return true;
         }
-    }
-
-    fn holds(&self, name: &str, argument: &Node, span: &Span, depth: usize) -> bool {
-        let each = |item: &Node| match call(item) {
-            Some((name, argument)) if depth <= CONDITIONS_DEEP => {
-                self.holds(&name, &argument, &item.span, depth + 1)
-            }
-            _ => build::scalar(item).as_deref() == Some("true"),
+        let is_of = |api: &str| {
+            let rest = name.strip_prefix(api);
+            rest.is_some_and(|rest| rest.is_empty() || rest.ends_with("Stage") || rest.contains("Deployment"))
         };
-        match name {
-            "Condition" => argument.as_str().is_some_and(|name| self.condition(name, span, depth + 1)),
-            "Fn::Equals" => match list(argument) {
-                [a, b] => build::scalar(&self.resolve(a)) == build::scalar(&self.resolve(b)),
-                _ => {
-                    self.fail(span, "`Fn::Equals` is a list of two values");
-                    false
-                }
-            },
-            "Fn::Not" => !list(argument).iter().any(each),
-            "Fn::And" => list(argument).iter().all(each),
-            "Fn::Or" => list(argument).iter().any(each),
-            _ => {
-                self.fail(span, format!("{} is no condition", quote(name)));
-                false
-            }
-        }
+        let is_api = |kind: &str| matches!(kind, "AWS::Serverless::Api" | "AWS::Serverless::HttpApi");
+        let implied = ["ServerlessRestApi", "ServerlessHttpApi"];
+        let written = self.types.iter().filter(|(_, kind)| is_api(kind)).map(|(name, _)| *name);
+        implied.into_iter().chain(written).any(is_of)
     }
 
     /// Two values without functions in them.
@@ -391,7 +451,8 @@ impl<'t> Resolver<'t> {
         self.found.borrow_mut().push(Diagnostic::error(Some(&self.origin(span)), "", message));
     }
 
-    fn fail_with(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
+    /// The same, with what to do.
+    pub(crate) fn fail_with(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
         self.found.borrow_mut().push(Diagnostic::error(Some(&self.origin(span)), "", message).help(help));
     }
 }
@@ -413,18 +474,6 @@ fn call(node: &Node) -> Option<(String, Node)> {
         }
         _ => None,
     }
-}
-
-/// Names of what SAM makes by itself.
-fn is_generated(name: &str) -> bool {
-    matches!(
-        name,
-        "ServerlessRestApi"
-            | "ServerlessHttpApi"
-            | "ServerlessRestApiProdStage"
-            | "ApiGatewayRestApi"
-            | "HttpApi"
-    )
 }
 
 fn list(node: &Node) -> &[Node] {

@@ -9,10 +9,12 @@ mod build;
 mod functions;
 mod http;
 mod intrinsics;
+mod known;
 pub mod properties;
 mod report;
 mod resources;
 mod rest;
+mod routing;
 mod sam;
 mod serverless;
 mod stage;
@@ -27,10 +29,19 @@ use openapi::{Variables, tree::Tree};
 pub use functions::Function;
 pub use report::Note;
 
+/// A file that a template names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// What it is called in messages.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+}
+
 /// What a template may ask of the world.
 pub trait World {
-    /// A file's text, by a path relative to the template.
-    fn file(&self, path: &str) -> Result<String, String>;
+    /// A file, by a path relative to the template.
+    fn file(&self, path: &str) -> Result<File, String>;
     /// A variable of the environment.
     fn environment(&self, name: &str) -> Option<String>;
 }
@@ -67,7 +78,7 @@ pub fn import(tree: &Tree, options: &Options, world: &dyn World) -> (Option<Impo
     let (imported, mut found) = if serverless::is_serverless(tree) {
         serverless::import(tree, options, world)
     } else {
-        resources::import(tree, options)
+        resources::import(tree, options, world)
     };
     found.sort_by_key(|diagnostic| diagnostic.origin.as_ref().map(|origin| origin.start));
     found.dedup();

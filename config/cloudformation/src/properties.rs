@@ -3,14 +3,14 @@
 use model::Severity;
 use openapi::tree::Tree;
 
-use crate::{Options, World, import};
+use crate::{File, Options, World, import};
 
 /// Every file is the template itself, and every variable of the environment its own name.
 struct Mirror<'t>(&'t str);
 
 impl World for Mirror<'_> {
-    fn file(&self, _: &str) -> Result<String, String> {
-        Ok(self.0.to_owned())
+    fn file(&self, path: &str) -> Result<File, String> {
+        Ok(File { name: path.to_owned(), text: self.0.to_owned() })
     }
 
     fn environment(&self, name: &str) -> Option<String> {

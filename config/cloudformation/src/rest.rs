@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::Kind;
-use openapi::tree::{Entry, Node, Tree, Value, quote};
+use openapi::{
+    BasePath,
+    tree::{Entry, Node, Tree, Value, quote},
+};
 
 use crate::{
     build::{self, Span, renamed},
     intrinsics::entries,
+    known,
     resources::{Assembly, Draft, Resource},
 };
 
@@ -72,8 +76,24 @@ pub(crate) fn apis(assembly: &mut Assembly<'_>, resources: &[Resource]) {
             }
         };
         settings(&mut draft, resource);
+        draft.tags(resource.get("Tags"));
+        draft.fail_on_warnings = resource.holds("FailOnWarnings");
+        if let Some(parameters) = resource.get("Parameters") {
+            draft.base_path = base_path(parameters.get("basepath"));
+            let title = format!("{} Parameters", resource.title());
+            known::others_of(assembly, &title, parameters, &["basepath"]);
+        }
         assembly.mapped(resource.title(), "[[api]] of kind \"rest\"", &resource.span);
         assembly.drafts.push(draft);
+    }
+}
+
+/// `ignore`, `prepend`, `split`.
+pub(crate) fn base_path(given: Option<&Node>) -> BasePath {
+    match given.and_then(build::scalar).as_deref() {
+        Some("prepend") => BasePath::Prepend,
+        Some("split") => BasePath::Split,
+        _ => BasePath::Ignore,
     }
 }
 
@@ -87,8 +107,13 @@ pub(crate) fn settings(draft: &mut Draft, resource: &Resource) {
     if let Some(description) = resource.get("Description") {
         build::put(build::child(&mut draft.document, "info", &span), "description", description.clone());
     }
+    if let Some(types) = resource.get("BinaryMediaTypes") {
+        // A slash may be written as JSON Pointer has it.
+        let one = |it: &Node| build::text(build::scalar(it).unwrap_or_default().replace("~1", "/"), &it.span);
+        let types = build::list(list(Some(types)).iter().map(one).collect(), &types.span);
+        draft.field("x-amazon-apigateway-binary-media-types", types);
+    }
     let copied = [
-        ("BinaryMediaTypes", "x-amazon-apigateway-binary-media-types"),
         ("MinimumCompressionSize", "x-amazon-apigateway-minimum-compression-size"),
         ("ApiKeySourceType", "x-amazon-apigateway-api-key-source"),
         ("Policy", "x-amazon-apigateway-policy"),
@@ -129,17 +154,11 @@ pub(crate) fn parts(assembly: &mut Assembly<'_>, resources: &[Resource]) {
             "AWS::ApiGateway::RequestValidator" => validator(assembly, resource),
             "AWS::ApiGateway::Authorizer" => authorizer(assembly, resource),
             "AWS::ApiGateway::GatewayResponse" => gateway_response(assembly, resource),
-            "AWS::ApiGateway::DocumentationPart" => {
-                assembly.left(
-                    resource.title(),
-                    "documentation is imported from OpenAPI alone",
-                    &resource.span,
-                );
-            }
+            "AWS::ApiGateway::DocumentationPart" => documentation(assembly, resource),
             _ => {}
         }
     }
-    let paths = Paths::new(resources);
+    let paths = Paths::new(resources, assembly.paths.clone());
     for resource in resources.iter().filter(|it| it.kind == "AWS::ApiGateway::Resource") {
         if let Err(why) = paths.of(&resource.logical) {
             assembly.resolver.fail(&resource.span, why);
@@ -155,12 +174,28 @@ fn api<'a>(assembly: &'a mut Assembly<'_>, resource: &Resource) -> Option<&'a mu
         assembly.resolver.fail(&resource.span, "`RestApiId` is missing");
         return None;
     };
-    if assembly.draft(&api, &resource.span)?.is_given {
-        let why = "its API has a definition of its own: put it there";
-        assembly.left(resource.title(), why, &resource.span);
-        return None;
-    }
     assembly.draft(&api, &resource.span)
+}
+
+fn documentation(assembly: &mut Assembly<'_>, resource: &Resource) {
+    let names = [
+        ("Type", "type"),
+        ("Path", "path"),
+        ("Method", "method"),
+        ("StatusCode", "statusCode"),
+        ("Name", "name"),
+    ];
+    let (Some(location), Some(properties)) = (resource.get("Location"), resource.get("Properties")) else {
+        return assembly.resolver.fail(&resource.span, "`Location` or `Properties` is missing");
+    };
+    let part = [("location", renamed(location, &names)), ("properties", properties.clone())];
+    let part = build::map(part, &resource.span);
+    let Some(draft) = api(assembly, resource) else { return };
+    let all = build::child(&mut draft.document, "x-amazon-apigateway-documentation", &resource.span);
+    let mut parts = list(all.get("documentationParts")).to_vec();
+    parts.push(part);
+    build::put(all, "documentationParts", build::list(parts, &resource.span));
+    assembly.mapped(resource.title(), "[[api.documentation]]", &resource.span);
 }
 
 fn model(assembly: &mut Assembly<'_>, resource: &Resource) {
@@ -168,7 +203,7 @@ fn model(assembly: &mut Assembly<'_>, resource: &Resource) {
     let schema = resource.get("Schema").cloned();
     let schema = schema.map(|schema| match &schema.value {
         Value::Text(text) => {
-            Tree::parse(&name, text).map_or(schema.clone(), |tree| placed(tree.root(), &schema.span))
+            Tree::parse(&name, text).map_or(schema.clone(), |tree| build::placed(tree.root(), &schema.span))
         }
         _ => schema,
     });
@@ -249,12 +284,14 @@ fn gateway_response(assembly: &mut Assembly<'_>, resource: &Resource) {
 /// Where resources lie.
 struct Paths<'a> {
     resources: BTreeMap<&'a str, &'a Resource>,
+    /// Those that are not written.
+    made: BTreeMap<String, String>,
 }
 
 impl<'a> Paths<'a> {
-    fn new(resources: &'a [Resource]) -> Self {
+    fn new(resources: &'a [Resource], made: BTreeMap<String, String>) -> Self {
         let of_api = resources.iter().filter(|it| it.kind == "AWS::ApiGateway::Resource");
-        Self { resources: of_api.map(|it| (&*it.logical, it)).collect() }
+        Self { resources: of_api.map(|it| (&*it.logical, it)).collect(), made }
     }
 
     /// The path of what `ResourceId` or `ParentId` names.
@@ -262,6 +299,10 @@ impl<'a> Paths<'a> {
         let (mut parts, mut at, mut seen) = (Vec::new(), id.to_owned(), BTreeSet::new());
         while !at.ends_with(".RootResourceId") {
             let Some(resource) = self.resources.get(&*at) else {
+                if let Some(path) = self.made.get(&at) {
+                    parts.extend(path.rsplit('/').map(str::to_owned).filter(|it| !it.is_empty()));
+                    break;
+                }
                 return Err(format!("there is no resource {}", quote(&at)));
             };
             if !seen.insert(at.clone()) || seen.len() > DEPTH_MAX {
@@ -296,7 +337,12 @@ fn method(assembly: &mut Assembly<'_>, resource: &Resource, resources: &[Resourc
         let named = resources.iter().find(|it| it.logical == logical);
         named.and_then(|it| it.text("Name")).unwrap_or_else(|| logical.to_owned())
     };
+    told(assembly, resource);
     let Some(draft) = api(assembly, resource) else { return };
+    if draft.is_swagger() {
+        let why = "its API has a definition in Swagger 2.0: put it there, or write that in OpenAPI 3.0";
+        return assembly.left(resource.title(), why, &span);
+    }
     let mut operation = build::map::<&str>([], &span);
     if let Some(name) = resource.get("OperationName") {
         build::put(&mut operation, "operationId", name.clone());
@@ -308,6 +354,14 @@ fn method(assembly: &mut Assembly<'_>, resource: &Resource, resources: &[Resourc
     }
     if let Some(content) = content(resource.get("RequestModels"), &models) {
         build::put(&mut operation, "requestBody", build::map([("content", content)], &span));
+    }
+    for name in ["Empty", "Error"] {
+        let of_answers = list(resource.get("MethodResponses")).iter().map(|it| it.get("ResponseModels"));
+        let all = of_answers.chain([resource.get("RequestModels")]);
+        let mut named = all.flat_map(entries).filter_map(|it| build::scalar(&it.value));
+        if named.any(|it| it == name) {
+            default_model(draft, name, &span);
+        }
     }
     if let Some(validator) = validator {
         build::put(&mut operation, "x-amazon-apigateway-request-validator", build::text(validator, &span));
@@ -358,6 +412,41 @@ fn method(assembly: &mut Assembly<'_>, resource: &Resource, resources: &[Resourc
     }
     draft.operation(&path, &verb, operation);
     assembly.mapped(resource.title(), format!("[[api.route]] {verb} {path}"), &span);
+}
+
+/// A model that every REST API has (row 20), where it has none of its own by that name.
+fn default_model(draft: &mut Draft, name: &str, span: &Span) {
+    let schemas = draft.document.get("components").and_then(|it| it.get("schemas"));
+    if schemas.and_then(|it| it.get(name)).is_some() {
+        return;
+    }
+    let text = |text: &str| build::text(text, span);
+    let mut schema = build::map(
+        [
+            ("$schema", text("http://json-schema.org/draft-04/schema#")),
+            ("title", text(&format!("{name} Schema"))),
+            ("type", text("object")),
+        ],
+        span,
+    );
+    if name == "Error" {
+        let message = build::map([("type", text("string"))], span);
+        build::put(&mut schema, "properties", build::map([("message", message)], span));
+    }
+    draft.component("schemas", name, schema);
+}
+
+/// Says what a method has inside that nothing takes.
+fn told(assembly: &mut Assembly<'_>, resource: &Resource) {
+    let title = resource.title();
+    let Some(integration) = resource.get("Integration") else { return };
+    let known: Vec<_> = INTEGRATION.iter().map(|(name, _)| *name).chain(["IntegrationResponses"]).collect();
+    known::others_of(assembly, &format!("{title} Integration"), integration, &known);
+    let known: Vec<_> =
+        INTEGRATION_RESPONSE.iter().map(|(name, _)| *name).chain(["SelectionPattern"]).collect();
+    for response in list(integration.get("IntegrationResponses")) {
+        known::others_of(assembly, &format!("{title} IntegrationResponses"), response, &known);
+    }
 }
 
 /// `method.request.querystring.page: true` → a parameter.
@@ -419,21 +508,4 @@ pub(crate) fn list(node: Option<&Node>) -> &[Node] {
         Some(Value::List(items)) => items,
         _ => &[],
     }
-}
-
-/// A copy that stands elsewhere.
-fn placed(node: &Node, span: &Span) -> Node {
-    let value = match &node.value {
-        Value::List(items) => Value::List(items.iter().map(|item| placed(item, span)).collect()),
-        Value::Map(entries) => {
-            let entry = |entry: &Entry| Entry {
-                key: entry.key.clone(),
-                key_span: span.clone(),
-                value: placed(&entry.value, span),
-            };
-            Value::Map(entries.iter().map(entry).collect())
-        }
-        other => other.clone(),
-    };
-    build::node(value, span)
 }

@@ -1,13 +1,16 @@
 //! `AWS::Serverless::*`: SAM's short forms of APIs, and the events by which functions make routes (section 5.2).
 
-use model::{Kind, Mapping};
+mod auth;
+
+use model::{Kind, Mapping, MethodSettings};
 use openapi::tree::{Entry, Node, Value};
 
 use crate::{
     Function,
-    build::{self, Span, renamed},
+    build::{self, renamed},
     functions, http,
     intrinsics::entries,
+    known,
     resources::{Assembly, Draft, Resource, texts},
     rest, stage,
 };
@@ -15,6 +18,51 @@ use crate::{
 /// The API of functions that name none.
 const IMPLICIT_REST: &str = "ServerlessRestApi";
 const IMPLICIT_HTTP: &str = "ServerlessHttpApi";
+
+/// Properties of events that are looked at.
+const OF_EVENTS: &[&str] = &[
+    "ApiId",
+    "Auth",
+    "Method",
+    "Path",
+    "PayloadFormatVersion",
+    "RequestModel",
+    "RequestParameters",
+    "ResponseTransferMode",
+    "RestApiId",
+    "RouteSettings",
+    "TimeoutInMillis",
+];
+
+/// Properties of functions that are looked at.
+pub(crate) const OF_FUNCTIONS: &[&str] = &["Handler", "Runtime", "Events"];
+
+/// What `Globals` says of APIs, and of functions what is looked at.
+pub(crate) fn globals(assembly: &Assembly<'_>, given: &Node) -> Node {
+    let section = |entry: &Entry| match &*entry.key {
+        "Api" | "HttpApi" => Some((entry.key.clone(), assembly.resolver.resolve(&entry.value))),
+        "Function" => {
+            let looked_at = entries(Some(&entry.value)).iter().filter(|it| OF_FUNCTIONS.contains(&&*it.key));
+            let resolved = looked_at.map(|it| (it.key.clone(), assembly.resolver.resolve(&it.value)));
+            Some((entry.key.clone(), build::map(resolved, &entry.value.span)))
+        }
+        _ => None,
+    };
+    build::map(entries(Some(given)).iter().filter_map(section), &given.span)
+}
+
+/// A function's events, those of APIs without functions of CloudFormation in them: of the others only what they are matters.
+pub(crate) fn events(assembly: &Assembly<'_>, given: &Node) -> Node {
+    let event = |entry: &Entry| {
+        let kind = entry.value.get("Type").and_then(Node::as_str);
+        let value = match kind {
+            Some("Api" | "HttpApi") | None => assembly.resolver.resolve(&entry.value),
+            Some(kind) => build::map([("Type", build::text(kind, &entry.value.span))], &entry.value.span),
+        };
+        (entry.key.clone(), value)
+    };
+    build::map(entries(Some(given)).iter().map(event), &given.span)
+}
 
 /// Puts what `Globals` says under what a resource says itself.
 pub(crate) fn inherit(kind: &str, properties: &mut Node, globals: &Node) {
@@ -57,23 +105,26 @@ pub(crate) fn apis(assembly: &mut Assembly<'_>, resources: &[Resource]) {
 
 fn api(assembly: &mut Assembly<'_>, resource: &Resource, kind: Kind) {
     let name = resource.text("Name").unwrap_or_else(|| resource.logical.clone());
-    if let Some(uri) = resource.get("DefinitionUri") {
-        assembly.resolver.fail(
-            &uri.span,
-            "`DefinitionUri` names a file: put it into `DefinitionBody`, or import it by itself",
-        );
-    }
-    let mut draft = match resource.get("DefinitionBody") {
-        Some(body) => Draft::given(kind, &resource.logical, body.clone(), &resource.span),
-        None => Draft::new(kind, &resource.logical, &name, &resource.span),
+    let mut draft = match (resource.get("DefinitionBody"), resource.get("DefinitionUri")) {
+        (Some(body), _) => Draft::given(kind, &resource.logical, body.clone(), &resource.span),
+        (None, Some(uri)) => {
+            let Some(file) = assembly.resolver.document(uri) else { return };
+            Draft::of_file(kind, &resource.logical, file, &uri.span)
+        }
+        (None, None) => Draft::new(kind, &resource.logical, &name, &resource.span),
     };
+    draft.fail_on_warnings = resource.holds("FailOnWarnings");
     match kind {
         Kind::Rest => rest::settings(&mut draft, resource),
         _ => http::settings(&mut draft, resource),
     }
     of_rest(&mut draft, resource);
-    if let Some(auth) = resource.get("Auth") {
-        authorizers(assembly, &mut draft, auth);
+    draft.tags(resource.get("Tags"));
+    if let Some(given) = resource.get("Auth") {
+        auth::authorizers(assembly, &mut draft, given);
+        if draft.is_given {
+            auth::defaults(&mut draft, given);
+        }
     }
     let stage_name = resource.text("StageName").unwrap_or_else(|| "$default".into());
     if kind == Kind::Rest && resource.get("StageName").is_none() {
@@ -169,115 +220,17 @@ fn domain(assembly: &mut Assembly<'_>, draft: &mut Draft, resource: &Resource, s
             origin: origin.clone(),
         });
     }
-    let made = stage::domain(assembly, &name, resource);
+    let types = resource.get("EndpointConfiguration");
+    let made = stage::domain(assembly, &name, given, types, &resource.span);
     assembly.domains.push(made);
-    let why = "certificates are the node's own: name files in [[certificate]]";
-    assembly.left(format!("certificate of {name}"), why, &given.span);
-}
-
-/// `Auth.Authorizers`; `DefaultAuthorizer` is asked for where routes are made.
-fn authorizers(assembly: &mut Assembly<'_>, draft: &mut Draft, auth: &Node) {
-    for Entry { key, value, .. } in entries(auth.get("Authorizers")) {
-        let span = &value.span;
-        let function = value.get("FunctionArn").and_then(build::scalar);
-        let uri =
-            function.map(|arn| build::text(functions::invocation(&arn, &assembly.options.variables), span));
-        let identity = value.get("Identity");
-        let scheme = if draft.kind == Kind::Http {
-            let mut made = build::map::<&str>([], span);
-            let names = [
-                ("AuthorizerPayloadFormatVersion", "authorizerPayloadFormatVersion"),
-                ("EnableSimpleResponses", "enableSimpleResponses"),
-            ];
-            made = merged(&made, &renamed(value, &names));
-            if let Some(jwt) = value.get("JwtConfiguration") {
-                let names = [
-                    ("issuer", "issuer"),
-                    ("audience", "audience"),
-                    ("Issuer", "issuer"),
-                    ("Audience", "audience"),
-                ];
-                build::put(&mut made, "jwtConfiguration", renamed(jwt, &names));
-            }
-            let header = |name: &Node| format!("$request.header.{}", build::scalar(name).unwrap_or_default());
-            let headers = identity.and_then(|it| it.get("Headers")).map(list).unwrap_or_default();
-            let source = value.get("IdentitySource").and_then(build::scalar);
-            let source = source.or_else(|| {
-                (!headers.is_empty()).then(|| headers.iter().map(header).collect::<Vec<_>>().join(","))
-            });
-            if let Some(source) = source {
-                build::put(&mut made, "identitySource", build::text(source, span));
-            }
-            if let Some(uri) = uri {
-                build::put(&mut made, "authorizerUri", uri);
-            }
-            http::scheme(value.get("JwtConfiguration").is_some(), made, span)
-        } else {
-            rest_authorizer(value, uri, identity)
-        };
-        draft.component("securitySchemes", key, scheme);
-        draft.schemes.insert(key.to_string(), key.to_string());
-        assembly.mapped(format!("{} Auth.Authorizers.{key}", draft.logical), "[[api.authorizer]]", span);
-    }
-    for left in ["UsagePlan", "ResourcePolicy"] {
-        let Some(given) = auth.get(left) else { continue };
-        match left {
-            "UsagePlan" => assembly.left(
-                format!("{} Auth.UsagePlan", draft.logical),
-                "usage plans are not built yet",
-                &given.span,
-            ),
-            _ => assembly.resolver.fail(&given.span, "resource policies can't be enforced yet"),
+    for key in ["Route53", "SecurityPolicy", "OwnershipVerificationCertificateArn", "NormalizeBasePath"] {
+        if let Some(left) = given.get(key) {
+            let why = "names and TLS are the node's own affair";
+            assembly.left(format!("{} Domain.{key}", resource.title()), why, &left.span);
         }
     }
-}
-
-fn rest_authorizer(value: &Node, uri: Option<Node>, identity: Option<&Node>) -> Node {
-    let span = &value.span;
-    let text = |key: &str| identity.and_then(|it| it.get(key)).and_then(build::scalar);
-    let mut made = build::map::<&str>([], span);
-    if let Some(ttl) = identity.and_then(|it| it.get("ReauthorizeEvery")) {
-        build::put(&mut made, "authorizerResultTtlInSeconds", ttl.clone());
-    }
-    if let Some(pattern) = identity.and_then(|it| it.get("ValidationExpression")) {
-        build::put(&mut made, "identityValidationExpression", pattern.clone());
-    }
-    if let Some(arn) = value.get("UserPoolArn") {
-        let arns = if matches!(arn.value, Value::List(_)) {
-            arn.clone()
-        } else {
-            build::list(vec![arn.clone()], span)
-        };
-        build::put(&mut made, "providerARNs", arns);
-        let header = text("Header").unwrap_or_else(|| "Authorization".into());
-        build::put(&mut made, "identitySource", build::text(format!("method.request.header.{header}"), span));
-        return rest::authorizer_scheme("cognito_user_pools", made, None, span);
-    }
-    if let Some(uri) = uri {
-        build::put(&mut made, "authorizerUri", uri);
-    }
-    let is_request = value
-        .get("FunctionPayloadType")
-        .and_then(build::scalar)
-        .is_some_and(|it| it.eq_ignore_ascii_case("REQUEST"));
-    let source = if is_request {
-        let groups = [("Headers", "header"), ("QueryStrings", "querystring")];
-        let named = groups.into_iter().flat_map(|(group, place)| {
-            let names = identity.and_then(|it| it.get(group)).map(list).unwrap_or_default();
-            names
-                .iter()
-                .filter_map(build::scalar)
-                .map(move |name| format!("method.request.{place}.{name}"))
-                .collect::<Vec<_>>()
-        });
-        named.collect::<Vec<_>>().join(",")
-    } else {
-        format!("method.request.header.{}", text("Header").unwrap_or_else(|| "Authorization".into()))
-    };
-    if !source.is_empty() {
-        build::put(&mut made, "identitySource", build::text(source, span));
-    }
-    rest::authorizer_scheme(if is_request { "request" } else { "token" }, made, None, span)
+    let why = "certificates are the node's own: name files in [[certificate]]";
+    assembly.left(format!("certificate of {name}"), why, &given.span);
 }
 
 /// `AWS::Serverless::Function`: its events make routes.
@@ -290,7 +243,7 @@ pub(crate) fn functions(assembly: &mut Assembly<'_>, resources: &[Resource]) {
             name: resource.logical.clone(),
             handler: resource.text("Handler"),
             runtime: resource.text("Runtime"),
-            code: resource.text("CodeUri"),
+            code: assembly.resolver.written(&resource.logical, "CodeUri"),
             origin: assembly.resolver.origin(&resource.span),
         };
         assembly.functions.push(function);
@@ -328,9 +281,6 @@ fn event(
     let (id, implicit) =
         if kind == Kind::Rest { ("RestApiId", IMPLICIT_REST) } else { ("ApiId", IMPLICIT_HTTP) };
     let api = text(id).unwrap_or_else(|| implicit.to_owned());
-    if api == implicit && !assembly.drafts.iter().any(|draft| draft.logical == api) {
-        implied(assembly, &api, kind, function);
-    }
     let key = match (text("Method"), text("Path")) {
         (Some(method), Some(path)) => {
             format!("{} {path}", if method == "*" { "ANY".into() } else { method.to_ascii_uppercase() })
@@ -360,16 +310,27 @@ fn event(
             build::put(&mut integration, to, value.clone());
         }
     }
+    if let Some(auth) = properties.get("Auth") {
+        auth::refuse(assembly, auth);
+        let known = ["ApiKeyRequired", "AuthorizationScopes", "Authorizer", "ResourcePolicy"];
+        known::others_of(assembly, &format!("{what} Auth"), auth, &known);
+    }
     // The API's own default stands in its properties.
     let of_api = resources.iter().find(|it| it.logical == api).and_then(|it| it.get("Auth")).cloned();
     let mut operation = build::map([("x-amazon-apigateway-integration", integration)], &span);
+    let is_merged = resources.iter().any(|it| it.logical == api && it.holds("MergeDefinitions"));
     let Some(draft) = assembly.draft(&api, &span) else { return };
-    if draft.is_given {
-        let why = "its API has a definition of its own";
+    if draft.is_given && (!is_merged || draft.is_swagger()) {
+        let why = match is_merged {
+            true => "its API has a definition in Swagger 2.0: write it in OpenAPI 3.0, or the route into it",
+            false => {
+                "its API has a definition of its own, which SAM takes as it is without `MergeDefinitions`"
+            }
+        };
         return assembly.left(what.to_owned(), why, &span);
     }
     request(draft, &mut operation, properties);
-    let security = security(draft, properties.get("Auth"), of_api.as_ref(), &span);
+    let security = auth::security(draft, properties.get("Auth"), of_api.as_ref(), &span);
     if let Some(security) = security {
         build::put(&mut operation, "security", build::list(vec![security], &span));
     }
@@ -380,25 +341,46 @@ fn event(
         }
         _ => http::route(draft, &key, operation),
     }
+    if let Some(settings) = properties.get("RouteSettings") {
+        let limits = stage::limits(Some(settings), Some(assembly.resolver.origin(&settings.span)));
+        let origin = Some(assembly.resolver.origin(&settings.span));
+        let made = MethodSettings { key: stage::key(&key), throttle: limits, cache: None, origin };
+        if let Some(draft) = assembly.draft(&api, &span) {
+            draft.stages.iter_mut().for_each(|stage| stage.method_settings.push(made.clone()));
+        }
+    }
+    known::others_of(assembly, what, properties, OF_EVENTS);
     assembly.mapped(what.to_owned(), format!("[[api.route]] {key} of {api}"), &span);
 }
 
-/// SAM's own API for functions that name none.
-fn implied(assembly: &mut Assembly<'_>, api: &str, kind: Kind, function: &Resource) {
-    let mut draft = Draft::new(kind, api, api, &function.span);
-    let name = if kind == Kind::Rest { "Prod" } else { "$default" };
-    let made = stage::of(assembly, &build::map::<&str>([], &function.span), name.into(), kind, function);
-    draft.stages.push(made);
-    if kind == Kind::Rest {
-        // SAM makes a stage of that name as well unless `OpenApiVersion` is set, which nobody uses on purpose.
-        assembly.left(
-            format!("{api} stage `Stage`"),
-            "SAM makes it by an oversight of its own",
-            &function.span,
-        );
+/// SAM's own APIs for functions that name none, with what `Globals` says of all.
+pub(crate) fn implied(assembly: &mut Assembly<'_>, resources: &mut Vec<Resource>, globals: Option<&Node>) {
+    for (kind, event, id, logical, stage) in [
+        ("AWS::Serverless::Api", "Api", "RestApiId", IMPLICIT_REST, Some("Prod")),
+        ("AWS::Serverless::HttpApi", "HttpApi", "ApiId", IMPLICIT_HTTP, None),
+    ] {
+        let names_none = |it: &Entry| {
+            let named = it.value.get("Properties").and_then(|it| it.get(id)).and_then(build::scalar);
+            it.value.get("Type").and_then(Node::as_str) == Some(event) && named.is_none_or(|it| it == logical)
+        };
+        let asks = |it: &&Resource| {
+            it.kind == "AWS::Serverless::Function" && entries(it.get("Events")).iter().any(names_none)
+        };
+        let Some(span) = resources.iter().find(asks).map(|it| it.span.clone()) else { continue };
+        if resources.iter().any(|it| it.logical == logical) {
+            continue;
+        }
+        let stage = stage.map(|name| ("StageName", build::text(name, &span)));
+        let mut properties = build::map(stage, &span);
+        if let Some(globals) = globals {
+            inherit(kind, &mut properties, globals);
+        }
+        if kind == "AWS::Serverless::Api" && properties.get("OpenApiVersion").is_none() {
+            let why = "SAM makes it by an oversight of its own, unless `OpenApiVersion` is set";
+            assembly.left(format!("{logical} stage `Stage`"), why, &span);
+        }
+        resources.push(Resource { logical: logical.into(), kind: kind.into(), properties, span });
     }
-    assembly.mapped(format!("{api} (implicit)"), format!("[[api]] with stage {name}"), &function.span);
-    assembly.drafts.push(draft);
 }
 
 /// `RequestModel` and `RequestParameters`.
@@ -459,32 +441,6 @@ fn request(draft: &mut Draft, operation: &mut Node, properties: &Node) {
         validator,
     );
     build::put(operation, "x-amazon-apigateway-request-validator", build::text(name, &span));
-}
-
-/// Who may call: the event's authorizer, else the API's default.
-fn security(draft: &mut Draft, own: Option<&Node>, of_api: Option<&Node>, span: &Span) -> Option<Node> {
-    let text = |node: Option<&Node>, key: &str| node.and_then(|it| it.get(key)).and_then(build::scalar);
-    let name = text(own, "Authorizer").or_else(|| text(of_api, "DefaultAuthorizer"));
-    let needs_key =
-        text(own, "ApiKeyRequired").or_else(|| text(of_api, "ApiKeyRequired")).is_some_and(|it| it == "true");
-    let mut security = build::map::<&str>([], span);
-    match name.as_deref() {
-        Some("NONE") | None => {}
-        Some("AWS_IAM") => {
-            let name = draft.signature(span);
-            build::put(&mut security, name, build::list(Vec::new(), span));
-        }
-        Some(name) => {
-            let scopes =
-                own.and_then(|it| it.get("AuthorizationScopes")).map(list).unwrap_or_default().to_vec();
-            build::put(&mut security, name, build::list(scopes, span));
-        }
-    }
-    if needs_key {
-        let name = draft.api_key(span);
-        build::put(&mut security, name, build::list(Vec::new(), span));
-    }
-    (!entries(Some(&security)).is_empty()).then_some(security)
 }
 
 fn list(node: &Node) -> &[Node] {

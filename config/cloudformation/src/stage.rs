@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use model::{
-    Cache, CacheMode, Canary, Domain, Kind, Mapping, MethodSettings, RouteKey, Stage, Throttle, ThrottlePer,
+    Cache, CacheMode, Canary, Domain, EndpointType, IpAddressType, Kind, Mapping, MethodSettings, RouteKey,
+    RoutingMode, Stage, Throttle, ThrottlePer,
 };
 use openapi::tree::Node;
 
 use crate::{
-    build,
+    build::{self, Span},
     intrinsics::entries,
-    resources::{Assembly, Resource},
+    known,
+    resources::{Assembly, Resource, texts},
     rest::list,
 };
 
@@ -86,31 +88,42 @@ pub(crate) fn of(
             let key = RouteKey::Path { method: (method != "*" && method != "ANY").then_some(method), path };
             stage.method_settings.push(MethodSettings { key, throttle, cache, origin: origin.clone() });
         }
+        let known = [
+            "CacheTtlInSeconds",
+            "CachingEnabled",
+            "DataTraceEnabled",
+            "HttpMethod",
+            "LoggingLevel",
+            "MetricsEnabled",
+            "ResourcePath",
+            "ThrottlingBurstLimit",
+            "ThrottlingRateLimit",
+        ];
+        known::others_of(assembly, &format!("{} MethodSettings", resource.title()), settings, &known);
         let logs = ["LoggingLevel", "DataTraceEnabled", "MetricsEnabled"];
-        if logs.iter().any(|key| settings.get(key).is_some()) {
+        let given: Vec<_> = logs.into_iter().filter(|key| settings.get(key).is_some()).collect();
+        if !given.is_empty() {
             let why = "logs and metrics are the node's own: see [access_log] and /metrics";
-            assembly.left(format!("{} MethodSettings", resource.title()), why, &settings.span);
+            let what = format!("{} MethodSettings {}", resource.title(), given.join(", "));
+            assembly.left(what, why, &settings.span);
         }
     }
     if caches && stage.cache.is_none() && stage.method_settings.is_empty() {
         stage.cache = Some(cache(TTL_S, origin.clone()));
     }
-    let limits = |settings: Option<&Node>| {
-        let text = |key: &str| settings.and_then(|it| it.get(key)).and_then(build::scalar);
-        throttle(text("ThrottlingRateLimit"), text("ThrottlingBurstLimit"), origin.clone())
-    };
     if kind == Kind::Http {
-        stage.route_throttle = limits(properties.get("DefaultRouteSettings"));
-        for entry in entries(properties.get("RouteSettings")) {
-            let key = match entry.key.split_once(' ') {
-                Some((method, path)) => RouteKey::Path {
-                    method: (method != "ANY").then(|| method.to_owned()),
-                    path: path.to_owned(),
-                },
-                None => RouteKey::Default,
-            };
-            let throttle = limits(Some(&entry.value));
-            stage.method_settings.push(MethodSettings { key, throttle, cache: None, origin: origin.clone() });
+        let default = properties.get("DefaultRouteSettings");
+        stage.route_throttle = limits(default, origin.clone());
+        let of_routes = entries(properties.get("RouteSettings")).iter();
+        for (name, settings) in of_routes.map(|it| (&*it.key, &it.value)).chain(default.map(|it| ("", it))) {
+            let title = format!("{} route settings {name}", resource.title());
+            let known = ["ThrottlingBurstLimit", "ThrottlingRateLimit"];
+            known::others_of(assembly, title.trim_end(), settings, &known);
+            if !name.is_empty() {
+                let (key, throttle) = (key(name), limits(Some(settings), origin.clone()));
+                let made = MethodSettings { key, throttle, cache: None, origin: origin.clone() };
+                stage.method_settings.push(made);
+            }
         }
     }
     if let Some(canary) = properties.get("CanarySetting") {
@@ -135,6 +148,22 @@ pub(crate) fn of(
         }
     }
     stage
+}
+
+/// `GET /pets`, `$default`.
+pub(crate) fn key(text: &str) -> RouteKey {
+    match text.split_once(' ') {
+        Some((method, path)) => {
+            RouteKey::Path { method: (method != "ANY").then(|| method.to_owned()), path: path.to_owned() }
+        }
+        None => RouteKey::Default,
+    }
+}
+
+/// What settings of an HTTP API's routes say of how fast.
+pub(crate) fn limits(settings: Option<&Node>, origin: Option<model::Origin>) -> Option<Throttle> {
+    let text = |key: &str| settings.and_then(|it| it.get(key)).and_then(build::scalar);
+    throttle(text("ThrottlingRateLimit"), text("ThrottlingBurstLimit"), origin)
 }
 
 fn throttle(rate: Option<String>, burst: Option<String>, origin: Option<model::Origin>) -> Option<Throttle> {
@@ -178,7 +207,9 @@ pub(crate) fn domains(assembly: &mut Assembly<'_>, resources: &[Resource]) {
             assembly.mapped(resource.title(), format!("[[domain]] {name}"), &resource.span);
             let why = "certificates are the node's own: name files in [[certificate]]";
             assembly.left(format!("certificate of {name}"), why, &resource.span);
-            let domain = domain(assembly, &name, resource);
+            let configurations = resource.get("DomainNameConfigurations");
+            let types = list(configurations).first().or_else(|| resource.get("EndpointConfiguration"));
+            let domain = domain(assembly, &name, &resource.properties, types, &resource.span);
             assembly.domains.push(domain);
         }
     }
@@ -188,34 +219,72 @@ pub(crate) fn domains(assembly: &mut Assembly<'_>, resources: &[Resource]) {
             "AWS::ApiGatewayV2::ApiMapping" => ("ApiId", "ApiMappingKey"),
             _ => continue,
         };
-        let host = resource.text("DomainName").map(|name| {
-            let named = resources.iter().find(|it| it.logical == name && it.kind.ends_with("::DomainName"));
-            named.and_then(|it| it.text("DomainName")).unwrap_or(name)
-        });
-        let stage = resource.text("Stage").map(|name| {
-            let named = resources.iter().find(|it| it.logical == name && it.kind.ends_with("::Stage"));
-            named.and_then(|it| it.text("StageName")).unwrap_or(name)
-        });
+        let host = resource.text("DomainName").map(|name| host(resources, &name));
+        let id = resource.text(api).unwrap_or_default();
+        let stage = resource.text("Stage").map(|name| named(assembly, resources, &id, &name));
         let base_path = resource.text(key).filter(|key| key != "(none)").unwrap_or_default();
         let origin = Some(assembly.resolver.origin(&resource.span));
         let mapping = Mapping { host, base_path, stage, origin };
-        let api = resource.text(api).unwrap_or_default();
-        if let Some(draft) = assembly.draft(&api, &resource.span) {
+        if let Some(draft) = assembly.draft(&id, &resource.span) {
             draft.mappings.push(mapping);
             assembly.mapped(resource.title(), "[[api.mapping]]", &resource.span);
         }
     }
 }
 
-/// A domain that says no more than its name.
-pub(crate) fn domain(assembly: &Assembly<'_>, name: &str, resource: &Resource) -> Domain {
+/// The host of what `DomainName` names: a resource, or the name itself.
+pub(crate) fn host(resources: &[Resource], name: &str) -> String {
+    let named = resources.iter().find(|it| it.logical == name && it.kind.ends_with("::DomainName"));
+    named.and_then(|it| it.text("DomainName")).unwrap_or_else(|| name.to_owned())
+}
+
+/// The stage of what `Stage` names: a resource, what SAM makes by itself (`PetsprodStage`, `Pets.Stage`), or the name itself.
+pub(crate) fn named(assembly: &Assembly<'_>, resources: &[Resource], api: &str, name: &str) -> String {
+    let resource = resources.iter().find(|it| it.logical == name && it.kind.ends_with("::Stage"));
+    if let Some(written) = resource.and_then(|it| it.text("StageName")) {
+        return written;
+    }
+    let is_made = name.strip_prefix(api).is_some_and(|rest| rest.ends_with("Stage"));
+    let draft = assembly.drafts.iter().find(|draft| draft.logical == api && is_made);
+    draft.and_then(|draft| draft.stages.first()).map_or_else(|| name.to_owned(), |stage| stage.name.clone())
+}
+
+/// What a domain says of itself; `types` is where its endpoint is told.
+pub(crate) fn domain(
+    assembly: &Assembly<'_>,
+    name: &str,
+    given: &Node,
+    types: Option<&Node>,
+    span: &Span,
+) -> Domain {
+    if let Some(mutual) = given.get("MutualTlsAuthentication") {
+        let message =
+            "certificates of clients can't be asked for yet, and without them everybody would be let in";
+        assembly.resolver.fail(&mutual.span, message);
+    }
+    let text = |key: &str| types.and_then(|it| it.get(key)).map(texts).and_then(|it| it.into_iter().next());
+    let kind = types.and_then(build::scalar).or_else(|| text("Types")).or_else(|| text("EndpointType"));
+    let mode = given.get("RoutingMode").and_then(build::scalar);
     Domain {
         name: name.to_ascii_lowercase(),
-        routing_mode: model::RoutingMode::default(),
+        routing_mode: match mode.as_deref() {
+            Some("ROUTING_RULE_ONLY") => RoutingMode::RuleOnly,
+            Some("ROUTING_RULE_THEN_BASE_PATH_MAPPING" | "ROUTING_RULE_THEN_API_MAPPING") => {
+                RoutingMode::RuleThenMapping
+            }
+            _ => RoutingMode::MappingOnly,
+        },
         rules: Vec::new(),
-        endpoint: model::EndpointType::default(),
-        ip_address_type: model::IpAddressType::default(),
+        endpoint: match kind.as_deref() {
+            Some("EDGE") => EndpointType::Edge,
+            Some("PRIVATE") => EndpointType::Private,
+            _ => EndpointType::Regional,
+        },
+        ip_address_type: match text("IpAddressType").as_deref() {
+            Some("dualstack") => IpAddressType::Dualstack,
+            _ => IpAddressType::Ipv4,
+        },
         health: true,
-        origin: Some(assembly.resolver.origin(&resource.span)),
+        origin: Some(assembly.resolver.origin(span)),
     }
 }

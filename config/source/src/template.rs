@@ -1,8 +1,11 @@
 //! Templates of AWS's tools: what the room `cloudformation` makes of them gets names and places that our own files would take.
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
 
-use cloudformation::{Imported, Options, World};
+use cloudformation::{File, Imported, Options, World};
 use model::{Api, Diagnostic, EndpointType, IpAddressType, Kind, Mapping};
 use openapi::Tree;
 
@@ -21,12 +24,17 @@ pub struct Template {
 struct Around<'e, E> {
     environment: &'e E,
     folder: &'e Path,
+    /// What was read, so that mistakes show their lines.
+    sources: RefCell<&'e mut Sources>,
 }
 
 impl<E: Environment> World for Around<'_, E> {
-    fn file(&self, path: &str) -> Result<String, String> {
-        let read = self.environment.read_file(&self.folder.join(path), FILE_BYTES_MAX);
-        read.map_err(|error| error.to_string())
+    fn file(&self, path: &str) -> Result<File, String> {
+        let path = self.folder.join(path);
+        let text = self.environment.read_file(&path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
+        let name = path.to_string_lossy().into_owned();
+        self.sources.borrow_mut().push(&name.as_str().into(), &text.as_str().into());
+        Ok(File { name, text })
     }
 
     fn environment(&self, name: &str) -> Option<String> {
@@ -56,13 +64,21 @@ pub fn import_template(
     sources.push(&(*file).into(), &(*text).into());
     let folder = what.path.parent().unwrap_or(Path::new(""));
     let (imported, found) = match Tree::parse(&file, &text) {
-        Ok(tree) => cloudformation::import(&tree, &what.options, &Around { environment, folder }),
+        Ok(tree) => {
+            let around = Around { environment, folder, sources: RefCell::new(&mut sources) };
+            cloudformation::import(&tree, &what.options, &around)
+        }
         Err(broken) => (None, vec![*broken]),
     };
     let imported = imported.map(|imported| {
         let is_alone = imported.apis.len() == 1;
         let apis = imported.apis.into_iter().map(|api| placed(api, is_alone)).collect();
-        Imported { apis, ..imported }
+        let mut domains = imported.domains;
+        // Rules name APIs, which have just got names that a file may have.
+        for rule in domains.iter_mut().flat_map(|domain| &mut domain.rules) {
+            rule.api = name(&rule.api);
+        }
+        Imported { apis, domains, ..imported }
     });
     (imported, found, sources)
 }

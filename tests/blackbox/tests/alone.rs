@@ -58,6 +58,7 @@ const ALONE: &[(&str, &str)] = &[
     ("shipped::", "what a newcomer types, who has curl choose"),
     ("start::", FILES),
     ("syscalls::", "counts calls of HTTP/1.1's requests"),
+    ("templates::", "verbs on templates; requests only show what is served"),
     ("tls::alpn_says_what_is_spoken", HANDSHAKE),
     ("tls::certificates_are_reloaded", HANDSHAKE),
     ("tls::the_certificate_follows_the_name", HANDSHAKE),

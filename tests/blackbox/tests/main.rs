@@ -63,6 +63,7 @@ mod shipped;
 mod start;
 mod stop;
 mod syscalls;
+mod templates;
 mod tls;
 mod upgrade;
 mod watch;

@@ -1,12 +1,13 @@
 //! Events `httpApi` and `provider.httpApi`.
 
 use model::Kind;
-use openapi::tree::{Entry, Node, Value};
+use openapi::tree::{Entry, Node, Value, quote};
 
 use super::{Service, event};
 use crate::{
     build, functions, http,
     intrinsics::entries,
+    known,
     resources::{Draft, texts},
 };
 
@@ -90,9 +91,19 @@ impl Service<'_, '_> {
         ];
         let integration = build::map(integration.map(|(key, value)| (key, build::text(value, &span))), &span);
         let mut operation = build::map([("x-amazon-apigateway-integration", integration)], &span);
+        known::others_of(self.assembly, what, given, &["authorizer", "method", "path"]);
+        let by_id = given.get("authorizer").and_then(|it| it.get("id")).and_then(build::scalar);
+        let of_id = by_id.map(|id| {
+            self.authorizer_of(&id).unwrap_or_else(|| {
+                let message = format!("there is no authorizer {} under `resources`", quote(&id));
+                self.assembly.resolver.fail(&span, message);
+                id
+            })
+        });
         let Some(draft) = self.api(Kind::Http, provider, &span) else { return };
         if let Some(authorizer) = given.get("authorizer") {
             let name = build::scalar(authorizer).or_else(|| authorizer.get("name").and_then(build::scalar));
+            let name = name.or(of_id);
             let kind = authorizer.get("type").and_then(build::scalar);
             let is_iam = [&name, &kind].into_iter().flatten().any(|it| it.eq_ignore_ascii_case("aws_iam"));
             let name = if is_iam { draft.signature(&span).to_owned() } else { name.unwrap_or_default() };

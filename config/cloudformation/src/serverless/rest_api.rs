@@ -1,13 +1,17 @@
 //! Events `http` and `provider.apiGateway`.
 
 use model::Kind;
-use openapi::tree::{Entry, Node, Value};
+use openapi::tree::{Entry, Node, Value, quote};
 
-use super::{Service, event};
+use super::{
+    Service, event,
+    preflight::{self, Preflight},
+};
 use crate::{
     build::{self, Span},
     functions,
     intrinsics::entries,
+    known,
     resources::{Draft, texts},
     rest,
 };
@@ -25,6 +29,33 @@ const LAMBDA_TEMPLATE: &str = r##"#macro(fields $map){
 
 /// Statuses that a function asks for by its error's text.
 const STATUS_CODES: [u16; 8] = [400, 401, 403, 404, 422, 500, 502, 504];
+
+/// Keys of an event that are looked at.
+const OF_EVENTS: &[&str] = &[
+    "async",
+    "authorizer",
+    "connectionId",
+    "connectionType",
+    "cors",
+    "integration",
+    "method",
+    "operationId",
+    "path",
+    "private",
+    "request",
+    "response",
+    "timeoutInMillis",
+];
+
+/// Who may call a method.
+enum Who {
+    /// Who signs as AWS asks for.
+    Signed,
+    /// Whom an authorizer under `resources` lets in.
+    Named(String),
+    /// Whom this authorizer lets in.
+    Of(String, Box<Node>),
+}
 
 impl Service<'_, '_> {
     pub(super) fn rest_settings(&mut self, draft: &mut Draft, provider: &Node) {
@@ -56,10 +87,12 @@ impl Service<'_, '_> {
         }
         draft.field("x-amazon-apigateway-endpoint-configuration", endpoint);
         for Entry { key, value, .. } in entries(field("request").and_then(|it| it.get("schemas"))) {
-            let name = value.get("name").and_then(build::scalar).unwrap_or_else(|| key.to_string());
+            let letters = || key.chars().filter(char::is_ascii_alphanumeric).collect();
+            let name = value.get("name").and_then(build::scalar).unwrap_or_else(letters);
             draft.component("schemas", &name, value.get("schema").unwrap_or(value).clone());
+            draft.models.insert(key.to_string(), name);
         }
-        for key in ["restApiId", "restApiRootResourceId", "restApiResources"] {
+        for key in super::ELSEWHERE {
             if let Some(value) = field(key) {
                 let why = "the API is made here, with all of its paths";
                 self.assembly.left(format!("provider.apiGateway.{key}"), why, &value.span);
@@ -92,7 +125,7 @@ impl Service<'_, '_> {
                 let mut made =
                     typed(if kind == "http" { "http" } else { "http_proxy" }, uri.as_deref(), &verb, &span);
                 if kind == "http" {
-                    build::put(&mut made, "responses", responses(given.get("response"), &span));
+                    build::put(&mut made, "responses", responses(given, &span));
                 }
                 made
             }
@@ -101,7 +134,7 @@ impl Service<'_, '_> {
                 let template =
                     build::map([("application/json", build::text("{\"statusCode\": 200}", &span))], &span);
                 build::put(&mut made, "requestTemplates", template);
-                build::put(&mut made, "responses", responses(given.get("response"), &span));
+                build::put(&mut made, "responses", responses(given, &span));
                 made
             }
             _ => {
@@ -138,6 +171,10 @@ impl Service<'_, '_> {
                 build::put(&mut integration, to, value.clone());
             }
         }
+        let response = given.get("response");
+        if let Some(mode) = response.and_then(|it| it.get("transferMode")) {
+            build::put(&mut integration, "responseTransferMode", mode.clone());
+        }
         let mut operation = build::map::<&str>([], &span);
         if let Some(id) = given.get("operationId") {
             build::put(&mut operation, "operationId", id.clone());
@@ -148,13 +185,14 @@ impl Service<'_, '_> {
         build::put(&mut operation, "responses", method_responses(&integration, &span));
         build::put(&mut operation, "x-amazon-apigateway-integration", integration);
         let mut security = build::map::<&str>([], &span);
-        if let Some((name, scheme, scopes)) = authorizer {
-            let name = match scheme {
-                Some(scheme) => {
-                    draft.component("securitySchemes", &name, scheme);
+        if let Some((who, scopes)) = authorizer {
+            let name = match who {
+                Who::Of(name, scheme) => {
+                    draft.component("securitySchemes", &name, *scheme);
                     name
                 }
-                None => draft.signature(&span).to_owned(),
+                Who::Named(name) => name,
+                Who::Signed => draft.signature(&span).to_owned(),
             };
             build::put(&mut security, name, scopes);
         }
@@ -167,13 +205,54 @@ impl Service<'_, '_> {
         }
         draft.operation(&path, &method, operation);
         if let Some(cors) = given.get("cors").filter(|it| build::scalar(it).as_deref() != Some("false")) {
-            draft.operation(&path, "OPTIONS", preflight(cors, &method));
+            let place = (draft.logical.clone(), path.clone());
+            self.preflights.entry(place).or_insert_with(|| Preflight::new(&span)).add(cors, &method);
         }
+        self.left_of_event(what, given);
         self.assembly.mapped(what.to_owned(), format!("[[api.route]] {method} {path}"), &span);
     }
 
-    /// An authorizer's name, its scheme (`None`: AWS_IAM) and scopes.
-    fn authorizer(&mut self, given: &Node) -> (String, Option<Node>, Node) {
+    /// Says what an event has that is not looked at.
+    fn left_of_event(&mut self, what: &str, given: &Node) {
+        known::others_of(self.assembly, what, given, OF_EVENTS);
+        let parts: [(&str, &[&str]); 3] = [
+            (
+                "request",
+                &[
+                    "contentHandling",
+                    "method",
+                    "parameters",
+                    "passThrough",
+                    "schema",
+                    "schemas",
+                    "template",
+                    "uri",
+                ],
+            ),
+            ("response", &["contentHandling", "headers", "statusCodes", "template", "transferMode"]),
+            (
+                "authorizer",
+                &[
+                    "arn",
+                    "authorizerId",
+                    "identitySource",
+                    "identityValidationExpression",
+                    "name",
+                    "resultTtlInSeconds",
+                    "scopes",
+                    "type",
+                ],
+            ),
+        ];
+        for (part, known) in parts {
+            if let Some(given) = given.get(part) {
+                known::others_of(self.assembly, &format!("{what} {part}"), given, known);
+            }
+        }
+    }
+
+    /// Who may call, and with which scopes.
+    fn authorizer(&mut self, given: &Node) -> (Who, Node) {
         let span = &given.span;
         let field = |key: &str| given.get(key).and_then(build::scalar);
         let scopes = given.get("scopes").map(texts).unwrap_or_default();
@@ -181,7 +260,15 @@ impl Service<'_, '_> {
         let short = build::scalar(given);
         let kind = field("type").unwrap_or_default().to_ascii_uppercase();
         if kind == "AWS_IAM" || short.as_deref().is_some_and(|it| it.eq_ignore_ascii_case("aws_iam")) {
-            return (String::new(), None, scopes);
+            return (Who::Signed, scopes);
+        }
+        if let Some(id) = field("authorizerId") {
+            let name = self.authorizer_of(&id);
+            if name.is_none() {
+                let message = format!("there is no authorizer {} under `resources`", quote(&id));
+                self.assembly.resolver.fail(span, message);
+            }
+            return (Who::Named(name.unwrap_or(id)), scopes);
         }
         let arn = field("arn").or_else(|| short.clone().filter(|it| it.starts_with("arn:")));
         let named = field("name").or_else(|| short.filter(|it| !it.starts_with("arn:")));
@@ -214,11 +301,11 @@ impl Service<'_, '_> {
             let uri = functions::invocation(&arn, &self.assembly.options.variables);
             build::put(&mut made, "authorizerUri", build::text(uri, span));
         }
-        (name, Some(rest::authorizer_scheme(kind, made, None, span)), scopes)
+        (Who::Of(name, Box::new(rest::authorizer_scheme(kind, made, None, span))), scopes)
     }
 }
 
-fn typed(kind: &str, uri: Option<&str>, method: &str, span: &Span) -> Node {
+pub(super) fn typed(kind: &str, uri: Option<&str>, method: &str, span: &Span) -> Node {
     let mut made =
         build::map([("type", build::text(kind, span)), ("httpMethod", build::text(method, span))], span);
     if let Some(uri) = uri {
@@ -238,7 +325,7 @@ fn lambda(uri: &str, given: &Node, span: &Span) -> Node {
     let templates = [("application/json", template), ("application/x-www-form-urlencoded", form)];
     build::put(&mut made, "requestTemplates", build::map(templates, span));
     build::put(&mut made, "passthroughBehavior", build::text("NEVER", span));
-    let mut responses = responses(given.get("response"), span);
+    let mut responses = responses(given, span);
     if given.get("response").and_then(|it| it.get("statusCodes")).is_none() {
         for status in STATUS_CODES {
             let value = build::map([("statusCode", build::text(status.to_string(), span))], span);
@@ -249,13 +336,26 @@ fn lambda(uri: &str, given: &Node, span: &Span) -> Node {
     made
 }
 
-/// `response.{headers, template, statusCodes}`.
-fn responses(given: Option<&Node>, span: &Span) -> Node {
+/// `response.{headers, template, statusCodes, contentHandling}`, and who may read the answer.
+fn responses(event: &Node, span: &Span) -> Node {
+    let given = event.get("response");
     let mut made = build::map::<&str>([], span);
     let field = |key: &str| given.and_then(|it| it.get(key));
+    let cors = event.get("cors").filter(|it| build::scalar(it).as_deref() != Some("false"));
+    let allowed = cors.map(|it| format!("'{}'", preflight::origins(it).join(",")));
     let parameters = |headers: Option<&Node>| {
-        let header = |entry: &Entry| (format!("method.response.header.{}", entry.key), entry.value.clone());
-        build::map(entries(headers).iter().map(header), span)
+        let own = entries(headers).iter();
+        let own = own.map(|entry| (format!("method.response.header.{}", entry.key), entry.value.clone()));
+        let allowed = allowed.as_ref().map(|origin| {
+            ("method.response.header.Access-Control-Allow-Origin".to_owned(), build::text(&**origin, span))
+        });
+        build::map(allowed.into_iter().chain(own), span)
+    };
+    let handled = |mut response: Node| {
+        if let Some(handling) = field("contentHandling") {
+            build::put(&mut response, "contentHandling", handling.clone());
+        }
+        response
     };
     let templates = |template: Option<&Node>| {
         template.map(|template| match &template.value {
@@ -275,7 +375,7 @@ fn responses(given: Option<&Node>, span: &Span) -> Node {
             build::put(&mut response, "responseTemplates", templates);
         }
         let pattern = value.get("pattern").and_then(build::scalar).filter(|it| !it.is_empty());
-        build::put(&mut made, pattern.unwrap_or_else(|| "default".into()), response);
+        build::put(&mut made, pattern.unwrap_or_else(|| "default".into()), handled(response));
     }
     if codes.is_empty() {
         let mut response = build::map([("statusCode", build::text("200", span))], span);
@@ -283,13 +383,13 @@ fn responses(given: Option<&Node>, span: &Span) -> Node {
         if let Some(templates) = templates(field("template")) {
             build::put(&mut response, "responseTemplates", templates);
         }
-        build::put(&mut made, "default", response);
+        build::put(&mut made, "default", handled(response));
     }
     made
 }
 
 /// What a method may answer: what its integration does.
-fn method_responses(integration: &Node, span: &Span) -> Node {
+pub(super) fn method_responses(integration: &Node, span: &Span) -> Node {
     let mut made = build::map::<&str>([], span);
     for Entry { value, .. } in entries(integration.get("responses")) {
         let status = value.get("statusCode").and_then(build::scalar).unwrap_or_else(|| "200".into());
@@ -364,7 +464,10 @@ fn requests(
     for Entry { key, value, .. } in
         entries(request.and_then(|it| it.get("schemas").or_else(|| it.get("schema"))))
     {
-        let given_name = build::scalar(value).or_else(|| value.get("name").and_then(build::scalar));
+        // A name is that of one that the provider has, under its key there.
+        let known = |key: String| draft.models.get(&key).cloned().unwrap_or(key);
+        let given_name =
+            build::scalar(value).map(known).or_else(|| value.get("name").and_then(build::scalar));
         let name = given_name.unwrap_or_else(|| {
             let letters = path.chars().chain(key.chars()).filter(char::is_ascii_alphanumeric);
             format!("Model{}", letters.collect::<String>())
@@ -390,56 +493,4 @@ fn requests(
         build::put(validators, name, build::map(both, span));
         build::put(operation, "x-amazon-apigateway-request-validator", build::text(name, span));
     }
-}
-
-/// The answer to a preflight, as the framework makes it: a mock with headers.
-fn preflight(cors: &Node, method: &str) -> Node {
-    let span = &cors.span;
-    let given = |key: &str| cors.get(key).map(texts).filter(|it| !it.is_empty());
-    let origin = given("origins").or_else(|| given("origin")).unwrap_or_else(|| vec!["*".into()]);
-    let headers = given("headers").unwrap_or_else(|| {
-        let usual = [
-            "Content-Type",
-            "X-Amz-Date",
-            "Authorization",
-            "X-Api-Key",
-            "X-Amz-Security-Token",
-            "X-Amz-User-Agent",
-        ];
-        usual.map(str::to_owned).into()
-    });
-    let methods = given("methods").unwrap_or_else(|| vec!["OPTIONS".into(), method.to_owned()]);
-    let mut fields = vec![
-        ("Access-Control-Allow-Origin", origin[0].clone()),
-        ("Access-Control-Allow-Headers", headers.join(",")),
-        ("Access-Control-Allow-Methods", methods.join(",")),
-    ];
-    if cors.get("allowCredentials").and_then(build::scalar).is_some_and(|it| it == "true") {
-        fields.push(("Access-Control-Allow-Credentials", "true".into()));
-    }
-    if let Some(age) = cors.get("maxAge").and_then(build::scalar) {
-        fields.push(("Access-Control-Max-Age", age));
-    }
-    let parameters = fields.iter().map(|(name, value)| {
-        (format!("method.response.header.{name}"), build::text(format!("'{value}'"), span))
-    });
-    let mut response = build::map([("statusCode", build::text("200", span))], span);
-    build::put(&mut response, "responseParameters", build::map(parameters, span));
-    if origin.len() > 1 {
-        // One of several: the request's own, if it is among them.
-        let names: Vec<_> = origin.iter().map(|it| format!("\"{it}\"")).collect();
-        let template = format!(
-            "#set($origin = $input.params(\"Origin\"))\n#if($origin == \"\")#set($origin = $input.params(\"origin\"))#end\n\
-             #foreach($known in [{}])#if($origin == $known)#set($context.responseOverride.header.Access-Control-Allow-Origin = $origin)#end#end",
-            names.join(", ")
-        );
-        let templates = build::map([("application/json", build::text(template, span))], span);
-        build::put(&mut response, "responseTemplates", templates);
-    }
-    let mut integration = typed("mock", None, "ANY", span);
-    let template = build::map([("application/json", build::text("{statusCode:200}", span))], span);
-    build::put(&mut integration, "requestTemplates", template);
-    build::put(&mut integration, "responses", build::map([("default", response)], span));
-    let responses = method_responses(&integration, span);
-    build::map([("responses", responses), ("x-amazon-apigateway-integration", integration)], span)
 }

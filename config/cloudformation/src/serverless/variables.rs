@@ -10,8 +10,9 @@ use model::Diagnostic;
 use openapi::tree::{Entry, Node, Tree, Value, quote};
 
 use crate::{
-    Options, World,
-    build::{self, Span},
+    File, Options, World,
+    build::{self, Span, placed},
+    intrinsics::entries,
 };
 
 /// Variables inside one another.
@@ -31,13 +32,16 @@ pub(super) struct Variables<'t> {
     nodes_left: Cell<usize>,
     bytes_left: Cell<usize>,
     files_left: Cell<usize>,
+    /// Whether what is not known stays as it is: it may stand in what has nothing to do with APIs.
+    keeps: Cell<bool>,
 }
 
 impl<'t> Variables<'t> {
     pub(super) fn new(tree: &'t Tree, options: &'t Options, world: &'t dyn World) -> Self {
         let (nodes_left, bytes_left) = (Cell::new(NODES_MAX), Cell::new(BYTES_MAX));
         let files_left = Cell::new(FILES_MAX);
-        Self { tree, options, world, found: RefCell::default(), nodes_left, bytes_left, files_left }
+        let keeps = Cell::new(false);
+        Self { tree, options, world, found: RefCell::default(), nodes_left, bytes_left, files_left, keeps }
     }
 
     /// All that was wrong.
@@ -66,12 +70,37 @@ impl<'t> Variables<'t> {
         build::node(Value::Map(resolved.collect()), &root.span)
     }
 
+    /// `resources`: one template of CloudFormation, whatever it is put together of.
+    pub(super) fn resources(&self) -> Node {
+        let root = self.tree.root();
+        let mut whole = build::map::<&str>([], &root.span);
+        let Some(given) = root.get("resources") else { return whole };
+        self.keeps.set(true);
+        let given = self.resolve(given, 0);
+        self.keeps.set(false);
+        let parts = match &given.value {
+            Value::List(items) => items.iter().collect(),
+            _ => vec![&given],
+        };
+        for section in parts.into_iter().flat_map(|part| entries(Some(part))) {
+            let into = build::child(&mut whole, &section.key, &section.key_span);
+            for entry in entries(Some(&section.value)) {
+                build::put(into, entry.key.clone(), entry.value.clone());
+            }
+        }
+        whole
+    }
+
     fn resolve(&self, node: &Node, depth: usize) -> Node {
         if !self.take(0, &node.span) {
             return build::null(&node.span);
         }
         let value = match &node.value {
-            Value::Text(text) if text.contains("${") => return self.text(text, &node.span, depth),
+            // What stands under a tag of CloudFormation stays there.
+            Value::Text(text) if text.contains("${") => {
+                let resolved = self.text(text, &node.span, depth);
+                return Node { tag: node.tag.clone().or(resolved.tag), ..resolved };
+            }
             Value::List(items) => Value::List(items.iter().map(|item| self.resolve(item, depth)).collect()),
             Value::Map(entries) => {
                 // What a function has beside its events does not matter to APIs, and may name what only AWS knows.
@@ -101,8 +130,9 @@ impl<'t> Variables<'t> {
             out.push_str(&rest[..at]);
             let Some(end) = closing(&rest[at + 2..]) else { break };
             let (inner, after) = (&rest[at + 2..at + 2 + end], &rest[at + 3 + end..]);
-            // CloudFormation's and API Gateway's own stay.
-            if inner.starts_with("AWS::") || inner.starts_with("stageVariables.") {
+            // CloudFormation's and API Gateway's own stay: they have no source before a colon.
+            let is_own = !inner.contains([':', '(']) && !self.options.parameters.contains_key(inner);
+            if is_own || inner.starts_with("AWS::") || inner.starts_with("stageVariables.") {
                 out.push_str(&rest[at..at + 3 + end]);
                 rest = after;
                 continue;
@@ -136,6 +166,9 @@ impl<'t> Variables<'t> {
             if let Some(found) = self.source(source.trim(), span, depth) {
                 return found;
             }
+        }
+        if self.keeps.get() {
+            return build::text(format!("${{{inner}}}"), span);
         }
         let message = format!("nothing is known of {}", quote(&format!("${{{inner}}}")));
         self.fail_with(span, message, format!("say `--param '{inner}=…'`"));
@@ -200,8 +233,8 @@ impl<'t> Variables<'t> {
             return Some(build::null(span));
         };
         self.files_left.set(left);
-        let text = match self.world.file(path) {
-            Ok(text) => text,
+        let File { name, text } = match self.world.file(path) {
+            Ok(file) => file,
             Err(why) => {
                 self.fail(span, format!("{} can't be read: {why}", quote(path)));
                 return Some(build::null(span));
@@ -214,7 +247,7 @@ impl<'t> Variables<'t> {
         if !is_tree {
             return Some(build::text(text, span));
         }
-        match Tree::parse(path, &text) {
+        match Tree::parse(&name, &text) {
             Ok(tree) => {
                 let found = if key.is_empty() { Some(tree.root()) } else { select(tree.root(), key) };
                 found.map(|found| self.resolve(&placed(found, span), depth))
@@ -300,23 +333,4 @@ fn step<'n>(at: &'n Node, step: &str) -> Option<&'n Node> {
         Value::List(items) => items.get(step.parse::<usize>().ok()?),
         _ => at.get(step),
     }
-}
-
-/// A copy that stands where it is asked for.
-fn placed(node: &Node, span: &Span) -> Node {
-    let value = match &node.value {
-        Value::List(items) => Value::List(items.iter().map(|item| placed(item, span)).collect()),
-        Value::Map(entries) => Value::Map(
-            entries
-                .iter()
-                .map(|entry| Entry {
-                    key: entry.key.clone(),
-                    key_span: span.clone(),
-                    value: placed(&entry.value, span),
-                })
-                .collect(),
-        ),
-        other => other.clone(),
-    };
-    Node { value, tag: node.tag.clone(), span: span.clone() }
 }

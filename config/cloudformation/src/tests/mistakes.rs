@@ -51,7 +51,7 @@ fn conditions_that_name_themselves_end() {
 Conditions: {A: !Condition B, B: !Condition A}
 Resources: {Api: {Type: AWS::ApiGatewayV2::Api, Condition: A, Properties: {Name: a, ProtocolType: HTTP}}}
 ";
-    check_mistakes(conditions, &[], &["2:17 conditions name one another more than 32 deep"]);
+    check_mistakes(conditions, &[], &["2:34 conditions name one another more than 32 deep"]);
 }
 
 #[test]
@@ -72,4 +72,26 @@ fn a_template_without_an_api() {
         &[],
         &["1:1 there is no API in this template"],
     );
+}
+
+/// What names itself by a way round ends, and is said.
+#[test]
+fn what_names_itself_ends() {
+    let mapping = "
+Mappings: {M: {a: {b: !FindInMap [M, a, b]}}}
+Resources: {Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: !FindInMap [M, a, b], ProtocolType: HTTP}}}
+";
+    check_mistakes(mapping, &[], &["2:23 a mapping holds values, and no `Fn::FindInMap`"]);
+    let condition = "
+Conditions: {A: !Equals [!If [A, x, y], x]}
+Resources: {Api: {Type: AWS::ApiGatewayV2::Api, Condition: A, Properties: {Name: a, ProtocolType: HTTP}}}
+";
+    check_mistakes(condition, &[], &["2:31 conditions name one another more than 32 deep"]);
+    // Each asks twice for the next: that is more than anybody waits for.
+    let mut doubled = String::from("Conditions:\n");
+    for at in 0..30 {
+        doubled += &format!("  C{at}: !Or [!Condition C{n}, !Condition C{n}]\n", n = at + 1);
+    }
+    doubled += "  C30: !Equals [a, b]\nResources: {Api: {Type: AWS::ApiGatewayV2::Api, Condition: C0, Properties: {Name: a, ProtocolType: HTTP}}}\n";
+    check_mistakes(&doubled, &[], &["32:20 the template comes to more than 1048576 values"]);
 }

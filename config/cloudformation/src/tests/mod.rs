@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use model::{Api, Authorization, Integration, Severity};
 use openapi::tree::Tree;
 
-use super::{Imported, Options, World, import};
+use super::{File, Imported, Options, World, import};
 
 /// What the fuzzer found worth keeping is read again.
 #[test]
@@ -49,8 +49,9 @@ struct Given {
 }
 
 impl World for Given {
-    fn file(&self, path: &str) -> Result<String, String> {
-        self.files.get(path).map(|text| (*text).to_owned()).ok_or_else(|| "there is no such file".into())
+    fn file(&self, path: &str) -> Result<File, String> {
+        let text = self.files.get(path).ok_or("there is no such file")?;
+        Ok(File { name: path.to_owned(), text: (*text).to_owned() })
     }
 
     fn environment(&self, name: &str) -> Option<String> {

@@ -45,7 +45,7 @@ fn what_was_left_out_is_said() {
     );
     let left: Vec<_> =
         imported.notes.iter().filter(|note| note.became.is_none()).map(|note| &*note.what).collect();
-    assert_eq!(left, ["Hello (AWS::Serverless::Function)", "ServerlessRestApi stage `Stage`"]);
+    assert_eq!(left, ["ServerlessRestApi stage `Stage`", "Hello (AWS::Serverless::Function)"]);
     assert!(
         imported
             .notes
@@ -129,5 +129,80 @@ Resources:
         template,
         &[],
         "rest pets [\"prod\"]\n  GET /pets -> HTTP_PROXY https://us-east-1.example.com/pets",
+    );
+}
+
+/// What `Globals` says of APIs holds for the one that no template writes too: nobody is let in for want of a resource.
+#[test]
+fn globals_reach_the_implicit_apis() {
+    let template = "
+Transform: AWS::Serverless-2016-10-31
+Globals:
+  Api: {Auth: {DefaultAuthorizer: Pool, Authorizers: {Pool: {UserPoolArn: !GetAtt Users.Arn, AuthorizationScopes: [a/b]}}}}
+  HttpApi: {Auth: {DefaultAuthorizer: AWS_IAM}}
+Resources:
+  Users: {Type: AWS::Cognito::UserPool}
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties:
+      Environment: {Variables: {A: !ImportValue nobody-knows}}
+      Events:
+        A: {Type: Api, Properties: {Path: /a, Method: get}}
+        B: {Type: HttpApi, Properties: {Path: /b, Method: get}}
+        C: {Type: SQS, Properties: {Queue: !ImportValue nobody-knows}}";
+    let expected = "
+rest ServerlessRestApi [\"Prod\"]
+  GET /a -> AWS_PROXY Hello by Pool [\"a/b\"]
+http ServerlessHttpApi [\"$default\"]
+  GET /b -> AWS_PROXY Hello iam";
+    check(template, &[], expected);
+}
+
+/// `DefaultAuthorizer` guards the routes of a definition that say nothing themselves; `MergeDefinitions` adds those of events.
+#[test]
+fn a_definition_is_guarded_and_added_to() {
+    let template = |merge: bool| {
+        format!(
+            "
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Pets:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: prod
+      MergeDefinitions: {merge}
+      Auth: {{DefaultAuthorizer: Token, Authorizers: {{Token: {{FunctionArn: !GetAtt Hello.Arn}}}}}}
+      DefinitionBody:
+        openapi: 3.0.1
+        info: {{title: pets, version: '1'}}
+        paths:
+          /a: {{get: {{responses: {{}}, x-amazon-apigateway-integration: {{type: mock}}}}}}
+          /b: {{get: {{responses: {{}}, security: [], x-amazon-apigateway-integration: {{type: mock}}}}}}
+          /c: {{options: {{responses: {{}}, x-amazon-apigateway-integration: {{type: mock}}}}}}
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties: {{Events: {{D: {{Type: Api, Properties: {{RestApiId: !Ref Pets, Path: /d, Method: get}}}}}}}}"
+        )
+    };
+    let own =
+        "rest pets [\"prod\"]\n  GET /a -> MOCK - by Token []\n  GET /b -> MOCK -\n  OPTIONS /c -> MOCK -";
+    check(&template(false), &[], own);
+    check(&template(true), &[], &format!("{own}\n  GET /d -> AWS_PROXY Hello by Token []"));
+}
+
+#[test]
+fn a_definition_may_be_a_file() {
+    let template = "
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Pets: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionUri: api.yaml}}";
+    let mut world = Given::default();
+    let file = "openapi: 3.0.1\ninfo: {title: pets, version: '1'}\npaths: {/a: {get: {responses: {}, \
+                x-amazon-apigateway-integration: {type: http_proxy, httpMethod: GET, uri: 'https://b', payloadFormatVersion: '1.0'}}}}\n";
+    world.files.insert("api.yaml", file);
+    let imported = read(template, &options(&[]), &world);
+    assert_eq!(
+        super::summary(&imported.apis),
+        "http pets [\"$default\"]\n  GET /a -> HTTP_PROXY https://b\n"
     );
 }

@@ -89,3 +89,66 @@ functions:
     let expected = "http prod-n [\"$default\"]\n  GET /two/n -> AWS_PROXY n-prod-f\n";
     assert_eq!(of(&[("stage", "prod"), ("opt:stage", "prod")], &world), expected);
 }
+
+/// What stands under `resources` may name what the framework makes, and events what stands there.
+#[test]
+fn raw_resources_and_events_know_one_another() {
+    let service = "
+service: shop
+provider: {name: aws, httpApi: {shouldStartNameWithService: true}}
+functions:
+  a-b:
+    handler: a.handler
+    events:
+      - http: {path: items, method: get, authorizer: {type: COGNITO_USER_POOLS, authorizerId: !Ref Pool, scopes: [a/b]}}
+      - http: {path: other, method: get, authorizer: {arn: !GetAtt Users.Arn}}
+      - httpApi: GET /web
+resources:
+  Resources:
+    Users: {Type: AWS::Cognito::UserPool, Properties: {UserPoolName: '${ssm:/nobody/knows}'}}
+    Pool:
+      Type: AWS::ApiGateway::Authorizer
+      Properties:
+        RestApiId: {Ref: ApiGatewayRestApi}
+        Name: pool
+        Type: COGNITO_USER_POOLS
+        IdentitySource: method.request.header.Authorization
+        ProviderARNs: [!GetAtt Users.Arn]
+    Route: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref HttpApi, RouteKey: GET /raw, Target: !Sub 'integrations/${To}'}}
+    To:
+      Type: AWS::ApiGatewayV2::Integration
+      Properties: {ApiId: !Ref HttpApi, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt ADashbLambdaFunction.Arn, PayloadFormatVersion: '2.0'}
+";
+    let expected = "
+rest dev-shop [\"dev\"]
+  GET /items -> AWS_PROXY shop-dev-a-b by pool [\"a/b\"]
+  GET /other -> AWS_PROXY shop-dev-a-b by Users []
+http shop-dev [\"$default\"]
+  GET /web -> AWS_PROXY shop-dev-a-b
+  GET /raw -> AWS_PROXY shop-dev-a-b";
+    check(service, &[], expected);
+}
+
+/// What only AWS knows has to be said where it matters, and there alone.
+#[test]
+fn what_only_aws_knows_is_asked_for() {
+    let service = "
+service: shop
+provider: {name: aws}
+functions: {a: {handler: a.b, events: [{http: GET a}]}}
+resources:
+  Resources:
+    R: {Type: AWS::ApiGateway::GatewayResponse, Properties: {RestApiId: !Ref ApiGatewayRestApi, ResponseType: DEFAULT_4XX, StatusCode: !Sub '${ssm:/x}'}}
+    S: {Type: AWS::ApiGateway::Model, Properties: {RestApiId: !Ref ApiGatewayRestApi, Name: M, Schema: {title: '${ssm:/x}'}}}
+    T: {Type: AWS::SNS::Topic, Properties: {TopicName: '${ssm:/y}'}}
+";
+    super::check_mistakes(
+        service,
+        &[],
+        &[
+            "7:136 expected a whole number from 100 to 599",
+            "7:136 there is neither a parameter nor a resource `ssm:/x`",
+            "8:112 nothing is known of `${ssm:/x}`",
+        ],
+    );
+}
