@@ -60,7 +60,7 @@ pub(crate) enum Command {
     Schema,
     /// Make the running node read its configuration again; refused whole if anything in it is wrong
     Reload(Socket),
-    /// Read the configuration again and deploy it: freeze what APIs are now and point their stages to that, or, with a canary, a part
+    /// Make the running node read its configuration or document again and deploy it: freeze what APIs are now and point their stages to that, or, with a canary, a part
     /// of their requests. Prints API, stage and the deployment's id
     Deploy {
         #[command(flatten)]
@@ -296,13 +296,16 @@ pub(crate) struct Run {
     /// How the kernel is asked: auto, uring or epoll [default: auto]
     #[arg(long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
-    /// If the configuration is refused, run the last one that was in force with this state folder
+    /// If the configuration or the document is refused, run the last one that was in force with this state folder
     #[arg(long)]
     pub(crate) last_good: bool,
     /// Where certificates, the last good configuration and the lock live [default: /var/lib/floodgate, else
     /// $XDG_STATE_HOME/floodgate]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+    /// Read it again whenever it changes
+    #[arg(long, help_heading = "With an OpenAPI document")]
+    pub(crate) watch: bool,
     // Its heading would be that of all that stands behind it.
     #[command(flatten)]
     pub(crate) document: Document,
@@ -331,6 +334,9 @@ pub(crate) struct Document {
     /// (`ssm:/name=value`); as often as there are any
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     pub(crate) parameters: Vec<(String, String)>,
+    /// Serve operations to everybody whose security nothing enforces, as API Gateway does; otherwise they are refused
+    #[arg(long)]
+    pub(crate) allow_unenforced_security: bool,
     /// What stands for ${AWS::AccountId} [default: 000000000000]
     #[arg(long, value_name = "ID")]
     pub(crate) account_id: Option<String>,

@@ -43,12 +43,14 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     let done = match cli.command.unwrap_or_else(|| Command::Run(Box::default())) {
         Command::Run(flags) => {
             let asked = flags.state.clone();
-            // What is kept for a way back are configuration files.
-            let is_document = flags.what.as_deref().is_some_and(|what| openapi::is_document(Path::new(what)));
+            let document = flags.what.clone().filter(|what| openapi::is_document(Path::new(what)));
+            // A backend alone is kept nowhere.
+            let is_kept = document.is_some() || !flags.what.as_deref().is_some_and(is_url);
             let served = serve(*flags);
             let refused = served.as_ref().err().and_then(|error| error.downcast_ref::<BadConfiguration>());
-            let refused = refused.filter(|_| !is_document);
-            help = refused.map(|refused| way_back(asked.as_deref(), refused.state.as_deref()));
+            help = refused
+                .filter(|_| is_kept)
+                .map(|refused| way_back(asked.as_deref(), refused.state.as_deref(), document.as_deref()));
             served
         }
         Command::Check { file, document, state } => check(file, document, state.as_deref()),
@@ -121,13 +123,14 @@ fn try_serve(flags: Run, manager: &Arc<Manager>) -> Result<()> {
     let origin = match origin(flags) {
         // No file is there to be read; what is kept knows where it was.
         Err(error) if may_go_back => {
-            let kept = kept(overrides.state.as_deref())?.ok_or(error)?;
+            // A document goes with flags of its own.
+            let kept = kept(overrides.state.as_deref())?.filter(|kept| !kept.is_document()).ok_or(error)?;
             Origin::File(kept.main().to_owned())
         }
         origin => origin?,
     };
-    if may_go_back && !matches!(origin, Origin::File(_)) {
-        bail!("--last-good goes with a configuration file: flags are not kept");
+    if may_go_back && matches!(origin, Origin::Flags(_)) {
+        bail!("--last-good goes with a configuration file or a document: flags are not kept");
     }
     let run = |read| node::run(origin.clone(), read, &overrides, manager.clone());
     let refused = match origin.read().map_err(anyhow::Error::from).and_then(run) {
@@ -137,12 +140,18 @@ fn try_serve(flags: Run, manager: &Arc<Manager>) -> Result<()> {
     let state = overrides.state.as_deref().or(refused.state.as_deref());
     let Some(kept) = kept(state)? else { return Err(refused.into()) };
     eprint!("{}", refused.rendered);
+    if kept.is_document() != matches!(origin, Origin::OpenApi(_)) {
+        let main = kept.main().display();
+        bail!(
+            "what was in force last with this state folder is something else: `floodgate run {main} --last-good` goes back to it"
+        );
+    }
     say::warning(&format!(
         "the configuration was refused; running the last one that was in force, from {}, until it is put right and \
          reloaded",
         LastGood::path(&state::folder(state)?).display()
     ));
-    let mut read = Read::last_good(&kept)?;
+    let mut read = Read::last_good(&origin, &kept)?;
     read.footprint = refused.footprint;
     run(read)
 }
@@ -153,31 +162,36 @@ fn kept(state: Option<&Path>) -> Result<Option<LastGood>> {
     LastGood::load(&folder).with_context(|| format!("cannot read {}", LastGood::path(&folder).display()))
 }
 
-/// What else can be run when a configuration was refused.
-fn way_back(asked: Option<&Path>, named: Option<&Path>) -> String {
+/// What else can be run when a configuration, or a document, was refused.
+fn way_back(asked: Option<&Path>, named: Option<&Path>, document: Option<&str>) -> String {
     let (state, flag) = match asked {
         Some(asked) => (Some(asked), format!(" --state {}", asked.display())),
         None => (named, String::new()),
     };
+    let (command, with) = match document {
+        Some(document) => (format!("floodgate run {document} --last-good"), ", with the same flags,"),
+        None => ("floodgate run --last-good".to_owned(), ""),
+    };
     match (kept(state), state::folder(state)) {
         (Ok(Some(_)), _) => {
-            format!(
-                "`floodgate run --last-good{flag}` runs the last one that was in force until this one is right"
-            )
+            format!("`{command}{flag}`{with} runs the last one that was in force until this one is right")
         }
         (Ok(None), Ok(folder)) => format!(
-            "none has been in force yet with the state folder {}, which `floodgate run --last-good` could run instead",
+            "none has been in force yet with the state folder {}, which `{command}` could run instead",
             folder.display()
         ),
         (Err(error), _) | (_, Err(error)) => {
-            format!("there is none for `floodgate run --last-good`: {}", say::chain(error.as_ref()))
+            format!("there is none for `{command}`: {}", say::chain(error.as_ref()))
         }
     }
 }
 
+fn is_url(what: &str) -> bool {
+    what.starts_with("http://") || what.starts_with("https://")
+}
+
 /// A URL makes a gateway from flags; anything else names a file.
 fn origin(flags: Run) -> Result<Origin> {
-    let is_url = |what: &str| what.starts_with("http://") || what.starts_with("https://");
     let only_with_url = only_with_url(&flags);
     // All of them by name: a flag that is added has to find its place here.
     let Run {
@@ -194,9 +208,10 @@ fn origin(flags: Run) -> Result<Origin> {
         workers,
         driver,
         state,
+        watch,
         last_good: _,
     } = flags;
-    let given = openapi::given(&document);
+    let given = openapi::given(&document).or(watch.then_some("--watch"));
     match what {
         Some(backend) if is_url(&backend) && given.is_some() => {
             bail!("{} goes with an OpenAPI document", given.unwrap_or_default())
@@ -233,11 +248,16 @@ fn origin(flags: Run) -> Result<Origin> {
                 plain,
                 admin,
                 state,
+                watch,
             })))
         }
         what => {
             if let Some(flag) = given {
-                bail!("{flag} goes with an OpenAPI document, JSON or YAML: floodgate run api.yaml {flag} …");
+                let key =
+                    if flag == "--watch" { "; in a configuration `[node]` has `watch = true`" } else { "" };
+                bail!(
+                    "{flag} goes with an OpenAPI document, JSON or YAML: floodgate run api.yaml {flag} …{key}"
+                );
             }
             if let Some(flag) = only_with_url.iter().find_map(|(flag, given)| given.then_some(flag)) {
                 bail!("{flag} goes with the URL of a backend: floodgate run http://127.0.0.1:9000 {flag} …");
@@ -303,9 +323,19 @@ fn check(file: Option<PathBuf>, document: cli::Document, state: Option<&Path>) -
     Ok(())
 }
 
+/// The file of a verb that is for configurations alone; of a document it says which verb is for that.
+fn configuration(file: Option<PathBuf>, verb: &str) -> Result<PathBuf> {
+    let file = file.map_or_else(default_file, Ok)?;
+    if openapi::is_document(&file) {
+        let name = file.display();
+        bail!("{name} is JSON or YAML and no configuration: `floodgate {verb} {name}` is for those");
+    }
+    Ok(file)
+}
+
 /// Lays a file out anew. Whether lines differ and were only to be shown.
 fn fmt(file: Option<PathBuf>, check: bool) -> Result<bool> {
-    let file = file.map_or_else(default_file, Ok)?;
+    let file = configuration(file, "export")?;
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let name = file.to_string_lossy();
     let formatted = source::format(&name, &text).map_err(refused)?;
@@ -321,7 +351,7 @@ fn fmt(file: Option<PathBuf>, check: bool) -> Result<bool> {
 }
 
 fn dump(file: Option<PathBuf>, origin: bool) -> Result<()> {
-    let file = file.map_or_else(default_file, Ok)?;
+    let file = configuration(file, "import")?;
     let text = source::dump(&file, &source::System, origin).map_err(refused)?;
     say::out(text.trim_end());
     Ok(())
@@ -522,7 +552,7 @@ mod tests {
             }
             seen += 1;
         }
-        assert_eq!((seen - of_documents, of_documents), (only_with_url(&Run::default()).len(), 9));
+        assert_eq!((seen - of_documents, of_documents), (only_with_url(&Run::default()).len(), 11));
     }
 
     /// What a file is is told by what is in it, whatever it is called.

@@ -47,6 +47,11 @@ impl LastGood {
         &self.main
     }
 
+    /// Whether that is a document, JSON or YAML.
+    pub(crate) fn is_document(&self) -> bool {
+        self.files.get(&self.main).is_some_and(|text| source::is_document(text))
+    }
+
     /// Where it is kept.
     pub(crate) fn path(state: &Path) -> PathBuf {
         state.join(NAME)

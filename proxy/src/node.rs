@@ -136,7 +136,7 @@ pub(crate) fn run(
     let state = State::take(model.node.state.as_deref())?;
     let (mut publisher, created) = Publisher::new(state.folder())?;
     let (deployments, snapshot) = match &origin {
-        Origin::File(_) => {
+        Origin::File(_) | Origin::OpenApi(_) => {
             let mut deployments = Deployments::open(state.folder())?;
             let drafted = deployments
                 .draft(&read, &Deed::Follow, "")
@@ -150,7 +150,7 @@ pub(crate) fn run(
             (Some(Mutex::new(deployments)), snapshot)
         }
         // What was wrong has been rendered; it is shown as it is.
-        Origin::Flags(_) | Origin::OpenApi(_) => {
+        Origin::Flags(_) => {
             (None, publisher.compile(&read, &model).map_err(|rendered| read.refused(rendered))?)
         }
     };
@@ -380,7 +380,7 @@ impl Node {
 
     /// Keeps what is in force now for a start that finds something wrong; says what went wrong with that.
     fn keep(&self, read: &Read) -> Option<String> {
-        if !matches!(self.origin, Origin::File(_)) || read.is_last_good {
+        if matches!(self.origin, Origin::Flags(_)) || read.is_last_good {
             return None;
         }
         let kept = LastGood::of(&read.sources).and_then(|files| match files {

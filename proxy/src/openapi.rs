@@ -17,11 +17,16 @@ use crate::{
 /// What is read of a file to tell what it is.
 const HEAD_BYTES: u64 = 64 << 10;
 
-/// Whether a file is JSON or YAML and no TOML, told by what is in it. What can't be read is none: who reads it says why.
+/// Whether a file is JSON or YAML and no TOML, told by what is in it; where nothing is, or it can't be read, by its name.
 pub(crate) fn is_document(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
-    read.is_ok() && source::is_document(&String::from_utf8_lossy(&head))
+    let text = String::from_utf8_lossy(&head);
+    if read.is_err() || text.trim().is_empty() {
+        let extension = path.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
+        return extension.is_some_and(|it| ["json", "yaml", "yml"].contains(&&*it));
+    }
+    source::is_document(&text)
 }
 
 /// The first flag that was given which only a document has a use for.
@@ -33,6 +38,7 @@ pub(crate) fn given(document: &cli::Document) -> Option<&'static str> {
         basepath,
         ignore_documentation,
         fail_on_warnings,
+        allow_unenforced_security,
         account_id,
         region,
         partition,
@@ -45,6 +51,7 @@ pub(crate) fn given(document: &cli::Document) -> Option<&'static str> {
         ("--basepath", basepath.is_some()),
         ("--ignore-documentation", *ignore_documentation),
         ("--fail-on-warnings", *fail_on_warnings),
+        ("--allow-unenforced-security", *allow_unenforced_security),
         ("--account-id", account_id.is_some()),
         ("--region", region.is_some()),
         ("--partition", partition.is_some()),
@@ -69,6 +76,7 @@ pub(crate) fn options(document: &cli::Document) -> Options {
         ignore_documentation: document.ignore_documentation,
         fail_on_warnings: document.fail_on_warnings,
         backend: document.backend.clone(),
+        allow_unenforced_security: document.allow_unenforced_security,
         variables: Variables {
             account_id: document.account_id.clone().unwrap_or(default.account_id),
             region: document.region.clone().unwrap_or(default.region),
@@ -125,6 +133,7 @@ pub(crate) fn import(import: cli::Import) -> Result<()> {
     }
     let api = source::api_of(whole.context("no document was named")?);
     say::note(&summary(&api));
+    warn_unenforced(&api);
     say::out(source::write(std::slice::from_ref(&api), &[]).trim_end());
     Ok(())
 }
@@ -132,10 +141,15 @@ pub(crate) fn import(import: cli::Import) -> Result<()> {
 /// `floodgate import` of a template: TOML, and on stderr what became of each of its parts.
 fn import_template(file: &Path, document: &cli::Document) -> Result<()> {
     let parameters = document.parameters.iter().cloned().collect();
-    let variables = options(document).variables;
+    let read = options(document);
     let what = source::Template {
         path: file.to_owned(),
-        options: cloudformation::Options { parameters, variables },
+        options: cloudformation::Options {
+            parameters,
+            variables: read.variables,
+            fail_on_warnings: read.fail_on_warnings,
+            allow_unenforced_security: read.allow_unenforced_security,
+        },
     };
     let (imported, diagnostics, sources) = source::import_template(&what, &source::System);
     let rendered = source::render(&diagnostics, &sources, say::has_colour());
@@ -157,9 +171,23 @@ fn import_template(file: &Path, document: &cli::Document) -> Result<()> {
         let (handler, runtime, code) = (of(&function.handler), of(&function.runtime), of(&function.code));
         say::note(&format!("function `{}`: {handler}, {runtime}, in {code}", function.name));
     }
-    imported.apis.iter().for_each(|api| say::note(&summary(api)));
+    for api in &imported.apis {
+        say::note(&summary(api));
+        warn_unenforced(api);
+    }
     say::out(source::write(&imported.apis, &imported.domains).trim_end());
     Ok(())
+}
+
+/// Says what is not mapped: what is printed has it by its name, and is refused with it.
+fn warn_unenforced(api: &Api) {
+    if let Some(unenforced) = api.definition.unenforced_security() {
+        say::warning(&format!(
+            "not mapped: nothing enforces the security of {}; `unenforced_security` keeps these routes from being served \
+             until it is gone, or the API has `allow_unenforced_security = true`",
+            unenforced.what
+        ));
+    }
 }
 
 /// What came over.

@@ -98,9 +98,16 @@ impl Origin {
 }
 
 impl Read {
-    /// What was kept by an earlier run.
-    pub(crate) fn last_good(kept: &LastGood) -> Result<Self, BadConfiguration> {
-        Self::of(source::load(kept.main(), kept), Footprint::default(), true)
+    /// What was kept by an earlier run; a document as the command line says now.
+    pub(crate) fn last_good(origin: &Origin, kept: &LastGood) -> Result<Self, BadConfiguration> {
+        let outcome = match origin {
+            Origin::OpenApi(what) => {
+                let what = OpenApi { path: kept.main().to_owned(), ..(**what).clone() };
+                source::from_openapi(&what, kept)
+            }
+            Origin::File(_) | Origin::Flags(_) => source::load(kept.main(), kept),
+        };
+        Self::of(outcome, Footprint::default(), true)
     }
 
     fn of(outcome: Outcome, footprint: Footprint, is_last_good: bool) -> Result<Self, BadConfiguration> {

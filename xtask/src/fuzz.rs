@@ -10,6 +10,9 @@ use crate::shell;
 /// Where the targets are; a workspace of its own.
 const FOLDER: &str = "tests/fuzz";
 
+/// What a target begins with beside its own corpus: what other tests have anyway.
+const MORE: [(&str, &str); 1] = [("openapi", "config/openapi/tests/corpus")];
+
 /// What to look at.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -57,6 +60,7 @@ fn run_one(target: &str, secs: u32) -> anyhow::Result<bool> {
     command.env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", "--fuzz-dir", FOLDER, "--target-dir"]);
     command.arg(shell::target_dir().join("fuzz")).arg(target).arg(found);
     command.arg(format!("{FOLDER}/corpus/{target}"));
+    command.args(MORE.iter().filter(|(of, _)| *of == target).map(|(_, folder)| folder));
     command.args(["--", &format!("-max_total_time={secs}"), "-timeout=10", "-print_final_stats=1"]);
     shell::run(&mut command)
 }
@@ -98,6 +102,10 @@ mod tests {
         for target in &targets {
             let corpus = fs::read_dir(folder.join("corpus").join(target)).unwrap();
             assert!(corpus.count() > 0, "{target} has no corpus");
+        }
+        for (target, more) in super::MORE {
+            assert!(targets.iter().any(|known| known == target), "{target}");
+            assert!(fs::read_dir(shell::root().join(more)).unwrap().count() > 0, "{more}");
         }
     }
 

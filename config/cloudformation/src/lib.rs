@@ -53,6 +53,10 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// What stands for pseudo parameters.
     pub variables: Variables,
+    /// Whether a warning refuses it.
+    pub fail_on_warnings: bool,
+    /// Whether operations whose security nothing enforces are open to everybody ([`openapi::Options`]).
+    pub allow_unenforced_security: bool,
 }
 
 /// What a template says of APIs.
@@ -82,6 +86,9 @@ pub fn import(tree: &Tree, options: &Options, world: &dyn World) -> (Option<Impo
     };
     found.sort_by_key(|diagnostic| diagnostic.origin.as_ref().map(|origin| origin.start));
     found.dedup();
+    if options.fail_on_warnings {
+        found.iter_mut().for_each(|diagnostic| diagnostic.severity = Severity::Error);
+    }
     let good = found.iter().all(|diagnostic| diagnostic.severity == Severity::Warning);
     (imported.filter(|_| good), found)
 }

@@ -299,6 +299,7 @@ fn judged(draft: &Draft, tree: &Tree, options: &Options) -> (Option<openapi::Imp
         variables: options.variables.clone(),
         base_path: draft.base_path,
         fail_on_warnings: draft.fail_on_warnings,
+        allow_unenforced_security: options.allow_unenforced_security,
         ..OpenApi::default()
     };
     let document = tree.with_root(draft.document.clone());

@@ -152,6 +152,8 @@ pub struct Route {
     pub authorization: Authorization,
     /// Whether an API key is asked for (row 75).
     pub api_key_required: bool,
+    /// Security schemes that its document asks for and nothing enforces. While there are any, it is not served.
+    pub unenforced_security: Vec<String>,
     /// What is known of requests.
     pub request: RequestRules,
     /// What is known of answers.
@@ -175,6 +177,7 @@ impl Route {
             operation_name: None,
             authorization: Authorization::default(),
             api_key_required: false,
+            unenforced_security: Vec::new(),
             request: RequestRules::default(),
             responses: Vec::new(),
             throttles: Vec::new(),

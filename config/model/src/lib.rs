@@ -12,6 +12,7 @@ mod integration;
 mod method;
 mod node;
 mod quotas;
+mod unenforced;
 mod upstream;
 
 pub use api::{
@@ -35,6 +36,7 @@ pub use node::{
     PathRules, Templates, Timeouts,
 };
 pub use quotas::Quotas;
+pub use unenforced::Unenforced;
 pub use upstream::{Breaker, Health, Outlier, Retries, Statuses, Target, Upstream};
 
 /// Everything a node runs.

@@ -7,6 +7,7 @@
 
 pub mod export;
 pub mod import;
+pub mod properties;
 pub mod tree;
 mod variables;
 

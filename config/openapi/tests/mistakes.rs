@@ -183,7 +183,7 @@ fn security() {
         );
     };
     let authorizer = "type: apiKey, name: A, in: header, x-amazon-apigateway-authorizer";
-    scheme("{type: http, scheme: bearer} #? the scheme `s` is left out", "[s: []] #? nobody asks for `s`");
+    scheme("{type: http, scheme: bearer} #? the scheme `s` is left out", "[s: []]");
     scheme("{type: apiKey, name: key, in: query} #? an API key stands in the header `x-api-key`", "[]");
     scheme("{type: apiKey, name: x-api-key, in: header}", "[t: []] #> there is no security scheme `t`");
     scheme(&format!("{{{authorizer}: {{a: 1}}}} #> has no `type`"), "[]");

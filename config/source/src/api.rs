@@ -19,7 +19,9 @@ use crate::{
     context::{Mistake, quote},
     cors,
     document::Document,
-    names, openapi, quotas,
+    names,
+    openapi::{self, OfDocument},
+    quotas,
     reader::{Table, Value},
     route_key, suggest,
     upstream::Upstreams,
@@ -69,9 +71,15 @@ pub(crate) static API: Section = Section {
         ),
         Key::new(
             "openapi",
-            Form::Path,
+            Form::PathOrTable(&openapi::OPENAPI),
             "An OpenAPI document, JSON or YAML, that says what the API is; what stands here as well goes before it.",
         ),
+        Key::new(
+            "allow_unenforced_security",
+            Form::Boolean,
+            "Whether everybody may call routes that ask for security which nothing enforces. Otherwise they are refused.",
+        )
+        .or("false"),
         Key::new(
             "clone_from",
             Form::Text(r#""shop""#),
@@ -235,8 +243,10 @@ fn api(table: &Table<'_>, node: &Node, upstreams: &mut Upstreams) -> Option<Api>
     let (mut endpoint, mut ip_address_type) = endpoint(table);
     let mut vpc_endpoint_ids =
         table.or("vpc_endpoint_ids", |value| value.list(|text| Ok(text.to_owned())), Vec::new());
-    let mut definition = definition(table, kind, node, upstreams);
-    if let Some(imported) = openapi::of(table, kind, table.cx) {
+    let document = openapi::of(table, kind, table.cx);
+    let mut definition = definition(table, kind, node, &document, upstreams);
+    if let OfDocument::Read(imported) = document {
+        let imported = *imported;
         definition = ::openapi::merge(imported.definition, definition, ::openapi::Mode::Merge);
         if table.get("endpoint").is_none() {
             endpoint = imported.endpoint.unwrap_or(endpoint);
@@ -247,6 +257,9 @@ fn api(table: &Table<'_>, node: &Node, upstreams: &mut Upstreams) -> Option<Api>
         if table.get("vpc_endpoint_ids").is_none() {
             vpc_endpoint_ids = imported.vpc_endpoint_ids;
         }
+    }
+    if table.or("allow_unenforced_security", Value::boolean, false) {
+        definition.allow_unenforced_security();
     }
     if table.get("clone_from").is_some() {
         refuse_of_clone(table, &definition);
@@ -276,11 +289,12 @@ pub(crate) fn kind(table: &Table<'_>) -> Kind {
     }
 }
 
-/// What a deployment freezes of an API.
+/// What a deployment freezes of an API, without what its document says; that is known to what refers to it.
 pub(crate) fn definition(
     table: &Table<'_>,
     kind: Kind,
     node: &Node,
+    document: &OfDocument,
     upstreams: &mut Upstreams,
 ) -> Definition {
     if kind == Kind::Http {
@@ -289,7 +303,7 @@ pub(crate) fn definition(
     let quotas = &node.quotas;
     let (models, authorizers) = (parts::models(table), authorizer::read(table, kind, quotas));
     let mut validators = parts::validators(table);
-    let known = Known { kind, node, models: &models, authorizers: &authorizers };
+    let known = Known { kind, node, models: &models, authorizers: &authorizers, document };
     let routes = table.tables("route");
     let routes = routes.iter().filter_map(|table| route::read(table, &known, &mut validators, upstreams));
     let routes = routes.collect();

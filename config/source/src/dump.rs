@@ -107,10 +107,10 @@ impl<'a> Dump<'_, 'a> {
 
     /// The keys of a section, those that have tables behind the others.
     fn section(&mut self, path: &str, section: &'static Section, said: &Said<'_, 'a>) {
-        // A word in place of a table is a value like any other.
+        // A word or a path in place of a table is a value like any other.
         let is_word = |key: &&Key| {
             let said = || said.get(section, key.name).is_some_and(|value| !value.is_table());
-            matches!(key.form, Form::WordOrTable(..)) && said()
+            matches!(key.form, Form::WordOrTable(..) | Form::PathOrTable(_)) && said()
         };
         let (below, plain): (Vec<_>, Vec<_>) =
             section.keys.iter().partition(|key| key.section().is_some() && !is_word(key));
@@ -198,7 +198,8 @@ impl<'a> Dump<'_, 'a> {
             }
             _ => {
                 let is_log = section.name == "access_log" && key.name == "target";
-                let is_path = matches!(key.form, Form::Path) || (is_log && value.string() != Some("stdout"));
+                let is_path = matches!(key.form, Form::Path | Form::PathOrTable(_))
+                    || (is_log && value.string() != Some("stdout"));
                 self.scalar(is_path, value)
             }
         }

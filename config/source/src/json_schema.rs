@@ -95,6 +95,9 @@ fn form(form: &Form) -> Value {
         Form::NamedPairs => json!({ "type": "object", "additionalProperties": self::form(&Form::Pairs) }),
         Form::Number(min, max) => json!({ "type": "number", "minimum": min, "maximum": max }),
         Form::WordOrTable(words, section) => json!({ "anyOf": [{ "enum": words }, reference(section)] }),
+        Form::PathOrTable(section) => {
+            json!({ "anyOf": [self::form(&Form::Path), reference(section)] })
+        }
         Form::Table(section) => reference(section),
         Form::Tables(section) => json!({ "type": "array", "items": reference(section) }),
         Form::Named(section) => json!({ "type": "object", "additionalProperties": reference(section) }),

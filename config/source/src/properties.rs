@@ -6,9 +6,12 @@ use std::{
     path::Path,
 };
 
-use model::{Diagnostic, Severity};
+use model::{Api, Diagnostic, Kind, Severity};
 
-use crate::{Environment, Sources, dump, format, load, read_definition, render, write_definition};
+use crate::{
+    Environment, OpenApi, Sources, api_of, dump, format, import, load, read_definition, render, write,
+    write_definition,
+};
 
 const NAME: &str = "f.toml";
 
@@ -31,17 +34,42 @@ pub fn any_file(bytes: &[u8]) {
             assert!(outcome.model.is_none(), "taken, but not laid out: {:?}", refused.diagnostics);
         }
     }
-    for api in outcome.model.iter().flat_map(|model| &model.apis) {
-        let kept = write_definition(&api.definition, api.kind);
-        let read = read_definition(&kept).map(|frozen| (frozen.kind, frozen.definition));
-        let read = read.unwrap_or_else(|refused| panic!("{:?}\n{kept}", refused.diagnostics));
-        assert_eq!(read, (api.kind, api.definition.clone().without_origins()), "{kept}");
-    }
+    outcome.model.iter().flat_map(|model| &model.apis).for_each(can_be_deployed);
     let dumped_text = dumped(text);
     assert_eq!(dumped_text.is_some(), outcome.model.is_some());
     if let Some(dumped_text) = dumped_text {
         assert_eq!(dumped(&dumped_text).as_ref(), Some(&dumped_text), "dumped twice");
     }
+}
+
+/// Reads bytes as an OpenAPI document: what is taken comes back from an export ([`openapi::properties`]), can be deployed, and means
+/// the same when it is written as a configuration.
+pub fn any_document(bytes: &[u8]) {
+    openapi::properties::any_document(bytes);
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    for kind in [Kind::Rest, Kind::Http] {
+        let options = openapi::Options { kind: Some(kind), ..openapi::Options::default() };
+        let what = OpenApi { path: NAME.into(), options, ..OpenApi::default() };
+        let (imported, found, sources) = import(&what, &Alone(text));
+        can_be_shown(&found, &sources);
+        let Some(imported) = imported else { continue };
+        let api = api_of(imported);
+        can_be_deployed(&api);
+        let written = write(std::slice::from_ref(&api), &[]);
+        let outcome = load(Path::new(NAME), &Alone(&written));
+        // Rules between routes, of which configurations know more than documents.
+        let Some(model) = outcome.model else { continue };
+        let definitions = [&model.apis[0], &api].map(|api| api.definition.clone().without_origins());
+        assert_eq!(definitions[0], definitions[1], "{written}");
+    }
+}
+
+/// What a deployment keeps of it is what it is.
+fn can_be_deployed(api: &Api) {
+    let kept = write_definition(&api.definition, api.kind);
+    let read = read_definition(&kept).map(|frozen| (frozen.kind, frozen.definition));
+    let read = read.unwrap_or_else(|refused| panic!("{:?}\n{kept}", refused.diagnostics));
+    assert_eq!(read, (api.kind, api.definition.clone().without_origins()), "{kept}");
 }
 
 fn dumped(text: &str) -> Option<String> {

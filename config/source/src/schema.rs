@@ -72,6 +72,8 @@ pub enum Form {
     DurationOrTable(&'static Section, &'static [&'static str]),
     /// One of these strings, or a table.
     WordOrTable(&'static [&'static str], &'static Section),
+    /// A path of a file, relative to the file that says it, or a table that holds more.
+    PathOrTable(&'static Section),
     /// A table or an array of such.
     TableOrTables(&'static Section),
 }
@@ -161,6 +163,7 @@ impl Key {
             | Form::Named(section)
             | Form::DurationOrTable(section, _)
             | Form::WordOrTable(_, section)
+            | Form::PathOrTable(section)
             | Form::TableOrTables(section) => Some(section),
             _ => None,
         }
@@ -191,6 +194,7 @@ impl Form {
             Self::Named(_) => "tables with names",
             Self::DurationOrTable(..) => "a duration with a unit, or a table",
             Self::WordOrTable(..) => "one of some strings, or a table",
+            Self::PathOrTable(_) => "a path, or a table",
             Self::TableOrTables(_) => "a table or an array of tables",
         }
     }
@@ -208,7 +212,7 @@ impl Form {
             Self::Size(..) => r#""64KiB""#.into(),
             Self::Rate => r#""100/s""#.into(),
             Self::Address => r#""127.0.0.1:8443""#.into(),
-            Self::Path => r#""path/to/file""#.into(),
+            Self::Path | Self::PathOrTable(_) => r#""path/to/file""#.into(),
             Self::Choice(choices) | Self::WordOrTable(choices, _) => {
                 format!("{:?}", choices.first().copied().unwrap_or_default())
             }

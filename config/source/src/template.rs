@@ -6,10 +6,13 @@ use std::{
 };
 
 use cloudformation::{File, Imported, Options, World};
-use model::{Api, Diagnostic, EndpointType, IpAddressType, Kind, Mapping};
+use model::{Api, Diagnostic, EndpointType, IpAddressType, Kind, Mapping, Severity};
 use openapi::Tree;
 
-use crate::{Environment, FILE_BYTES_MAX, Sources, openapi::name};
+use crate::{
+    Environment, FILE_BYTES_MAX, Sources,
+    openapi::{name, unkept},
+};
 
 /// A template to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,14 +66,18 @@ pub fn import_template(
     };
     sources.push(&(*file).into(), &(*text).into());
     let folder = what.path.parent().unwrap_or(Path::new(""));
-    let (imported, found) = match Tree::parse(&file, &text) {
+    let (imported, mut found) = match Tree::parse(&file, &text) {
         Ok(tree) => {
             let around = Around { environment, folder, sources: RefCell::new(&mut sources) };
             cloudformation::import(&tree, &what.options, &around)
         }
         Err(broken) => (None, vec![*broken]),
     };
-    let imported = imported.map(|imported| {
+    for api in imported.iter().flat_map(|imported| &imported.apis) {
+        found.extend(unkept(&api.definition, api.kind, api.origin.as_ref()));
+    }
+    let good = found.iter().all(|it| it.severity == Severity::Warning);
+    let imported = imported.filter(|_| good).map(|imported| {
         let is_alone = imported.apis.len() == 1;
         let apis = imported.apis.into_iter().map(|api| placed(api, is_alone)).collect();
         let mut domains = imported.domains;

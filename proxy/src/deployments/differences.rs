@@ -147,6 +147,7 @@ fn route(a: &Route, b: &Route) -> Vec<(&'static str, String, String)> {
     parts.part("operation_name", &a.operation_name, &b.operation_name);
     parts.part("authorization", &a.authorization, &b.authorization);
     parts.part("api_key_required", &a.api_key_required, &b.api_key_required);
+    parts.part("unenforced_security", &a.unenforced_security, &b.unenforced_security);
     parts.part("request", &a.request, &b.request);
     parts.part("responses", &a.responses, &b.responses);
     parts.part("throttles", &a.throttles, &b.throttles);

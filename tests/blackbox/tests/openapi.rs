@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-use harness::{Gateway, Origin, gateway_binary};
+use harness::{Builder, Gateway, Origin, eventually, gateway_binary};
 use tempfile::TempDir;
 
 /// A REST API of a mock and of a backend.
@@ -76,7 +76,6 @@ fn a_plain_document_needs_a_backend() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.contains("petstore.json:2:41") && said.contains("--backend https://"), "{said}");
-    assert!(!said.contains("--last-good"), "it goes with configuration files: {said}");
     let backend = format!("{}/v1", origin.url());
     let gateway = Gateway::from_flags(&[file, "--plain", "--listen", "127.0.0.1:0", "--backend", &backend]);
     assert_eq!(gateway.ask("GET /pets/3").text(), "all");
@@ -215,4 +214,157 @@ Resources:
     let refused = floodgate(&["check", file.to_str().unwrap()]);
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(!refused.status.success() && said.contains("the parameter `Backend` has no default"), "{said}");
+}
+
+/// Of a petstore, all operations but one ask for schemes that nothing enforces (row 140): it is refused with one word about all of
+/// them, by itself and as the TOML that it is imported as, and served when the operator says so.
+#[test]
+fn what_asks_for_security_that_nothing_enforces_is_not_open() {
+    let origin = Origin::fixed("all");
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let document = r#"openapi: 3.0.3
+info: {title: pets, version: "1"}
+components: {securitySchemes: {pets: {type: oauth2, flows: {}}}}
+security: [{pets: []}]
+paths:
+  /pets: {get: {responses: {}}, post: {security: [{pets: [write]}], responses: {}}}
+  /health: {get: {security: [], responses: {}}}
+"#;
+    fs::write(path("pets.yaml"), document).unwrap();
+    let reading = ["--kind", "rest", "--backend", &origin.url()];
+    let with = |verb: &str, file: &str, more: &[&str]| {
+        let file = path(file);
+        floodgate(&[&[verb, &file], more].concat())
+    };
+    let check = |output: &Output, parts: &[&str]| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        for part in parts {
+            assert!(said.contains(part), "no {part:?} in {said}");
+        }
+        said.matches("nothing enforces").count()
+    };
+    let named = ["`pets`, for which `GET /pets`, `POST /pets` ask"];
+    for verb in ["check", "run"] {
+        let refused = with(verb, "pets.yaml", &reading);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        let parts = ["pets.yaml:6:16", named[0], "`security: []`", "--allow-unenforced-security"];
+        assert_eq!(check(&refused, &parts), 1, "{refused:?}");
+    }
+    let imported = with("import", "pets.yaml", &reading);
+    assert!(imported.status.success());
+    check(&imported, &["not mapped", named[0]]);
+    let toml = String::from_utf8(imported.stdout).unwrap();
+    fs::write(path("pets.toml"), &toml).unwrap();
+    let refused = with("check", "pets.toml", &[]);
+    assert_eq!(refused.status.code(), Some(2), "{toml}");
+    check(&refused, &["pets.toml:", named[0], "allow_unenforced_security = true"]);
+    fs::write(path("pets.toml"), toml.replacen("kind = ", "allow_unenforced_security = true\nkind = ", 1))
+        .unwrap();
+    assert!(with("check", "pets.toml", &[]).status.success());
+    let file = path("pets.yaml");
+    let flags =
+        [&[file.as_str(), "--plain", "--listen", "127.0.0.1:0", "--allow-unenforced-security"], &reading[..]];
+    let gateway = Gateway::from_flags(&flags.concat());
+    gateway.wait_for_line(named[0]);
+    assert_eq!(gateway.ask("GET /pets").text(), "all");
+}
+
+/// A document that is run by itself, with a state folder that outlives the process.
+fn kept(file: &str, state: &TempDir) -> Builder {
+    Gateway::with_flags(&[file, "--plain", "--listen", "127.0.0.1:0"]).state(state.path())
+}
+
+fn hello(gateway: &Gateway) -> String {
+    gateway.ask("GET /hello?name=a").text()
+}
+
+/// What is wrong with it is told with its place, and what runs goes on; a start that finds it wrong may go back.
+#[test]
+fn a_document_is_watched_and_kept() {
+    let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let file = folder.path().join("api.yaml");
+    let write =
+        |word: &str| fs::write(&file, document("http://127.0.0.1:9").replace("hello\"", word)).unwrap();
+    let name = file.to_str().unwrap();
+    write("one\"");
+    let never = kept(name, &TempDir::new().unwrap()).argument("--last-good").start();
+    assert_eq!(hello(&never), "{\"one\": \"a\"}");
+    let gateway = kept(name, &state).argument("--watch").start();
+    write("two\"");
+    eventually("the document is read again", || (hello(&gateway) == "{\"two\": \"a\"}").then_some(()));
+    fs::write(&file, document("ftp://nowhere")).unwrap();
+    gateway.wait_for_line("`ftp://nowhere/v2/{id}` is no URL");
+    gateway.wait_for_line("api.yaml:16:9");
+    assert_eq!(hello(&gateway), "{\"two\": \"a\"}");
+    gateway.end();
+    let refused = kept(name, &state).try_start().map(|gateway| gateway.said()).unwrap_err();
+    let way = format!("`floodgate run {name} --last-good --state {}`", state.path().display());
+    assert!(refused.code == Some(2) && refused.stderr.contains(&way), "{refused:#?}");
+    let gateway = kept(name, &state).argument("--last-good").start();
+    gateway.wait_for_line("running the last one that was in force");
+    assert_eq!(hello(&gateway), "{\"two\": \"a\"}");
+    gateway.end();
+    // Nothing is in it, or it is gone: it is a document by its name.
+    fs::write(&file, "").unwrap();
+    assert_eq!(hello(&kept(name, &state).argument("--last-good").start()), "{\"two\": \"a\"}");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(hello(&kept(name, &state).argument("--last-good").start()), "{\"two\": \"a\"}");
+    // What was kept is no configuration.
+    let config = folder.path().join("floodgate.toml");
+    fs::write(&config, format!("[node]\nstate = {:?}\nbroken = 1\n", state.path())).unwrap();
+    let refused = floodgate(&["run", config.to_str().unwrap(), "--last-good"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success()
+            && said.contains("`floodgate run ")
+            && said.contains("api.yaml --last-good`"),
+        "{said}"
+    );
+}
+
+/// Rows 26, 28, 29: `deploy`, `history`, `rollback` of a document, by itself and as what an `[[api]]` is.
+#[test]
+fn what_a_document_says_is_deployed() {
+    let (folder, state) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let file = folder.path().join("api.yaml");
+    let write =
+        |word: &str| fs::write(&file, document("http://127.0.0.1:9").replace("hello\"", word)).unwrap();
+    let name = file.to_str().unwrap();
+    let asked = |socket: std::path::PathBuf, words: &[&str]| {
+        let output = floodgate(&[words, &["--socket", socket.to_str().unwrap()]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let stage = |name: &'static str| ["--api", "shop", "--stage", name];
+
+    write("one\"");
+    let gateway = kept(name, &state).start();
+    let socket = gateway.state("admin.sock");
+    write("two\"");
+    let deployed = asked(socket.clone(), &["deploy", "--description", "second"]);
+    assert!(deployed.starts_with("deploy shop default "), "{deployed}");
+    assert_eq!(hello(&gateway), "{\"two\": \"a\"}");
+    asked(socket.clone(), &[&["rollback"][..], &stage("default")].concat());
+    assert_eq!(hello(&gateway), "{\"one\": \"a\"}");
+    let id = deployed.split_whitespace().nth(3).unwrap();
+    assert!(asked(socket, &["history"]).contains(id), "{id}");
+    gateway.end();
+    assert_eq!(hello(&kept(name, &state).start()), "{\"one\": \"a\"}", "it outlives the process");
+
+    write("one\"");
+    let gateway = Gateway::start(&format!(
+        "[[api]]\nname = \"shop\"\nkind = \"rest\"\nopenapi = {{ file = {file:?} }}\n[[api.stage]]\nname = \"prod\"\n\
+         auto_deploy = false\n"
+    ));
+    let hello = || gateway.ask("GET /prod/hello?name=a").text();
+    let socket = gateway.socket();
+    write("two\"");
+    asked(socket.clone(), &["reload"]);
+    assert_eq!(hello(), "{\"one\": \"a\"}", "nobody has deployed it");
+    asked(socket.clone(), &["deploy", "--api", "shop"]);
+    assert_eq!(hello(), "{\"two\": \"a\"}");
+    asked(socket, &[&["rollback"][..], &stage("prod")].concat());
+    assert_eq!(hello(), "{\"one\": \"a\"}");
 }

@@ -62,7 +62,9 @@ impl Export<'_> {
             }
         };
         text("type", Some(&lower(declared.kind)));
-        text("httpMethod", declared.http_method.as_deref());
+        // A REST API has to say it.
+        let needs_method = self.is_rest() && declared.kind != model::IntegrationType::Mock;
+        text("httpMethod", declared.http_method.as_deref().or(needs_method.then_some("ANY")));
         text("uri", declared.uri.as_deref());
         text("integrationSubtype", declared.subtype.as_deref());
         text("credentials", declared.credentials.as_deref());

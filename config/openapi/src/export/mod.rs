@@ -1,9 +1,24 @@
 //! A definition → an OpenAPI document (row 143): REST APIs as 3.0 or 2.0, HTTP APIs as 3.0, with as many of API Gateway's
-//! extensions as are asked for. What OpenAPI has no words for is said beside the document.
+//! extensions as are asked for. What OpenAPI has no words for is said beside the document, in notes.
+//!
+//! What is exported with all extensions is imported as the same definition, but for this:
+//! * limits, throttles and caches of routes, CORS of a REST API, that a backend speaks HTTP/2, methods that OpenAPI does not
+//!   know, a mock in an HTTP API, and a model's media type are left out, each with a note;
+//! * short forms of our own (`upstream`, mocks with a body) come back as what they do, and a backend that is called with the client's
+//!   method as one that is called with `ANY`;
+//! * a version that is not said is `1.0`; a model has no description of its own; `Empty` and `Error`, which each API of AWS's has,
+//!   come back as its own where they are used;
+//! * variables of paths are parameters of requests; parameters, answers and documentation come in order, each part of it once;
+//!   routes of one path stand together, and space around identity sources and commas in them are gone;
+//! * schemes that nothing enforces keep their names alone, and one that has the name of an authorizer is that, with a note;
+//! * 2.0 says no more of media types than one list of them and one model, and of headers that they must be there, with a note;
+//! * `${AWS::Region}` and the like are replaced whenever a document is read.
 
 mod integration;
 mod operation;
 mod security;
+
+use std::{cell::RefCell, collections::BTreeSet};
 
 use model::{Api, ApiKeySource, Definition, EndpointType, IpAddressType, Kind};
 use serde_json::{Map, Value as Json, json};
@@ -75,13 +90,16 @@ struct Export<'a> {
     definition: &'a Definition,
     options: &'a Options<'a>,
     schemes: security::Names,
+    /// Models that each API of AWS's has, so far as they are used.
+    given: RefCell<BTreeSet<&'static str>>,
     notes: Vec<String>,
 }
 
 /// The document of an API's definition: its own, or one that was deployed.
 pub fn export(api: &Api, definition: &Definition, options: &Options<'_>) -> Exported {
     let schemes = security::Names::of(definition);
-    let mut export = Export { api, definition, options, schemes, notes: Vec::new() };
+    let mut export =
+        Export { api, definition, options, schemes, given: RefCell::default(), notes: Vec::new() };
     if api.kind != Kind::Rest && options.format == Format::Swagger {
         export.notes.push("an HTTP API is written as OpenAPI 3.0: Swagger 2.0 is for REST APIs".into());
     }
@@ -202,6 +220,15 @@ impl Export<'_> {
                 ));
             }
         }
+        for name in self.given.take() {
+            let schema = match name {
+                "Empty" => json!({ "title": "Empty Schema", "type": "object" }),
+                _ => json!({
+                    "title": "Error Schema", "type": "object", "properties": { "message": { "type": "string" } },
+                }),
+            };
+            models.entry(name).or_insert(schema);
+        }
         models
     }
 
@@ -223,11 +250,17 @@ impl Export<'_> {
     }
 
     fn model_reference(&self, name: &str) -> String {
+        if let Some(given) = ["Empty", "Error"].into_iter().find(|given| *given == name) {
+            self.given.borrow_mut().insert(given);
+        }
         if self.is_2() { format!("#/definitions/{name}") } else { format!("#/components/schemas/{name}") }
     }
 
-    fn extensions(&self, document: &mut Map<String, Json>) {
+    fn extensions(&mut self, document: &mut Map<String, Json>) {
         let definition = self.definition;
+        if self.is_rest() && definition.cors.is_some() {
+            self.notes.push("CORS was left out: in a REST API OpenAPI has no word for it".into());
+        }
         let mut put = |name: &str, is_there: bool, value: Json| {
             put(document, &format!("x-amazon-apigateway-{name}"), is_there, value);
         };

@@ -84,6 +84,11 @@ impl Export<'_> {
 
     /// What the route has that no document says.
     fn note_beyond(&mut self, route: &Route) {
+        let names = &route.unenforced_security;
+        for name in names.iter().filter(|name| self.definition.authorizers.iter().any(|it| it.name == **name))
+        {
+            self.notes.push(format!("`{}` asks the authorizer `{name}` now: nothing did before", route.key));
+        }
         let beyond = [
             ("throttle", !route.throttles.is_empty()),
             ("cache", route.cache.is_some()),

@@ -16,7 +16,12 @@ impl Names {
     pub(super) fn of(definition: &Definition) -> Self {
         let free = |name: &str| {
             let mut name = name.to_owned();
-            while definition.authorizers.iter().any(|authorizer| authorizer.name == name) {
+            let unenforced = definition.routes.iter().flat_map(|route| &route.unenforced_security);
+            let is_taken = |name: &String| {
+                definition.authorizers.iter().any(|it| it.name == *name)
+                    || unenforced.clone().any(|it| it == name)
+            };
+            while is_taken(&name) {
                 name.push('_');
             }
             name
@@ -45,6 +50,13 @@ impl Export<'_> {
                 "awsSigv4",
             );
             schemes.insert(self.schemes.sigv4.clone(), Json::Object(scheme));
+        }
+        for name in routes.iter().flat_map(|route| &route.unenforced_security) {
+            let scheme = json!({
+                "type": "apiKey", "name": "Authorization", "in": "header",
+                "description": "What it is was left out when it was imported: nothing enforces it.",
+            });
+            schemes.insert(name.clone(), scheme);
         }
         for authorizer in &self.definition.authorizers {
             schemes.insert(authorizer.name.clone(), self.scheme(authorizer));
@@ -130,6 +142,7 @@ impl Export<'_> {
         if route.api_key_required {
             add(&self.schemes.api_key, &[]);
         }
+        route.unenforced_security.iter().for_each(|name| add(name, &[]));
         requirements
     }
 }

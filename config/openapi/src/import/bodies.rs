@@ -109,8 +109,10 @@ impl<'t> Document<'t> {
     }
 
     fn types_of_2(&self, operation: &Cursor<'t>, key: &str) -> impl Iterator<Item = String> + use<> {
-        let types =
-            operation.get(key).or_else(|| self.root.get(key)).map(|types| types.texts()).unwrap_or_default();
+        let types = operation.get(key).or_else(|| self.root.get(key));
+        let mut types = types.map(|types| types.texts()).unwrap_or_default();
+        let mut seen = std::collections::HashSet::new();
+        types.retain(|kind| seen.insert(kind.clone()));
         if types.is_empty() { vec![JSON.to_owned()].into_iter() } else { types.into_iter() }
     }
 

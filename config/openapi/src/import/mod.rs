@@ -37,6 +37,9 @@ pub struct Options {
     pub fail_on_warnings: bool,
     /// Where operations go that say nothing of an integration: `https://example.com/v1`. Not AWS's.
     pub backend: Option<String>,
+    /// Whether operations whose security nothing enforces are open to everybody, as API Gateway has them. Otherwise what
+    /// they ask for stays with them, and who runs them refuses them. Not AWS's.
+    pub allow_unenforced_security: bool,
     /// What stands for AWS's variables.
     pub variables: Variables,
 }

@@ -116,6 +116,7 @@ impl<'t> Document<'t> {
                 }
                 (Taken::Path(path), method) => RouteKey::Path { method, path: path.clone() },
             };
+            self.warn_operation(&at);
             let operation = Operation { key, at, item: item.clone(), schemes };
             match self.route(&operation, models) {
                 Some(route) => paths.routes.push(route),
@@ -139,6 +140,7 @@ impl<'t> Document<'t> {
             operation_name: at.get("operationId").and_then(|it| it.text()),
             authorization: access.authorization,
             api_key_required: access.api_key_required,
+            unenforced_security: access.unenforced,
             origin: Some(at.origin()),
             ..Route::new(key.clone(), Integration::Declared(Box::new(integration)))
         };
@@ -146,7 +148,6 @@ impl<'t> Document<'t> {
             route.request = self.request(key, at, item, models);
             route.responses = self.responses(at, models);
         }
-        self.warn_operation(at);
         Some(route)
     }
 
@@ -316,12 +317,11 @@ impl<'t> Document<'t> {
     }
 
     fn warn_operation(&self, at: &Cursor<'_>) {
-        const KNOWN: [&str; 8] = [
+        const KNOWN: [&str; 7] = [
             INTEGRATION,
             "x-amazon-apigateway-auth",
             "x-amazon-apigateway-request-validator",
             "x-amazon-apigateway-documentation",
-            "x-amazon-apigateway-authtype",
             "x-amazon-apigateway-integration-cors",
             "x-amazon-apigateway-any-method",
             "x-amazon-apigateway-tag-value",

@@ -59,6 +59,13 @@ impl<'t> Document<'t> {
             Kind::Rest => self.rest_only(&mut definition),
             _ => definition.cors = self.root.get("x-amazon-apigateway-cors").and_then(|at| cors(&at)),
         }
+        if self.options.allow_unenforced_security
+            && let Some(model::Unenforced { what, origin }) = definition.unenforced_security()
+        {
+            let message = format!("everybody may call what asks for security that nothing enforces: {what}");
+            self.root.cx().report(model::Diagnostic::warning(origin.as_ref(), "security", message));
+            definition.allow_unenforced_security();
+        }
         let mut imported = Imported {
             name,
             kind: self.kind,
@@ -106,7 +113,9 @@ impl<'t> Document<'t> {
         let tag = |tag: Cursor<'t>| {
             Some((tag.get("name")?.text()?, tag.get("x-amazon-apigateway-tag-value")?.text()?))
         };
-        tags.iter().flat_map(Cursor::items).filter_map(tag).collect()
+        let mut seen = std::collections::HashSet::new();
+        let tags = tags.iter().flat_map(Cursor::items).filter_map(tag);
+        tags.filter(|(name, _)| seen.insert(name.clone())).collect()
     }
 
     fn warn_extensions(&self) {

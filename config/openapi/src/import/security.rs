@@ -1,14 +1,16 @@
 //! Security schemes → authorizers and API keys; what an operation asks for → who may call it. Of schemes API Gateway takes
-//! those of type `apiKey` (row 140), and in HTTP APIs those with a JWT authorizer. What it leaves out is said here, since
-//! who reads the document believes that it holds.
+//! those of type `apiKey` (row 140), and in HTTP APIs those with a JWT authorizer; what the whole document asks for it
+//! ignores. Who reads the document believes that it holds, so what is left out stays with the operation by its name
+//! (`unenforced_security`), and nobody runs it unless the operator says that it may be open.
 
 use model::{Authorization, Authorizer, AuthorizerKind, Kind};
 
 use super::Document;
-use crate::tree::{Cursor, quote};
+use crate::tree::{Cursor, Value, quote};
 
 const AUTHORIZER: &str = "x-amazon-apigateway-authorizer";
 const AUTHTYPE: &str = "x-amazon-apigateway-authtype";
+const AUTH: &str = "x-amazon-apigateway-auth";
 /// The longest that an authorizer's answer is kept.
 const TTL_S_MAX: i64 = 3_600;
 
@@ -34,6 +36,8 @@ pub(super) struct Schemes {
 pub(super) struct Access {
     pub(super) authorization: Authorization,
     pub(super) api_key_required: bool,
+    /// Names of what is asked for and left out.
+    pub(super) unenforced: Vec<String>,
 }
 
 impl<'t> Document<'t> {
@@ -47,7 +51,10 @@ impl<'t> Document<'t> {
             let scheme = self.scheme(name, &at, &mut schemes.authorizers);
             schemes.schemes.push((name.to_owned(), scheme));
         }
-        if let Some(security) = self.root.get("security") {
+        if let Some(security) = self.root.get("security").filter(|it| it.expect_list()) {
+            for requirement in security.items() {
+                requirement.expect_map();
+            }
             security
                 .warn("what the whole document says of `security` is ignored: operations say it themselves");
         }
@@ -178,12 +185,17 @@ impl<'t> Document<'t> {
     /// Who may call an operation.
     pub(super) fn access(&self, at: &Cursor<'t>, schemes: &Schemes) -> Access {
         let mut access = Access::default();
-        if let Some(auth) = at.get("x-amazon-apigateway-auth").and_then(|auth| auth.get("type"))
-            && auth.one_of(&[("NONE", false), ("AWS_IAM", true)]) == Some(true)
-        {
+        let signed = signed(at);
+        if signed == Some(true) {
             access.authorization = Authorization::AwsIam;
         }
-        for requirement in at.get("security").iter().flat_map(Cursor::items) {
+        let Some(own) = at.get("security").filter(|it| it.expect_list()) else {
+            if signed.is_none() {
+                access.unenforced = self.inherited();
+            }
+            return access;
+        };
+        for requirement in own.items().filter(|it| it.expect_map()) {
             for (name, scopes) in requirement.entries() {
                 let Some((_, scheme)) = schemes.schemes.iter().find(|(other, _)| other == name) else {
                     scopes.error_with(
@@ -198,7 +210,7 @@ impl<'t> Document<'t> {
                         continue;
                     }
                     Scheme::None => {
-                        scopes.warn(format!("nobody asks for {}: the scheme is left out", quote(name)));
+                        add(&mut access.unenforced, name);
                         continue;
                     }
                     Scheme::AwsIam => Authorization::AwsIam,
@@ -217,7 +229,46 @@ impl<'t> Document<'t> {
                 }
             }
         }
+        if own.items().any(|it| is_anonymous(&it)) {
+            access.unenforced.clear();
+        }
         access
+    }
+
+    /// What the whole document asks for, which holds for operations that say nothing themselves: API Gateway enforces none
+    /// of it (row 140).
+    fn inherited(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        if signed(&self.root) == Some(true) {
+            names.push("AWS_IAM".to_owned());
+        }
+        let Some(security) = self.root.get("security") else { return names };
+        if !security.items().any(|it| is_anonymous(&it)) {
+            let asked = security.items().flat_map(|requirement| requirement.entries());
+            asked.for_each(|(name, _)| add(&mut names, name));
+        }
+        names
+    }
+}
+
+/// Whether a signature is asked for, where it is said.
+fn signed(at: &Cursor<'_>) -> Option<bool> {
+    let auth = at.get(AUTH).filter(|auth| auth.expect_map())?;
+    let Some(kind) = auth.get("type") else {
+        auth.error_with("it says nothing of who may call: `type` is missing", "write `AWS_IAM` or `NONE`");
+        return None;
+    };
+    kind.one_of(&[("NONE", false), ("AWS_IAM", true)])
+}
+
+/// Whether a requirement is met by who shows nothing: what else stands in its list is a choice then.
+fn is_anonymous(requirement: &Cursor<'_>) -> bool {
+    matches!(&requirement.node().value, Value::Map(entries) if entries.is_empty())
+}
+
+fn add(names: &mut Vec<String>, name: &str) {
+    if !names.iter().any(|other| other == name) {
+        names.push(name.to_owned());
     }
 }
 

@@ -147,6 +147,11 @@ impl<'t> Cursor<'t> {
         matches!(self.node.value, Value::Map(_)) || self.wrong("a map")
     }
 
+    /// Whether it is a list; said if it is none.
+    pub fn expect_list(&self) -> bool {
+        matches!(self.node.value, Value::List(_)) || self.wrong("a list")
+    }
+
     /// A string, or what is written like one: a number or a truth. AWS's variables are replaced.
     pub fn text(&self) -> Option<String> {
         match &self.node.value {

@@ -9,7 +9,9 @@ use super::{grammar, implied, integration, refuse};
 use crate::{
     Form, Key, Section,
     context::{Mistake, quote},
-    names, policy, quotas,
+    names,
+    openapi::OfDocument,
+    policy, quotas,
     reader::{Table, Value},
     route, route_key, suggest,
     upstream::Upstreams,
@@ -36,6 +38,13 @@ pub(super) static ROUTE: Section = Section {
         )
         .or(r#""none""#),
         Key::new("api_key_required", Form::Boolean, "Whether an API key is asked for.").or("false"),
+        Key::new(
+            "unenforced_security",
+            Form::Texts(r#"["oauth2"]"#),
+            "Security schemes of the document that it was imported from, which nothing enforces: it is refused unless \
+             `allow_unenforced_security` of the API opens it.",
+        )
+        .or("[]"),
         Key::new(
             "parameters",
             Form::Pairs,
@@ -100,6 +109,7 @@ pub(super) struct Known<'a> {
     pub(super) node: &'a Node,
     pub(super) models: &'a [BodyModel],
     pub(super) authorizers: &'a [Authorizer],
+    pub(super) document: &'a OfDocument,
 }
 
 pub(super) fn read(
@@ -128,7 +138,7 @@ pub(super) fn read(
     let request = RequestRules {
         parameters,
         models: table.opt("request_models", |value| models(value, known)).unwrap_or_default(),
-        validator: validator(table, validators),
+        validator: validator(table, validators, known.document),
     };
     let responses = match table.get("response") {
         Some(value) => responses(&value, known),
@@ -141,8 +151,18 @@ pub(super) fn read(
         let mistake = Mistake::new("an HTTP API asks for no keys");
         value.mistake(mistake.help("leave it out, or make the API `kind = \"rest\"`"));
     }
+    let unenforced_security =
+        table.or("unenforced_security", |value| value.list(|text| Ok(text.to_owned())), Vec::new());
     let route = route::policies(table, kind, key, integration, known.node)?;
-    Some(Route { operation_name, authorization, api_key_required, request, responses, ..route })
+    Some(Route {
+        operation_name,
+        authorization,
+        api_key_required,
+        unenforced_security,
+        request,
+        responses,
+        ..route
+    })
 }
 
 fn authorization(value: &Value<'_>, known: &Known<'_>) -> Option<Authorization> {
@@ -158,7 +178,7 @@ fn authorization(value: &Value<'_>, known: &Known<'_>) -> Option<Authorization> 
     if let (Some(mistake), Some(value)) = (exceeded, table.get("scopes")) {
         value.mistake(mistake);
     }
-    let names = known.authorizers.iter().map(|it| &*it.name);
+    let names = known.document.names(known.authorizers, |it| &it.authorizers, |it| &it.name);
     let name = table.opt("authorizer", |value| {
         value.parse(|text| reference(text, names, "authorizer", "[[api.authorizer]]"))
     })?;
@@ -184,7 +204,7 @@ fn reference<'n>(
 
 /// Names of models by media type.
 fn models(value: &Value<'_>, known: &Known<'_>) -> Option<Vec<(String, String)>> {
-    let names = known.models.iter().map(|model| &*model.name).chain(GIVEN_MODELS);
+    let names = known.document.names(known.models, |it| &it.models, |it| &it.name).chain(GIVEN_MODELS);
     let pairs: Vec<_> = value
         .text_or_pairs()?
         .into_iter()
@@ -257,9 +277,13 @@ fn parameter(text: &str, key: Option<&RouteKey>) -> Result<(ParameterPlace, Stri
 }
 
 /// The validator that a route names, or the usual one that it is short for.
-fn validator(table: &Table<'_>, validators: &mut Vec<RequestValidator>) -> Option<String> {
+fn validator(
+    table: &Table<'_>,
+    validators: &mut Vec<RequestValidator>,
+    document: &OfDocument,
+) -> Option<String> {
     let named = table.opt("validator", |value| {
-        let names = validators.iter().map(|it| &*it.name);
+        let names = document.names(validators, |it| &it.validators, |it| &it.name);
         value.parse(|text| reference(text, names, "validator", "[[api.validator]]"))
     });
     let short = table.opt("validate", |value| value.choice().map(|word| (value.clone(), word)));
@@ -269,7 +293,8 @@ fn validator(table: &Table<'_>, validators: &mut Vec<RequestValidator>) -> Optio
         other.mistake(mistake.help("leave out `validator` or `validate`"));
     }
     let usual = implied::validator(word);
-    match validators.iter().find(|it| it.name == usual.name) {
+    // Its own stand before those of the document.
+    match validators.iter().chain(document.all(|it| &it.validators)).find(|it| it.name == usual.name) {
         None => validators.push(RequestValidator { origin: Some(value.origin()), ..usual.clone() }),
         Some(it) if (it.body, it.parameters) == (usual.body, usual.parameters) => {}
         Some(_) => {

@@ -334,6 +334,8 @@ type = \"mock\"
 [[api]]
 name = \"b\"
 kind = \"http\"
+[api.openapi]
+file = \"pets.yaml\" #api.openapi
 [[api.mapping]]
 host = \"b\" #api.mapping
 [[api.route]]

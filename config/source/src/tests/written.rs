@@ -388,14 +388,21 @@ proptest! {
     }
 }
 
-/// Every file of the fuzz target's corpus holds its property.
-#[test]
-fn the_corpus_holds_its_property() {
-    let folder = config().join("../tests/fuzz/corpus/config");
+#[track_caller]
+fn check_corpus(folder: &str, property: fn(&[u8])) {
+    let folder = config().join(folder);
     let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
     assert!(!files.is_empty(), "{} is empty", folder.display());
     for file in files {
         println!("{}", file.display());
-        crate::properties::any_file(&std::fs::read(file).unwrap());
+        property(&std::fs::read(file).unwrap());
     }
+}
+
+/// Every file of the fuzz targets' corpora holds its property.
+#[test]
+fn the_corpora_hold_their_properties() {
+    check_corpus("../tests/fuzz/corpus/config", crate::properties::any_file);
+    check_corpus("../tests/fuzz/corpus/openapi", crate::properties::any_document);
+    check_corpus("openapi/tests/corpus", crate::properties::any_document);
 }

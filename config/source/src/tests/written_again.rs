@@ -1,6 +1,7 @@
 //! Whatever an API says, it is written as TOML and read again as the same.
 
 mod any;
+mod exported;
 
 use model::{Api, Definition, Domain, Kind, Model};
 use proptest::{prelude::*, sample::select};

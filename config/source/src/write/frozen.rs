@@ -13,6 +13,7 @@ use crate::{
     api::definition as read_api,
     context::{Context, File},
     cors, document,
+    openapi::OfDocument,
     reader::Table,
     route,
     upstream::Upstreams,
@@ -66,7 +67,7 @@ pub fn read_definition(text: &str) -> Result<Frozen, Refused> {
     let (kind, definition) = match root.tables("api").first() {
         Some(table) => {
             let kind = crate::api::kind(table);
-            (kind, read_api(table, kind, &node, &mut upstreams))
+            (kind, read_api(table, kind, &node, &OfDocument::None, &mut upstreams))
         }
         None => {
             let routes = root.tables("route");

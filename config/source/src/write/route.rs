@@ -55,6 +55,7 @@ pub(super) fn tree(route: &Route, kind: Kind) -> Tree {
         }
     }
     tree.flag("api_key_required", route.api_key_required);
+    tree.texts("unenforced_security", &route.unenforced_security);
     tree.opt_text("validator", route.request.validator.as_deref());
     let declared = match &route.integration {
         Integration::Declared(declared) if kind == Kind::Rest => Some(&**declared),

@@ -131,9 +131,7 @@ impl Place<'_> {
             Dialect::Http => Precedence::Http,
             Dialect::Rest => Precedence::Rest,
         };
-        for (what, message) in refusals::of_definition(self.definition) {
-            found.push(Diagnostic::error(self.api.origin.as_ref(), what, message));
-        }
+        found.extend(refusals::of_definition(self.api, self.definition));
         self.warn_of_settings(found);
         let cors = self.cors(found);
         let gateway_responses = gateway_responses::compile(self.definition, self.api.kind, found);

@@ -2,15 +2,29 @@
 //! ignored, nothing is served open that should be closed.
 
 use message::Dialect;
-use model::{Authorization, Declared, Definition, IntegrationResponse, IntegrationType, Passthrough, Route};
+use model::{
+    Api, Authorization, Declared, Definition, Diagnostic, IntegrationResponse, IntegrationType, Passthrough,
+    Route,
+};
 
-/// What of a whole definition can't be enforced: what it is, and why not.
-pub(super) fn of_definition(definition: &Definition) -> Vec<(&'static str, String)> {
+/// What of a whole definition can't be enforced, said at its API or at the first route that it is about.
+pub(super) fn of_definition(api: &Api, definition: &Definition) -> Vec<Diagnostic> {
     let policy = definition.policy.as_ref().map(|_| {
         let message = "the resource policy can't be enforced by this node yet: the deployment is refused";
-        ("policy", message.to_owned())
+        Diagnostic::error(api.origin.as_ref(), "policy", message)
     });
-    policy.into_iter().collect()
+    let security = definition.unenforced_security().map(|unenforced| {
+        let message = format!(
+            "nothing enforces the security of {}: they would be open to everybody, and the deployment is refused",
+            unenforced.what
+        );
+        Diagnostic::error(unenforced.origin.as_ref(), "security", message).help(
+            "give the schemes an `x-amazon-apigateway-authorizer`, or write `security: []` at the operations; \
+             `--allow-unenforced-security`, or `allow_unenforced_security = true` in the `[[api]]`, opens them as API \
+             Gateway does",
+        )
+    });
+    policy.into_iter().chain(security).collect()
 }
 
 /// What of a route can't be enforced.

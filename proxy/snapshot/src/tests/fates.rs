@@ -302,6 +302,7 @@ fn of_routes() {
         operation_name: some("getPet") => Kept,
         authorization: Authorization::AwsIam => Refused("`AWS_IAM`"),
         api_key_required: true => Refused("the API key"),
+        unenforced_security: vec![s("oauth")] => Refused("nothing enforces the security of `oauth`, for which"),
         request: RequestRules::default() => Runs,
         responses: vec![] => Refused("X-Pet"),
         throttles: vec![throttle(1.0)] => Runs,

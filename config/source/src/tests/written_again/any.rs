@@ -260,9 +260,12 @@ fn route(kind: Kind) -> impl Strategy<Value = Route> {
         },
     );
     let asks = (vec(throttle(true), 0..3), option::of(cache(kind)), option::of(limits));
+    let unenforced = proptest::sample::subsequence(vec!["u0", "${HOME} u"], 0..=2);
+    let authorization = (authorization, unenforced);
     let said = (option::of(text()), authorization, any::<bool>(), request, vec(response, 0..3));
     (integration(kind), said, asks).prop_map(move |(integration, said, (throttles, cache, limits))| {
-        let (operation_name, authorization, api_key_required, request, responses) = said;
+        let (operation_name, (authorization, unenforced), api_key_required, request, responses) = said;
+        let unenforced_security = unenforced.into_iter().map(str::to_owned).collect();
         let key = RouteKey::Path { method: None, path: "/p/{id}".into() };
         let route =
             Route { throttles: once(throttles, |it| it.per), cache, limits, ..Route::new(key, integration) };
@@ -270,11 +273,12 @@ fn route(kind: Kind) -> impl Strategy<Value = Route> {
         let parameters = once(parameters, |it| (it.place, it.name.clone()));
         match kind {
             Kind::Proxy => route,
-            Kind::Http => Route { operation_name, authorization, ..route },
+            Kind::Http => Route { operation_name, authorization, unenforced_security, ..route },
             Kind::Rest => Route {
                 operation_name,
                 authorization,
                 api_key_required,
+                unenforced_security,
                 request: RequestRules { parameters, models, validator },
                 responses: once(responses, |it| it.status),
                 ..route
