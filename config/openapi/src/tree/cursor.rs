@@ -340,8 +340,18 @@ fn number(text: &str) -> Option<Number> {
     }
 }
 
+/// A name as a step of a pointer; it is shown on terminals, so control characters are spelt out.
 fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+    let mut step = String::with_capacity(key.len());
+    for char in key.chars() {
+        match char {
+            '~' => step.push_str("~0"),
+            '/' => step.push_str("~1"),
+            char if char.is_control() => step.extend(char.escape_default()),
+            char => step.push(char),
+        }
+    }
+    step
 }
 
 /// A step of a reference without its percent-encoding (RFC 6901, section 6).
