@@ -14,6 +14,10 @@ use std::net::{Shutdown as How, TcpListener};
 pub(crate) const SPARING_BYTES_MAX: usize = 16 * 1024;
 
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+/// What the kernel takes ahead of what the peer's window and the network let it send (`TCP_NOTSENT_LOWAT`, ip-sysctl.rst). Without it a
+/// client that reads nothing is given as much as a send buffer may grow to, 4 MiB by default: memory that nobody here
+/// counts, and work for its backend that others wait behind. It asks for more at half of that, which lasts 50 µs at 10 Gbit/s.
+const NOT_SENT_BYTES_MAX: u32 = 128 * 1024;
 /// From so many bytes on what a reader leaves of the hot buffer is handed over with it, and not copied.
 const HANDED_BYTES_MIN: usize = 2 * 1024;
 /// Connections taken out of the kernel's queue when a listener closes.
@@ -325,9 +329,11 @@ pub(crate) fn drain_and_close(listening: &mut Listening) {
     }
 }
 
-/// Prepares a listener: connections inherit that they send at once.
+/// Prepares a listener: connections inherit that they send at once, and how much of it waits in the kernel.
 pub(crate) fn prepare_listener(listener: &TcpListener, nonblocking: bool) -> io::Result<()> {
-    socket2::SockRef::from(listener).set_tcp_nodelay(true)?;
+    let socket = socket2::SockRef::from(listener);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(NOT_SENT_BYTES_MAX)?;
     listener.set_nonblocking(nonblocking)
 }
 

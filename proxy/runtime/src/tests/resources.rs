@@ -236,3 +236,32 @@ fn a_pinned_reactor_runs_where_it_was_told() {
     let refused = std::thread::spawn(move || Runtime::start_memory(&beyond).err()).join().unwrap();
     assert!(matches!(refused, Some(crate::Error::Pin { cpu: 100_000, .. })));
 }
+
+/// What a peer does not read stays with us, where it is counted, but for what its window takes and a little in front of it: not
+/// as much as the kernel's send buffers grow to.
+#[test]
+fn the_kernel_takes_little_ahead_of_a_peer_that_reads_nothing() {
+    const STEP_BYTES: usize = 32 * 1024;
+    /// A receive buffer as it is by default, what may wait unsent, and a segment more.
+    const TAKEN_BYTES_MAX: usize = 512 * 1024;
+    /// For so long nothing more is taken.
+    const STANDS_STILL: Duration = Duration::from_millis(200);
+    check_with(&KERNEL, &options(), |handle| async move {
+        let listener = listen(&handle);
+        // Not a stream of ours, which would receive.
+        let client = std::net::TcpStream::connect(listener.local_addr()).unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let (alarm, mut taken) = (handle.alarm(), 0);
+        loop {
+            server.write(|out| out.extend_from_slice(&[0; STEP_BYTES]));
+            alarm.set(handle.now().mono_ns + STANDS_STILL.as_nanos() as u64);
+            match alarm.guard(server.flushed()).await {
+                Ok(flushed) => flushed.unwrap(),
+                Err(_) => break,
+            }
+            taken += STEP_BYTES;
+        }
+        assert!(taken <= TAKEN_BYTES_MAX, "{taken} bytes");
+        drop(client);
+    });
+}
