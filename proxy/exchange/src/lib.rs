@@ -215,50 +215,15 @@ async fn serve<'a, C: Core>(
         stopped: false,
         questions: 0,
     };
-    let mut verdict = way.admit(request);
-    let ended = loop {
-        match verdict {
-            Verdict::Continue => break integrate(route, request, response, (&way, wanted), served).await,
-            Verdict::Ask(Question::Cache(lookup)) => {
-                let answer = Answer::Cache(core.look_up(lookup).await);
-                verdict = way.answered(request, answer, served);
-            }
-            Verdict::Ask(Question::Body { bytes_max }) => {
-                match gather(core, route, request, bytes_max).await {
-                    Ok(()) => verdict = way.answered(request, Answer::Body, served),
-                    Err(reason) => break Err(reason),
-                }
-            }
-            Verdict::Ask(Question::Decode { coding, bytes_max }) => {
-                let decoded = match gather(core, route, request, bytes_max).await {
-                    Ok(()) => {
-                        let bytes_max = bytes_max.min(route.body_bytes_max);
-                        compression::decode(core, request, coding, bytes_max).await
-                    }
-                    Err(reason) => Err(reason),
-                };
-                match decoded {
-                    Ok(()) => verdict = way.answered(request, Answer::Body, served),
-                    Err(reason) => break Err(reason),
-                }
-            }
-            Verdict::Answer(answer) => {
-                *response = answer;
-                served.renewal = way.renewal(snapshot, found);
-                break Ok(());
-            }
-            Verdict::Replay(replay) => {
-                served.cached = Some(CacheResult::Hit);
-                if route.replays {
-                    // Nobody has a word to say about it on its way out.
-                    served.replay = Some(replay);
-                    return;
-                }
-                replay.write(response);
-                break Ok(());
-            }
-            Verdict::Refuse(reason) => break Err(reason),
-        }
+    let admitted = admit(snapshot, found, route, (request, &mut *response), &mut way, served).await;
+    if served.replay.is_some() {
+        // Nobody has a word to say about it on its way out.
+        return;
+    }
+    let ended = match admitted {
+        Ok(true) => integrate(route, request, response, (&way, wanted), served).await,
+        Ok(false) => Ok(()),
+        Err(reason) => Err(reason),
     };
     let mut unanswered = false;
     if let Err(reason) = ended {
@@ -271,6 +236,54 @@ async fn serve<'a, C: Core>(
         // The client has an answer after all.
         served.reason = None;
         served.cached = Some(CacheResult::Hit);
+    }
+}
+
+/// Asks the policies of a route, and what they ask. Whether the integration is to be asked; if not, the response is there. A future of
+/// its own, since verdicts are large and are not to lie there while a backend is waited for.
+async fn admit<C: Core>(
+    snapshot: &Snapshot,
+    found: &Found<'_>,
+    route: &Route,
+    (request, response): (&mut Request, &mut Response),
+    way: &mut Way<'_, C>,
+    served: &mut Served<'_>,
+) -> Result<bool, Reason> {
+    let core = way.core;
+    let mut verdict = way.admit(request);
+    loop {
+        match verdict {
+            Verdict::Continue => return Ok(true),
+            Verdict::Ask(Question::Cache(lookup)) => {
+                let answer = Answer::Cache(core.look_up(lookup).await);
+                verdict = way.answered(request, answer, served);
+            }
+            Verdict::Ask(Question::Body { bytes_max }) => {
+                gather(core, route, request, bytes_max).await?;
+                verdict = way.answered(request, Answer::Body, served);
+            }
+            Verdict::Ask(Question::Decode { coding, bytes_max }) => {
+                gather(core, route, request, bytes_max).await?;
+                let bytes_max = bytes_max.min(route.body_bytes_max);
+                compression::decode(core, request, coding, bytes_max).await?;
+                verdict = way.answered(request, Answer::Body, served);
+            }
+            Verdict::Answer(answer) => {
+                *response = answer;
+                served.renewal = way.renewal(snapshot, found);
+                return Ok(false);
+            }
+            Verdict::Replay(replay) => {
+                served.cached = Some(CacheResult::Hit);
+                if route.replays {
+                    served.replay = Some(replay);
+                } else {
+                    replay.write(response);
+                }
+                return Ok(false);
+            }
+            Verdict::Refuse(reason) => return Err(reason),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Futures in memory that is used again: one size class for each power of two, kept per core up to a bound.
+//! Futures in memory that is used again, in classes of sizes, kept per core up to a bound.
 //!
 //! A connection's task then holds a request's future only while there is a request, and making one costs no allocation
 //! once the classes are warm.
@@ -17,8 +17,14 @@ use std::task::{Context, Poll};
 
 /// The smallest class.
 const CLASS_BYTES_MIN: usize = 256;
+/// Up to here there is a class each so many bytes: of futures of some KiB there is one for each request in flight, and a power of two
+/// would waste more.
+const STEPPED_BYTES_MAX: usize = 4_096;
+const STEP_BYTES: usize = 512;
+/// Classes of steps, behind the smallest; those above are powers of two.
+const STEPS: usize = STEPPED_BYTES_MAX / STEP_BYTES;
 /// Classes: 256 bytes to 128 KiB.
-const CLASSES: usize = 10;
+const CLASSES: usize = 1 + STEPS + 5;
 /// Of each class so many stay, however little they are needed: what a few requests take.
 const CLASS_MIN: usize = 4;
 /// What every class is aligned to.
@@ -39,9 +45,12 @@ impl FuturePool {
 
     /// The layout that memory for `layout` has, and its class if it has one.
     fn class_of(layout: Layout) -> (Layout, Option<usize>) {
-        let size = layout.size().max(CLASS_BYTES_MIN).next_power_of_two();
-        let class = (size / CLASS_BYTES_MIN).trailing_zeros() as usize;
-        match Layout::from_size_align(size, ALIGN) {
+        let class = match layout.size() {
+            0..=CLASS_BYTES_MIN => 0,
+            size @ ..=STEPPED_BYTES_MAX => size.div_ceil(STEP_BYTES),
+            size => STEPS + (size.next_power_of_two() / STEPPED_BYTES_MAX).trailing_zeros() as usize,
+        };
+        match Layout::from_size_align(class_bytes(class), ALIGN) {
             Ok(rounded) if class < CLASSES && layout.align() <= ALIGN => (rounded, Some(class)),
             // An odd one: allocated for itself. Never of size 0, which `alloc` forbids.
             _ => (Layout::from_size_align(layout.size().max(1), layout.align()).unwrap_or(layout), None),
@@ -96,7 +105,7 @@ impl FuturePool {
         let (mut freed, mut more) = (0, false);
         for (class, free) in self.free.borrow_mut().iter_mut().enumerate() {
             for memory in free.trim(CLASS_MIN) {
-                freed += CLASS_BYTES_MIN << class;
+                freed += class_bytes(class);
                 // SAFETY: it comes from the list of its class, which has forgotten it.
                 unsafe { give_up(memory, class) };
             }
@@ -107,12 +116,21 @@ impl FuturePool {
     }
 }
 
+/// The bytes of a class.
+fn class_bytes(class: usize) -> usize {
+    match class {
+        0 => CLASS_BYTES_MIN,
+        1..=STEPS => class * STEP_BYTES,
+        _ => STEPPED_BYTES_MAX.checked_shl((class - STEPS) as u32).unwrap_or(usize::MAX),
+    }
+}
+
 /// Frees memory of a class.
 ///
 /// # Safety
 /// `memory` must come from the list of `class`, and must not be used again.
 unsafe fn give_up(memory: NonNull<u8>, class: usize) {
-    if let Ok(layout) = Layout::from_size_align(CLASS_BYTES_MIN << class, ALIGN) {
+    if let Ok(layout) = Layout::from_size_align(class_bytes(class), ALIGN) {
         // SAFETY: memory in this class was allocated with the class's layout, and is in no other list.
         unsafe { dealloc(memory.as_ptr(), layout) };
     }
@@ -182,5 +200,23 @@ impl<F: ?Sized> Drop for Pooled<F> {
         let _memory = Return(self.future.cast(), layout, &self.pool);
         // SAFETY: the pointer is to a live `F`, which is dropped here and never touched again.
         unsafe { self.future.drop_in_place() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_holds_what_is_put_in_it_and_wastes_little() {
+        for size in 0..200 << 10 {
+            let (rounded, class) = FuturePool::class_of(Layout::from_size_align(size, 8).unwrap());
+            assert!(rounded.size() >= size.max(1), "{size}");
+            assert_eq!(class.is_some(), size <= 128 << 10, "{size}");
+            let Some(class) = class else { continue };
+            assert_eq!(class_bytes(class), rounded.size(), "{size}");
+            let wasted_max = if size <= STEPPED_BYTES_MAX { STEP_BYTES - 1 } else { size };
+            assert!(rounded.size() - size.max(1) <= wasted_max, "{size}");
+        }
     }
 }

@@ -21,8 +21,10 @@ use wire::{
 use crate::kept::Kept;
 
 /// So many bytes of a body are taken even if there is no window for them: to know that there is more, and lest each byte
-/// of credit from a peer that drips it is a read and a frame.
-const AHEAD_BYTES: usize = 1 << 10;
+/// of credit from a peer that drips it is a read and a frame. Of a connection as much as the least that it is received from.
+const AHEAD_OF_CONNECTION_BYTES: usize = 1 << 10;
+/// Of a stream, whose bytes lie in memory whether they are taken or not: the less, the less its backend is asked for.
+const AHEAD_OF_STREAM_BYTES: usize = 256;
 
 /// What comes and what goes on one stream.
 #[derive(Default)]
@@ -221,10 +223,11 @@ impl Flow {
         self.out.borrow().grpc_status
     }
 
-    /// Of so many bytes how many the peer has room for, and a few more.
-    pub(crate) fn room(&self, bytes: usize) -> usize {
+    /// Of so many bytes, which came on a stream or on a connection, how many the peer has room for, and a few more.
+    pub(crate) fn room(&self, bytes: usize, of_stream: bool) -> usize {
         let Some(sender) = &mut self.out.borrow_mut().sender else { return bytes };
-        sender.room(bytes).max(AHEAD_BYTES).min(bytes)
+        let ahead = if of_stream { AHEAD_OF_STREAM_BYTES } else { AHEAD_OF_CONNECTION_BYTES };
+        sender.room(bytes).max(ahead).min(bytes)
     }
 
     /// Bytes that the peer's windows let through now.

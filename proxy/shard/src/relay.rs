@@ -137,7 +137,7 @@ impl Relay {
             if self.tap.borrow().is_none() {
                 from.spare(to);
             }
-            match from.receive(|received, is_last| self.step(received, is_last, to)).await {
+            match from.receive(|received, is_last| self.step(received, is_last, (from, to))).await {
                 Ok(Received::Bytes(Ok(()))) => {}
                 Ok(Received::Bytes(Err(fault))) => return Err(self.fault(fault)),
                 Ok(Received::End) => self.end(from, to)?,
@@ -165,7 +165,7 @@ impl Relay {
             if self.is_done() || to.unsent() >= self.unsent_bytes_high(to) {
                 break;
             }
-            match from.try_receive(|received, is_last| self.step(received, is_last, to)) {
+            match from.try_receive(|received, is_last| self.step(received, is_last, (from, to))) {
                 Ok(Some(Received::Bytes(Ok(())))) => {}
                 Ok(Some(Received::Bytes(Err(fault)))) => return Err(self.fault(fault)),
                 Ok(Some(Received::End)) => self.end(from, to)?,
@@ -268,9 +268,14 @@ impl Relay {
     }
 
     /// Moves what of these bytes belongs to the body; says how many do. `is_last`: nothing comes behind them.
-    fn step(&self, received: &[u8], is_last: bool, to: Side<'_>) -> (usize, Result<(), Fault>) {
+    fn step(
+        &self,
+        received: &[u8],
+        is_last: bool,
+        (from, to): (Side<'_>, Side<'_>),
+    ) -> (usize, Result<(), Fault>) {
         // What others wait for is not held up by what this client has room for.
-        let room = if self.tap.borrow().is_some() { received.len() } else { to.room(received.len()) };
+        let room = if self.tap.borrow().is_some() { received.len() } else { to.room(received.len(), from) };
         let (received, is_last) = (&received[..room], is_last && room == received.len());
         let (taken, done) = self.decode(received, is_last, |data, done| {
             self.copy(data);

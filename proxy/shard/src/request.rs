@@ -14,7 +14,7 @@ use message::{Body, Length, Now, Reason, Request, RequestId, Response, Scheme};
 use policy::cache::{Fate, Found, Lookup};
 use snapshot::{Route, Snapshot};
 use telemetry::Event;
-use wire::h1::{RequestFraming, ResponseKind};
+use wire::h1::ResponseKind;
 
 use crate::{
     access::{self, Account, CLIENT_GONE, Wanted},
@@ -43,7 +43,7 @@ pub(crate) enum After {
 /// One request under way, as [`exchange::Core`].
 struct Call<'a> {
     core: &'a Rc<Core>,
-    snapshot: &'a Snapshot,
+    snapshot: &'a Rc<Arc<Snapshot>>,
     client: Client<'a>,
     upload: Option<&'a Relay>,
     /// That is put to the backend as it comes.
@@ -55,11 +55,10 @@ struct Call<'a> {
 }
 
 /// Serves one request.
-pub(crate) async fn serve(core: &Rc<Core>, client: Client<'_>, asked: Asked) -> After {
-    let Asked { snapshot, mut messages, framing, begun } = asked;
-    messages.request.scheme = if client.is_secure() { Scheme::Https } else { Scheme::Http };
-    let after = answer(core, &snapshot, client, &mut messages, framing, begun).await;
-    core.recycle(messages);
+pub(crate) async fn serve(core: &Rc<Core>, client: Client<'_>, mut asked: Asked) -> After {
+    asked.messages.request.scheme = if client.is_secure() { Scheme::Https } else { Scheme::Http };
+    let after = answer(core, client, &mut asked).await;
+    core.recycle(asked.messages);
     after
 }
 
@@ -97,14 +96,9 @@ pub(crate) fn refuse(
 }
 
 /// From the head to the last byte of the answer.
-async fn answer(
-    core: &Rc<Core>,
-    snapshot: &Rc<Arc<Snapshot>>,
-    client: Client<'_>,
-    Messages { request, response }: &mut Messages,
-    framing: RequestFraming,
-    begun: Now,
-) -> After {
+async fn answer(core: &Rc<Core>, client: Client<'_>, asked: &mut Asked) -> After {
+    let Asked { snapshot, messages, framing, begun } = asked;
+    let Messages { request, response } = &mut **messages;
     let Some(request_id) = core.next_id() else {
         core.record(&Event::Malform { status: 500, label: "no_random_numbers" });
         return After::Close;
@@ -117,7 +111,7 @@ async fn answer(
     };
     let logged = snapshot.access_log.is_some();
     // What the integration rewrites, the log wants as it was.
-    let asked = if logged { Wanted::of(request) } else { Wanted::default() };
+    let wanted = if logged { Wanted::of(request) } else { Wanted::default() };
     let expects_continue = Cell::new(framing.expect_continue);
     let call = Call {
         core,
@@ -130,74 +124,95 @@ async fn answer(
         fill: Cell::new(None),
         held: Held::new(core),
     };
-    let mut served = if client.is_misdirected(request) {
+    let served = if client.is_misdirected(request) {
         Served::misdirected(request, &facts, response)
     } else {
         exchange(snapshot, request, response, &facts, &call).await
     };
-    let (live, mut fill, streams) = (call.live.take(), call.fill.take(), call.streams.get());
-    let keep_alive = framing.keep_alive;
-    let bytes_max = served.route.map_or(u64::MAX, |route| route.response_bytes_max);
-    if let Some(renewal) = served.renewal.take()
-        && let Some(fill) = fill.take()
-    {
-        core.renew(snapshot, facts, *renewal, fill);
-    }
-    if matches!(served.fate, Some(Fate::Invalidate(_)))
-        && let Some(Fate::Invalidate(changed)) = served.fate.take()
-    {
-        // Who hears that something has changed must not find it unchanged in the cache.
-        core.invalidate(changed, client.alarm()).await;
-    }
-    let way = Way {
-        core,
-        snapshot,
-        client,
-        request,
-        upload: upload.as_ref(),
-        announced,
-        streams,
-        bytes_max,
-        keep_alive,
-    };
-    let (after, sent_bytes) = match live {
-        Some(live) if live.framing.kind == ResponseKind::SwitchingProtocols => {
-            core.handle.pooled(|| way.switch(response, live)).await
-        }
-        Some(live) => way.stream(response, live, fill, served.fate.take(), expects_continue.get()).await,
-        None => {
-            // An answer of our own may be kept like any other, and one that is not lets those who wait for it go. What this
-            // client alone brought about says nothing to them: the right to fetch goes to the next in line.
-            if let Some(fill) = fill.filter(|_| !served.reason.as_ref().is_some_and(is_clients)) {
-                fill.settle(served.fate.take());
+    let answer =
+        Answer { announced, facts: &facts, wanted: &wanted, begun: *begun, keep_alive: framing.keep_alive };
+    answer.deliver(&call, request, response, served).await
+}
+
+/// What an answer needs to know that stood before it was known.
+struct Answer<'a> {
+    /// How long the request's body is, if its client has said so.
+    announced: Option<u64>,
+    facts: &'a Facts,
+    wanted: &'a Wanted,
+    begun: Now,
+    keep_alive: bool,
+}
+
+impl Answer<'_> {
+    /// Brings it to its client. In a future of its own, which lies where that lay by which the answer was found.
+    #[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
+    fn deliver<'a>(
+        &'a self,
+        call: &'a Call<'_>,
+        request: &'a Request,
+        response: &'a mut Response,
+        mut served: Served<'a>,
+    ) -> impl Future<Output = After> {
+        async move {
+            let Self { announced, facts, keep_alive, .. } = *self;
+            let Call { core, snapshot, client, upload, .. } = *call;
+            let (live, mut fill, streams) = (call.live.take(), call.fill.take(), call.streams.get());
+            let unasked_body = call.expects_continue.get();
+            let bytes_max = served.route.map_or(u64::MAX, |route| route.response_bytes_max);
+            if let Some(renewal) = served.renewal.take()
+                && let Some(fill) = fill.take()
+            {
+                core.renew(snapshot, *facts, *renewal, fill);
             }
-            match served.replay.take() {
-                Some(replay) => way.replay(&replay, response, expects_continue.get()).await,
-                None if call.held.is_empty() => way.whole(response, expects_continue.get()).await,
-                None => {
-                    let (after, bytes) = way.whole(response, expects_continue.get()).await;
-                    (core.handle.pooled(|| way.taken(after)).await, bytes)
+            if matches!(served.fate, Some(Fate::Invalidate(_)))
+                && let Some(Fate::Invalidate(changed)) = served.fate.take()
+            {
+                // Who hears that something has changed must not find it unchanged in the cache.
+                core.invalidate(changed, client.alarm()).await;
+            }
+            let way =
+                Way { core, snapshot, client, request, upload, announced, streams, bytes_max, keep_alive };
+            let (after, sent_bytes) = match live {
+                Some(live) if live.framing.kind == ResponseKind::SwitchingProtocols => {
+                    core.handle.pooled(|| way.switch(response, live)).await
                 }
-            }
+                Some(live) => way.stream(response, live, fill, served.fate.take(), unasked_body).await,
+                None => {
+                    // An answer of our own may be kept like any other, and one that is not lets those who wait for it go. What
+                    // this client alone brought about says nothing to them: the right to fetch goes to the next in line.
+                    if let Some(fill) = fill.filter(|_| !served.reason.as_ref().is_some_and(is_clients)) {
+                        fill.settle(served.fate.take());
+                    }
+                    match served.replay.take() {
+                        Some(replay) => way.replay(&replay, response, unasked_body).await,
+                        None if call.held.is_empty() => way.whole(response, unasked_body).await,
+                        None => {
+                            let (after, bytes) = way.whole(response, unasked_body).await;
+                            (core.handle.pooled(|| way.taken(after)).await, bytes)
+                        }
+                    }
+                }
+            };
+            let ended = core.now();
+            let grpc_status = grpc::is_call(request).then(|| client.grpc_status(&response.headers));
+            let is_gone = served.reason == Some(Reason::ClientGone) && grpc_status.is_none();
+            let account = Account {
+                request,
+                asked: self.wanted,
+                facts,
+                served: &served,
+                begun: self.begun,
+                ended,
+                status: if is_gone { CLIENT_GONE } else { response.status },
+                grpc_status,
+                response_bytes: sent_bytes,
+                request_bytes: upload.map_or(0, Relay::bytes),
+            };
+            access::record(core, snapshot, &account);
+            after
         }
-    };
-    let ended = core.now();
-    let grpc_status = grpc::is_call(request).then(|| client.grpc_status(&response.headers));
-    let is_gone = served.reason == Some(Reason::ClientGone) && grpc_status.is_none();
-    let account = Account {
-        request,
-        asked: &asked,
-        facts: &facts,
-        served: &served,
-        begun,
-        ended,
-        status: if is_gone { CLIENT_GONE } else { response.status },
-        grpc_status,
-        response_bytes: sent_bytes,
-        request_bytes: upload.as_ref().map_or(0, Relay::bytes),
-    };
-    access::record(core, snapshot, &account);
-    after
+    }
 }
 
 /// What is known of a request beside its head.

@@ -105,11 +105,11 @@ impl Side<'_> {
         }
     }
 
-    /// Of so many bytes of a body how many are best taken now: more would only wait here.
-    pub(crate) fn room(self, bytes: usize) -> usize {
+    /// Of so many bytes of a body that came `from` there how many are best taken now: more would only wait here.
+    pub(crate) fn room(self, bytes: usize, from: Side<'_>) -> usize {
         match self {
             Self::Http1(_) => bytes.min(STEP_BYTES_MAX),
-            Self::Http2(flow) => flow.room(bytes),
+            Self::Http2(flow) => flow.room(bytes, matches!(from, Side::Http2(_))),
         }
     }
 

@@ -259,3 +259,23 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a request in flight costs is its future more than all else: the class of memory that this lies in
+    /// (`runtime::pooled`). There are a hundred on a connection.
+    const FUTURE_BYTES_MAX: usize = 3_584;
+
+    /// What a call of a function gives takes.
+    fn bytes_of<A, B, F>(_: impl FnOnce(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_request_in_flight_stays_in_its_class_of_memory() {
+        let bytes = bytes_of(Stream::run);
+        assert!(bytes <= FUTURE_BYTES_MAX, "{bytes} bytes");
+    }
+}

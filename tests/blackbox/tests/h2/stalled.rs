@@ -20,10 +20,10 @@ use super::floods::{
 /// What each stalled client asks for: more than any window here lets through.
 const LARGE_BYTES: usize = 8 << 20;
 
-/// What a connection takes by itself, with the heads that it may hold for nothing, and what backends may send ahead for it.
-const CONNECTION_BYTES: u64 = (64 + 64) << 10;
-/// What a request in flight takes: as before a backend of HTTP/1.1, and the call, what it may send ahead and its memory.
-const REQUEST_BYTES: u64 = (9 + 3) << 10;
+/// What a connection takes by itself, with what backends may send ahead for it; and a request in flight, with what was sent ahead for
+/// that: as before a backend of HTTP/1.1.
+const CONNECTION_BYTES: u64 = 64 << 10;
+const REQUEST_BYTES: u64 = 9 << 10;
 
 /// In which good clients are answered, so many times. Who stands still is waited for far longer than that.
 const ASKED: usize = 50;
