@@ -41,8 +41,8 @@ struct Out {
     bytes: usize,
     /// What was written is all.
     ends: bool,
-    /// To follow what was written.
-    trailers: Option<Headers>,
+    /// To follow what was written. Few have any.
+    trailers: Option<Box<Headers>>,
     /// The end has been sent.
     ended: bool,
     /// Nothing can be sent any more.
@@ -196,7 +196,7 @@ impl Flow {
         if let Some(trailers) = trailers {
             let out = &mut *self.out.borrow_mut();
             out.grpc_status = grpc::status(&trailers);
-            out.trailers = Some(trailers);
+            out.trailers = Some(Box::new(trailers));
             // They are not kept.
             out.kept = None;
         }

@@ -148,7 +148,7 @@ impl Engine {
             self.write_trailers(key, trailers);
         } else {
             stream.pending.ends = true;
-            stream.pending.trailers = Some(trailers.clone());
+            stream.pending.trailers = Some(Box::new(trailers.clone()));
         }
         Ok(())
     }

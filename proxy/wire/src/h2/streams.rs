@@ -92,7 +92,7 @@ pub(super) struct Pending {
     pub(super) pieces: VecDeque<Bytes>,
     /// What was given is all.
     pub(super) ends: bool,
-    pub(super) trailers: Option<Headers>,
+    pub(super) trailers: Option<Box<Headers>>,
 }
 
 /// Heads of answers: mostly one.
