@@ -80,11 +80,16 @@ impl<T> Rule<T> {
 
     /// How many bytes of the path are the base path that it matches; `None`: the rule is not for this request.
     pub(crate) fn takes(&self, path: &str, headers: &Headers) -> Option<usize> {
-        let base_bytes = match &self.base_paths[..] {
-            [] => 0,
-            paths => paths.iter().find(|base| takes(base, path))?.len(),
-        };
+        let base_bytes = self.base(path)?.len();
         self.conditions.iter().all(|condition| condition.holds(headers)).then_some(base_bytes)
+    }
+
+    /// The base path that a path begins with; empty: any will do.
+    pub(crate) fn base(&self, path: &str) -> Option<&str> {
+        match &self.base_paths[..] {
+            [] => Some(""),
+            paths => paths.iter().find(|base| takes(base, path)).map(|base| &**base),
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 //! It knows templates and precedence (rows 21–25, 35–37) and gives numbers back; what stands behind a number, and
 //! what is answered when there is none, is for others to know. Tables are built once and never change.
 
+mod candidates;
 mod domain;
+mod elsewhere;
 mod endpoints;
 mod mappings;
 pub mod properties;
@@ -11,7 +13,9 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub use candidates::{Candidate, WhyNot};
 pub use domain::{Domain, PRIORITY_MAX, RULES_MAX, Rule, RuleSettings};
+pub use elsewhere::{Elsewhere, Entry};
 pub use endpoints::{Endpoint, Endpoints, Reached};
 pub use mappings::{Mapping, Mappings, Place};
 pub use router::{Key, Match, Miss, Precedence, Route, Router};

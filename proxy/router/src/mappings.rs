@@ -42,19 +42,19 @@ pub enum Place<'a, T> {
 #[derive(Clone, Debug)]
 pub struct Mappings<T> {
     /// Sorted by name.
-    exact: Vec<(Box<str>, Host<T>)>,
+    pub(crate) exact: Vec<(Box<str>, Host<T>)>,
     /// By what follows `*.`, sorted.
-    wildcard: Vec<(Box<str>, Host<T>)>,
-    every: Host<T>,
+    pub(crate) wildcard: Vec<(Box<str>, Host<T>)>,
+    pub(crate) every: Host<T>,
 }
 
 /// What is known of one host.
 #[derive(Clone, Debug)]
-struct Host<T> {
+pub(crate) struct Host<T> {
     /// Longest first.
-    bases: Vec<Base<T>>,
+    pub(crate) bases: Vec<Base<T>>,
     /// What only few have.
-    domain: Option<Box<Domain<T>>>,
+    pub(crate) domain: Option<Box<Domain<T>>>,
 }
 
 impl<T> Default for Host<T> {
@@ -64,10 +64,10 @@ impl<T> Default for Host<T> {
 }
 
 #[derive(Clone, Debug)]
-struct Base<T> {
+pub(crate) struct Base<T> {
     /// With its slash: `/v1`; empty for the root.
-    path: Box<str>,
-    value: T,
+    pub(crate) path: Box<str>,
+    pub(crate) value: T,
     index: u32,
 }
 
@@ -92,14 +92,7 @@ impl<T> Mappings<T> {
 
     /// Where a lower-case host, a normalised path and the fields of a head lead.
     pub fn find(&self, host: &str, path: &str, headers: &Headers) -> Place<'_, T> {
-        // A fully qualified name is the same name (RFC 3986 §3.2.2).
-        let host = host.strip_suffix('.').unwrap_or(host);
-        let host = below(&self.exact, host)
-            .or_else(|| {
-                host.split_once('.')
-                    .and_then(|(label, parent)| below(&self.wildcard, parent).filter(|_| !label.is_empty()))
-            })
-            .unwrap_or(&self.every);
+        let host = self.host(host);
         if let Some(domain) = &host.domain {
             if domain.health && matches!(path, "/ping" | "/sping") {
                 return Place::Healthy;
@@ -118,6 +111,18 @@ impl<T> Mappings<T> {
             base_bytes: base.path.len(),
             strips: true,
         })
+    }
+
+    /// What is known of a host: chosen first and finally.
+    pub(crate) fn host(&self, host: &str) -> &Host<T> {
+        // A fully qualified name is the same name (RFC 3986 §3.2.2).
+        let host = host.strip_suffix('.').unwrap_or(host);
+        below(&self.exact, host)
+            .or_else(|| {
+                host.split_once('.')
+                    .and_then(|(label, parent)| below(&self.wildcard, parent).filter(|_| !label.is_empty()))
+            })
+            .unwrap_or(&self.every)
     }
 
     fn add(&mut self, index: u32, mapping: Mapping<'_, T>) -> Result<(), Error> {

@@ -4,7 +4,7 @@
 
 use message::{Authority, Headers, Method, PathRules, Target};
 
-use crate::{Error, Key, Mapping, Mappings, Miss, Place, Precedence, Route, Router, template};
+use crate::{Error, Key, Mapping, Mappings, Miss, Place, Precedence, Route, Router, WhyNot, template};
 
 const ALL: [Precedence; 3] = [Precedence::Rest, Precedence::Http, Precedence::Proxy];
 /// Routes, and requests, of a text.
@@ -24,7 +24,9 @@ pub fn any_table(bytes: &[u8]) {
             // Whatever the path, nothing panics; only those that come are like the matcher's.
             ranges_lie_in_the_path(&router, &keys, request);
             if let Ok(target) = Target::parse(path.as_bytes(), rules) {
-                finds_as_the_model(precedence, &router, &keys, &format!("{method} {}", target.path()));
+                let request = format!("{method} {}", target.path());
+                finds_as_the_model(precedence, &router, &keys, &request);
+                tells_why_not(&router, &keys, &request);
             }
         }
     }
@@ -95,6 +97,22 @@ pub fn finds_as_the_model(precedence: Precedence, router: &Router, keys: &[&str]
         naive(precedence, keys, request),
         "{precedence:?} {keys:?} {request}"
     );
+}
+
+/// Each route takes the request or is told once with its reason, and the reasons are those of the look-up.
+pub fn tells_why_not(router: &Router, keys: &[&str], request: &str) {
+    let (method, path) = request.split_once(' ').unwrap_or_default();
+    let (method, mut told) = (Method::from_token(method), vec![0; keys.len()]);
+    let found = router.find(&method, path);
+    found.iter().for_each(|found| told[found.route as usize] += 1);
+    let candidates = router.candidates(&method, path);
+    candidates.iter().for_each(|candidate| told[candidate.route as usize] += 1);
+    assert!(told.iter().all(|times| *times == 1), "{keys:?} {request}: {candidates:?}");
+    let is_any = |why: WhyNot| candidates.iter().any(|candidate| candidate.why == why);
+    if let Err(miss) = found {
+        assert!(!is_any(WhyNot::Outranked), "{keys:?} {request}: {candidates:?}");
+        assert_eq!(is_any(WhyNot::Method), miss == Miss::Method, "{keys:?} {request}: {candidates:?}");
+    }
 }
 
 /// Every route is tried, and the best of those that match is the one with the greatest rank.

@@ -83,10 +83,10 @@ pub enum Miss {
 pub struct Router {
     precedence: Precedence,
     /// The first is `/`.
-    nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     /// What [`Literals::Many`] stands for, of all nodes in one table: a step costs the same however many stand beside it.
     edges: HashTable<Edge>,
-    default: Option<u32>,
+    pub(crate) default: Option<u32>,
 }
 
 /// A step from a node over a literal segment.
@@ -99,13 +99,13 @@ struct Edge {
 
 /// What follows one segment.
 #[derive(Clone, Debug, Default)]
-struct Node {
+pub(crate) struct Node {
     literals: Literals,
-    variable: Option<u32>,
+    pub(crate) variable: Option<u32>,
     /// The routes that end here.
-    exact: Methods,
+    pub(crate) exact: Methods,
     /// The routes that end here with `{x+}`.
-    greedy: Methods,
+    pub(crate) greedy: Methods,
 }
 
 /// The literal segments that may follow, and the nodes that they lead to.
@@ -121,9 +121,9 @@ enum Literals {
 
 /// The routes of one resource.
 #[derive(Clone, Debug, Default)]
-struct Methods {
-    specific: Vec<(Method, u32)>,
-    any: Option<u32>,
+pub(crate) struct Methods {
+    pub(crate) specific: Vec<(Method, u32)>,
+    pub(crate) any: Option<u32>,
 }
 
 /// What a walk looks for.
@@ -181,7 +181,7 @@ impl Router {
     }
 
     /// Whether a slash at the end matters is settled here and nowhere else. For HTTP APIs it is unconfirmed.
-    fn trim<'a>(&self, path: &'a str) -> &'a str {
+    pub(crate) fn trim<'a>(&self, path: &'a str) -> &'a str {
         match self.precedence {
             Precedence::Rest => path.strip_suffix('/').unwrap_or(path),
             // The root has no segments, not an empty one.
@@ -232,8 +232,22 @@ impl Router {
         Some(route)
     }
 
+    /// The literal segments behind each node, and the nodes that they lead to: the whole table, for whoever reads all of it.
+    pub(crate) fn literals(&self) -> Vec<Vec<(&str, u32)>> {
+        let mut literals: Vec<Vec<_>> = vec![Vec::new(); self.nodes.len()];
+        for (from, node) in self.nodes.iter().enumerate() {
+            if let Literals::One(segment, to) = &node.literals {
+                literals[from].push((&**segment, *to));
+            }
+        }
+        for Edge { from, to, segment } in &self.edges {
+            literals[*from as usize].push((&**segment, *to));
+        }
+        literals
+    }
+
     /// What `{x+}` takes, if it takes this.
-    fn greedy_range(&self, at: usize, rest: Option<&str>) -> Option<(usize, usize)> {
+    pub(crate) fn greedy_range(&self, at: usize, rest: Option<&str>) -> Option<(usize, usize)> {
         let takes_nothing = self.precedence == Precedence::Proxy;
         match rest {
             Some(rest) => (takes_nothing || !rest.is_empty()).then(|| (at, at + rest.len())),
@@ -243,16 +257,21 @@ impl Router {
     }
 
     fn choose(&self, methods: &Methods, method: &Method, met: &mut Met) -> Option<u32> {
-        let specific = |wanted: &Method| methods.specific.iter().find(|(method, _)| method == wanted);
-        let is_proxy = self.precedence == Precedence::Proxy;
-        let route = specific(method)
-            .or_else(|| specific(&Method::Get).filter(|_| is_proxy && *method == Method::Head))
-            .map(|(_, route)| *route)
-            .or_else(|| methods.any.filter(|_| is_proxy || is_of_any(method)));
+        let route = self.chosen(methods, method);
         if route.is_none() && !methods.is_empty() {
             met.miss = Miss::Method;
         }
         route
+    }
+
+    /// The route of a resource that takes a method.
+    pub(crate) fn chosen(&self, methods: &Methods, method: &Method) -> Option<u32> {
+        let specific = |wanted: &Method| methods.specific.iter().find(|(method, _)| method == wanted);
+        let is_proxy = self.precedence == Precedence::Proxy;
+        specific(method)
+            .or_else(|| specific(&Method::Get).filter(|_| is_proxy && *method == Method::Head))
+            .map(|(_, route)| *route)
+            .or_else(|| methods.any.filter(|_| is_proxy || is_of_any(method)))
     }
 
     fn add(&mut self, route: Route<'_>) -> Result<(), Error> {

@@ -303,6 +303,7 @@ fn check_against_model(keys: &[&str], requests: &[String]) {
         let router = build(precedence, keys).unwrap();
         for request in requests {
             finds_as_the_model(precedence, &router, keys, request);
+            tells_why_not(&router, keys, request);
         }
     }
 }
@@ -452,6 +453,13 @@ fn check_rules(maps: bool, asked: &str, expected: Option<(usize, usize, bool)>) 
         Place::Unmapped => None,
     };
     assert_eq!(found, expected, "{asked}");
+    // What is told of it is told of that one, and of mappings that nobody asks.
+    let entries = mappings.entries("api.example.com", path, &headers);
+    let told: Vec<_> = entries.iter().filter(|entry| entry.why.is_none()).map(|it| *it.value).collect();
+    let mapped = found.filter(|(value, ..)| *value != usize::MAX);
+    assert_eq!(told, mapped.iter().map(|(value, ..)| *value).collect::<Vec<_>>(), "{asked}");
+    let is_alone = entries.iter().any(|entry| entry.why == Some(Elsewhere::RulesAlone));
+    assert_eq!(is_alone, !maps, "{asked}: {entries:?}");
 }
 
 /// Row 39: the first rule that matches decides; all of its fields have to match, and one of its base paths.
