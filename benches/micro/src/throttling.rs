@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use message::{Now, Request};
 use policy::{
     Context, Policy, Slot, Verdict,
-    throttle::{LevelSettings, Settings, Spendings, Table, Throttle},
+    throttle::{LevelSettings, Scope, Settings, Spendings, Table, Throttle},
 };
 
 use crate::Case;
@@ -31,6 +31,7 @@ fn decide(name: &'static str, client_rate: f64, right: fn(&Verdict) -> bool) -> 
         rate,
         burst: Some(if rate > 0.0 { 10_000 } else { 0 }),
         per_client,
+        scope: Scope::Route,
     };
     let settings = Settings { levels: vec![level("client", client_rate, true), level("route", 1e6, false)] };
     #[expect(clippy::expect_used, reason = "a policy that cannot be made has nothing to measure")]

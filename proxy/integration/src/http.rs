@@ -102,6 +102,10 @@ impl Integration for Http {
         }
         Ok(())
     }
+
+    fn kind(&self) -> &'static str {
+        "HTTP_PROXY"
+    }
 }
 
 fn parts(path: &str, variables: &[String]) -> Result<Vec<Part>, Error> {

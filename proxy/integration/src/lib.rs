@@ -5,10 +5,13 @@ pub mod declared;
 mod headers;
 pub mod http;
 pub mod mock;
+mod preview;
 
 use std::{any::Any, net::IpAddr};
 
 use message::{Now, Reason, Request, RequestId, Response};
+
+pub use preview::{Fate, Preview, Whose};
 
 /// What stands behind a route.
 pub trait Integration: Send + Sync + std::fmt::Debug {
@@ -31,6 +34,20 @@ pub trait Integration: Send + Sync + std::fmt::Debug {
     /// The longest body of a reply that `read` wants whole, in bytes; `None`: it does not look at bodies, which pass as they
     /// come. A longer one is [`Reason::ResponseTooLarge`].
     fn response_body_max(&self) -> Option<u64> {
+        None
+    }
+
+    /// What it is, as AWS calls it where AWS has it: `HTTP_PROXY`.
+    fn kind(&self) -> &'static str;
+
+    /// What `prepare` will make of a request's body, and why; of its own answer's too, if it gives one. For whoever wants it
+    /// explained: given what `prepare` is given, it changes nothing. Empty: it looks at no body.
+    fn preview(&self, _request: &Request, _cx: &Context<'_>) -> Vec<Preview> {
+        Vec::new()
+    }
+
+    /// The same of a reply, and of what `read` will make of it.
+    fn preview_reply(&self, _response: &Response, _cx: &ReadContext<'_>) -> Option<Preview> {
         None
     }
 

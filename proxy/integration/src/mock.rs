@@ -23,4 +23,8 @@ impl Integration for Mock {
     fn prepare(&self, _: &mut Request, _: &mut Context<'_>) -> Outbound {
         Outbound::Answer(self.response.clone())
     }
+
+    fn kind(&self) -> &'static str {
+        "MOCK"
+    }
 }

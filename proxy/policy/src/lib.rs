@@ -27,6 +27,24 @@ pub trait Policy: Send + Sync + std::fmt::Debug {
     fn on_response(&self, _response: &mut Response, _cx: &mut Context<'_>) {}
     /// Whether `on_response` looks at responses, so that none may go out past it.
     fn reads_responses(&self) -> bool;
+    /// What it is and asks, for people.
+    fn describe(&self) -> Description;
+}
+
+/// What a policy is and asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// In a word: `throttle`.
+    pub kind: &'static str,
+    /// A line for each thing that an operator can have written by itself, in the order in which they are asked; at least one.
+    pub asks: Vec<String>,
+}
+
+impl Description {
+    /// One that asks one thing.
+    fn of(kind: &'static str, asks: impl Into<String>) -> Self {
+        Self { kind, asks: vec![asks.into()] }
+    }
 }
 
 /// What a policy is given for one decision.

@@ -3,7 +3,7 @@
 
 use message::{Dialect, Reason, Request};
 
-use crate::{Context, Policy, Verdict};
+use crate::{Context, Description, Policy, Verdict};
 
 /// The policy: refuses what is longer than the route allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,15 @@ impl Policy for Limits {
 
     fn reads_responses(&self) -> bool {
         false
+    }
+
+    fn describe(&self) -> Description {
+        let Self { header_bytes_max, target_bytes_max, body_bytes_max, headers_max, .. } = self;
+        let asks = format!(
+            "a target of {target_bytes_max} bytes, {headers_max} headers of {header_bytes_max} bytes, a body of \
+             {body_bytes_max} bytes at most"
+        );
+        Description::of("limits", asks)
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use message::{Body, Name, Reason, Request, Version};
 use schema::{BODY_BYTES_MAX, Validator};
 
-use crate::{Answer, Context, Policy, Question, Verdict};
+use crate::{Answer, Context, Description, Policy, Question, Verdict};
 
 /// The policy: refuses what lacks a parameter, or whose body is not what its model says.
 #[derive(Debug)]
@@ -139,6 +139,16 @@ impl Policy for Validate {
 
     fn reads_responses(&self) -> bool {
         false
+    }
+
+    fn describe(&self) -> Description {
+        let needs = self.parameters.iter().map(|parameter| match parameter {
+            Parameter::Header(name) => format!("there is a header `{name}`"),
+            Parameter::Path(name, _) => format!("the variable `{name}` is not empty"),
+            Parameter::Query(name) => format!("there is a query parameter `{name}`"),
+        });
+        let models = self.models.iter().map(|(name, _)| format!("the body is what the model of {name} says"));
+        Description { kind: "validation", asks: needs.chain(models).collect() }
     }
 }
 

@@ -312,23 +312,6 @@ impl Core {
         decision(&mut exchange::Lent { now, spendings, near: owner.near(), coders })
     }
 
-    /// Limits of the codec toward clients: the widest that any route has, so that the route's own policy can answer
-    /// in its dialect; above it the codec refuses.
-    pub(crate) fn request_limits(&self, snapshot: &Snapshot) -> wire::Limits {
-        let head = &snapshot.head;
-        let slack = 2;
-        wire::Limits {
-            head_bytes_max: wire_bound(
-                head.header_bytes_max + head.target_bytes_max,
-                slack,
-                wire::HEAD_BYTES_CAP,
-            ),
-            target_bytes_max: wire_bound(head.target_bytes_max, slack, wire::HEAD_BYTES_CAP),
-            headers_max: head.headers_max.min(wire::HEADERS_CAP),
-            ..wire::Limits::CLIENT
-        }
-    }
-
     /// Why a request's body did not pass.
     pub(crate) fn client_fault(&self, fault: Fault) -> Reason {
         match fault {
@@ -463,6 +446,23 @@ impl Core {
         {
             waker.wake();
         }
+    }
+}
+
+/// Limits of the codec toward clients: the widest that any route has, so that the route's own policy can answer
+/// in its dialect; above it the codec refuses.
+pub fn request_limits(snapshot: &Snapshot) -> wire::Limits {
+    let head = &snapshot.head;
+    let slack = 2;
+    wire::Limits {
+        head_bytes_max: wire_bound(
+            head.header_bytes_max + head.target_bytes_max,
+            slack,
+            wire::HEAD_BYTES_CAP,
+        ),
+        target_bytes_max: wire_bound(head.target_bytes_max, slack, wire::HEAD_BYTES_CAP),
+        headers_max: head.headers_max.min(wire::HEADERS_CAP),
+        ..wire::Limits::CLIENT
     }
 }
 

@@ -56,8 +56,10 @@ use telemetry::{CoreSnapshot, Discarded, Event, Observed, log::LogSender};
 pub use crate::{
     admission::Gate,
     conduct::{Conduct, Offences},
+    core::request_limits,
     owner::Letter,
     pressure::{CacheBound, GROWTHS, Level, Pressure},
+    request::{facts, refuse_malformed},
 };
 use crate::{
     connection::connection,

@@ -6,7 +6,7 @@
     reason = "an Rc around the shared Arc: a request touches this core's count alone"
 )]
 
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use exchange::{Facts, Served, exchange, grpc};
@@ -76,10 +76,7 @@ pub(crate) fn refuse(
     if status == 400 {
         core.note_offence(client.peer(), Deed::Malformed);
     }
-    response.status = status;
-    response.headers.push("Content-Type", b"application/json");
-    let message = format!("{{\"message\":\"{}\"}}", message::reason_phrase(status));
-    response.body = Body::Whole(Bytes::from(message));
+    refuse_malformed(status, response);
     if is_grpc {
         grpc::translate_unread(response);
     }
@@ -95,6 +92,14 @@ pub(crate) fn refuse(
     core.recycle(messages);
 }
 
+/// What a client is told that sent no request.
+pub fn refuse_malformed(status: u16, response: &mut Response) {
+    response.status = status;
+    response.headers.push("Content-Type", b"application/json");
+    let message = format!("{{\"message\":\"{}\"}}", message::reason_phrase(status));
+    response.body = Body::Whole(Bytes::from(message));
+}
+
 /// From the head to the last byte of the answer.
 async fn answer(core: &Rc<Core>, client: Client<'_>, asked: &mut Asked) -> After {
     let Asked { snapshot, messages, framing, begun } = asked;
@@ -103,7 +108,7 @@ async fn answer(core: &Rc<Core>, client: Client<'_>, asked: &mut Asked) -> After
         core.record(&Event::Malform { status: 500, label: "no_random_numbers" });
         return After::Close;
     };
-    let facts = facts(snapshot, client, request, request_id);
+    let facts = facts(snapshot, (client.peer(), client.port()), request, request_id);
     let announced = request.body.length();
     let upload = match request.body {
         Body::Stream(length) => Some(Relay::new(framing.body, length == Length::Unknown)),
@@ -215,9 +220,14 @@ impl Answer<'_> {
     }
 }
 
-/// What is known of a request beside its head.
-fn facts(snapshot: &Snapshot, client: Client<'_>, request: &Request, request_id: RequestId) -> Facts {
-    let (peer, port) = (client.peer().to_canonical(), client.port());
+/// What is known of a request beside its head: from whom it came, on which port.
+pub fn facts(
+    snapshot: &Snapshot,
+    (peer, port): (IpAddr, u16),
+    request: &Request,
+    request_id: RequestId,
+) -> Facts {
+    let peer = peer.to_canonical();
     let trusted = snapshot.client.is_trusted(peer);
     let client = if trusted { snapshot.client.client(peer, &request.headers) } else { peer };
     Facts { peer, client, trusted, port, request_id }

@@ -197,7 +197,7 @@ fn head_of(received: io::Result<Option<Received<Taken>>>) -> Option<Head> {
 /// Looks at received bytes, behind those that came before them. The memory of a request is lent for the moment.
 fn take(core: &Rc<Core>, received: &[u8], part: &mut Vec<u8>) -> (usize, Taken) {
     let snapshot = core.snapshot();
-    let limits = core.request_limits(&snapshot);
+    let limits = crate::core::request_limits(&snapshot);
     let mut messages = core.messages();
     let before = part.len();
     let (bytes, decoded) = head::gather(received, part, Vec::new, limits.head_bytes_max, |input| {

@@ -249,6 +249,19 @@ pub struct Route {
     pub response_bytes_max: u64,
     /// Where it was written.
     pub origin: Option<model::Origin>,
+    /// Where its parts were, for whoever wants a request explained.
+    pub origins: Box<Origins>,
+}
+
+/// Where a route's parts were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// For each policy one of each thing that it asks ([`policy::Description::asks`]), or one of all.
+    pub policies: Vec<Vec<Option<model::Origin>>>,
+    /// The integration.
+    pub integration: Option<model::Origin>,
+    /// What becomes of a backend's answers, in order.
+    pub responses: Vec<Option<model::Origin>>,
 }
 
 /// Deadlines toward clients, in nanoseconds.

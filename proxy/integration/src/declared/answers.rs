@@ -9,7 +9,7 @@ use super::{
     mapping::{field_value, put_over},
     settings::{self, Found, Handling, Settings},
     source::{Known, Scope, Source},
-    templates::{Templates, render},
+    templates::{Chosen, Templates, render},
     view::{Rendered, View},
 };
 
@@ -25,10 +25,10 @@ pub(super) struct Answers {
 
 /// One integration response.
 #[derive(Clone, Debug)]
-struct Entry {
+pub(super) struct Entry {
     status: u16,
     headers: Vec<(Box<str>, Source)>,
-    templates: Templates,
+    pub(super) templates: Templates,
     handling: Option<Handling>,
 }
 
@@ -118,10 +118,7 @@ impl Answers {
         memory: Option<&mut Memory>,
         settings: &Settings,
     ) -> Result<(), Reason> {
-        let place =
-            STATUSES.contains(&response.status).then(|| usize::from(response.status - STATUSES.start));
-        let entry = place.and_then(|place| self.entries.get(usize::from(*self.by_status.get(place)?)));
-        let entry = entry.ok_or(Reason::ApiConfiguration)?;
+        let (_, entry) = self.taker(response.status).ok_or(Reason::ApiConfiguration)?;
         let mut none = Overrides::default();
         let (view, overrides, accept, accepts_first) = match memory {
             Some(Memory { accept, accepts_first, overrides, view }) => {
@@ -129,23 +126,13 @@ impl Answers {
             }
             None => (None, &mut none, None, None),
         };
-        let whole = match &response.body {
-            Body::Whole(bytes) => Some(bytes.clone()),
-            Body::Empty => Some(Bytes::new()),
-            Body::Stream(_) => None,
-        };
+        let whole = whole(&response.body);
         let mut headers = entry.headers(response, whole.as_ref(), view, settings)?;
         let mut content_type = response.headers.get(Name::ContentType).map(<[u8]>::to_vec);
         if let Some(body) = whole {
-            let is_binary = |media_type| is_binary(&self.binary_media_types, media_type);
-            let of_backend = is_binary(media_type(content_type.as_deref()));
-            let accepts_binary = accepts_first.is_some_and(is_binary);
-            let conversion = content::of_response(of_backend, accepts_binary, entry.handling);
-            let (mut body, is_text) = conversion.apply(body).map_err(|_| Reason::ApiConfiguration)?;
-            if let (Some((chosen, template)), Some(view)) = (entry.templates.for_response(accept), view) {
-                if !is_text {
-                    return Err(Reason::ApiConfiguration);
-                }
+            let accepts = (accept, accepts_first);
+            let (mut body, template) = self.choose(entry, body, content_type.as_deref(), accepts)?;
+            if let (Some((chosen, template)), Some(view)) = (template, view) {
                 let Settings { place, stage_variables, .. } = settings;
                 let inputs = Rendered { view, body: &body, place, stage_variables };
                 body = render(template, &inputs, overrides, false)?.into();
@@ -166,6 +153,44 @@ impl Answers {
             response.headers.push_known(Name::ContentType, "Content-Type", content_type);
         }
         Ok(())
+    }
+}
+
+impl Answers {
+    /// What takes an answer with this status, and its place.
+    pub(super) fn taker(&self, status: u16) -> Option<(usize, &Entry)> {
+        let at = STATUSES.contains(&status).then(|| usize::from(status - STATUSES.start))?;
+        let place = usize::from(*self.by_status.get(at)?);
+        Some((place, self.entries.get(place)?))
+    }
+
+    /// A body as it is to be, and the template that takes its place, if one does (rows 122, 124). `accepts`: what the client does,
+    /// last and first.
+    pub(super) fn choose<'a>(
+        &self,
+        entry: &'a Entry,
+        body: Bytes,
+        content_type: Option<&[u8]>,
+        (accept, accepts_first): (Option<&str>, Option<&str>),
+    ) -> Result<(Bytes, Option<Chosen<'a>>), Reason> {
+        let is_binary = |media_type| is_binary(&self.binary_media_types, media_type);
+        let of_backend = is_binary(media_type(content_type));
+        let accepts_binary = accepts_first.is_some_and(is_binary);
+        let conversion = content::of_response(of_backend, accepts_binary, entry.handling);
+        let (body, is_text) = conversion.apply(body).map_err(|_| Reason::ApiConfiguration)?;
+        match entry.templates.for_response(accept) {
+            Some(_) if !is_text => Err(Reason::ApiConfiguration),
+            template => Ok((body, template)),
+        }
+    }
+}
+
+/// A body, if it is at hand.
+pub(super) fn whole(body: &Body) -> Option<Bytes> {
+    match body {
+        Body::Whole(bytes) => Some(bytes.clone()),
+        Body::Empty => Some(Bytes::new()),
+        Body::Stream(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod content;
 mod lenient;
 mod mapping;
 pub mod parameters;
+mod preview;
 mod request;
 mod settings;
 mod source;
@@ -24,7 +25,7 @@ pub use settings::{Handling, Kind, Part, Passthrough, Place, Response as Respons
 pub use uri::Uri;
 
 use crate::{
-    Context, Integration, Outbound, ReadContext,
+    Context, Integration, Outbound, Preview, ReadContext,
     headers::{RestHeaders, remap},
 };
 use answers::{Answers, Memory};
@@ -126,6 +127,24 @@ impl Integration for Declared {
                 self.answers.write(response, memory, &self.settings)
             }
         }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.settings.kind {
+            Kind::Http => "HTTP",
+            Kind::HttpProxy => "HTTP_PROXY",
+            Kind::Mock => "MOCK",
+        }
+    }
+
+    fn preview(&self, request: &Request, cx: &Context<'_>) -> Vec<Preview> {
+        self.preview_request(request, cx)
+    }
+
+    fn preview_reply(&self, response: &Response, cx: &ReadContext<'_>) -> Option<Preview> {
+        let memory = cx.state.as_ref().and_then(|state| state.downcast_ref::<Memory>());
+        let is_proxy = self.settings.kind == Kind::HttpProxy;
+        (!is_proxy).then(|| self.answers.preview(response, memory, &self.settings))
     }
 
     fn request_body_max(&self) -> Option<u64> {

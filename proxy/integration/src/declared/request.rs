@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use message::{Body, Headers, Method, Name, PathRules, Reason, Request, Response, octets};
-use template::Overrides;
+use template::{Overrides, Template};
 
 use super::{
     Declared,
@@ -63,18 +63,8 @@ impl Declared {
             self.forward(request, cx);
             return Ok(Outbound::Call(upstream));
         }
-        if !settings.is_http_api {
-            request.headers.retain(|field| match field.name {
-                Name::Server => false,
-                Name::Authorization => !is_signature(field.value),
-                Name::Other => !is_dropped(field.text),
-                _ => true,
-            });
-        }
-        let body = match &request.body {
-            Body::Whole(bytes) => bytes.clone(),
-            Body::Empty | Body::Stream(_) => Bytes::new(),
-        };
+        self.drop_headers(request);
+        let body = whole(&request.body);
         let mut memory = self.remembers.then(|| self.memory(request, cx));
         let sent = self.body(request, &body, memory.as_mut())?;
         if settings.kind == Kind::Mock {
@@ -119,7 +109,19 @@ impl Declared {
         Ok(Outbound::Call(upstream))
     }
 
-    fn memory(&self, request: &Request, cx: &Context<'_>) -> Memory {
+    /// Takes away what no template or mapping is to see (row 64).
+    pub(super) fn drop_headers(&self, request: &mut Request) {
+        if !self.settings.is_http_api {
+            request.headers.retain(|field| match field.name {
+                Name::Server => false,
+                Name::Authorization => !is_signature(field.value),
+                Name::Other => !is_dropped(field.text),
+                _ => true,
+            });
+        }
+    }
+
+    pub(super) fn memory(&self, request: &Request, cx: &Context<'_>) -> Memory {
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let accept = request.headers.find_all("accept").last().map(|accept| text(accept.trim_ascii()));
         let first = request.headers.get(Name::Accept).map(text);
@@ -139,32 +141,44 @@ impl Declared {
         body: &Bytes,
         memory: Option<&mut Memory>,
     ) -> Result<Sent<'a>, Reason> {
+        Ok(match self.choose(request, body)? {
+            Chosen::AsItComes(_) => Sent::AsItComes,
+            Chosen::Converted(body, _) => Sent::Whole { body, content_type: None },
+            Chosen::Template { content_type, template, body } => {
+                let memory = memory.ok_or(Reason::ApiConfiguration)?;
+                let Settings { place, stage_variables, .. } = &self.settings;
+                let inputs = Rendered { view: &memory.view, body: &body, place, stage_variables };
+                let body = render(template, &inputs, &mut memory.overrides, true)?;
+                Sent::Whole { body: body.into(), content_type: Some(content_type) }
+            }
+        })
+    }
+
+    /// What becomes of a request's body (row 117).
+    pub(super) fn choose(&self, request: &Request, body: &Bytes) -> Result<Chosen<'_>, Reason> {
         let settings = &self.settings;
         // What a proxy is sent passes whatever is said of bodies without a template.
         let passes = settings.kind == Kind::HttpProxy || settings.passthrough != Passthrough::Never;
         if !self.reads_body && self.templates.is_empty() && passes {
-            return Ok(Sent::AsItComes);
+            return Ok(Chosen::AsItComes(NO_TEMPLATES));
         }
         let media_type = media_type(request.headers.get(Name::ContentType));
         let conversion =
             content::of_request(is_binary(&settings.binary_media_types, media_type), settings.handling);
         let (body, is_text) = conversion.apply(body.clone()).map_err(|_| Reason::ApiConfiguration)?;
         if settings.kind == Kind::HttpProxy {
-            return Ok(Sent::Whole { body, content_type: None });
+            return Ok(Chosen::Converted(body, "a proxy has no templates"));
         }
         if let Some((content_type, template)) = self.templates.for_request(media_type) {
-            let Some(memory) = memory.filter(|_| is_text) else { return Err(Reason::ApiConfiguration) };
-            let Settings { place, stage_variables, .. } = settings;
-            let inputs = Rendered { view: &memory.view, body: &body, place, stage_variables };
-            let body = render(template, &inputs, &mut memory.overrides, true)?;
-            return Ok(Sent::Whole { body: body.into(), content_type: Some(content_type) });
+            let chosen = Chosen::Template { content_type, template, body };
+            return if is_text { Ok(chosen) } else { Err(Reason::ApiConfiguration) };
         }
-        match settings.passthrough {
-            Passthrough::WhenNoMatch => {}
-            Passthrough::WhenNoTemplates if self.templates.is_empty() => {}
+        let why = match settings.passthrough {
+            _ if self.templates.is_empty() && settings.passthrough != Passthrough::Never => NO_TEMPLATES,
+            Passthrough::WhenNoMatch => "no template is for its content type: it passes, WHEN_NO_MATCH",
             Passthrough::WhenNoTemplates | Passthrough::Never => return Err(Reason::UnsupportedMediaType),
-        }
-        Ok(if self.reads_body { Sent::Whole { body, content_type: None } } else { Sent::AsItComes })
+        };
+        Ok(if self.reads_body { Chosen::Converted(body, why) } else { Chosen::AsItComes(why) })
     }
 
     /// A mock's status is what its template says (row 57); its body is nobody's.
@@ -266,6 +280,26 @@ impl Declared {
         let own = || headers.get(Name::ContentType).unwrap_or(JSON.as_bytes()).to_vec();
         (!is_empty).then(|| of_template.map_or_else(own, |content_type| content_type.as_bytes().to_vec()))
     }
+}
+
+/// A body that is at hand.
+pub(super) fn whole(body: &Body) -> Bytes {
+    match body {
+        Body::Whole(bytes) => bytes.clone(),
+        Body::Empty | Body::Stream(_) => Bytes::new(),
+    }
+}
+
+const NO_TEMPLATES: &str = "there are no templates: it passes";
+
+/// What becomes of a request's body; where it passes, why.
+pub(super) enum Chosen<'a> {
+    /// It goes on unread.
+    AsItComes(&'static str),
+    /// It goes on, converted if it is to be.
+    Converted(Bytes, &'static str),
+    /// A template takes its place.
+    Template { content_type: &'a str, template: &'a Template, body: Bytes },
 }
 
 /// What is sent behind the head.

@@ -55,6 +55,12 @@ impl Templates {
         Some((if content_type == DEFAULT { JSON } else { content_type }, template))
     }
 
+    /// The content type that a template is for, as it was written.
+    pub(super) fn key(&self, template: &Template) -> &str {
+        let mut known = self.0.iter();
+        known.find(|(_, own)| std::ptr::eq(own, template)).map_or(DEFAULT, |(key, _)| key)
+    }
+
     fn find(&self, media_type: &str) -> Option<Chosen<'_>> {
         let mut known = self.0.iter();
         let found = known.find(|(content_type, _)| content_type.eq_ignore_ascii_case(media_type))?;

@@ -148,6 +148,24 @@ impl Recipe {
         Self { prefix: prefix.bytes.as_slice().into(), dialect, parts }
     }
 
+    /// What tells two entries of a route apart, for people.
+    pub(super) fn describe(&self) -> String {
+        let Some(parts) = &self.parts else {
+            let usual = "host, path, query and the headers that backends look at";
+            return if self.dialect == Dialect::Rest { "nothing".into() } else { usual.into() };
+        };
+        let part = |part: &KeyPart| match part {
+            KeyPart::Query(name) => format!("query parameter `{name}`"),
+            KeyPart::Header(name) => format!("header `{name}`"),
+            KeyPart::Path(at) => format!("path variable {}", at + 1),
+        };
+        if parts.is_empty() {
+            "nothing".into()
+        } else {
+            parts.iter().map(part).collect::<Vec<_>>().join(", ")
+        }
+    }
+
     /// Whether the values of this header are in the key.
     pub(super) fn has_header(&self, name: &str) -> bool {
         match &self.parts {

@@ -35,7 +35,7 @@ use std::time::Duration;
 use message::{Body, Dialect, Field, Headers, Method, Name, Names, Request, Response};
 
 use self::key::Draft;
-use crate::{Answer, Context, Policy, Question, Slot, Verdict};
+use crate::{Answer, Context, Description, Policy, Question, Slot, Verdict};
 
 pub use epochs::{Demanded, Epochs};
 pub use flight::{FLIGHTS_MAX, LEASE_NS, LeaseId, RELEASED_MAX, Ticket, WAITERS_PER_KEY_MAX};
@@ -341,6 +341,12 @@ impl Policy for Cache {
 
     fn reads_responses(&self) -> bool {
         true
+    }
+
+    fn describe(&self) -> Description {
+        let methods: Vec<_> = self.methods.iter().map(Method::as_str).collect();
+        let (methods, ttl_s, apart) = (methods.join(", "), self.ttl.as_secs(), self.recipe.describe());
+        Description::of("cache", format!("{methods} is kept for {ttl_s} s; {apart} tells answers apart"))
     }
 }
 

@@ -31,7 +31,7 @@ use super::stored::{Keep, Replay, Stored};
 use super::validity::{Exchange, Terms, Validity};
 use super::vary::{self, Variant};
 use super::{Error, Fate, Found, is_one_of, near};
-use crate::{Answer, Context, Policy, Question, Slot, Verdict};
+use crate::{Answer, Context, Description, Policy, Question, Slot, Verdict};
 
 /// What an operator may say about a cache on the backend's terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -419,6 +419,12 @@ impl Policy for Respect {
 
     fn reads_responses(&self) -> bool {
         true
+    }
+
+    fn describe(&self) -> Description {
+        let keeps = "answers are kept for as long as the backend says";
+        let forgets = "what it changes is forgotten where it is kept";
+        Description::of("cache", if self.keeps { keeps } else { forgets })
     }
 }
 

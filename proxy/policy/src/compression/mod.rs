@@ -10,7 +10,7 @@ use bytes::Bytes;
 use message::{Body, Headers, Method, Name, Request, Response};
 
 pub use self::coder::{Coder, Error, STATE_BYTES, Spare, Step};
-use crate::{Answer, Context, Policy, Question, Verdict};
+use crate::{Answer, Context, Description, Policy, Question, Verdict};
 
 /// The longest body that is compressed or decompressed, in both forms: AWS's payload (row 174), which is also the largest
 /// `minimumCompressionSize`.
@@ -169,5 +169,9 @@ impl Policy for Decompress {
 
     fn reads_responses(&self) -> bool {
         false
+    }
+
+    fn describe(&self) -> Description {
+        Description::of("decompression", "bodies in gzip or deflate go on as they were before")
     }
 }

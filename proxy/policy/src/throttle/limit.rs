@@ -46,6 +46,12 @@ impl Limit {
         self.burst
     }
 
+    /// Tokens a second, to a millionth.
+    pub fn rate(&self) -> f64 {
+        let rate = (UNITS_PER_NS * 1_000_000_000) as f64 / self.interval as f64;
+        if self.refuses_all() { 0.0 } else { (rate * 1e6).round() / 1e6 }
+    }
+
     pub(super) fn interval(&self) -> u64 {
         self.interval
     }

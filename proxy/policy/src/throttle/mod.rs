@@ -21,7 +21,7 @@ pub use limit::Limit;
 pub use spendings::{Refused, Spendings, TICK_NS};
 pub use table::{BucketId, Table};
 
-use crate::{Context, Policy, Verdict};
+use crate::{Context, Description, Policy, Verdict};
 
 /// Why a throttle cannot be made.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -60,6 +60,30 @@ pub struct LevelSettings {
     pub burst: Option<u32>,
     /// A bucket for each client: an IPv4 address or an IPv6 /64.
     pub per_client: bool,
+    /// Whose it is, for people.
+    pub scope: Scope,
+}
+
+/// Whose limit a level is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One route's.
+    Route,
+    /// All routes' of a stage.
+    Stage,
+    /// All APIs' of the node.
+    Account,
+}
+
+impl Scope {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Stage => "stage",
+            Self::Account => "account",
+        }
+    }
 }
 
 /// The policy: a token of each level, or 429.
@@ -73,6 +97,7 @@ struct Level {
     bucket: BucketId,
     limit: Limit,
     per_client: bool,
+    scope: Scope,
 }
 
 /// Levels of a route that cost no allocation: client, route, stage, account, and as many again.
@@ -87,7 +112,8 @@ impl Throttle {
         let level = |level: &LevelSettings| -> Result<Level, Error> {
             let burst = level.burst.unwrap_or_else(|| default_burst(level.rate));
             let limit = Limit::new(level.rate, burst)?;
-            Ok(Level { bucket: BucketId::new(&level.identity), limit, per_client: level.per_client })
+            let (bucket, per_client, scope) = (BucketId::new(&level.identity), level.per_client, level.scope);
+            Ok(Level { bucket, limit, per_client, scope })
         };
         Ok(Self { levels: settings.levels.iter().map(level).collect::<Result<_, _>>()? })
     }
@@ -102,7 +128,7 @@ impl Policy for Throttle {
     fn on_request(&self, _request: &mut Request, cx: &mut Context<'_>) -> Verdict {
         let client: IpAddr = cx.client;
         let mut wants = SmallVec::<[(BucketId, &Limit); LEVELS_USUAL]>::new();
-        for Level { bucket, limit, per_client } in &self.levels {
+        for Level { bucket, limit, per_client, .. } in &self.levels {
             let bucket = if *per_client { cx.spendings.client_bucket(*bucket, client) } else { *bucket };
             wants.push((bucket, limit));
         }
@@ -116,6 +142,15 @@ impl Policy for Throttle {
 
     fn reads_responses(&self) -> bool {
         false
+    }
+
+    fn describe(&self) -> Description {
+        let level = |Level { limit, per_client, scope, .. }: &Level| {
+            let of = if *per_client { ", of each client" } else { "" };
+            let (scope, rate, burst) = (scope.as_str(), limit.rate(), limit.burst());
+            format!("{scope}: {rate} requests a second, {burst} at once{of}")
+        };
+        Description { kind: "throttle", asks: self.levels.iter().map(level).collect() }
     }
 }
 

@@ -487,7 +487,7 @@ fn a_limit_changed_by_a_reload_meets_the_old_spendings() {
 }
 
 fn level(identity: &str, rate: f64, burst: Option<u32>, per_client: bool) -> LevelSettings {
-    LevelSettings { identity: identity.to_owned(), rate, burst, per_client }
+    LevelSettings { identity: identity.to_owned(), rate, burst, per_client, scope: Scope::Route }
 }
 
 /// One request of a client at a time in milliseconds; `None` passes, else the seconds to wait.

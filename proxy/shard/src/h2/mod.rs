@@ -97,7 +97,7 @@ impl Serving {
     fn new(connection: &Rc<Connection>, early: Vec<u8>) -> Self {
         let core = connection.core();
         let snapshot = core.snapshot();
-        let settings = settings(core, &snapshot, connection.streams_max(&snapshot));
+        let settings = settings(&snapshot, connection.streams_max(&snapshot));
         let is_short = is_short(core);
         let begins = if is_short { lowered(&settings) } else { settings };
         let link = Link::new(connection.clone(), early);
@@ -309,8 +309,8 @@ fn lowered(settings: &Settings) -> Settings {
     Settings { stream_window_bytes: STREAM_WINDOW_SHORT_BYTES, streams_max, ..*settings }
 }
 
-fn settings(core: &Core, snapshot: &Snapshot, streams_max: u32) -> Settings {
-    let limits = core.request_limits(snapshot);
+fn settings(snapshot: &Snapshot, streams_max: u32) -> Settings {
+    let limits = crate::core::request_limits(snapshot);
     Settings {
         streams_max,
         head_list_bytes_max: u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX),

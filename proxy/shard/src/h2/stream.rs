@@ -64,7 +64,7 @@ impl Stream {
         let core = connection.core();
         let snapshot = core.snapshot();
         let mut messages = core.messages();
-        let limits = core.request_limits(&snapshot);
+        let limits = crate::core::request_limits(&snapshot);
         let read = incoming.read(&limits, snapshot.path_rules, &mut messages.request);
         let is_grpc = incoming.is_grpc();
         let (receiver, reply) = incoming.split();

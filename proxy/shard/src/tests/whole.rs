@@ -57,6 +57,10 @@ impl Integration for Bracketing {
         Ok(())
     }
 
+    fn kind(&self) -> &'static str {
+        self.1.kind()
+    }
+
     fn request_body_max(&self) -> Option<u64> {
         self.0.request
     }

@@ -10,7 +10,7 @@ use policy::{
     compression::{Compression, Decompress},
     cors::Cors,
     limits::Limits,
-    throttle::{LevelSettings, Throttle},
+    throttle::{LevelSettings, Scope, Throttle},
 };
 use router::{Key, Precedence, Router};
 use telemetry::RouteLabels;
@@ -20,7 +20,7 @@ use super::{
     upstreams::{Make, Upstreams},
     validate::Models,
 };
-use crate::{Api, CANARY_SUFFIX, Canary, Route, Slots, Stage};
+use crate::{Api, CANARY_SUFFIX, Canary, Origins, Route, Slots, Stage};
 
 /// The payload of REST and HTTP APIs (row 174).
 const PAYLOAD_BYTES: u64 = 10 << 20;
@@ -253,21 +253,35 @@ impl Place<'_> {
         }
         let limits = route.limits.as_ref().unwrap_or(&self.model.node.limits);
         let mut policies: Vec<Box<dyn Policy>> = vec![Box::new(self.limits(route, limits))];
-        match Throttle::new(&policy::throttle::Settings { levels: self.levels(route, &key) }) {
+        let mut origins = Origins::of(route);
+        let (levels, written) = self.levels(route, &key).into_iter().unzip();
+        match Throttle::new(&policy::throttle::Settings { levels }) {
             Ok(throttle) if throttle.is_empty() => {}
-            Ok(throttle) => policies.push(Box::new(throttle)),
+            Ok(throttle) => {
+                policies.push(Box::new(throttle));
+                origins.policies.push(written);
+            }
             Err(error) => refuse("throttle", error.to_string()),
         }
         if self.compression().is_some() {
             policies.push(Box::new(Decompress));
+            origins.policies.push(vec![self.api.origin.clone()]);
         }
         // Behind the throttle and before the cache (row 91).
         match models.policy(route, &variables, limits.body_bytes_max) {
-            Ok(validate) => policies.extend(validate.map(|validate| Box::new(validate) as _)),
+            Ok(Some(validate)) => {
+                policies.push(Box::new(validate));
+                origins.policies.push(vec![route.origin.clone()]);
+            }
+            Ok(None) => {}
             Err(mistakes) => mistakes.into_iter().for_each(|why| refuse("request", why)),
         }
         match self.cache(route, &key, &variables).transpose() {
-            Ok(Some(cache)) => policies.push(cache),
+            Ok(Some(cache)) => {
+                policies.push(cache);
+                let own = self.cache_of(route).or_else(|| self.forgetting());
+                origins.policies.push(vec![own.and_then(|cache| cache.origin.clone())]);
+            }
             Ok(None) => {}
             Err(message) => refuse("cache", message),
         }
@@ -291,6 +305,7 @@ impl Place<'_> {
                 body_bytes_max: limits.body_bytes_max,
                 response_bytes_max: self.response_bytes_max(route, limits),
                 origin: route.origin.clone(),
+                origins: Box::new(origins),
             }),
             Err(message) => {
                 if let Some(message) = message {
@@ -368,13 +383,12 @@ impl Place<'_> {
     }
 
     /// Buckets in the order in which they are asked (row 71): the client's, the route's, the stage's, the account's.
-    fn levels(&self, route: &model::Route, key: &str) -> Vec<LevelSettings> {
+    fn levels(&self, route: &model::Route, key: &str) -> Vec<(LevelSettings, Option<model::Origin>)> {
         let (api, stage) = (&self.api.name, &self.stage.name);
-        let level = |identity: String, throttle: &model::Throttle| LevelSettings {
-            identity,
-            rate: throttle.rate,
-            burst: throttle.burst,
-            per_client: throttle.per == ThrottlePer::Client,
+        let level = |identity: String, scope, throttle: &model::Throttle| {
+            let per_client = throttle.per == ThrottlePer::Client;
+            let (rate, burst) = (throttle.rate, throttle.burst);
+            (LevelSettings { identity, rate, burst, per_client, scope }, throttle.origin.clone())
         };
         let mut own: Vec<_> = route.throttles.iter().collect();
         own.sort_by_key(|throttle| throttle.per != ThrottlePer::Client);
@@ -391,13 +405,20 @@ impl Place<'_> {
         let mut levels: Vec<_> = own
             .into_iter()
             .chain(inherited)
-            .map(|throttle| level(identity(&[api, stage, key, per(throttle)]), throttle))
+            .map(|throttle| level(identity(&[api, stage, key, per(throttle)]), Scope::Route, throttle))
             .collect();
         levels.extend(
-            self.stage.throttle.as_ref().map(|throttle| level(identity(&[api, stage, "stage"]), throttle)),
+            self.stage
+                .throttle
+                .as_ref()
+                .map(|throttle| level(identity(&[api, stage, "stage"]), Scope::Stage, throttle)),
         );
         levels.extend(
-            self.model.node.throttle.as_ref().map(|throttle| level(identity(&["account"]), throttle)),
+            self.model
+                .node
+                .throttle
+                .as_ref()
+                .map(|throttle| level(identity(&["account"]), Scope::Account, throttle)),
         );
         levels
     }
@@ -429,11 +450,7 @@ impl Place<'_> {
         key: &str,
         variables: &[String],
     ) -> Option<Result<Box<dyn Policy>, String>> {
-        let is_get = matches!(&route.key, RouteKey::Path { method: Some(method), .. } if method == "GET");
-        let own = self.own_cache(route).or(self.stage.cache.as_ref().filter(|_| is_get));
-        // What is streamed is never kept (row 89).
-        let own = own.filter(|_| !streams(route));
-        let Some(cache) = own else { return self.invalidation(route) };
+        let Some(cache) = self.cache_of(route) else { return self.invalidation(route) };
         if cache.mode == CacheMode::RespectOrigin {
             return Some(self.respect(cache, true));
         }
@@ -467,6 +484,13 @@ impl Place<'_> {
         Some(cache.map(|cache| Box::new(cache) as _))
     }
 
+    fn cache_of<'r>(&'r self, route: &'r model::Route) -> Option<&'r model::Cache> {
+        let is_get = matches!(&route.key, RouteKey::Path { method: Some(method), .. } if method == "GET");
+        let own = self.own_cache(route).or(self.stage.cache.as_ref().filter(|_| is_get));
+        // What is streamed is never kept (row 89).
+        own.filter(|_| !streams(route))
+    }
+
     /// What begins the keys of what is cached under a name.
     fn cached_as(&self, name: &str) -> String {
         let parts = [&*self.api.name, &self.stage.name, self.cache_id, name];
@@ -479,9 +503,13 @@ impl Place<'_> {
         if matches!(&route.key, RouteKey::Path { method: Some(method), .. } if is_safe(method)) {
             return None;
         }
-        let caches = self.definition.routes.iter().filter_map(|route| self.own_cache(route));
-        let cache = caches.into_iter().find(|cache| cache.mode == CacheMode::RespectOrigin)?;
-        Some(self.respect(cache, false))
+        Some(self.respect(self.forgetting()?, false))
+    }
+
+    /// The cache of another route from which this one may have something forgotten.
+    fn forgetting(&self) -> Option<&model::Cache> {
+        let mut caches = self.definition.routes.iter().filter_map(|route| self.own_cache(route));
+        caches.find(|cache| cache.mode == CacheMode::RespectOrigin)
     }
 
     /// The cache on the backend's terms. Its keys name the API and not the route.
@@ -504,6 +532,22 @@ impl Place<'_> {
 /// Whether a route's answers are streamed (row 63): they may be of any length, and none is kept.
 fn streams(route: &model::Route) -> bool {
     matches!(&route.integration, model::Integration::Declared(declared) if declared.streams)
+}
+
+impl Origins {
+    /// Those of a route's limits and of what answers it; its other policies' are added as they are made.
+    fn of(route: &model::Route) -> Self {
+        let limits = route.limits.as_ref().and_then(|_| route.origin.clone());
+        let (integration, responses) = match &route.integration {
+            model::Integration::Declared(declared) => {
+                let responses = declared.responses.iter().map(|response| response.origin.clone());
+                (declared.origin.clone(), responses.collect())
+            }
+            model::Integration::Mock(_) | model::Integration::Http { .. } => (None, Vec::new()),
+        };
+        let integration = integration.or_else(|| route.origin.clone());
+        Self { policies: vec![vec![limits]], integration, responses }
+    }
 }
 
 fn mock_of(mock: &model::Mock) -> Mock {

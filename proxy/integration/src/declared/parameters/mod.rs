@@ -17,7 +17,7 @@ use super::{
     uri::{escape, unescape},
     view::{View, values},
 };
-use crate::{Context, Integration, Outbound, ReadContext};
+use crate::{Context, Integration, Outbound, Preview, ReadContext};
 use step::{Action, Place, Side, Step};
 
 /// How much of a body a JSONPath looks at (row 123).
@@ -93,6 +93,14 @@ impl Integration for Parameters {
         }
         *cx.state = view.map(|view| Box::new(view) as _);
         Outbound::Call(upstream)
+    }
+
+    fn kind(&self) -> &'static str {
+        self.declared.kind()
+    }
+
+    fn preview(&self, request: &Request, cx: &Context<'_>) -> Vec<Preview> {
+        self.declared.preview(request, cx)
     }
 
     fn read(&self, response: &mut Response, cx: &mut ReadContext<'_>) -> Result<(), Reason> {
