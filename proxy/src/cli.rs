@@ -1,6 +1,9 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -54,8 +57,11 @@ pub(crate) enum Command {
     },
     /// Write an OpenAPI document, or a SAM, CloudFormation or serverless.yml template, as TOML for a configuration; on standard error, what came over, what did not, and why
     Import(Box<Import>),
-    /// Write an API of a configuration as an OpenAPI document; on standard error, what OpenAPI has no words for
+    /// Write an API of a configuration, or a stage as it is deployed, as an OpenAPI document; on standard error, what OpenAPI has no words for
     Export(Box<Export>),
+    /// Say what would become of a request and why, without asking anybody: which route takes it and why no other does, what runs in
+    /// order, what templates render, what a backend would be sent
+    Explain(Box<Explain>),
     /// Show what may be written as JSON Schema, for editors
     Schema,
     /// Make the running node read its configuration again; refused whole if anything in it is wrong
@@ -366,6 +372,68 @@ pub(crate) struct Import {
     pub(crate) document: Document,
 }
 
+/// `floodgate explain`.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "floodgate explain [OPTIONS] [FILE] <URL>",
+    after_help = "Nothing is connected to and nothing is counted: buckets are full, the cache is empty. A request that a backend would \
+                  answer ends where that would be sent; --response says what the backend answers, and then it is told what becomes \
+                  of that.\n\n  floodgate explain gateway.toml -X POST /orders -H 'Content-Type: application/json' -d '{\"id\": 7}'\n  \
+                  floodgate explain api.yaml https://api.example.com/v1/pets/7 --response 404"
+)]
+pub(crate) struct Explain {
+    /// The configuration, OpenAPI document or template, by default the file that `run` would take; and what is asked for:
+    /// https://api.example.com/pets, or /pets at the first listener's address
+    #[arg(required = true, num_args = 1..=2, value_names = ["FILE", "URL"])]
+    pub(crate) what: Vec<String>,
+    /// The method [default: GET, with --data POST]
+    #[arg(short = 'X', long = "request", value_name = "METHOD")]
+    pub(crate) method: Option<String>,
+    /// A header, as often as there are any; none is sent by itself but Host and Content-Length
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// The body, or @FILE with it
+    #[arg(short, long, value_name = "BODY|@FILE")]
+    pub(crate) data: Option<String>,
+    /// From which address it comes
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    pub(crate) from: IpAddr,
+    /// As one of the requests that the stage's canary serves
+    #[arg(long)]
+    pub(crate) canary: bool,
+    /// The status of the backend's answer: which response takes it, and what becomes of it
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) response: Option<u16>,
+    /// A header of that answer, as often as there are any
+    #[arg(long, value_name = "NAME: VALUE", requires = "response")]
+    pub(crate) response_header: Vec<String>,
+    /// Its body, or @FILE with it
+    #[arg(long, value_name = "BODY|@FILE", requires = "response")]
+    pub(crate) response_body: Option<String>,
+    /// Tell of all routes that do not take it, not of the nearest
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// For programs
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) deployed: OfDeployed,
+    #[command(flatten)]
+    pub(crate) document: Document,
+}
+
+/// Where it is kept what stages run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What stages run, and not what the file says")]
+pub(crate) struct OfDeployed {
+    /// What is deployed according to this state folder; of a node that runs with it, --socket
+    #[arg(long, value_name = "DIR", conflicts_with = "socket")]
+    pub(crate) state: Option<PathBuf>,
+    /// What the node behind this admin socket runs; the file is its own unless another is named
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
 /// `floodgate export`.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
@@ -387,6 +455,8 @@ pub(crate) struct Export {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "apigateway",
           value_parser = ["integrations", "authorizers", "apigateway", "postman", "none"])]
     pub(crate) extensions: Vec<String>,
+    #[command(flatten)]
+    pub(crate) deployed: OfDeployed,
     #[command(flatten)]
     pub(crate) document: Document,
 }

@@ -15,7 +15,8 @@ use tls::trust::TrustStore;
 
 use crate::{
     cli::{self, Cli, Command, Run, Socket},
-    frontline,
+    deployments::Deployed,
+    explain, frontline,
     last_good::LastGood,
     manager::Manager,
     node::{self, Overrides},
@@ -61,6 +62,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Dump { file, origin } => dump(file, origin),
         Command::Import(import) => openapi::import(*import),
         Command::Export(export) => openapi::export(*export),
+        Command::Explain(asked) => explain::explain(&asked),
         Command::Schema => {
             say::out(source::schema_json().trim_end());
             Ok(())
@@ -303,6 +305,14 @@ fn driver(name: &str) -> Result<model::Driver> {
     }
 }
 
+/// The file that was named, else that of the running node that was asked, else the one that `run` would take.
+pub(crate) fn file_or(named: Option<PathBuf>, deployed: Option<&Deployed>) -> Result<PathBuf> {
+    match named.or_else(|| deployed.and_then(|it| it.file.clone())) {
+        Some(file) => Ok(file),
+        None => default_file(),
+    }
+}
+
 /// Reads and compiles, and leaves no trace: certificates of the local authority are made in a folder that goes.
 fn check(file: Option<PathBuf>, document: cli::Document, state: Option<&Path>) -> Result<()> {
     let file = file.map_or_else(default_file, Ok)?;
@@ -434,10 +444,10 @@ fn network(text: &str) -> Result<ipnet::IpNet> {
 }
 
 /// A folder that goes when it is dropped.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
-    fn new(state: Option<&Path>) -> Result<Self> {
+    pub(crate) fn new(state: Option<&Path>) -> Result<Self> {
         let base = state.map_or_else(std::env::temp_dir, Path::to_owned);
         let folder = base.join(format!("floodgate-check-{}", std::process::id()));
         state::make(&folder)?;
@@ -461,11 +471,15 @@ fn ask(socket: &Socket, method: &str, path: &str) -> Result<()> {
 
 /// What the running node answers.
 fn answered(socket: &Socket, method: &str, path: &str, body: &str) -> Result<String> {
-    let socket = match &socket.socket {
-        Some(socket) => socket.clone(),
-        None => state::socket(None)?,
-    };
-    let (status, text) = control::client::call_with(&socket, method, path, body)?;
+    match &socket.socket {
+        Some(socket) => answered_at(socket, method, path, body),
+        None => answered_at(&state::socket(None)?, method, path, body),
+    }
+}
+
+/// What the node behind an admin socket answers.
+pub(crate) fn answered_at(socket: &Path, method: &str, path: &str, body: &str) -> Result<String> {
+    let (status, text) = control::client::call_with(socket, method, path, body)?;
     match status {
         200..=299 => Ok(text),
         422 => {

@@ -7,6 +7,7 @@ mod commands;
 mod cores;
 mod deployments;
 mod descriptors;
+mod explain;
 mod frontline;
 mod greeting;
 mod heartbeat;

@@ -9,7 +9,8 @@ use openapi::{BasePath, Extensions, Format, Imported, Mode, Options, Variables, 
 
 use crate::{
     cli, commands,
-    publisher::{BadConfiguration, Origin, Read},
+    deployments::Deployed,
+    publisher::{BadConfiguration, Origin},
     say,
     watch::Footprint,
 };
@@ -214,14 +215,19 @@ fn summary(api: &Api) -> String {
 
 /// `floodgate export`.
 pub(crate) fn export(export: cli::Export) -> Result<()> {
-    let cli::Export { file, api, stage, format, yaml, extensions, document } = export;
-    let file = file.map_or_else(commands::default_file, Ok)?;
+    let cli::Export { file, api, stage, format, yaml, extensions, deployed, document } = export;
+    let deployed = Deployed::asked(deployed.state.as_deref(), deployed.socket.as_deref())?;
+    let file = commands::file_or(file, deployed.as_ref())?;
     // What stands for AWS's variables is in the URL that is written, whatever is read.
     let variables = options(&document).variables;
     let of_document = if is_document(&file) { document } else { cli::Document::default() };
-    let read: Read = origin(&file, &of_document)?.read()?;
+    let read = origin(&file, &of_document)?.read()?;
     read.warn();
-    let api = chosen(&read.model, api.as_deref())?;
+    let model = match &deployed {
+        Some(deployed) => deployed.applied(&read.model)?,
+        None => read.model,
+    };
+    let api = chosen(&model, api.as_deref())?;
     let stage = match stage {
         None => api.stages.first().context("the API has no stage")?,
         Some(name) => api.stages.iter().find(|stage| stage.name == name).with_context(|| {
@@ -237,7 +243,7 @@ pub(crate) fn export(export: cli::Export) -> Result<()> {
         postman: has("postman"),
     };
     let upstream = |name: &str| {
-        let upstream = read.model.upstreams.iter().find(|upstream| upstream.name == name)?;
+        let upstream = model.upstreams.iter().find(|upstream| upstream.name == name)?;
         let target = upstream.targets.first()?;
         let scheme = if target.tls { "https" } else { "http" };
         let is_bare = target.host.contains(':') && !target.host.starts_with('[');

@@ -2,6 +2,7 @@
 //! said which of the definitions it has had a stage runs, and what a part of its requests is served by.
 
 mod book;
+mod deployed;
 mod differences;
 mod draft;
 mod frozen;
@@ -25,6 +26,7 @@ use differences::Difference;
 use draft::{Draft, Ice};
 use record::{Event, Head, Pointer};
 
+pub(crate) use deployed::Deployed;
 pub(crate) use judge::{Case, Judges, Verdict};
 pub(crate) use wish::{OfCanary, Wish};
 
@@ -99,7 +101,7 @@ impl Deployments {
         let ice = Ice { freeze: &frozen::freeze, thaw: &thaw };
         let mut draft = Draft::new(self.book.clone(), model, ice, unix_s(), by);
         match deed {
-            Deed::Follow | Deed::Wish(Wish::Diff { .. } | Wish::History { .. }) => {}
+            Deed::Follow | Deed::Wish(Wish::Diff { .. } | Wish::History { .. } | Wish::Deployed) => {}
             Deed::Wish(Wish::Deploy { api, stage, description, canary }) => {
                 draft.deploy(api.as_deref(), stage.as_deref(), description.as_deref(), *canary)?;
             }
@@ -180,10 +182,17 @@ impl Deployments {
                     json!({ "stage": self.shown(api, stage, pointer), "judged": settings.canary.as_ref().is_some_and(|it| it.judge.is_some()) }),
                 )
             }
-            Wish::Deploy { .. } | Wish::Rollback { .. } | Wish::Delete { .. } | Wish::Prune { .. } => {
-                Err("that is no question".into())
-            }
+            Wish::Deploy { .. }
+            | Wish::Rollback { .. }
+            | Wish::Delete { .. }
+            | Wish::Prune { .. }
+            | Wish::Deployed => Err("that is no question".into()),
         }
+    }
+
+    /// What stages run, whole, for whoever compiles it for himself; `file`: the configuration that was read.
+    pub(crate) fn deployed(&self, file: Option<&Path>) -> Result<Value> {
+        Deployed::tell(self, file)
     }
 
     /// What was done, what there is and what runs.

@@ -13,6 +13,8 @@ pub(crate) enum Wish {
     History { api: Option<String>, stage: Option<String> },
     /// Run an earlier deployment.
     Rollback { api: String, stage: String, id: Option<String> },
+    /// What all stages run, whole.
+    Deployed,
     /// What becomes of a canary.
     Canary { api: String, stage: String, what: OfCanary },
     /// Forget a deployment.
@@ -48,6 +50,7 @@ impl Wish {
             Self::Rollback { api, stage, id } => {
                 json!({ "do": "rollback", "api": api, "stage": stage, "id": id })
             }
+            Self::Deployed => json!({ "do": "deployed" }),
             Self::Canary { api, stage, what } => {
                 let (verb, percent) = match what {
                     OfCanary::Status => ("canary status", None),
@@ -88,6 +91,7 @@ impl Wish {
                 Self::Diff { api: text("api")?, stage: text("stage")?, from: text("from")?, to: text("to")? }
             }
             "history" => Self::History { api: text("api")?, stage: text("stage")? },
+            "deployed" => Self::Deployed,
             "rollback" => Self::Rollback { api: needed("api")?, stage: needed("stage")?, id: text("id")? },
             "delete" => Self::Delete { api: needed("api")?, id: needed("id")? },
             "prune" => {
@@ -110,7 +114,8 @@ impl Wish {
 
     /// Whether it changes nothing.
     pub(crate) fn only_asks(&self) -> bool {
-        matches!(self, Self::Diff { .. } | Self::History { .. } | Self::Canary { what: OfCanary::Status, .. })
+        let is_status = matches!(self, Self::Canary { what: OfCanary::Status, .. });
+        is_status || matches!(self, Self::Diff { .. } | Self::History { .. } | Self::Deployed)
     }
 }
 
@@ -135,6 +140,7 @@ mod tests {
         });
         check(Wish::Diff { api: text("a"), stage: None, from: text("x"), to: None });
         check(Wish::History { api: None, stage: text("s") });
+        check(Wish::Deployed);
         check(Wish::Rollback { api: "a".into(), stage: "$default".into(), id: None });
         check(Wish::Rollback { api: "a".into(), stage: "s".into(), id: text("x") });
         check(Wish::Delete { api: "a".into(), id: "x".into() });

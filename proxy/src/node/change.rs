@@ -14,7 +14,7 @@ use super::{NAMES_MAX, Node, give_way, held, log_target};
 use crate::{
     deployments::{Deed, Wish},
     memory,
-    publisher::Publisher,
+    publisher::{Origin, Publisher},
     say,
 };
 
@@ -138,6 +138,15 @@ impl Node {
             };
             answer["seen"] = self.seen(api, stage);
             return Ok(answer.to_string());
+        }
+        if *wish == Wish::Deployed {
+            // Whoever asks is elsewhere, and reads what the node has read.
+            let file = match &self.origin {
+                Origin::File(file) => std::path::absolute(file).ok(),
+                Origin::OpenApi(_) | Origin::Flags(_) => None,
+            };
+            let answer = held(deployments).deployed(file.as_deref());
+            return answer.map(|it| it.to_string()).map_err(|error| refused(&format!("{error:#}")));
         }
         let answer = if matches!(wish, Wish::Diff { .. }) {
             let read = self.origin.read().map_err(|bad| bad.rendered)?;

@@ -17,6 +17,11 @@ const ALONE: &[(&str, &str)] = &[
     ("confined::slow_clients_of_one_kept_body_kill_nobody", MEMORY),
     ("deadlines::a_window_that_stays_shut_resets_its_stream", "HTTP/1.1 has no windows"),
     ("deployments::", "verbs on a running node; requests only show which deployment serves"),
+    ("explain::files_are_explained_without_a_node", "a verb on files, without a client"),
+    (
+        "explain::what_is_deployed_is_explained_and_exported",
+        "verbs on a node and on what it left, without a client",
+    ),
     ("files::", "verbs on files, without a client"),
     ("framing::chunks_become_a_close_for_http_1_0", SYNTAX),
     ("framing::close_is_obeyed_and_said", "HTTP/2 has no Connection"),

@@ -43,6 +43,7 @@ mod deadlines;
 mod deployments;
 mod errors;
 mod examples;
+mod explain;
 mod files;
 mod framing;
 mod front_line;
