@@ -324,11 +324,12 @@ fn check(file: Option<PathBuf>, document: cli::Document, state: Option<&Path>) -
     let routes: usize =
         snapshot.apis.iter().flat_map(|api| &api.stages).map(|stage| stage.routes.len()).sum();
     say::out(&format!(
-        "{}: right: {} listeners, {} APIs, {routes} routes, {} upstreams",
+        "{}: right: {}, {}, {}, {}",
         file.display(),
-        snapshot.listeners.len(),
-        snapshot.apis.len(),
-        snapshot.upstreams.iter().flatten().count()
+        say::count(snapshot.listeners.len(), "listener"),
+        say::count(snapshot.apis.len(), "API"),
+        say::count(routes, "route"),
+        say::count(snapshot.upstreams.iter().flatten().count(), "upstream")
     ));
     Ok(())
 }

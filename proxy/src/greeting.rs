@@ -11,7 +11,8 @@ use crate::{cores::Cores, listen::Bound, say};
 pub(crate) fn announce(model: &Model, bound: &[Bound], control: &Control, cores: &Cores, socket: &Path) {
     let drivers: Vec<_> = cores.drivers.iter().map(|driver| driver.as_str()).collect();
     let driver = drivers.first().copied().unwrap_or("none");
-    say::note(&format!("version {}, {} cores, driver {driver}", env!("CARGO_PKG_VERSION"), drivers.len()));
+    let count = say::count(drivers.len(), "core");
+    say::note(&format!("version {}, {count}, driver {driver}", env!("CARGO_PKG_VERSION")));
     if let Some(why) = &cores.fell_back {
         say::warning(&format!("running on {driver}: {why}"));
     }

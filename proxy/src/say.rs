@@ -22,6 +22,11 @@ pub(crate) fn out(text: &str) {
     put(&mut std::io::stdout(), &format!("{text}\n"));
 }
 
+/// `1 core`, `2 cores`.
+pub(crate) fn count(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// An error and its causes, one line. Errors that already end with their cause are not followed by it again.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
@@ -49,6 +54,11 @@ mod tests {
     use anyhow::{Context, anyhow};
 
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|it| count(it, "core")), ["0 cores", "1 core", "2 cores"]);
+    }
 
     #[test]
     fn a_cause_is_said_once() {

@@ -59,7 +59,7 @@ pub use render::render;
 pub use schema::{Form, Key, ROOT, Section};
 pub use sources::Sources;
 pub use template::{Template, import_template, is_template};
-pub use write::{Frozen, read_definition, write, write_definition};
+pub use write::{Frozen, definition_values, read_definition, write, write_definition};
 
 /// A time as it is written in a file, such as `90s`, for a command line; or what is wrong with it.
 pub fn duration(text: &str) -> Result<std::time::Duration, String> {

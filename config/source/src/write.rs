@@ -11,7 +11,7 @@ mod tree;
 
 use model::{Api, Domain, Kind};
 
-pub use self::frozen::{Frozen, read_definition, write_definition};
+pub use self::frozen::{Frozen, definition_values, read_definition, write_definition};
 use self::tree::Tree;
 use crate::format;
 

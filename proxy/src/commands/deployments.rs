@@ -88,7 +88,7 @@ pub(super) fn history(OfStages { api, stage }: OfStages, json: bool, socket: &So
         stages.push(vec![name("api"), name("stage"), name("deployment"), time(&stage["since"]), of_canary]);
     }
     let mut events =
-        vec![["WHEN", "WHAT", "API", "STAGE", "TO", "FROM", "BY", ""].map(str::to_owned).to_vec()];
+        vec![["WHEN", "WHAT", "API", "STAGE", "TO", "FROM", "BY", "NOTE"].map(str::to_owned).to_vec()];
     // What was done last is what one wants to know first.
     for event in list(&answer["history"]).iter().rev() {
         let name = |key: &str| text(&event[key]);
@@ -325,10 +325,10 @@ mod tests {
             "api": "shop", "stage": "prod", "from": "abc123", "to": null,
             "differences": [
                 { "what": "route GET /a", "how": "added" },
-                { "what": "route GET /b", "how": "changed", "parts": [{ "part": "cache", "from": "None", "to": "x" }] },
+                { "what": "route GET /b", "how": "changed", "parts": [{ "part": "cache", "from": "(not set)", "to": "x" }] },
             ],
         });
-        let expected = "shop stage prod: from abc123 to the configuration\n  + route GET /a\n  ~ route GET /b\n      cache: None -> x";
+        let expected = "shop stage prod: from abc123 to the configuration\n  + route GET /a\n  ~ route GET /b\n      cache: (not set) -> x";
         assert_eq!(differences(&compared), expected);
         assert_eq!(differences(&json!({ "differences": [] })), "");
     }

@@ -1,8 +1,10 @@
 //! What is different between two definitions: by route and by name, not by line.
 
-use std::fmt::Debug;
+use std::collections::BTreeMap;
 
-use model::{Definition, Integration, Route};
+use model::{
+    Authorizer, BodyModel, Definition, DocumentationPart, GatewayResponse, Kind, RequestValidator, Route,
+};
 use serde_json::{Value, json};
 
 /// The longest value that is shown, in characters; of a longer one its beginning.
@@ -16,6 +18,9 @@ pub(crate) struct Difference {
     pub(crate) how: How,
 }
 
+/// A key, and its value before and after.
+pub(crate) type Part = (String, String, String);
+
 /// How it is different.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum How {
@@ -24,13 +29,25 @@ pub(crate) enum How {
     /// It is there no more.
     Removed,
     /// It is another: the parts that are, before and after.
-    Changed(Vec<(&'static str, String, String)>),
+    Changed(Vec<Part>),
 }
 
 /// All that is different, in order of what is there afterwards.
-pub(crate) fn differences(from: &Definition, to: &Definition) -> Vec<Difference> {
+pub(crate) fn differences(kind: Kind, from: &Definition, to: &Definition) -> Vec<Difference> {
     let mut found = Vec::new();
-    named(&mut found, "route", &from.routes, &to.routes, |it| it.key.to_string(), route);
+    let none = Definition::default;
+    let parts = |a: &Definition, b: &Definition| parts(kind, a, b);
+    named(
+        &mut found,
+        "route",
+        &from.routes,
+        &to.routes,
+        |it| it.key.to_string(),
+        |a, b| {
+            let of = |it: &Route| Definition { routes: vec![it.clone()], ..none() };
+            parts(&of(a), &of(b))
+        },
+    );
     named(
         &mut found,
         "model",
@@ -38,11 +55,8 @@ pub(crate) fn differences(from: &Definition, to: &Definition) -> Vec<Difference>
         &to.models,
         |it| it.name.clone(),
         |a, b| {
-            let mut parts = Parts::default();
-            parts.part("description", &a.description, &b.description);
-            parts.part("content_type", &a.content_type, &b.content_type);
-            parts.part("schema", &a.schema, &b.schema);
-            parts.0
+            let of = |it: &BodyModel| Definition { models: vec![it.clone()], ..none() };
+            parts(&of(a), &of(b))
         },
     );
     named(
@@ -52,22 +66,27 @@ pub(crate) fn differences(from: &Definition, to: &Definition) -> Vec<Difference>
         &to.validators,
         |it| it.name.clone(),
         |a, b| {
-            let mut parts = Parts::default();
-            parts.part("body", &a.body, &b.body);
-            parts.part("parameters", &a.parameters, &b.parameters);
-            parts.0
+            let of = |it: &RequestValidator| Definition { validators: vec![it.clone()], ..none() };
+            parts(&of(a), &of(b))
         },
     );
-    named(&mut found, "authorizer", &from.authorizers, &to.authorizers, |it| it.name.clone(), whole);
-    let kind = |it: &model::GatewayResponse| it.kind.as_str().to_owned();
-    named(&mut found, "gateway response", &from.gateway_responses, &to.gateway_responses, kind, |a, b| {
-        let mut parts = Parts::default();
-        parts.part("status", &a.status, &b.status);
-        parts.part("parameters", &a.parameters, &b.parameters);
-        parts.part("templates", &a.templates, &b.templates);
-        parts.0
+    named(
+        &mut found,
+        "authorizer",
+        &from.authorizers,
+        &to.authorizers,
+        |it| it.name.clone(),
+        |a, b| {
+            let of = |it: &Authorizer| Definition { authorizers: vec![it.clone()], ..none() };
+            parts(&of(a), &of(b))
+        },
+    );
+    let name = |it: &GatewayResponse| it.kind.as_str().to_owned();
+    named(&mut found, "gateway response", &from.gateway_responses, &to.gateway_responses, name, |a, b| {
+        let of = |it: &GatewayResponse| Definition { gateway_responses: vec![it.clone()], ..none() };
+        parts(&of(a), &of(b))
     });
-    let place = |it: &model::DocumentationPart| {
+    let place = |it: &DocumentationPart| {
         let parts = [
             Some(&it.location),
             it.method.as_ref(),
@@ -77,41 +96,42 @@ pub(crate) fn differences(from: &Definition, to: &Definition) -> Vec<Difference>
         ];
         parts.into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
     };
-    named(&mut found, "documentation of", &from.documentation, &to.documentation, place, whole);
-    // All of them by name: what is added to a definition has to find its place here.
-    let Definition {
-        routes: _,
-        models: _,
-        validators: _,
-        authorizers: _,
-        gateway_responses: _,
-        documentation: _,
-        resources,
-        description,
-        version,
-        binary_media_types,
-        minimum_compression_bytes,
-        api_key_source,
-        policy,
-        disable_default_endpoint,
-        cors,
-        tags,
-    } = from;
-    let mut rest = Parts::default();
-    rest.part("resources", resources, &to.resources);
-    rest.part("description", description, &to.description);
-    rest.part("version", version, &to.version);
-    rest.part("binary_media_types", binary_media_types, &to.binary_media_types);
-    rest.part("minimum_compression", minimum_compression_bytes, &to.minimum_compression_bytes);
-    rest.part("api_key_source", api_key_source, &to.api_key_source);
-    rest.part("policy", policy, &to.policy);
-    rest.part("disable_default_endpoint", disable_default_endpoint, &to.disable_default_endpoint);
-    rest.part("cors", cors, &to.cors);
-    rest.part("tags", tags, &to.tags);
-    found.extend(
-        rest.0.into_iter().map(|part| Difference { what: part.0.to_owned(), how: How::Changed(vec![part]) }),
-    );
+    named(&mut found, "documentation of", &from.documentation, &to.documentation, place, |a, b| {
+        let of = |it: &DocumentationPart| Definition { documentation: vec![it.clone()], ..none() };
+        parts(&of(a), &of(b))
+    });
+    let rest = |it: &Definition| Definition {
+        routes: Vec::new(),
+        models: Vec::new(),
+        validators: Vec::new(),
+        authorizers: Vec::new(),
+        gateway_responses: Vec::new(),
+        documentation: Vec::new(),
+        ..it.clone()
+    };
+    found.extend(parts(&rest(from), &rest(to)).into_iter().map(|part| {
+        let what = part.0.split('.').next().unwrap_or_default().to_owned();
+        Difference { what, how: How::Changed(vec![part]) }
+    }));
     found
+}
+
+/// What is said otherwise, key by key and in the words of a file.
+fn parts(kind: Kind, from: &Definition, to: &Definition) -> Vec<Part> {
+    let (before, after) = (source::definition_values(from, kind), source::definition_values(to, kind));
+    let values = |all: &[(String, String)]| all.iter().cloned().collect::<BTreeMap<_, _>>();
+    let (old, new) = (values(&before), values(&after));
+    let gone = before.iter().filter(|(key, _)| !new.contains_key(key));
+    let keys = after.iter().chain(gone).map(|(key, _)| key);
+    let changed = keys.filter(|key| old.get(*key) != new.get(*key));
+    changed
+        .map(|key| {
+            let (from, to) = shown(old.get(key), new.get(key));
+            // Of one thing alone its own place is known: `route[0].cache` is `cache`.
+            let own = key.split_once("[0].").filter(|(kind, _)| !kind.contains(['.', '[']));
+            (own.map_or(&**key, |(_, rest)| rest).to_owned(), from, to)
+        })
+        .collect()
 }
 
 /// Things that have names: those of one name are compared.
@@ -121,7 +141,7 @@ fn named<T: PartialEq>(
     from: &[T],
     to: &[T],
     name: impl Fn(&T) -> String,
-    compare: impl Fn(&T, &T) -> Vec<(&'static str, String, String)>,
+    compare: impl Fn(&T, &T) -> Vec<Part>,
 ) {
     use std::collections::HashMap;
     let before: HashMap<_, _> = from.iter().map(|it| (name(it), it)).collect();
@@ -138,63 +158,21 @@ fn named<T: PartialEq>(
     }
 }
 
-fn route(a: &Route, b: &Route) -> Vec<(&'static str, String, String)> {
-    let mut parts = Parts::default();
-    match (&a.integration, &b.integration) {
-        (Integration::Declared(a), Integration::Declared(b)) => parts.declared(a, b),
-        (a, b) => parts.part("integration", a, b),
-    }
-    parts.part("operation_name", &a.operation_name, &b.operation_name);
-    parts.part("authorization", &a.authorization, &b.authorization);
-    parts.part("api_key_required", &a.api_key_required, &b.api_key_required);
-    parts.part("unenforced_security", &a.unenforced_security, &b.unenforced_security);
-    parts.part("request", &a.request, &b.request);
-    parts.part("responses", &a.responses, &b.responses);
-    parts.part("throttles", &a.throttles, &b.throttles);
-    parts.part("cache", &a.cache, &b.cache);
-    parts.part("limits", &a.limits, &b.limits);
-    parts.0
-}
-
-fn whole<T: PartialEq + Debug>(a: &T, b: &T) -> Vec<(&'static str, String, String)> {
-    let mut parts = Parts::default();
-    parts.part("all of it", a, b);
-    parts.0
-}
-
-/// What is different of one thing.
-#[derive(Default)]
-struct Parts(Vec<(&'static str, String, String)>);
-
-impl Parts {
-    fn part<T: PartialEq + Debug>(&mut self, name: &'static str, a: &T, b: &T) {
-        if a != b {
-            self.0.push((name, shown(a), shown(b)));
-        }
-    }
-
-    fn declared(&mut self, a: &model::Declared, b: &model::Declared) {
-        self.part("integration.type", &a.kind, &b.kind);
-        self.part("integration.http_method", &a.http_method, &b.http_method);
-        self.part("integration.uri", &a.uri, &b.uri);
-        self.part("integration.timeout", &a.timeout, &b.timeout);
-        self.part("integration.request_parameters", &a.request_parameters, &b.request_parameters);
-        self.part("integration.request_templates", &a.request_templates, &b.request_templates);
-        self.part("integration.responses", &a.responses, &b.responses);
-        self.part("integration.response_parameters", &a.response_parameters, &b.response_parameters);
-        if self.0.is_empty() {
-            self.part("integration", a, b);
-        }
-    }
-}
-
-/// A value as it stands in the model, on one line.
-fn shown(value: &impl Debug) -> String {
-    let text = format!("{value:?}");
-    match text.char_indices().nth(SHOWN_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+/// Two values on a line each, of long ones what is about where they part.
+fn shown(from: Option<&String>, to: Option<&String>) -> (String, String) {
+    let lines = |value: Option<&String>| value.map(|it| it.trim().replace('\n', "\\n"));
+    let (from, to) = (lines(from), lines(to));
+    let both = from.iter().flat_map(|it| it.chars()).zip(to.iter().flat_map(|it| it.chars()));
+    let same = both.take_while(|(a, b)| a == b).count();
+    let skipped = if same > SHOWN_CHARS_MAX / 2 { same - SHOWN_CHARS_MAX / 4 } else { 0 };
+    let part = |value: Option<String>| {
+        let Some(value) = value else { return "(not set)".to_owned() };
+        let shown: String = value.chars().skip(skipped).take(SHOWN_CHARS_MAX).collect();
+        let before = if skipped > 0 { "…" } else { "" };
+        let after = if value.chars().count() > skipped + SHOWN_CHARS_MAX { "…" } else { "" };
+        format!("{before}{shown}{after}")
+    };
+    (part(from), part(to))
 }
 
 impl Difference {
@@ -215,7 +193,7 @@ impl Difference {
 
 #[cfg(test)]
 mod tests {
-    use model::{Mock, RouteKey};
+    use model::{Integration, Mock, RouteKey};
 
     use super::*;
 
@@ -243,13 +221,13 @@ mod tests {
                     .iter()
                     .map(|(name, from, to)| {
                         assert_ne!(from, to);
-                        *name
+                        name.as_str()
                     })
                     .collect();
                 format!("~ {}: {}", it.what, names.join(", "))
             }
         };
-        assert_eq!(differences(from, to).iter().map(line).collect::<Vec<_>>(), expected);
+        assert_eq!(differences(Kind::Rest, from, to).iter().map(line).collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -257,7 +235,7 @@ mod tests {
         let before = definition(&[("GET /a", 200), ("GET /b", 200), ("GET /c", 200)]);
         check(&before, &before, &[]);
         let after = definition(&[("GET /c", 201), ("GET /a", 200), ("POST /a", 200)]);
-        check(&before, &after, &["- route GET /b", "~ route GET /c: integration", "+ route POST /a"]);
+        check(&before, &after, &["- route GET /b", "~ route GET /c: integration.status", "+ route POST /a"]);
         check(&Definition::default(), &before, &["+ route GET /a", "+ route GET /b", "+ route GET /c"]);
     }
 
@@ -292,9 +270,18 @@ mod tests {
         check(&after, &later, &["~ model Pet: schema"]);
     }
 
+    /// What is shown is what a file says, and of long texts what is different.
     #[test]
-    fn long_values_are_cut_between_characters() {
-        let long = "ä".repeat(1_000);
-        assert_eq!(shown(&long).chars().count(), SHOWN_CHARS_MAX + 1);
+    fn values_are_shown_as_a_file_says_them() {
+        let after = definition(&[("GET /a", 201)]);
+        let found = differences(Kind::Rest, &definition(&[("GET /a", 202)]), &after);
+        let [Difference { how: How::Changed(parts), .. }] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(parts, &[("integration.status".to_owned(), "202".to_owned(), "201".to_owned())]);
+        let long = |end: &str| format!("{}{end}", "ä".repeat(1_000));
+        let (from, to) = (long("one\n"), long("two"));
+        let (from, to) = shown(Some(&from), Some(&to));
+        assert!(from.starts_with('…') && from.ends_with("äone") && to.ends_with("ätwo"), "{from} {to}");
+        assert_eq!(shown(None, Some(&long(""))).1.chars().count(), SHOWN_CHARS_MAX + 1);
+        assert_eq!(shown(Some(&"1".into()), None), ("1".into(), "(not set)".into()));
     }
 }

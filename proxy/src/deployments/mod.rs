@@ -255,7 +255,7 @@ impl Deployments {
                     Some(id) => self.kept(draft, api, id)?,
                     None => Arc::default(),
                 };
-                let differences = differences::differences(&before, &after);
+                let differences = differences::differences(api.kind, &before, &after);
                 found.push(json!({
                     "api": api.name, "stage": stage, "from": id, "to": to,
                     "differences": differences.iter().map(Difference::value).collect::<Vec<_>>(),

@@ -49,6 +49,21 @@ pub fn write_definition(definition: &Definition, kind: Kind) -> String {
     laid_out(&root)
 }
 
+/// What a definition says, key by key as a file has it: `route[0].integration.type` and `"mock"`.
+pub fn definition_values(definition: &Definition, kind: Kind) -> Vec<(String, String)> {
+    let mut tree = Tree::default();
+    if kind == Kind::Proxy {
+        let api = Api { definition: definition.clone(), ..Api::new(NAME, kind) };
+        super::proxy(&mut tree, &api);
+    } else {
+        definition::keys(&mut tree, definition);
+        definition::tables(&mut tree, definition, kind);
+    }
+    let mut values = Vec::new();
+    tree.values("", &mut values);
+    values
+}
+
 /// What [`write_definition`] wrote. Neither quotas nor what else the node says counts, since it was taken once.
 pub fn read_definition(text: &str) -> Result<Frozen, Refused> {
     let cx = Context::new(&Nothing);

@@ -116,6 +116,22 @@ impl Tree {
         text
     }
 
+    /// All values with their paths, such as `route[0].integration.type`.
+    pub(super) fn values(&self, path: &str, into: &mut Vec<(String, String)>) {
+        for (name, item) in &self.entries {
+            let path = if path.is_empty() { key(name) } else { format!("{path}.{}", key(name)) };
+            match item {
+                Item::Value(value) => into.push((path, value.clone())),
+                Item::Table(table) => table.values(&path, into),
+                Item::Tables(tables) => {
+                    for (at, table) in tables.iter().enumerate() {
+                        table.values(&format!("{path}[{at}]"), into);
+                    }
+                }
+            }
+        }
+    }
+
     fn write(&self, path: &str, text: &mut String) {
         // What stands on a line comes first: where only tables are, as by statuses, their order would be lost.
         let is_list = self.entries.iter().all(|(_, item)| matches!(item, Item::Table(_)));
