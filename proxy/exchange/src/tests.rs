@@ -475,6 +475,10 @@ struct Whole {
 }
 
 impl integration::Integration for Whole {
+    fn kind(&self) -> &'static str {
+        "MOCK"
+    }
+
     fn prepare(&self, request: &mut Request, cx: &mut integration::Context<'_>) -> integration::Outbound {
         assert_eq!((cx.request_id.text().as_slice(), cx.now.mono_ns), (ID.as_bytes(), 1_000_000_000));
         *cx.state = Some(Box::new(request.body.clone()));
@@ -504,6 +508,10 @@ impl integration::Integration for Whole {
 struct Validating(&'static str);
 
 impl policy::Policy for Validating {
+    fn describe(&self) -> policy::Description {
+        policy::Description { kind: "validation", asks: vec!["a body".into()] }
+    }
+
     fn on_request(&self, request: &mut Request, cx: &mut policy::Context<'_>) -> policy::Verdict {
         match &request.body {
             Body::Stream(_) => policy::Verdict::Ask(policy::Question::Body { bytes_max: 8 }),
