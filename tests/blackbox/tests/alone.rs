@@ -38,6 +38,7 @@ const ALONE: &[(&str, &str)] = &[
     ("manager::", "the service manager; a request only shows that it serves"),
     ("measured::a_million_answers_are_not_crossed", "the same over HTTP/2 with fewer is `hostile::nonces`"),
     ("measured::changes::", FIGURES),
+    ("measured::definitions::", FIGURES),
     ("measured::floods::", "HTTP/2's own"),
     ("measured::in_flight::", "HTTP/2's own"),
     ("measured::overload::", FIGURES),

@@ -9,13 +9,13 @@ use std::{
 use harness::{Act, Connection, Gate, Gateway, Nginx, Origin, wrk, wrk_saying};
 
 /// Rule R7: a change of 10,000 routes is in force within this time.
-const TAKEN_MAX: Duration = Duration::from_secs(2);
+pub(super) const TAKEN_MAX: Duration = Duration::from_secs(2);
 
 /// The same for a gateway that was built without optimisation, which takes some five times as long.
-const TAKEN_UNOPTIMISED_MAX: Duration = Duration::from_secs(10);
+pub(super) const TAKEN_UNOPTIMISED_MAX: Duration = Duration::from_secs(10);
 
 /// Rule R7: so long may a core do nothing else, as the metrics' bucket says it.
-const HELD_S_MAX: &str = "0.001";
+pub(super) const HELD_S_MAX: &str = "0.001";
 
 pub(super) fn is_optimised() -> bool {
     harness::gateway_binary().to_string_lossy().contains("release")
