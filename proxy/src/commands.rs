@@ -1,17 +1,17 @@
 //! The verbs of the command line.
 
 mod deployments;
+mod trust;
 
 use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Command as Process, ExitCode},
+    process::ExitCode,
     sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
 use source::Flags;
-use tls::trust::TrustStore;
 
 use crate::{
     cli::{self, Cli, Command, Run, Socket},
@@ -82,7 +82,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Command::Flush(socket) => ask(&socket, "POST", "/cache/flush"),
         Command::Metrics(socket) => ask(&socket, "GET", "/metrics"),
         Command::Ebpf(what) => ebpf(what),
-        Command::Trust { install, state } => trust(install, state.as_deref()),
+        Command::Trust { install, state } => trust::trust(install, state.as_deref()),
     };
     match done {
         Err(error) => match error.downcast::<BadConfiguration>() {
@@ -489,30 +489,6 @@ pub(crate) fn answered_at(socket: &Path, method: &str, path: &str, body: &str) -
         }
         _ => bail!("the node answered {status}: {}", text.trim_end()),
     }
-}
-
-fn trust(install: bool, state: Option<&Path>) -> Result<()> {
-    let certificate = state::folder(state)?.join("authority/ca.pem");
-    if !certificate.exists() {
-        bail!("{} does not exist yet: a node makes it when it first starts with TLS", certificate.display());
-    }
-    if !install {
-        say::out(tls::trust::instructions(&certificate).trim_end());
-        return Ok(());
-    }
-    let store =
-        TrustStore::detect(Path::is_dir).context("this system's trust store is not known to floodgate")?;
-    let steps = store.steps(&certificate).context("the certificate has no name to install it under")?;
-    std::fs::copy(&steps.copy_from, &steps.copy_to)
-        .with_context(|| format!("cannot copy it to {} (root may)", steps.copy_to.display()))?;
-    let [program, arguments @ ..] = &steps.run[..] else { bail!("nothing to run") };
-    let status =
-        Process::new(program).args(arguments).status().with_context(|| format!("cannot run {program}"))?;
-    if !status.success() {
-        bail!("{} failed", steps.run.join(" "));
-    }
-    say::out(&format!("installed {} and ran {}", steps.copy_to.display(), steps.run.join(" ")));
-    Ok(())
 }
 
 #[cfg(test)]

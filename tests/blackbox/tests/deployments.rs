@@ -95,7 +95,7 @@ fn what_was_deployed_is_run_and_rolled_back_and_remembered() {
     for part in [
         &format!("shop stage $default: from {first} to the configuration"),
         "  ~ route GET /",
-        "integration: ",
+        "integration.body: \"one\" -> \"two\"",
     ] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
