@@ -30,8 +30,19 @@ pub(crate) fn is_document(path: &Path) -> bool {
     source::is_document(&text)
 }
 
-/// The first flag that was given which only a document has a use for.
-pub(crate) fn given(document: &cli::Document) -> Option<&'static str> {
+/// Which documents a flag is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    /// All of them.
+    Each,
+    /// What is no template: OpenAPI itself.
+    OpenApi,
+    /// SAM, CloudFormation, `serverless.yml`.
+    Template,
+}
+
+/// The flags that were given which only documents have a use for.
+fn flags(document: &cli::Document) -> impl Iterator<Item = (&'static str, About)> {
     // All of them by name: a flag that is added has to find its place here.
     let cli::Document {
         kind,
@@ -46,18 +57,38 @@ pub(crate) fn given(document: &cli::Document) -> Option<&'static str> {
         parameters,
     } = document;
     let flags = [
-        ("--param", !parameters.is_empty()),
-        ("--kind", kind.is_some()),
-        ("--backend", backend.is_some()),
-        ("--basepath", basepath.is_some()),
-        ("--ignore-documentation", *ignore_documentation),
-        ("--fail-on-warnings", *fail_on_warnings),
-        ("--allow-unenforced-security", *allow_unenforced_security),
-        ("--account-id", account_id.is_some()),
-        ("--region", region.is_some()),
-        ("--partition", partition.is_some()),
+        ("--param", About::Template, !parameters.is_empty()),
+        ("--kind", About::OpenApi, kind.is_some()),
+        ("--backend", About::OpenApi, backend.is_some()),
+        ("--basepath", About::OpenApi, basepath.is_some()),
+        ("--ignore-documentation", About::OpenApi, *ignore_documentation),
+        ("--fail-on-warnings", About::Each, *fail_on_warnings),
+        ("--allow-unenforced-security", About::Each, *allow_unenforced_security),
+        ("--account-id", About::Each, account_id.is_some()),
+        ("--region", About::Each, region.is_some()),
+        ("--partition", About::Each, partition.is_some()),
     ];
-    flags.into_iter().find_map(|(flag, given)| given.then_some(flag))
+    flags.into_iter().filter_map(|(flag, about, given)| given.then_some((flag, about)))
+}
+
+/// The first flag that was given which only a document has a use for.
+pub(crate) fn given(document: &cli::Document) -> Option<&'static str> {
+    flags(document).next().map(|(flag, _)| flag)
+}
+
+/// Refuses a flag that this document has no use for: nothing that was said is ignored. Whether it is a template.
+fn check_flags(file: &Path, document: &cli::Document) -> Result<bool> {
+    // One that can't be read is told of by who reads it in earnest.
+    let is_template = std::fs::read_to_string(file).is_ok_and(|text| source::is_template(&text));
+    let (stranger, goes, is) = if is_template {
+        (About::OpenApi, "an OpenAPI document", "a template, whose definitions say that themselves")
+    } else {
+        (About::Template, "a SAM or CloudFormation template or a serverless.yml", "an OpenAPI document")
+    };
+    match flags(document).find(|(_, about)| *about == stranger) {
+        Some((flag, _)) => bail!("{flag} goes with {goes}, and {} is {is}", file.display()),
+        None => Ok(is_template),
+    }
 }
 
 /// How a document is read.
@@ -89,6 +120,7 @@ pub(crate) fn options(document: &cli::Document) -> Options {
 /// What a file is read as: a configuration or a document.
 pub(crate) fn origin(file: &Path, document: &cli::Document) -> Result<Origin> {
     if is_document(file) {
+        check_flags(file, document)?;
         let what = source::OpenApi {
             path: file.to_owned(),
             options: options(document),
@@ -108,7 +140,7 @@ pub(crate) fn import(import: cli::Import) -> Result<()> {
     let cli::Import { files, mode, document } = import;
     let mode = if mode.as_deref() == Some("overwrite") { Mode::Overwrite } else { Mode::Merge };
     if let [file] = &files[..]
-        && std::fs::read_to_string(file).is_ok_and(|text| source::is_template(&text))
+        && check_flags(file, &document)?
     {
         return import_template(file, &document);
     }
@@ -276,5 +308,47 @@ fn chosen<'m>(model: &'m Model, name: Option<&str>) -> Result<&'m Api> {
         (None, [api]) => Ok(api),
         (None, []) => bail!("there is no API"),
         (None, _) => bail!("which API? Say it with --api: {}", names()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one kind of document has no use for is not taken with it, and not ignored.
+    #[test]
+    fn flags_of_another_kind_of_document_are_refused() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let check = |text: &str, document: cli::Document, expected: Option<&str>| {
+            let file = folder.path().join("document");
+            std::fs::write(&file, text).unwrap();
+            let taken = origin(&file, &document).map(drop).map_err(|error| error.to_string());
+            match expected {
+                None => assert_eq!(taken, Ok(()), "{document:?}"),
+                Some(begin) => assert!(taken.is_err_and(|it| it.starts_with(begin)), "{document:?}"),
+            }
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let none = cli::Document::default;
+        let (openapi, template) = (
+            "openapi: 3.0.1",
+            "AWSTemplateFormatVersion: '2010-09-09'\nResources: {A: {Type: AWS::S3::Bucket}}",
+        );
+        let parameter = || vec![("Stage".to_owned(), "prod".to_owned())];
+        check(
+            openapi,
+            cli::Document { parameters: parameter(), ..none() },
+            Some("--param goes with a SAM or "),
+        );
+        check(openapi, cli::Document { kind: some("rest"), region: some("eu-west-1"), ..none() }, None);
+        check(template, cli::Document { parameters: parameter(), region: some("x"), ..none() }, None);
+        for (flag, document) in [
+            ("--kind", cli::Document { kind: some("rest"), ..none() }),
+            ("--backend", cli::Document { backend: some("http://b"), ..none() }),
+            ("--basepath", cli::Document { basepath: some("split"), ..none() }),
+            ("--ignore-documentation", cli::Document { ignore_documentation: true, ..none() }),
+        ] {
+            check(template, document, Some(&format!("{flag} goes with an OpenAPI document, and ")));
+        }
     }
 }
