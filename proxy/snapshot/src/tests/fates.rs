@@ -342,7 +342,7 @@ fn of_routes() {
         methods: vec!["POST".into()] => Runs,
         client_invalidation: true => Runs,
         body_bytes_max: 1 => Runs,
-        origin: origin() => Kept,
+        origin: origin() => Runs,
     });
     check(&base(), |model| definition(model).routes[0].cache.as_mut().unwrap(), fields);
 }
@@ -371,7 +371,7 @@ fn of_integrations() {
         payload_format_version: some("2.0") => Refused("payload format version 1.0 alone"),
         // Of an HTTP API, as below.
         response_parameters: vec![(200, pair("overwrite:statuscode", "201"))] => Told("REST API"),
-        origin: origin() => Kept,
+        origin: origin() => Runs,
     });
     check(&base(), declared, fields);
     let mut encrypted = base();
@@ -385,7 +385,7 @@ fn of_integrations() {
         parameters: vec![] => Runs,
         templates: vec![] => Runs,
         content_handling: Some(ContentHandling::ConvertToBinary) => Runs,
-        origin: origin() => Kept,
+        origin: origin() => Runs,
     });
     check(&base(), |model| &mut declared(model).responses[0], fields);
 }
@@ -518,7 +518,7 @@ fn of_stages() {
         rate: 1.0 => Runs,
         burst: Some(1) => Runs,
         per: ThrottlePer::Client => Runs,
-        origin: origin() => Kept,
+        origin: origin() => Runs,
     });
     check(&base(), |model| model.apis[0].stages[0].throttle.as_mut().unwrap(), fields);
     let fields = fields!(Deployment {
