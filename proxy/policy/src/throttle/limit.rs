@@ -37,11 +37,13 @@ impl Limit {
     }
 
     /// Whether there is never a token.
+    #[inline]
     pub fn refuses_all(&self) -> bool {
         self.interval == 0
     }
 
     /// Tokens at once.
+    #[inline]
     pub fn burst(&self) -> u32 {
         self.burst
     }
@@ -52,10 +54,12 @@ impl Limit {
         if self.refuses_all() { 0.0 } else { (rate * 1e6).round() / 1e6 }
     }
 
+    #[inline]
     pub(super) fn interval(&self) -> u64 {
         self.interval
     }
 
+    #[inline]
     pub(super) fn fill(&self) -> u64 {
         self.fill
     }
@@ -63,11 +67,13 @@ impl Limit {
 
 /// A monotonic time in units. It stands still after the process has run for six years, so that a time and a fill
 /// always add up to less than `u64::MAX`.
+#[inline]
 pub(super) fn units(now_ns: u64) -> u64 {
     now_ns.saturating_mul(UNITS_PER_NS).min(u64::MAX - FILL_UNITS_MAX - 1)
 }
 
 /// A wait in nanoseconds, rounded up; for ever stays for ever.
+#[inline]
 pub(super) fn wait_ns(units: u64) -> u64 {
     if units == u64::MAX { u64::MAX } else { units.div_ceil(UNITS_PER_NS) }
 }
