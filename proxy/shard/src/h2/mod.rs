@@ -45,6 +45,9 @@ const WAIT_NS: u64 = 14_000_000_000;
 
 /// Requests that a connection begins before others have their turn.
 const REQUESTS_A_POLL: usize = 16;
+/// The same in bytes of their heads in the form of a list: as many as sixteen ordinary ones have. Sixteen that are as long as may be take
+/// half a millisecond.
+const HEADS_BYTES_A_POLL: usize = 16 << 10;
 
 /// A stream's window while memory is short.
 const STREAM_WINDOW_SHORT_BYTES: u32 = 16 << 10;
@@ -162,12 +165,17 @@ impl Serving {
     fn poll_server(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Self { connection, server, start, is_used, cause, .. } = self;
         connection.transport.as_one(|| {
+            let mut heads_bytes = 0;
             for _ in 0..REQUESTS_A_POLL {
                 match server.poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Some(Ok(incoming))) => {
                         *is_used = true;
+                        heads_bytes += incoming.list_bytes();
                         Stream::begin(connection, start, incoming);
+                        if heads_bytes >= HEADS_BYTES_A_POLL {
+                            break;
+                        }
                     }
                     Poll::Ready(Some(Err(fault))) => {
                         if matches!(fault, Fault::Broken(_) | Fault::Flooded) {

@@ -158,6 +158,11 @@ impl Head {
         self.list_bytes > self.list_bytes_max
     }
 
+    /// The bytes of all fields that came in the form of a list, of those too that were not kept.
+    pub(super) fn list_bytes(&self) -> usize {
+        self.list_bytes
+    }
+
     /// The bound.
     pub(super) fn list_bytes_max(&self) -> usize {
         self.list_bytes_max

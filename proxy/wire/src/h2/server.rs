@@ -137,6 +137,12 @@ impl Incoming {
         read
     }
 
+    /// The bytes of its head in the form of a list (RFC 9113 §6.5.2), all fields counted: what it costs goes with them, however few they
+    /// were on the wire.
+    pub fn list_bytes(&self) -> usize {
+        self.head.list_bytes()
+    }
+
     /// Whether it speaks gRPC, as far as its head can be read: then its refusal has to as well.
     pub fn is_grpc(&self) -> bool {
         request::is_grpc(self.head.get(Name::ContentType))
