@@ -60,14 +60,9 @@ pub enum Error {
         /// As it was written.
         source_text: String,
     },
-    /// A variable of `$context` that there is not.
-    #[error("unknown variable `$context.{name}`")]
-    UnknownVariable {
-        /// As it was written.
-        name: String,
-        /// What was probably meant.
-        nearest: Option<&'static str>,
-    },
+    /// A field is taken from a variable of `$context` that there is not.
+    #[error("{0}")]
+    UnknownVariable(UnknownVariable),
     /// A template that is too long.
     #[error("a template has at most {max} bytes, not {bytes}")]
     TemplateTooLong {
@@ -82,6 +77,17 @@ pub enum Error {
         /// As it was written.
         media_type: String,
     },
+}
+
+/// A variable of `$context` that there is not. In a template it comes to nothing, as on AWS, where templates of gateway
+/// responses are not looked into before they are used; a field's source is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown variable `$context.{name}`")]
+pub struct UnknownVariable {
+    /// As it was written.
+    pub name: String,
+    /// What was probably meant.
+    pub nearest: Option<&'static str>,
 }
 
 /// All that an operator says of a stage's gateway responses.
@@ -148,8 +154,8 @@ pub struct Material<'a> {
 }
 
 impl GatewayResponses {
-    /// Adds one.
-    pub fn add(&mut self, settings: &Settings<'_>) -> Result<(), Error> {
+    /// Adds one; what its templates name in vain.
+    pub fn add(&mut self, settings: &Settings<'_>) -> Result<Vec<UnknownVariable>, Error> {
         let Settings { kind, status, parameters, templates } = *settings;
         if self.of(kind).is_some() {
             return Err(Error::Twice { kind });
@@ -159,6 +165,7 @@ impl GatewayResponses {
         }
         // What is refused leaves nothing behind.
         let mut asks = self.asks.clone();
+        let mut unknown = Vec::new();
         let fields =
             parameters.iter().map(|(target, source)| Ok((target_of(target)?, source_of(source, &mut asks)?)));
         let fields = fields.collect::<Result<_, _>>()?;
@@ -169,13 +176,13 @@ impl GatewayResponses {
             } else if bytes > max {
                 return Err(Error::TemplateTooLong { bytes, max });
             }
-            Ok((media_type.as_str().into(), pieces(text, &mut asks)?))
+            Ok((media_type.as_str().into(), pieces(text, &mut asks, &mut unknown)))
         });
         let templates = templates.collect::<Result<Vec<_>, _>>()?;
         let accept = (templates.len() > 1).then(|| place(&mut asks, Ask::Header("accept".into())));
         self.responses.push(GatewayResponse { kind, status, fields, templates, accept });
         self.asks = asks;
-        Ok(())
+        Ok(unknown)
     }
 
     /// Whether nothing is said.
@@ -345,14 +352,21 @@ fn source_of(text: &str, asks: &mut Vec<Ask>) -> Result<Source, Error> {
         let text = text.strip_suffix('\'').ok_or_else(bad)?;
         return if text.chars().any(char::is_control) { Err(bad()) } else { Ok(Source::Text(text.into())) };
     }
-    match named(text, asks)? {
-        Some((source, bytes)) if bytes == text.len() => Ok(source),
+    match named(text, asks) {
+        Some((Named::Source(source), bytes)) if bytes == text.len() => Ok(source),
+        Some((Named::Unknown(unknown), bytes)) if bytes == text.len() => Err(Error::UnknownVariable(unknown)),
         _ => Err(bad()),
     }
 }
 
-/// The source whose name a text begins with, and how long that name is.
-fn named(text: &str, asks: &mut Vec<Ask>) -> Result<Option<(Source, usize)>, Error> {
+/// What a name leads to.
+enum Named {
+    Source(Source),
+    Unknown(UnknownVariable),
+}
+
+/// What the name that a text begins with leads to, and how long that name is.
+fn named(text: &str, asks: &mut Vec<Ask>) -> Option<(Named, usize)> {
     let name_at = |prefix: &str| {
         let rest = text.strip_prefix(prefix)?;
         let end =
@@ -361,18 +375,22 @@ fn named(text: &str, asks: &mut Vec<Ask>) -> Result<Option<(Source, usize)>, Err
         Some(rest[..end].trim_end_matches(['.', '-'])).filter(|name| !name.is_empty())
     };
     if let Some(name) = name_at("context.") {
-        let unknown = || Error::UnknownVariable { name: name.to_owned(), nearest: Variable::nearest(name) };
-        let variable = Variable::named(name).ok_or_else(unknown)?;
-        let source = match variable {
-            Variable::HttpMethod => Source::Asked(place(asks, Ask::Method)),
-            Variable::Path => Source::Asked(place(asks, Ask::WholePath)),
-            Variable::IdentityUserAgent => Source::Asked(place(asks, Ask::Header("user-agent".into()))),
-            other => Source::Context(other),
+        let named = match Variable::named(name) {
+            Some(Variable::HttpMethod) => Named::Source(Source::Asked(place(asks, Ask::Method))),
+            Some(Variable::Path) => Named::Source(Source::Asked(place(asks, Ask::WholePath))),
+            Some(Variable::IdentityUserAgent) => {
+                Named::Source(Source::Asked(place(asks, Ask::Header("user-agent".into()))))
+            }
+            Some(other) => Named::Source(Source::Context(other)),
+            None => {
+                Named::Unknown(UnknownVariable { name: name.to_owned(), nearest: Variable::nearest(name) })
+            }
         };
-        return Ok(Some((source, "context.".len() + name.len())));
+        return Some((named, "context.".len() + name.len()));
     }
     if let Some(name) = name_at("stageVariables.") {
-        return Ok(Some((Source::StageVariable(name.into()), "stageVariables.".len() + name.len())));
+        let source = Source::StageVariable(name.into());
+        return Some((Named::Source(source), "stageVariables.".len() + name.len()));
     }
     type Kind = fn(Box<str>) -> Ask;
     let kinds: [(&str, Kind); 3] = [
@@ -383,10 +401,10 @@ fn named(text: &str, asks: &mut Vec<Ask>) -> Result<Option<(Source, usize)>, Err
     let found = kinds
         .iter()
         .find_map(|(prefix, ask)| name_at(prefix).map(|name| (ask(name.into()), prefix.len() + name.len())));
-    Ok(found.map(|(ask, bytes)| (Source::Asked(place(asks, ask)), bytes)))
+    found.map(|(ask, bytes)| (Named::Source(Source::Asked(place(asks, ask))), bytes))
 }
 
-fn pieces(text: &str, asks: &mut Vec<Ask>) -> Result<Vec<Piece>, Error> {
+fn pieces(text: &str, asks: &mut Vec<Ask>, unknown: &mut Vec<UnknownVariable>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
     let mut rest = text;
@@ -396,13 +414,17 @@ fn pieces(text: &str, asks: &mut Vec<Ask>) -> Result<Vec<Piece>, Error> {
         let behind = &behind[1..];
         // `$name` or `${name}`.
         let found = match behind.strip_prefix('{') {
-            Some(inner) => named(inner, asks)?
+            Some(inner) => named(inner, asks)
                 .filter(|(_, bytes)| inner[*bytes..].starts_with('}'))
-                .map(|(source, bytes)| (source, bytes + 2)),
-            None => named(behind, asks)?,
+                .map(|(named, bytes)| (named, bytes + 2)),
+            None => named(behind, asks),
         };
         match found {
-            Some((source, bytes)) => {
+            Some((Named::Unknown(variable), bytes)) => {
+                unknown.push(variable);
+                rest = &behind[bytes..];
+            }
+            Some((Named::Source(source), bytes)) => {
                 if !plain.is_empty() {
                     pieces.push(Piece::Text(std::mem::take(&mut plain).into()));
                 }
@@ -419,7 +441,7 @@ fn pieces(text: &str, asks: &mut Vec<Ask>) -> Result<Vec<Piece>, Error> {
     if !plain.is_empty() {
         pieces.push(Piece::Text(plain.into()));
     }
-    Ok(pieces)
+    pieces
 }
 
 fn is_media_type(text: &str) -> bool {

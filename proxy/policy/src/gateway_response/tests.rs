@@ -18,7 +18,7 @@ fn responses(list: &[Said<'_>]) -> GatewayResponses {
         let (parameters, templates) = (pairs(parameters), pairs(templates));
         let settings =
             Settings { kind: *kind, status: *status, parameters: &parameters, templates: &templates };
-        responses.add(&settings).unwrap();
+        assert_eq!(responses.add(&settings), Ok(Vec::new()));
     }
     responses
 }
@@ -198,7 +198,8 @@ fn what_is_none_is_refused_by_name() {
         let told = refused(&[("gatewayresponse.header.x", text)], &[], None);
         assert!(told.starts_with(&format!("`{text}` is no source")), "{text}: {told}");
     }
-    assert_eq!(refused(&[], &[("a/b", "$context.stge")], None), "unknown variable `$context.stge`");
+    let told = refused(&[("gatewayresponse.header.x", "context.stge")], &[], None);
+    assert_eq!(told, "unknown variable `$context.stge`");
     assert_eq!(refused(&[], &[("json", "")], None), "`json` is no media type");
     assert_eq!(refused(&[], &[], Some(199)), "`199` is no status of an answer: write 200 to 599");
     let long = "x".repeat(TEMPLATE_BYTES_MAX + 1);
@@ -206,6 +207,22 @@ fn what_is_none_is_refused_by_name() {
     let mut twice = responses(&[(ResponseType::Throttled, None, &[], &[])]);
     let again = Settings { kind: ResponseType::Throttled, status: None, parameters: &[], templates: &[] };
     assert_eq!(twice.add(&again).unwrap_err().to_string(), "`THROTTLED` is said twice");
+}
+
+/// As on AWS; whoever deploys it is told.
+#[test]
+fn what_a_template_names_in_vain_comes_to_nothing() {
+    let mut responses = GatewayResponses::default();
+    let templates = pairs(&[(
+        "application/json",
+        "[$context.stge][${context.rateLimit.limit}][$context.stage][${context.stge]",
+    )]);
+    let settings =
+        Settings { kind: ResponseType::Throttled, status: None, parameters: &[], templates: &templates };
+    let unknown = responses.add(&settings).unwrap();
+    let unknown: Vec<_> = unknown.iter().map(|it| (it.name.as_str(), it.nearest)).collect();
+    assert_eq!(unknown, [("stge", Some("stage")), ("rateLimit.limit", None)]);
+    assert_eq!(told(&responses, &[]).2, "[][][prod][${context.stge]");
 }
 
 /// What a template comes to has an end, whatever the client sends; beyond it the built-in answer stays.
@@ -220,14 +237,14 @@ fn long_answers_stay_built_in() {
 }
 
 proptest! {
-    /// A template is read or refused, and what is no variable stays as it is.
+    /// What is no variable stays as it is.
     #[test]
-    fn any_text_is_a_template_or_an_error(text in "(\\$|\\{|\\}|context\\.|stage|stageVariables\\.|method\\.request\\.|header\\.|x|ü|\\.){0,16}") {
-        if let Ok(pieces) = pieces(&text, &mut Vec::new()) {
-            let values = pieces.iter().filter(|piece| matches!(piece, Piece::Value(_))).count();
-            prop_assert!(values > 0 || matches!(&pieces[..], [] | [Piece::Text(_)]));
-            prop_assert!(values <= text.matches('$').count());
-        }
+    fn any_text_is_a_template(text in "(\\$|\\{|\\}|context\\.|stage|stageVariables\\.|method\\.request\\.|header\\.|x|ü|\\.){0,16}") {
+        let mut unknown = Vec::new();
+        let pieces = pieces(&text, &mut Vec::new(), &mut unknown);
+        let values = pieces.iter().filter(|piece| matches!(piece, Piece::Value(_))).count();
+        prop_assert!(values > 0 || matches!(&pieces[..], [] | [Piece::Text(_)]));
+        prop_assert!(values + unknown.len() <= text.matches('$').count());
     }
 
     #[test]

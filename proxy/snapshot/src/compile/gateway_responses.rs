@@ -2,7 +2,7 @@
 
 use message::ResponseType;
 use model::{Definition, Diagnostic, GatewayResponseType as Kind};
-use policy::gateway_response::{Error, GatewayResponses, Settings};
+use policy::gateway_response::{Error, GatewayResponses, Settings, UnknownVariable};
 
 /// All of a definition; `None` where it says nothing of them.
 pub(super) fn compile(
@@ -29,14 +29,22 @@ pub(super) fn compile(
             parameters: &response.parameters,
             templates: &response.templates,
         };
-        if let Err(error) = responses.add(&settings) {
-            let diagnostic = Diagnostic::error(origin, key, error.to_string());
-            found.push(match error {
-                Error::UnknownVariable { nearest: Some(nearest), .. } => {
-                    diagnostic.help(format!("did you mean `$context.{nearest}`?"))
-                }
-                _ => diagnostic,
-            });
+        let meant = |diagnostic: Diagnostic, unknown: &UnknownVariable| match unknown.nearest {
+            Some(nearest) => diagnostic.help(format!("did you mean `$context.{nearest}`?")),
+            None => diagnostic,
+        };
+        match responses.add(&settings) {
+            Ok(unknown) => found.extend(unknown.iter().map(|it| {
+                let message = format!("{it}: it comes to nothing");
+                meant(Diagnostic::warning(origin, format!("{key}.templates"), message), it)
+            })),
+            Err(error) => {
+                let diagnostic = Diagnostic::error(origin, key, error.to_string());
+                found.push(match &error {
+                    Error::UnknownVariable(unknown) => meant(diagnostic, unknown),
+                    _ => diagnostic,
+                });
+            }
         }
     }
     (!responses.is_empty()).then(|| Box::new(responses))
