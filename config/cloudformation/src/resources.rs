@@ -271,6 +271,7 @@ impl<'t> Assembly<'t> {
                 endpoint: imported.endpoint.unwrap_or_default(),
                 ip_address_type: imported.ip_address_type.unwrap_or_default(),
                 vpc_endpoint_ids: imported.vpc_endpoint_ids,
+                fail_on_warnings: imported.fail_on_warnings,
                 origin: Some(tree.origin(&draft.span)),
                 ..Api::new(name, draft.kind)
             });
@@ -298,7 +299,7 @@ fn judged(draft: &Draft, tree: &Tree, options: &Options) -> (Option<openapi::Imp
         kind: Some(draft.kind),
         variables: options.variables.clone(),
         base_path: draft.base_path,
-        fail_on_warnings: draft.fail_on_warnings,
+        fail_on_warnings: draft.fail_on_warnings || options.fail_on_warnings,
         allow_unenforced_security: options.allow_unenforced_security,
         ..OpenApi::default()
     };

@@ -28,6 +28,8 @@ pub struct Api {
     pub ip_address_type: IpAddressType,
     /// The VPC endpoints of a private API.
     pub vpc_endpoint_ids: Vec<String>,
+    /// Whether a warning about what it runs refuses it (`failonwarnings`, row 138).
+    pub fail_on_warnings: bool,
     /// Where it was written.
     pub origin: Option<Origin>,
 }
@@ -46,6 +48,7 @@ impl Api {
             endpoint: EndpointType::default(),
             ip_address_type: IpAddressType::default(),
             vpc_endpoint_ids: Vec::new(),
+            fail_on_warnings: false,
             origin: None,
         }
     }

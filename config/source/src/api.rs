@@ -243,6 +243,7 @@ fn api(table: &Table<'_>, node: &Node, upstreams: &mut Upstreams) -> Option<Api>
     let (mut endpoint, mut ip_address_type) = endpoint(table);
     let mut vpc_endpoint_ids =
         table.or("vpc_endpoint_ids", |value| value.list(|text| Ok(text.to_owned())), Vec::new());
+    let mut fail_on_warnings = false;
     let document = openapi::of(table, kind, table.cx);
     let mut definition = definition(table, kind, node, &document, upstreams);
     if let OfDocument::Read(imported) = document {
@@ -257,6 +258,7 @@ fn api(table: &Table<'_>, node: &Node, upstreams: &mut Upstreams) -> Option<Api>
         if table.get("vpc_endpoint_ids").is_none() {
             vpc_endpoint_ids = imported.vpc_endpoint_ids;
         }
+        fail_on_warnings = imported.fail_on_warnings;
     }
     if table.or("allow_unenforced_security", Value::boolean, false) {
         definition.allow_unenforced_security();
@@ -278,6 +280,7 @@ fn api(table: &Table<'_>, node: &Node, upstreams: &mut Upstreams) -> Option<Api>
         endpoint,
         ip_address_type,
         vpc_endpoint_ids,
+        fail_on_warnings,
         origin: Some(table.origin()),
     })
 }

@@ -170,6 +170,7 @@ pub fn api(imported: Imported) -> Api {
         _ => IpAddressType::Ipv4,
     });
     api.vpc_endpoint_ids = imported.vpc_endpoint_ids;
+    api.fail_on_warnings = imported.fail_on_warnings;
     api
 }
 

@@ -103,6 +103,29 @@ fn a_document_with_mistakes_is_refused_whole() {
 }
 
 /// What `import` prints is a configuration that means the same, and what `export` prints is a document that does.
+/// Row 138: what the document's reader warns of, and what only who compiles it sees.
+#[test]
+fn warnings_refuse_it_where_that_is_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("api.yaml");
+    let name = file.to_str().unwrap();
+    let document = document("http://127.0.0.1:9");
+    let of_compiler = "x-amazon-apigateway-gateway-responses: {THROTTLED: {responseTemplates: {application/json: '$context.no'}}}\n";
+    let of_reader = "x-amazon-apigateway-nobody-knows: 1\n";
+    for (more, warned) in
+        [("", ""), (of_compiler, "unknown variable `$context.no`"), (of_reader, "nobody-knows")]
+    {
+        fs::write(&file, format!("{document}{more}")).unwrap();
+        let (plain, strict) =
+            (floodgate(&["check", name]), floodgate(&["check", name, "--fail-on-warnings"]));
+        let told = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(plain.status.success() && told(&plain).contains(warned), "{}", told(&plain));
+        assert_eq!(told(&plain).contains("warning: "), !warned.is_empty(), "{}", told(&plain));
+        assert_eq!(strict.status.code(), Some(if warned.is_empty() { 0 } else { 2 }), "{}", told(&strict));
+        assert_eq!(told(&strict).contains("error: "), !warned.is_empty(), "{}", told(&strict));
+    }
+}
+
 #[test]
 fn what_is_imported_and_exported_is_right() {
     let folder = TempDir::new().unwrap();

@@ -71,6 +71,8 @@ pub struct Imported {
     pub ip_address_type: Option<IpAddressType>,
     /// The VPC endpoints of a private API.
     pub vpc_endpoint_ids: Vec<String>,
+    /// Whether what is warned of later refuses it as well: as it was asked for.
+    pub fail_on_warnings: bool,
 }
 
 /// Which OpenAPI.

@@ -73,6 +73,7 @@ impl<'t> Document<'t> {
             endpoint: None,
             ip_address_type: None,
             vpc_endpoint_ids: Vec::new(),
+            fail_on_warnings: self.options.fail_on_warnings,
         };
         // 2.0 has it at the top, 3.0 in its server.
         let server = self.root.get("servers").and_then(|servers| servers.items().next());

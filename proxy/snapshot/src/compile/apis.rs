@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use integration::{Integration, http::Http, mock::Mock};
 use message::{Dialect, Headers, Method};
-use model::{CacheMode, Diagnostic, EndpointType, IntegrationType, Kind, Model, RouteKey, ThrottlePer};
+use model::{
+    CacheMode, Diagnostic, EndpointType, IntegrationType, Kind, Model, RouteKey, Severity, ThrottlePer,
+};
 use policy::{
     Policy,
     cache::{Cache, KeyPart, Respect, RespectSettings},
@@ -64,6 +66,7 @@ pub(super) fn compile(
     for api in &model.apis {
         let dialect = dialect(api.kind);
         let mut stages = Vec::with_capacity(api.stages.len());
+        let before_api = found.len();
         for stage in &api.stages {
             let deployment = stage.deployment.as_ref();
             let definition = deployment.map_or(&api.definition, |it| &*it.definition);
@@ -94,6 +97,9 @@ pub(super) fn compile(
                 None => {}
             }
             stages.push(built);
+        }
+        if api.fail_on_warnings {
+            found[before_api..].iter_mut().for_each(|it| it.severity = Severity::Error);
         }
         apis.push(Api { name: api.name.clone(), id: api.id.clone(), dialect, stages });
     }

@@ -558,6 +558,8 @@ fn of_apis_and_domains() {
         // It is said back: clients come by the addresses that listeners have.
         ip_address_type: IpAddressType::Dualstack => Kept,
         vpc_endpoint_ids: vec!["vpce-1".into()] => Refused("VPC endpoints are for private APIs"),
+        // What would be warned of is refused, and nothing is here.
+        fail_on_warnings: true => Kept,
         origin: origin() => Kept,
     });
     check(&base(), |model| &mut model.apis[0], fields);

@@ -492,6 +492,7 @@ pub(super) fn api(kind: Kind) -> impl Strategy<Value = Api> {
                 endpoint,
                 ip_address_type,
                 vpc_endpoint_ids: if kind == Kind::Rest { vpc_endpoint_ids } else { Vec::new() },
+                fail_on_warnings: false,
                 origin: None,
             }
         },
