@@ -18,6 +18,7 @@ const PROPERTIES: &[(&str, &[&str])] = &[
             "BodyS3Location",
             "Description",
             "DisableExecuteApiEndpoint",
+            "EndpointAccessMode",
             "EndpointConfiguration",
             "FailOnWarnings",
             "MinimumCompressionSize",
@@ -94,6 +95,7 @@ const PROPERTIES: &[(&str, &[&str])] = &[
         &[
             "CertificateArn",
             "DomainName",
+            "EndpointAccessMode",
             "EndpointConfiguration",
             "MutualTlsAuthentication",
             "RegionalCertificateArn",
@@ -203,6 +205,7 @@ const PROPERTIES: &[(&str, &[&str])] = &[
             "Description",
             "DisableExecuteApiEndpoint",
             "Domain",
+            "EndpointAccessMode",
             "EndpointConfiguration",
             "FailOnWarnings",
             "GatewayResponses",

@@ -117,6 +117,7 @@ pub(crate) fn settings(draft: &mut Draft, resource: &Resource) {
         ("MinimumCompressionSize", "x-amazon-apigateway-minimum-compression-size"),
         ("ApiKeySourceType", "x-amazon-apigateway-api-key-source"),
         ("Policy", "x-amazon-apigateway-policy"),
+        ("EndpointAccessMode", "x-amazon-apigateway-endpoint-access-mode"),
     ];
     for (from, to) in copied {
         if let Some(value) = resource.get(from) {

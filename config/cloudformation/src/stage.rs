@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use model::{
-    Cache, CacheMode, Canary, Domain, EndpointType, IpAddressType, Kind, Mapping, MethodSettings, RouteKey,
-    RoutingMode, Stage, Throttle, ThrottlePer,
+    Cache, CacheMode, Canary, Domain, EndpointAccessMode, EndpointType, IpAddressType, Kind, Mapping,
+    MethodSettings, RouteKey, RoutingMode, Stage, Throttle, ThrottlePer,
 };
 use openapi::tree::Node;
 
@@ -12,7 +12,7 @@ use crate::{
     build::{self, Span},
     intrinsics::entries,
     known,
-    resources::{Assembly, Resource, texts},
+    resources::{Assembly, Resource},
     rest::list,
 };
 
@@ -262,29 +262,46 @@ pub(crate) fn domain(
             "certificates of clients can't be asked for yet, and without them everybody would be let in";
         assembly.resolver.fail(&mutual.span, message);
     }
-    let text = |key: &str| types.and_then(|it| it.get(key)).map(texts).and_then(|it| it.into_iter().next());
-    let kind = types.and_then(build::scalar).or_else(|| text("Types")).or_else(|| text("EndpointType"));
-    let mode = given.get("RoutingMode").and_then(build::scalar);
+    let within = |key: &str| types.and_then(|it| it.get(key)).map(|it| list(Some(it)).first().unwrap_or(it));
+    let kind =
+        types.filter(|it| build::scalar(it).is_some()).or_else(|| within("Types")).or_else(|| within("Type"));
+    const MODES: [(&str, RoutingMode); 5] = [
+        ("BASE_PATH_MAPPING_ONLY", RoutingMode::MappingOnly),
+        ("API_MAPPING_ONLY", RoutingMode::MappingOnly),
+        ("ROUTING_RULE_ONLY", RoutingMode::RuleOnly),
+        ("ROUTING_RULE_THEN_BASE_PATH_MAPPING", RoutingMode::RuleThenMapping),
+        ("ROUTING_RULE_THEN_API_MAPPING", RoutingMode::RuleThenMapping),
+    ];
+    const TYPES: [(&str, EndpointType); 3] = [
+        ("REGIONAL", EndpointType::Regional),
+        ("EDGE", EndpointType::Edge),
+        ("PRIVATE", EndpointType::Private),
+    ];
+    const ADDRESSES: [(&str, IpAddressType); 2] =
+        [("ipv4", IpAddressType::Ipv4), ("dualstack", IpAddressType::Dualstack)];
+    const ACCESS: [(&str, EndpointAccessMode); 2] =
+        [("BASIC", EndpointAccessMode::Basic), ("STRICT", EndpointAccessMode::Strict)];
     Domain {
         name: name.to_ascii_lowercase(),
-        routing_mode: match mode.as_deref() {
-            Some("ROUTING_RULE_ONLY") => RoutingMode::RuleOnly,
-            Some("ROUTING_RULE_THEN_BASE_PATH_MAPPING" | "ROUTING_RULE_THEN_API_MAPPING") => {
-                RoutingMode::RuleThenMapping
-            }
-            _ => RoutingMode::MappingOnly,
-        },
+        routing_mode: choice(assembly, given.get("RoutingMode"), &MODES),
         rules: Vec::new(),
-        endpoint: match kind.as_deref() {
-            Some("EDGE") => EndpointType::Edge,
-            Some("PRIVATE") => EndpointType::Private,
-            _ => EndpointType::Regional,
-        },
-        ip_address_type: match text("IpAddressType").as_deref() {
-            Some("dualstack") => IpAddressType::Dualstack,
-            _ => IpAddressType::Ipv4,
-        },
+        endpoint: choice(assembly, kind.or_else(|| within("EndpointType")), &TYPES),
+        ip_address_type: choice(assembly, within("IpAddressType"), &ADDRESSES),
+        endpoint_access_mode: choice(assembly, given.get("EndpointAccessMode"), &ACCESS),
         health: true,
         origin: Some(assembly.resolver.origin(span)),
     }
+}
+
+/// One of a few words; what is none of them is told.
+fn choice<T: Copy + Default>(assembly: &Assembly<'_>, given: Option<&Node>, choices: &[(&str, T)]) -> T {
+    let Some(given) = given else { return T::default() };
+    let text = build::scalar(given).unwrap_or_default();
+    let found = choices.iter().find(|(name, _)| *name == text);
+    if found.is_none() {
+        let names: Vec<_> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let message = format!("`{text}` is not known here: write {}", names.join(" or "));
+        assembly.resolver.fail(&given.span, message);
+    }
+    found.map(|(_, choice)| *choice).unwrap_or_default()
 }

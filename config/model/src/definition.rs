@@ -1,6 +1,6 @@
 //! What an API is, apart from where it is reached and how a stage runs it: what a deployment freezes (row 26).
 
-use crate::{Cors, Origin, Route};
+use crate::{Cors, EndpointAccessMode, Origin, Route};
 
 /// An API's definition: a REST API's resources and what belongs to them, or an HTTP API's routes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Definition {
     pub documentation: Vec<DocumentationPart>,
     /// Whether only its mappings reach it, and not its default host (row 11).
     pub disable_default_endpoint: bool,
+    /// What requests have to show of where they belong (row 13). AWS asks for a deployment after a change of it.
+    pub endpoint_access_mode: EndpointAccessMode,
     /// Answers preflights and sets CORS headers (row 137).
     pub cors: Option<Cors>,
     /// Keys and values without a meaning of their own (row 41).

@@ -15,6 +15,8 @@ pub struct Domain {
     pub endpoint: EndpointType,
     /// Which addresses it says that it has (row 15).
     pub ip_address_type: IpAddressType,
+    /// What its requests have to show of where they belong (row 13).
+    pub endpoint_access_mode: EndpointAccessMode,
     /// Whether it answers `/ping` and `/sping` by itself, for health checks (row 8).
     pub health: bool,
     /// Where it was written.
@@ -83,4 +85,14 @@ pub enum IpAddressType {
     Ipv4,
     /// IPv4 and IPv6.
     Dualstack,
+}
+
+/// What the requests of an API or a domain have to show of where they belong (row 13).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum EndpointAccessMode {
+    /// Nothing.
+    #[default]
+    Basic,
+    /// That the client's TLS name is the host that it asks for; and that they came by an endpoint of the API's own type.
+    Strict,
 }

@@ -25,7 +25,7 @@ pub use definition::{
 };
 pub use deployment::{Canary, CanaryJudge, Deployment};
 pub use diagnostic::{Diagnostic, Origin, Severity};
-pub use domain::{Domain, EndpointType, IpAddressType, RoutingMode, RoutingRule};
+pub use domain::{Domain, EndpointAccessMode, EndpointType, IpAddressType, RoutingMode, RoutingRule};
 pub use ebpf::{Ebpf, EbpfDriver, EbpfFeed, EbpfMode, EbpfPolicy, EbpfPortPolicy, EbpfPrefixes, EbpfRates};
 pub use integration::{
     ContentHandling, Declared, Integration, IntegrationResponse, IntegrationType, Mock, Passthrough,

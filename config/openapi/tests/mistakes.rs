@@ -266,6 +266,7 @@ fn extensions() {
     one("x-amazon-apigateway-policy: '{' #> the policy is no JSON");
     one(&format!("x-amazon-apigateway-policy: {{a: '{}'}} #> longer than 8192", "x".repeat(8_192)));
     one("x-amazon-apigateway-something: 1 #? has no effect here");
+    one("x-amazon-apigateway-endpoint-access-mode: SOME #> `SOME` is not known here");
     one(
         "x-amazon-apigateway-documentation: {documentationParts: [{location: {type: PLACE}, properties: {}}]} #> `PLACE` is no location",
     );
@@ -279,6 +280,9 @@ fn extensions() {
         "{HTTP}x-amazon-apigateway-cors: {{allowOrigins: ['*'], allowCredentials: true}} #> does not go with the origin `*`\npaths: {{}}"
     ));
     check(&format!("{HTTP}x-amazon-apigateway-cors: {{maxAge: 86401}} #> from -1 to 86400\npaths: {{}}"));
+    check(&format!(
+        "{HTTP}x-amazon-apigateway-endpoint-access-mode: STRICT #? is for REST APIs\npaths: {{}}"
+    ));
     check_with(&format!("{HEAD}x-amazon-apigateway-cors: {{}} #? is for HTTP APIs\n{PATHS}"), &rest());
 }
 

@@ -11,7 +11,7 @@ mod route;
 pub(crate) mod stage;
 
 pub(crate) use check::check;
-use model::{Api, ApiKeySource, Definition, EndpointType, IpAddressType, Kind, Node};
+use model::{Api, ApiKeySource, Definition, EndpointAccessMode, EndpointType, IpAddressType, Kind, Node};
 
 use self::route::Known;
 use crate::{
@@ -32,7 +32,7 @@ const TAG_VALUE_BYTES_MAX: usize = 256;
 /// Row 125.
 const COMPRESSION_BYTES_MAX: u64 = 10_485_760;
 /// What an HTTP API does not have (row 2).
-pub(crate) const REST_ONLY: [&str; 11] = [
+pub(crate) const REST_ONLY: [&str; 12] = [
     "model",
     "validator",
     "gateway_response",
@@ -44,6 +44,7 @@ pub(crate) const REST_ONLY: [&str; 11] = [
     "policy",
     "endpoint",
     "vpc_endpoint_ids",
+    "endpoint_access_mode",
 ];
 
 pub(crate) const ENDPOINT: Key = Key::new(
@@ -57,6 +58,13 @@ pub(crate) const IP_ADDRESS_TYPE: Key = Key::new(
     Form::Choice(&["ipv4", "dualstack"]),
     "Which addresses it says that it has. Left out: `ipv4`; `dualstack` with the endpoint `private`.",
 );
+
+pub(crate) const ENDPOINT_ACCESS_MODE: Key = Key::new(
+    "endpoint_access_mode",
+    Form::Choice(&["basic", "strict"]),
+    "Whether a client's TLS name must be the host that it asks for, and its endpoint of the API's own type.",
+)
+.or(r#""basic""#);
 
 pub(crate) static API: Section = Section {
     name: "api",
@@ -103,6 +111,7 @@ pub(crate) static API: Section = Section {
             "Whether only its hosts reach it, and not its default host.",
         )
         .or("false"),
+        ENDPOINT_ACCESS_MODE,
         Key::new(
             "binary_media_types",
             Form::Texts(r#"["image/png"]"#),
@@ -230,6 +239,7 @@ fn refuse_of_clone(table: &Table<'_>, own: &Definition) {
         ("binary_media_types", !own.binary_media_types.is_empty()),
         ("api_key_source", own.api_key_source != ApiKeySource::default()),
         ("disable_default_endpoint", own.disable_default_endpoint),
+        ("endpoint_access_mode", own.endpoint_access_mode != EndpointAccessMode::default()),
     ];
     told.into_iter().filter(|(_, told)| *told).for_each(|(key, _)| refuse(table, &[key], why, help));
 }
@@ -330,6 +340,7 @@ pub(crate) fn definition(
         policy: table.opt("policy", |value| value.own_parse(grammar::json_object)),
         documentation: parts::documentation(table),
         disable_default_endpoint: table.or("disable_default_endpoint", Value::boolean, false),
+        endpoint_access_mode: access_mode(table),
         cors: table.opt("cors", cors::read_value),
         tags: tags(table, quotas.tags),
         models,
@@ -364,6 +375,14 @@ pub(crate) fn endpoint(table: &Table<'_>) -> (EndpointType, IpAddressType) {
         _ => IpAddressType::Ipv4,
     };
     (endpoint, ip_address_type)
+}
+
+/// What requests have to show of where they belong (row 13).
+pub(crate) fn access_mode(table: &Table<'_>) -> EndpointAccessMode {
+    match table.opt("endpoint_access_mode", Value::choice) {
+        Some("strict") => EndpointAccessMode::Strict,
+        _ => EndpointAccessMode::Basic,
+    }
 }
 
 /// Row 10.

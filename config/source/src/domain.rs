@@ -29,6 +29,7 @@ pub(crate) static DOMAIN: Section = Section {
         .or(r#""mapping_only""#),
         api::ENDPOINT,
         api::IP_ADDRESS_TYPE,
+        api::ENDPOINT_ACCESS_MODE,
         Key::new("health", Form::Boolean, "Whether it answers `/ping` and `/sping` by itself.").or("true"),
         Key::new("rule", Form::Tables(&RULE), "Rules; the lowest priority that matches decides."),
     ],
@@ -67,6 +68,7 @@ pub(crate) fn read(document: &Document<'_>, apis: &[Api], quotas: &Quotas) -> Ve
 fn domain(document: &Document<'_>, table: &Table<'_>, apis: &[Api], quotas: &Quotas) -> Option<Domain> {
     let name = table.opt("name", |value| value.parse(names::host_pattern));
     let (endpoint, ip_address_type) = api::endpoint(table);
+    let endpoint_access_mode = api::access_mode(table);
     let routing_mode = match table.opt("routing_mode", Value::choice) {
         Some("rule_only") => RoutingMode::RuleOnly,
         Some("rule_then_mapping") => RoutingMode::RuleThenMapping,
@@ -93,7 +95,16 @@ fn domain(document: &Document<'_>, table: &Table<'_>, apis: &[Api], quotas: &Quo
         value.warn(mistake.help("write `routing_mode = \"rule_then_mapping\"` or `\"rule_only\"`"));
     }
     let origin = Some(table.origin());
-    Some(Domain { name: name?, routing_mode, rules, endpoint, ip_address_type, health, origin })
+    Some(Domain {
+        name: name?,
+        routing_mode,
+        rules,
+        endpoint,
+        ip_address_type,
+        endpoint_access_mode,
+        health,
+        origin,
+    })
 }
 
 fn rule(document: &Document<'_>, table: &Table<'_>, apis: &[Api]) -> Option<RoutingRule> {

@@ -114,7 +114,8 @@ pub fn healthy(response: &mut Response) {
 
 fn rest(reason: &Reason) -> Row {
     match reason {
-        Reason::NoApi | Reason::NoStage | Reason::EndpointDisabled => {
+        // U: what AWS tells who is refused by a strict API or domain (row 13).
+        Reason::NoApi | Reason::NoStage | Reason::EndpointDisabled | Reason::EndpointAccess => {
             Row(403, "ForbiddenException", message!("Forbidden"))
         }
         Reason::NoRoute => {
@@ -164,7 +165,7 @@ fn rest(reason: &Reason) -> Row {
 
 fn http(reason: &Reason) -> Row {
     match reason {
-        Reason::NoApi => Row(403, "", message!("Forbidden")),
+        Reason::NoApi | Reason::EndpointAccess => Row(403, "", message!("Forbidden")),
         // U: that a disabled default endpoint is 404 here and 403 in a REST API (row 11).
         Reason::NoStage | Reason::EndpointDisabled | Reason::NoRoute => Row(404, "", message!("Not Found")),
         Reason::IncompleteSignature { .. } => Row(403, "", message!("Forbidden")),
@@ -216,7 +217,7 @@ fn proxy(reason: &Reason) -> Row {
         }
         Reason::BodyTimedOut => Row(408, "", message!("Request Timeout")),
         Reason::BodyMalformed | Reason::ClientGone => Row(400, "", message!("Bad Request")),
-        Reason::Misdirected => Row(421, "", message!("Misdirected Request")),
+        Reason::Misdirected | Reason::EndpointAccess => Row(421, "", message!("Misdirected Request")),
         Reason::NotCached => Row(504, "", message!("Gateway Timeout")),
         // Not AWS's in these two: neither has models there.
         Reason::MissingParameters(_) => Row(400, "", ""),

@@ -106,6 +106,7 @@ fn code(reason: &Reason) -> &'static str {
         | Reason::Overloaded
         // On a connection of its own it may be served.
         | Reason::Misdirected
+        | Reason::EndpointAccess
         | Reason::NotCached => code::UNAVAILABLE,
         Reason::BackendMalformed
         | Reason::BodyMalformed

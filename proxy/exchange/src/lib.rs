@@ -60,6 +60,8 @@ pub trait Core {
     fn hold(&self, bytes: usize) -> bool;
     /// So many of them are free again.
     fn let_go(&self, bytes: usize);
+    /// Whether the client's TLS name is this host (row 13); without TLS there is none.
+    fn is_named(&self, host: &str) -> bool;
     /// Lets others have their turn.
     fn pause(&self) -> impl Future<Output = ()>;
 }
@@ -137,6 +139,10 @@ pub async fn exchange<'a, C: Core>(
     core: &C,
 ) -> Served<'a> {
     let found = match snapshot.find(request, facts.request_id) {
+        Ok(found) if found.is_strict && !core.is_named(request.authority.host()) => {
+            let (api, dialect, reason) = (found.api, found.api.dialect, Reason::EndpointAccess);
+            return Served { api: Some(api), ..Served::refused(reason, dialect, request, facts, response) };
+        }
         Ok(found) => found,
         Err(Missed::Healthy) => {
             answers::healthy(response);

@@ -39,6 +39,8 @@ struct Fake {
     held: Cell<usize>,
     held_max: Cell<usize>,
     pauses: Cell<usize>,
+    /// The client's TLS name.
+    tls_name: Cell<&'static str>,
 }
 
 impl Core for Fake {
@@ -89,6 +91,10 @@ impl Core for Fake {
         self.held.set(self.held.get() - bytes);
     }
 
+    fn is_named(&self, host: &str) -> bool {
+        self.tls_name.get() == host
+    }
+
     async fn pause(&self) {
         self.pauses.set(self.pauses.get() + 1);
     }
@@ -127,6 +133,7 @@ fn fake(backend: fn(&Request) -> Result<Response, Reason>) -> Fake {
         held: Cell::new(0),
         held_max: Cell::new(usize::MAX),
         pauses: Cell::new(0),
+        tls_name: Cell::new("api.example"),
     }
 }
 
@@ -430,6 +437,7 @@ fn places_without_a_stage_have_answers_of_their_own() {
             rules: Vec::new(),
             endpoint: model::EndpointType::Regional,
             ip_address_type: model::IpAddressType::Ipv4,
+            endpoint_access_mode: model::EndpointAccessMode::Basic,
             health: true,
             origin: None,
         });

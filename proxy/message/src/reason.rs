@@ -21,6 +21,9 @@ pub enum Reason {
     NoStage,
     /// The API is not to be reached at its default endpoint (row 11).
     EndpointDisabled,
+    /// The API or the domain is strict, and the client's TLS name is not the host that it asks for, or it came by a domain of
+    /// another endpoint type (row 13).
+    EndpointAccess,
     /// No route for the path, or none for the method on it (row 24, row 25).
     NoRoute,
     /// There is no route, and what the client sent to authorise itself is no signature of AWS's (row 24).
@@ -110,6 +113,7 @@ impl Reason {
             Self::NoApi => "no_api",
             Self::NoStage => "no_stage",
             Self::EndpointDisabled => "endpoint_disabled",
+            Self::EndpointAccess => "endpoint_access",
             Self::NoRoute => "no_route",
             Self::IncompleteSignature { .. } => "incomplete_signature",
             Self::Throttled { .. } => "throttled",

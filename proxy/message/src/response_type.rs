@@ -54,7 +54,9 @@ impl ResponseType {
             Reason::NoRoute => Self::MissingAuthenticationToken,
             // U: which kind it is.
             Reason::IncompleteSignature { .. } => Self::InvalidSignature,
-            Reason::NoApi | Reason::NoStage | Reason::EndpointDisabled => Self::AccessDenied,
+            Reason::NoApi | Reason::NoStage | Reason::EndpointDisabled | Reason::EndpointAccess => {
+                Self::AccessDenied
+            }
             Reason::Throttled { .. } => Self::Throttled,
             Reason::MissingParameters(_) => Self::BadRequestParameters,
             Reason::InvalidBody { .. } | Reason::InvalidJson => Self::BadRequestBody,

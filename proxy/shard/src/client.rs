@@ -87,6 +87,14 @@ impl<'a> Client<'a> {
         session.sni().is_some() && !server.same_virtual_server(session.sni(), request.authority.host())
     }
 
+    /// Whether the name that it gave in TLS is this host (row 13): in any case, as names are, and without the dot at their end, which
+    /// none has in TLS (RFC 6066 §3). In the clear there is none, nor for an address.
+    pub(crate) fn is_named(self, host: &str) -> bool {
+        let Some(session) = self.connection().transport.session() else { return false };
+        let host = host.strip_suffix('.').unwrap_or(host);
+        session.borrow().sni().is_some_and(|name| name.eq_ignore_ascii_case(host))
+    }
+
     /// How a call of gRPC has ended for it, by the head of its answer or by what it got behind the body.
     pub(crate) fn grpc_status(self, head: &Headers) -> Option<u8> {
         grpc::status(head).or_else(|| match self {

@@ -291,6 +291,10 @@ impl exchange::Core for Call<'_> {
         self.held.shrink(bytes);
     }
 
+    fn is_named(&self, host: &str) -> bool {
+        self.client.is_named(host)
+    }
+
     fn pause(&self) -> impl Future<Output = ()> {
         self.core.handle.yield_now()
     }

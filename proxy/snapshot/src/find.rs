@@ -4,7 +4,7 @@ use message::{Dialect, Headers, Reason, Request, RequestId};
 use policy::gateway_response::{Asked, GatewayResponses};
 use router::{Match, Place};
 
-use crate::{Api, Route, Snapshot, Stage};
+use crate::{Api, OfDomain, Route, Snapshot, Stage};
 
 /// The way to a route.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Found<'a> {
     pub route: Result<(&'a Route, Match), Reason>,
     /// Bytes of the request's path that are the mapping's base path; `None`: it came by the default endpoint.
     pub base_bytes: Option<usize>,
+    /// Whether the client's TLS name has to be the host: the API or the domain is strict (row 13).
+    pub is_strict: bool,
 }
 
 impl Found<'_> {
@@ -36,6 +38,7 @@ struct Reached<'a> {
     base_bytes: Option<usize>,
     /// Bytes of the path that say where it is.
     bytes: usize,
+    domain: OfDomain,
 }
 
 /// No stage was found.
@@ -63,15 +66,20 @@ impl Snapshot {
             Some(reached) => self.by_default(&reached, path),
             None => self.by_mapping(host, path, &request.headers),
         }?;
-        let Reached { api, stage, base_bytes, bytes } = reached;
+        let Reached { api, stage, base_bytes, bytes, domain } = reached;
+        let stage = stage.drawn(id);
+        if stage.is_strict && domain.is_elsewhere {
+            let (dialect, reason) = (api.dialect, Reason::EndpointAccess);
+            return Err(Missed::Refused { api: Some(api), dialect, reason });
+        }
+        let is_strict = stage.is_strict || domain.is_strict;
         if bytes > 0 {
             request.target.strip(bytes);
         }
-        let stage = stage.drawn(id);
         let found = stage.router.find(&request.method, request.target.path());
         let route =
             found.map(|found| (&stage.routes[found.route as usize], found)).map_err(|_| Reason::NoRoute);
-        Ok(Found { api, stage, route, base_bytes })
+        Ok(Found { api, stage, route, base_bytes, is_strict })
     }
 
     /// What stands at an API's default endpoint (rows 10, 11).
@@ -90,7 +98,9 @@ impl Snapshot {
         if stage.disables_default_endpoint {
             return Err(refused(Reason::EndpointDisabled));
         }
-        Ok(Reached { api, stage, base_bytes: None, bytes: reached.bytes + more })
+        let bytes = reached.bytes + more;
+        // Its default endpoint is of its own type.
+        Ok(Reached { api, stage, base_bytes: None, bytes, domain: OfDomain::default() })
     }
 
     /// What is mapped at a host and base path.
@@ -114,7 +124,8 @@ impl Snapshot {
                 reason: Reason::NoStage,
             })?,
         };
-        Ok(Reached { api, stage, base_bytes: Some(base_bytes), bytes: taken + more })
+        let bytes = taken + more;
+        Ok(Reached { api, stage, base_bytes: Some(base_bytes), bytes, domain: mapped.domain })
     }
 
     /// How to answer when no API was chosen: as the only dialect there is, else as AWS's front does.

@@ -150,6 +150,17 @@ pub struct Mapped {
     pub api: usize,
     /// Index into its stages; `None`: the first segment after the base path names it.
     pub stage: Option<usize>,
+    /// What the domain is to the API.
+    pub domain: OfDomain,
+}
+
+/// What a domain is to an API that is mapped to it (row 13). A host of which nothing is said is of any API's own kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OfDomain {
+    /// The domain is strict.
+    pub is_strict: bool,
+    /// Its endpoint is of another type than the API's.
+    pub is_elsewhere: bool,
 }
 
 /// An API.
@@ -184,6 +195,8 @@ pub struct Stage {
     pub variables: Vec<(String, String)>,
     /// Whether the API's default endpoint does not lead here (row 11).
     pub disables_default_endpoint: bool,
+    /// Whether the API is strict: requests come by an endpoint of its own type, and name the host in TLS (row 13).
+    pub is_strict: bool,
     /// The id of the deployment that it runs; empty where none was made.
     pub deployment: String,
     /// Whether it is a canary's part of a stage.

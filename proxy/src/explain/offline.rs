@@ -294,6 +294,12 @@ impl Core for Offline<'_> {
 
     fn let_go(&self, _: usize) {}
 
+    /// As clients do it: who connects over TLS gives the name that he asks for, and no address.
+    fn is_named(&self, host: &str) -> bool {
+        let is_address = host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok();
+        self.snapshot.listeners[self.sample.listener].tls.is_some() && !is_address
+    }
+
     async fn pause(&self) {}
 }
 

@@ -143,6 +143,10 @@ impl Teller<'_> {
                     (Some(_), Reason::EndpointDisabled) => {
                         told.notes.push("the API's default endpoint is disabled".to_owned());
                     }
+                    (Some(api), Reason::EndpointAccess) => told.notes.push(format!(
+                        "`{}` is strict, and the domain's endpoint is of another type (row 13)",
+                        api.name
+                    )),
                     _ => {}
                 }
                 return None;
@@ -150,6 +154,10 @@ impl Teller<'_> {
         };
         told.api = Some(self.api(found.api));
         self.stage(found.api, found.stage, told);
+        if found.is_strict {
+            let what = "the API or the domain is strict: the client's TLS name has to be";
+            told.notes.push(format!("{what} `{host}` (row 13)"));
+        }
         let target = &stripped.target;
         let query = target.query().map_or_else(String::new, |query| format!("?{query}"));
         let path = if target.path().is_empty() { "/" } else { target.path() };

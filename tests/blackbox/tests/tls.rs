@@ -10,6 +10,7 @@ over_both! {
     curl_trusts_the_local_authority
     large_bodies_through_tls
     plain_bytes_at_a_tls_port
+    what_is_strict_is_served_to_who_names_its_host
 }
 
 const MOCK: &str = "[[route]]\nmatch = \"$default\"\nmock = { status = 200, body = \"secret\" }\n";
@@ -56,6 +57,57 @@ fn plain_bytes_at_a_tls_port() {
     let said = gateway.exchange_raw("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(!String::from_utf8_lossy(&said).contains("secret"));
     assert_eq!(gateway.curl(&["--insecure"], "/").response().text(), "secret");
+}
+
+/// Row 13: by the name in TLS and the host of the request, whichever certificate stands for both. U: the answers.
+fn what_is_strict_is_served_to_who_names_its_host() {
+    let config = r#"
+[[api]]
+name = "shop"
+kind = "rest"
+hosts = ["shop.example.com"]
+endpoint_access_mode = "strict"
+[[api.stage]]
+name = "prod"
+[[api.route]]
+key = "GET /"
+integration = { type = "mock", status = 200, body = "shop" }
+[[api]]
+name = "web"
+kind = "http"
+hosts = ["web.example.com", "closed.example.com"]
+[[api.route]]
+key = "GET /prod"
+integration = { type = "mock", status = 200, body = "web" }
+[[domain]]
+name = "closed.example.com"
+endpoint_access_mode = "strict"
+"#;
+    let gateway = Gateway::with(config).tls().start();
+    let spoken = over().clients;
+    let ask = |name: &str, host: &str| {
+        let port = gateway.address().port();
+        let (url, to) = (format!("https://{name}:{port}/prod"), format!("{name}:{port}:127.0.0.1"));
+        let host = format!("Host: {host}");
+        let answer = curl(&[spoken.curl_flag(), "--insecure", "--resolve", &to, "-H", &host, &url]);
+        let response = answer.response();
+        let error = response.field("x-amzn-errortype").unwrap_or_default().to_owned();
+        (response.status, response.text(), error)
+    };
+    let (forbidden, none) = ("{\"message\":\"Forbidden\"}", String::new);
+    let [shop, web, closed] = ["shop.example.com", "web.example.com", "closed.example.com"];
+    assert_eq!(ask(shop, shop), (200, "shop".into(), none()));
+    assert_eq!(ask(shop, "Shop.example.com:443"), (200, "shop".into(), none()));
+    assert_eq!(ask(closed, closed), (200, "web".into(), none()));
+    assert_eq!(ask(shop, web), (200, "web".into(), none()), "it is not strict itself");
+    let refused = (403, forbidden.to_owned(), "ForbiddenException".to_owned());
+    assert_eq!([ask(web, shop), ask("127.0.0.1", shop)], [refused.clone(), refused]);
+    let refused = (403, forbidden.to_owned(), none());
+    assert_eq!([ask(web, closed), ask("127.0.0.1", closed)], [refused.clone(), refused]);
+    // Without TLS nobody has named a host in it.
+    let plain = Gateway::with(config).start();
+    let asked = |host: &str| plain.curl(&["-H", &format!("Host: {host}")], "/prod").response().status;
+    assert_eq!([shop, web, closed].map(asked), [403, 200, 403]);
 }
 
 /// A certificate and its key, made by openssl for these names.

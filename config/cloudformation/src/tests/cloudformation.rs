@@ -1,9 +1,12 @@
 //! CloudFormation templates (section 5.3), as CDK writes them.
 
+use model::{EndpointAccessMode, EndpointType, IpAddressType};
+
 use super::{Given, check, options, read};
 
 const REST: &str = r#"{"Resources": {
-  "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "shop", "EndpointConfiguration": {"Types": ["REGIONAL"]}}},
+  "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "shop", "EndpointAccessMode": "STRICT",
+    "EndpointConfiguration": {"Types": ["REGIONAL"]}}},
   "Items": {"Type": "AWS::ApiGateway::Resource", "Properties":
     {"ParentId": {"Fn::GetAtt": ["Api", "RootResourceId"]}, "PathPart": "items", "RestApiId": {"Ref": "Api"}}},
   "Item": {"Type": "AWS::ApiGateway::Resource", "Properties":
@@ -34,7 +37,8 @@ const REST: &str = r#"{"Resources": {
     "DeploymentId": {"Ref": "Deployment"}, "CacheClusterEnabled": true,
     "MethodSettings": [{"ResourcePath": "/~1items", "HttpMethod": "POST", "ThrottlingRateLimit": 5}],
     "CanarySetting": {"PercentTraffic": 12.5, "StageVariableOverrides": {"v": "2"}}}},
-  "Domain": {"Type": "AWS::ApiGateway::DomainName", "Properties": {"DomainName": "API.example.com"}},
+  "Domain": {"Type": "AWS::ApiGateway::DomainName", "Properties": {"DomainName": "API.example.com", "EndpointAccessMode": "STRICT",
+    "EndpointConfiguration": {"Types": ["EDGE"], "IpAddressType": "dualstack"}, "RoutingMode": "BASE_PATH_MAPPING_ONLY"}},
   "Mapping": {"Type": "AWS::ApiGateway::BasePathMapping", "Properties":
     {"BasePath": "v1", "DomainName": {"Ref": "Domain"}, "RestApiId": {"Ref": "Api"}, "Stage": {"Ref": "Stage"}}},
   "Key": {"Type": "AWS::ApiGateway::ApiKey", "Properties": {}},
@@ -72,7 +76,12 @@ rest shop [\"prod\"]
     let [mapping] = &api.mappings[..] else { panic!("{:?}", api.mappings) };
     let expected = (Some("API.example.com"), "v1", Some("prod"));
     assert_eq!((mapping.host.as_deref(), &*mapping.base_path, mapping.stage.as_deref()), expected);
-    assert_eq!(imported.domains.iter().map(|it| &*it.name).collect::<Vec<_>>(), ["api.example.com"]);
+    let [domain] = &imported.domains[..] else { panic!("{:?}", imported.domains) };
+    assert_eq!((&*domain.name, domain.endpoint), ("api.example.com", EndpointType::Edge));
+    assert_eq!(domain.ip_address_type, IpAddressType::Dualstack);
+    // Row 13.
+    let modes = [domain.endpoint_access_mode, api.definition.endpoint_access_mode];
+    assert_eq!(modes, [EndpointAccessMode::Strict; 2]);
     assert!(
         imported
             .notes

@@ -13,15 +13,22 @@ Resources:
   M:
     Type: AWS::ApiGateway::Method
     Properties: {RestApiId: !Ref Nobody, ResourceId: !GetAtt Api.RootResourceId, HttpMethod: GET}
+  D:
+    Type: AWS::ApiGateway::DomainName
+    Properties: {DomainName: a.example, EndpointAccessMode: STRICTER, EndpointConfiguration: {Types: [LOCAL]}, RoutingMode: NONE}
   S: {Type: AWS::ApiGateway::Stage, Properties: {StageName: !Cidr [a], RestApiId: !ImportValue X}}
 ";
     let expected = [
         "5:5 the resource `R` lies in itself",
         "8:5 `RestApiId` is missing",
         "9:29 there is neither a parameter nor a resource `Nobody`",
-        "10:6 `RestApiId` or `StageName` is missing",
-        "10:61 the function `Fn::Cidr` is not known here",
-        "10:83 `X` is exported by another stack",
+        "12:61 `STRICTER` is not known here: write `BASIC` or `STRICT`",
+        "12:103 `LOCAL` is not known here: write `REGIONAL` or `EDGE` or `PRIVATE`",
+        "12:125 `NONE` is not known here: write `BASE_PATH_MAPPING_ONLY` or `API_MAPPING_ONLY` or `ROUTING_RULE_ONLY` or \
+         `ROUTING_RULE_THEN_BASE_PATH_MAPPING` or `ROUTING_RULE_THEN_API_MAPPING`",
+        "13:6 `RestApiId` or `StageName` is missing",
+        "13:61 the function `Fn::Cidr` is not known here",
+        "13:83 `X` is exported by another stack",
     ];
     check_mistakes(template, &[], &expected);
 }

@@ -61,7 +61,12 @@ Transform: AWS::Serverless-2016-10-31
 Parameters:
   Stage: {Type: String, Default: dev}
 Globals:
-  Api: {MinimumCompressionSize: 1024, BinaryMediaTypes: ['image~1png']}
+  Api:
+    MinimumCompressionSize: 1024
+    BinaryMediaTypes: ['image~1png']
+    EndpointAccessMode: STRICT
+    EndpointConfiguration: {Type: EDGE}
+    Domain: {DomainName: pets.example.com, CertificateArn: c}
 Resources:
   Pets:
     Type: AWS::Serverless::Api
@@ -103,6 +108,9 @@ rest pets [\"prod\"]
     assert_eq!((throttle.rate, throttle.burst), (10.0, Some(20)));
     assert_eq!(stage.cors.as_ref().unwrap().allow_origins, ["https://example.com"]);
     assert_eq!(api.definition.minimum_compression_bytes, Some(1024));
+    // Rows 6 and 13: a domain that is made with its API stands where that does.
+    assert_eq!(api.definition.endpoint_access_mode, model::EndpointAccessMode::Strict);
+    assert_eq!([api.endpoint, imported.domains[0].endpoint], [model::EndpointType::Edge; 2]);
     let names: Vec<_> = api.definition.authorizers.iter().map(|it| &*it.name).collect();
     assert_eq!(names, ["Pool", "Token"]);
 }

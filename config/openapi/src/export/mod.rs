@@ -20,7 +20,7 @@ mod security;
 
 use std::{cell::RefCell, collections::BTreeSet};
 
-use model::{Api, ApiKeySource, Definition, EndpointType, IpAddressType, Kind};
+use model::{Api, ApiKeySource, Definition, EndpointAccessMode, EndpointType, IpAddressType, Kind};
 use serde_json::{Map, Value as Json, json};
 
 use crate::{Variables, import::MODELS_URL};
@@ -271,6 +271,8 @@ impl Export<'_> {
         }
         let source = definition.api_key_source;
         put("api-key-source", source == ApiKeySource::Authorizer, "AUTHORIZER".into());
+        let is_strict = definition.endpoint_access_mode == EndpointAccessMode::Strict;
+        put("endpoint-access-mode", is_strict, "STRICT".into());
         put(
             "binary-media-types",
             !definition.binary_media_types.is_empty(),

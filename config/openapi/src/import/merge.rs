@@ -1,6 +1,6 @@
 //! A document put into an API that is there already (row 138).
 
-use model::Definition;
+use model::{Definition, EndpointAccessMode};
 
 /// How.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,13 +12,17 @@ pub enum Mode {
     Overwrite,
 }
 
-/// An API's definition with a document's put into it. Tags and the default endpoint stay as they are where the document
-/// says nothing of them.
+/// An API's definition with a document's put into it. Tags, the default endpoint and who may come to it stay as they are where the
+/// document says nothing of them.
 pub fn merge(old: Definition, new: Definition, mode: Mode) -> Definition {
     let tags = if new.tags.is_empty() { old.tags.clone() } else { new.tags.clone() };
     let disable_default_endpoint = old.disable_default_endpoint || new.disable_default_endpoint;
+    let endpoint_access_mode = match new.endpoint_access_mode {
+        EndpointAccessMode::Basic => old.endpoint_access_mode,
+        mode @ EndpointAccessMode::Strict => mode,
+    };
     if mode == Mode::Overwrite {
-        return Definition { tags, disable_default_endpoint, ..new };
+        return Definition { tags, disable_default_endpoint, endpoint_access_mode, ..new };
     }
     let routes = joined(old.routes, new.routes, |a, b| a.key == b.key);
     let mut resources = joined(old.resources, new.resources, |a, b| a == b);
@@ -56,6 +60,7 @@ pub fn merge(old: Definition, new: Definition, mode: Mode) -> Definition {
             place(a) == place(b)
         }),
         disable_default_endpoint,
+        endpoint_access_mode,
         cors: new.cors.or(old.cors),
         tags,
     }

@@ -1,12 +1,12 @@
 //! What a document says of the whole API.
 
 use model::{
-    ApiKeySource, Cors, Definition, EndpointType, GatewayResponse, GatewayResponseType, IpAddressType, Kind,
-    RequestValidator, Severity,
+    ApiKeySource, Cors, Definition, EndpointAccessMode, EndpointType, GatewayResponse, GatewayResponseType,
+    IpAddressType, Kind, RequestValidator, Severity,
 };
 
 use super::{Document, Imported, Version};
-use crate::tree::{Cursor, quote};
+use crate::tree::{Cursor, Value, quote};
 
 /// The longest resource policy in characters (row 95).
 const POLICY_CHARS_MAX: usize = 8_192;
@@ -16,10 +16,11 @@ const COMPRESSION_BYTES_MAX: i64 = 10_485_760;
 const ENDPOINT: &str = "x-amazon-apigateway-endpoint-configuration";
 
 /// Extensions of the whole document, for REST APIs, for HTTP APIs, for both.
-const OF_REST: [&str; 9] = [
+const OF_REST: [&str; 10] = [
     "x-amazon-apigateway-api-key-source",
     "x-amazon-apigateway-binary-media-types",
     "x-amazon-apigateway-documentation",
+    "x-amazon-apigateway-endpoint-access-mode",
     "x-amazon-apigateway-gateway-responses",
     "x-amazon-apigateway-minimum-compression-size",
     "x-amazon-apigateway-policy",
@@ -92,6 +93,9 @@ impl<'t> Document<'t> {
         let source = extension("api-key-source");
         let sources = [("HEADER", ApiKeySource::Header), ("AUTHORIZER", ApiKeySource::Authorizer)];
         definition.api_key_source = source.and_then(|it| it.one_of(&sources)).unwrap_or_default();
+        let mode = extension("endpoint-access-mode");
+        let modes = [("BASIC", EndpointAccessMode::Basic), ("STRICT", EndpointAccessMode::Strict)];
+        definition.endpoint_access_mode = mode.and_then(|it| it.one_of(&modes)).unwrap_or_default();
         definition.policy = extension("policy").and_then(|at| policy(&at));
         for (name, at) in extension("request-validators").iter().flat_map(Cursor::entries) {
             let truth = |key: &str| at.get(key).and_then(|it| it.truth()).unwrap_or_default();
@@ -161,8 +165,12 @@ fn endpoint(at: &Cursor<'_>, imported: &mut Imported) {
     let disabled = at.get("disableExecuteApiEndpoint").and_then(|it| it.truth());
     imported.definition.disable_default_endpoint = disabled.unwrap_or_default();
     imported.vpc_endpoint_ids = at.get("vpcEndpointIds").map(|it| it.texts()).unwrap_or_default();
-    let types = at.get("types");
-    imported.endpoint = types.and_then(|it| it.items().next()).and_then(|it| it.one_of(&TYPES));
+    // One alone may stand for a list of it, as SAM's `Type` does.
+    let one = at.get("types").and_then(|it| match it.node().value {
+        Value::List(_) => it.items().next(),
+        _ => Some(it),
+    });
+    imported.endpoint = one.and_then(|it| it.one_of(&TYPES));
     imported.ip_address_type = at.get("ipAddressType").and_then(|it| it.one_of(&ADDRESSES));
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use model::{
-    ApiKeySource, Authorization, ContentHandling, Declared, EndpointType, GatewayResponseType, Integration,
-    IntegrationType, IpAddressType, Kind, MethodResponse, ParameterPlace, Passthrough, RequestParameter,
-    RequestValidator, RouteKey, RoutingMode,
+    ApiKeySource, Authorization, ContentHandling, Declared, EndpointAccessMode, EndpointType,
+    GatewayResponseType, Integration, IntegrationType, IpAddressType, Kind, MethodResponse, ParameterPlace,
+    Passthrough, RequestParameter, RequestValidator, RouteKey, RoutingMode,
 };
 
 use super::{Table, model};
@@ -303,6 +303,7 @@ version = "v"
 endpoint = "private"
 vpc_endpoint_ids = ["vpce-1"]
 disable_default_endpoint = true
+endpoint_access_mode = "strict"
 binary_media_types = ["image/png", "*/*"]
 minimum_compression = "10MiB"
 api_key_source = "authorizer"
@@ -333,6 +334,7 @@ integration.type = "mock"
     assert_eq!(definition.api_key_source, ApiKeySource::Authorizer);
     assert_eq!(definition.policy.as_deref(), Some(r#"{"a":"${x}"}"#));
     assert_eq!(definition.resources, ["/a/b"]);
+    assert_eq!(definition.endpoint_access_mode, EndpointAccessMode::Strict, "row 13");
     let cors = definition.cors.unwrap();
     assert_eq!([cors.allow_origins, cors.allow_methods, cors.allow_headers], [["*"], ["*"], ["*"]]);
     let [response] = &definition.gateway_responses[..] else { panic!("one") };
@@ -398,6 +400,7 @@ integration.type = "mock"
 name = "*.Example.com"
 routing_mode = "rule_then_mapping"
 health = false
+endpoint_access_mode = "strict"
 [[domain.rule]]
 priority = 1000000
 headers = { X-V = "2*", y = "z" }
@@ -410,6 +413,7 @@ strip_base_path = true
     let [domain] = &model.domains[..] else { panic!("one") };
     assert_eq!((&*domain.name, domain.routing_mode), ("*.example.com", RoutingMode::RuleThenMapping));
     assert!(!domain.health);
+    assert_eq!(domain.endpoint_access_mode, EndpointAccessMode::Strict, "row 13");
     let [rule] = &domain.rules[..] else { panic!("one") };
     assert_eq!((rule.priority, rule.strip_base_path), (1_000_000, true));
     assert_eq!(rule.headers, [pair("X-V", "2*"), pair("y", "z")]);

@@ -244,6 +244,11 @@ fn texts_of_their_own() {
         "endpoint = \"private\"\nip_address_type = \"ipv4\"",
         "5:19: Only dualstack ipAddressType is supported for Private APIs. | write `dualstack`, or leave it out",
     );
+    // Row 13.
+    check_http(
+        "endpoint_access_mode = \"strict\"",
+        "4:24: an HTTP API has none | leave it out, or write `kind = \"rest\"`",
+    );
     check_rest(
         "id = \"Abcdefghij\"",
         "4:6: `Abcdefghij` can't be the id of an API | ten lower-case letters and digits",

@@ -140,6 +140,7 @@ pub(super) fn domain(domain: &Domain) -> Tree {
         RoutingMode::RuleThenMapping => tree.text("routing_mode", "rule_then_mapping"),
     }
     endpoint(&mut tree, domain.endpoint, domain.ip_address_type);
+    definition::access_mode(&mut tree, domain.endpoint_access_mode);
     if !domain.health {
         tree.raw("health", false);
     }

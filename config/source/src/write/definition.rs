@@ -2,7 +2,7 @@
 
 use model::{
     ApiKeySource, Authorizer, AuthorizerKind, BodyModel, Cors, Definition, DocumentationPart,
-    GatewayResponse, Kind,
+    EndpointAccessMode, GatewayResponse, Kind,
 };
 
 use super::{integration, route, tree::Tree};
@@ -13,6 +13,7 @@ pub(super) fn keys(tree: &mut Tree, definition: &Definition) {
     tree.opt_text("description", definition.description.as_deref());
     tree.opt_text("version", definition.version.as_deref());
     tree.flag("disable_default_endpoint", definition.disable_default_endpoint);
+    access_mode(tree, definition.endpoint_access_mode);
     tree.texts("binary_media_types", &definition.binary_media_types);
     if let Some(bytes) = definition.minimum_compression_bytes {
         tree.text("minimum_compression", &units::show_size(bytes.into()));
@@ -25,6 +26,13 @@ pub(super) fn keys(tree: &mut Tree, definition: &Definition) {
     tree.pairs("tags", &definition.tags);
     if let Some(it) = &definition.cors {
         cors_value(tree, it);
+    }
+}
+
+/// `endpoint_access_mode`, of an API or a domain.
+pub(super) fn access_mode(tree: &mut Tree, mode: EndpointAccessMode) {
+    if mode == EndpointAccessMode::Strict {
+        tree.text("endpoint_access_mode", "strict");
     }
 }
 

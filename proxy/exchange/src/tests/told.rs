@@ -22,6 +22,8 @@ fn catalogue() -> Vec<Row> {
         Row(Reason::NoStage, forbidden, (404, "Not Found"), "ACCESS_DENIED"),
         // U.
         Row(Reason::EndpointDisabled, forbidden, (404, "Not Found"), "ACCESS_DENIED"),
+        // U, in both.
+        Row(Reason::EndpointAccess, forbidden, (403, "Forbidden"), "ACCESS_DENIED"),
         Row(
             Reason::NoRoute,
             (403, "MissingAuthenticationTokenException", "Missing Authentication Token"),
@@ -341,5 +343,48 @@ fn answers_of_mappings_carry_a_trace() {
         let trace = field(&response, "x-amzn-trace-id");
         assert_eq!(trace.is_some(), expected, "{kind:?} {response:?}");
         assert!(trace.is_none_or(|it| it == "Root=1-00000001-111111111111111911141111"), "{trace:?}");
+    }
+}
+
+/// Row 13: who is refused learns it in the dialect's words, and neither policies nor a backend hear of him; CORS has no say. U: what
+/// AWS answers.
+#[test]
+fn a_strict_api_serves_who_names_its_host() {
+    use model::Kind::{Http, Proxy, Rest};
+    for (kind, status, message) in
+        [(Rest, 403, "Forbidden"), (Http, 403, "Forbidden"), (Proxy, 421, "Misdirected Request")]
+    {
+        let mut model = model(kind, vec![route("ANY /pets")]);
+        model.apis[0].definition.endpoint_access_mode = model::EndpointAccessMode::Strict;
+        let cors = Some(model::Cors { allow_origins: vec!["*".into()], ..model::Cors::default() });
+        match kind {
+            Rest => model.apis[0].stages[0].cors = cors,
+            Http | Proxy => model.apis[0].definition.cors = cors,
+        }
+        let snapshot = snapshot(&model);
+        for asked in ["GET /pets", "OPTIONS /pets"] {
+            let core = fake(hello);
+            let (served, response) = run(&snapshot, &mut request(asked), &core);
+            assert_eq!(
+                (served.reason, response.status, core.calls.get()),
+                (None, 200, 1),
+                "{kind:?} {asked}"
+            );
+            // A neighbour's name, an ending alone, and none.
+            for name in ["www.api.example", "example", ""] {
+                let core = fake(hello);
+                core.tls_name.set(name);
+                let (served, response) = run(&snapshot, &mut request(asked), &core);
+                let Body::Whole(body) = &response.body else { panic!("{response:?}") };
+                let expected = format!("{{\"message\":\"{message}\"}}");
+                assert_eq!((response.status, &body[..]), (status, expected.as_bytes()), "{kind:?} {name}");
+                assert_eq!((&served.reason, core.calls.get()), (&Some(Reason::EndpointAccess), 0));
+                assert!(served.api.is_some() && served.route.is_none(), "it is told whose it was");
+                let error = response.headers.iter().find(|field| field.text == b"x-amzn-ErrorType");
+                let error = error.map(|field| field.value);
+                assert_eq!(error, (kind == Rest).then_some(&b"ForbiddenException"[..]));
+                assert!(response.headers.iter().all(|field| field.text != b"Access-Control-Allow-Origin"));
+            }
+        }
     }
 }

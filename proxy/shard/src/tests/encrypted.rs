@@ -1,6 +1,6 @@
 //! The same through TLS on both sides. An end without `close_notify` may be a cut, and is not taken for an end.
 
-use super::harness::{Peer, Pki, Setup, check_on, route, run, standard};
+use super::harness::{Peer, Pki, Setup, check_on, route, run, standard, strict};
 
 /// Clients come as `gateway.test`.
 fn setup(names: &[&str]) -> Setup {
@@ -197,6 +197,32 @@ fn another_virtual_server_is_not_asked() {
          c< 421 Misdirected Request
          c> GET /mock HTTP/1.1|Host: gateway.test||
          c< 200 mocked",
+    );
+}
+
+/// Row 13, over HTTP/1.1: a strict API serves a connection's requests to the host that its TLS name is, and no other. U: the answer.
+#[test]
+fn a_strict_api_goes_by_the_name_of_the_connection() {
+    let mut setup = setup(&["gateway.test"]);
+    strict(&mut setup.model);
+    check_on(
+        setup,
+        "c> GET /mock HTTP/1.1|Host: gateway.test||
+         c< 200 mocked
+         c> GET /mock HTTP/1.1|Host: other.test||
+         c< 403 Forbidden
+         c> POST /mock HTTP/1.1|Host: 10.0.0.1|Content-Length: 5||hello
+         c< 403 Forbidden
+         c> GET /mock HTTP/1.1|Host: GATEWAY.Test.:443||
+         c< 200 mocked",
+    );
+    // Without TLS there is no name.
+    let mut model = standard();
+    strict(&mut model);
+    check_on(
+        Setup { model, ..Setup::default() },
+        "c> GET /mock HTTP/1.1|Host: gateway.test||
+         c< 403 Forbidden",
     );
 }
 

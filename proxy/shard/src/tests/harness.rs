@@ -32,7 +32,7 @@ use telemetry::log;
 
 pub(super) use self::{
     framed::{Field, Framed, Terms, as_reset},
-    node::{in_http2, route, standard},
+    node::{in_http2, route, standard, strict},
     peer::Peer,
     pki::Pki,
     talk::bytes,
@@ -46,6 +46,7 @@ use crate::{
     start,
     transport::Transport,
 };
+
 use node::{Publisher, back, endpoints, front};
 
 /// What clients call the gateway in their handshakes.

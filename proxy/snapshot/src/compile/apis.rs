@@ -4,7 +4,8 @@ use bytes::Bytes;
 use integration::{Integration, http::Http, mock::Mock};
 use message::{Dialect, Headers, Method};
 use model::{
-    CacheMode, Diagnostic, EndpointType, IntegrationType, Kind, Model, RouteKey, Severity, ThrottlePer,
+    CacheMode, Diagnostic, EndpointAccessMode, EndpointType, IntegrationType, Kind, Model, RouteKey,
+    Severity, ThrottlePer,
 };
 use policy::{
     Policy,
@@ -175,6 +176,7 @@ impl Place<'_> {
             gateway_responses,
             variables: self.stage.variables.clone(),
             disables_default_endpoint: self.definition.disable_default_endpoint,
+            is_strict: self.definition.endpoint_access_mode == EndpointAccessMode::Strict,
             deployment: self.stage.deployment.as_ref().map(|it| it.id.clone()).unwrap_or_default(),
             is_canary: false,
             canary: None,

@@ -1,12 +1,15 @@
 //! Where APIs are reached: what is mapped to hosts and base paths, what is said of domains, and the endpoints that every API of
 //! AWS's shape has (rows 6 to 11, 15, 35 to 40).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Diagnostic, EndpointType, IpAddressType, Kind, Model, RoutingMode, RoutingRule};
+use model::{
+    Diagnostic, EndpointAccessMode, EndpointType, IpAddressType, Kind, Model, RoutingMode, RoutingRule,
+};
 use router::{Domain, Endpoint, Endpoints, Mapping, Mappings, PRIORITY_MAX, RULES_MAX, Rule, RuleSettings};
 
-use crate::Mapped;
+use super::definitions;
+use crate::{Mapped, OfDomain};
 
 /// Where what stands.
 pub(super) struct Places {
@@ -18,10 +21,12 @@ pub(super) fn compile(model: &Model, found: &mut Vec<Diagnostic>) -> Option<Plac
     for api in &model.apis {
         refuse_endpoint(api, found);
     }
+    let domains = model.domains.iter().map(|domain| (domain.name.to_ascii_lowercase(), domain)).collect();
     let mut entries = Vec::new();
     for (number, api) in model.apis.iter().enumerate() {
-        entries.extend(map(model, api, number, found));
+        entries.extend(map(model, &domains, (api, number), found));
     }
+    warn_of_strict(model, found);
     let endpoints = endpoints(model, found);
     let mut mappings = match Mappings::build(entries) {
         Ok(mappings) => mappings,
@@ -42,8 +47,8 @@ pub(super) fn compile(model: &Model, found: &mut Vec<Diagnostic>) -> Option<Plac
 /// What is reached nowhere else is reached everywhere, as long as there is but one such API.
 fn map<'a>(
     model: &Model,
-    api: &'a model::Api,
-    number: usize,
+    domains: &BTreeMap<String, &model::Domain>,
+    (api, number): (&'a model::Api, usize),
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Mapping<'a, Mapped>> {
     let only = (api.kind == Kind::Proxy).then_some(0);
@@ -63,7 +68,8 @@ fn map<'a>(
             );
             return Vec::new();
         }
-        return vec![Mapping { host: None, base_path: "", value: Mapped { api: number, stage: only } }];
+        let value = Mapped { api: number, stage: only, domain: OfDomain::default() };
+        return vec![Mapping { host: None, base_path: "", value }];
     }
     let mut entries = Vec::with_capacity(api.mappings.len());
     for mapping in &api.mappings {
@@ -75,10 +81,55 @@ fn map<'a>(
             let message = format!("API `{}` has no stage `{name}`", api.name);
             found.push(Diagnostic::error(mapping.origin.as_ref(), "mapping.stage", message));
         }
-        let value = Mapped { api: number, stage: named.and_then(|(_, stage)| stage).or(only) };
+        let domain = mapping.host.as_ref().and_then(|host| domains.get(&host.to_ascii_lowercase()));
+        let domain = domain.map_or_else(OfDomain::default, |domain| of_domain(domain, api));
+        let stage = named.and_then(|(_, stage)| stage).or(only);
+        let value = Mapped { api: number, stage, domain };
         entries.push(Mapping { host: mapping.host.as_deref(), base_path: &mapping.base_path, value });
     }
     entries
+}
+
+/// What a domain is to an API that is reached there (row 13).
+fn of_domain(domain: &model::Domain, api: &model::Api) -> OfDomain {
+    let is_strict = domain.endpoint_access_mode == EndpointAccessMode::Strict;
+    OfDomain { is_strict, is_elsewhere: domain.endpoint != api.endpoint }
+}
+
+/// What asks for more than its requests can show, or than those of a listener can (row 13).
+fn warn_of_strict(model: &Model, found: &mut Vec<Diagnostic>) {
+    let is_strict = |mode| mode == EndpointAccessMode::Strict;
+    let strict = |api: &&model::Api| definitions(api).any(|it| is_strict(it.endpoint_access_mode));
+    let apis: Vec<_> = model.apis.iter().filter(strict).collect();
+    for domain in &model.domains {
+        let is_reached = |api: &model::Api| {
+            let is_it = |host: &String| host.eq_ignore_ascii_case(&domain.name);
+            let is_mapped = api.mappings.iter().any(|mapping| mapping.host.as_ref().is_some_and(is_it));
+            is_mapped || domain.rules.iter().any(|rule| rule.api == api.name)
+        };
+        for api in apis.iter().filter(|api| api.endpoint != domain.endpoint && is_reached(api)) {
+            let [of_domain, of_api] = [domain.endpoint, api.endpoint].map(EndpointType::as_str);
+            let message = format!(
+                "the API `{}` is strict and `{of_api}`: what comes to it by this domain, which is `{of_domain}`, is refused",
+                api.name
+            );
+            let help = "give both the same `endpoint`, or the API `endpoint_access_mode = \"basic\"`";
+            found.push(Diagnostic::warning(domain.origin.as_ref(), "domain.endpoint", message).help(help));
+        }
+    }
+    // AWS has no listener without TLS. Here it would be the way round: whoever comes there has named no host in TLS.
+    let domains = model.domains.iter().filter(|it| is_strict(it.endpoint_access_mode));
+    let strict = apis.iter().map(|api| format!("the API `{}`", api.name));
+    let strict: Vec<_> = strict.chain(domains.map(|it| format!("the domain `{}`", it.name))).collect();
+    for listener in model.listeners.iter().filter(|listener| listener.plain && !strict.is_empty()) {
+        let message = format!(
+            "without TLS a client names no host in TLS: what is strict is refused here ({})",
+            strict.join(", ")
+        );
+        let key = format!("listener.{}", listener.name);
+        let help = "let clients come over TLS, or write `endpoint_access_mode = \"basic\"`";
+        found.push(Diagnostic::warning(listener.origin.as_ref(), key, message).help(help));
+    }
 }
 
 /// The default endpoints of all APIs of AWS's shape (row 10).
@@ -163,7 +214,7 @@ fn describe(
         } else if !priorities.insert(rule.priority) {
             refuse(format!("the priority {} is that of another rule", rule.priority));
         }
-        match compiled(model, rule) {
+        match compiled(model, domain, rule) {
             Ok(compiled) => rules.push((rule.priority, compiled)),
             Err(message) => refuse(message),
         }
@@ -179,7 +230,7 @@ fn describe(
     }
 }
 
-fn compiled(model: &Model, rule: &RoutingRule) -> Result<Rule<Mapped>, String> {
+fn compiled(model: &Model, domain: &model::Domain, rule: &RoutingRule) -> Result<Rule<Mapped>, String> {
     let RoutingRule { headers, base_paths, api: name, stage, .. } = rule;
     let number = model.apis.iter().position(|api| api.name == *name);
     let number = number.ok_or_else(|| format!("there is no API `{name}`"))?;
@@ -189,7 +240,7 @@ fn compiled(model: &Model, rule: &RoutingRule) -> Result<Rule<Mapped>, String> {
     }
     let at = api.stages.iter().position(|it| it.name == *stage);
     let at = at.ok_or_else(|| format!("API `{name}` has no stage `{stage}`"))?;
-    let value = Mapped { api: number, stage: Some(at) };
+    let value = Mapped { api: number, stage: Some(at), domain: of_domain(domain, api) };
     let settings = RuleSettings { headers, base_paths, strips: rule.strip_base_path, value };
     Rule::new(0, settings).map_err(|error| error.to_string())
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use model::{
     Api, ApiKeySource, Authorization, BodyModel, Cache, CacheKey, CacheMode, Canary, ContentHandling, Cors,
-    Declared, DocumentationPart, Domain, EndpointType, GatewayResponse, GatewayResponseType,
-    IntegrationResponse, IntegrationType, IpAddressType, Limits, Mapping, MethodResponse, MethodSettings,
-    Mock, Origin, ParameterPlace, Passthrough, RequestParameter, RequestRules, RequestValidator, Route,
-    RoutingMode, RoutingRule, Severity, Stage, Throttle, ThrottlePer,
+    Declared, DocumentationPart, Domain, EndpointAccessMode, EndpointType, GatewayResponse,
+    GatewayResponseType, IntegrationResponse, IntegrationType, IpAddressType, Limits, Mapping,
+    MethodResponse, MethodSettings, Mock, Origin, ParameterPlace, Passthrough, RequestParameter,
+    RequestRules, RequestValidator, Route, RoutingMode, RoutingRule, Severity, Stage, Throttle, ThrottlePer,
 };
 
 use super::*;
@@ -161,6 +161,7 @@ fn base() -> Model {
         rules: vec![rule(1, "v1"), rule(5, "v2")],
         endpoint: EndpointType::Regional,
         ip_address_type: IpAddressType::Ipv4,
+        endpoint_access_mode: EndpointAccessMode::Basic,
         health: true,
         origin: None,
     };
@@ -256,6 +257,7 @@ fn of_definitions() {
             properties: "{}".into(),
         }] => Kept,
         disable_default_endpoint: true => Runs,
+        endpoint_access_mode: EndpointAccessMode::Strict => Runs,
         cors: Some(Cors::default()) => Refused("CORS"),
         tags: pair("team", "pets") => Kept,
     });
@@ -576,6 +578,7 @@ fn of_apis_and_domains() {
         rules: vec![] => Runs,
         endpoint: EndpointType::Private => Refused("private"),
         ip_address_type: IpAddressType::Dualstack => Kept,
+        endpoint_access_mode: EndpointAccessMode::Strict => Runs,
         health: false => Runs,
         origin: origin() => Kept,
     });

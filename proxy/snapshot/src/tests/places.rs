@@ -1,6 +1,8 @@
 //! Where APIs are reached (rows 6 to 11, 15, 35 to 40), and what an endpoint or a domain can't be.
 
-use model::{Api, Domain, EndpointType, IpAddressType, Mapping, RoutingMode, RoutingRule, Severity};
+use model::{
+    Api, Domain, EndpointAccessMode, EndpointType, IpAddressType, Mapping, RoutingMode, RoutingRule, Severity,
+};
 
 use super::*;
 use crate::Missed;
@@ -33,6 +35,7 @@ fn domain(routing_mode: RoutingMode, rules: Vec<RoutingRule>) -> Domain {
         rules,
         endpoint: EndpointType::Regional,
         ip_address_type: IpAddressType::Ipv4,
+        endpoint_access_mode: EndpointAccessMode::Basic,
         health: true,
         origin: None,
     }
@@ -72,7 +75,8 @@ fn look(model: &Model, asked: &str, expected: &str) {
     let found = match snapshot.find(&mut request, id(0)) {
         Ok(found) => {
             let base = found.base_bytes.map_or("-".into(), |bytes| bytes.to_string());
-            format!("{} {} {} {base}", found.api.name, found.stage.name, request.target.path())
+            let strict = if found.is_strict { " strict" } else { "" };
+            format!("{} {} {} {base}{strict}", found.api.name, found.stage.name, request.target.path())
         }
         Err(Missed::Healthy) => "healthy".into(),
         Err(Missed::Refused { api, dialect, reason }) => {
@@ -156,6 +160,69 @@ fn rules_and_mappings_of_a_domain() {
             look(&model, &format!("api.example.com{asked}"), expected[number]);
         }
     }
+}
+
+/// Row 13: a strict API asks for the client's TLS name wherever it is reached, a strict domain whatever is reached there; and a strict
+/// API is not reached at all by a domain of another type.
+#[test]
+fn what_is_strict_asks_for_the_host_in_tls() {
+    let mut model = two();
+    model.apis[0].definition.endpoint_access_mode = EndpointAccessMode::Strict;
+    model.apis[0].mappings =
+        ["api.example.com/pets -> prod", "plain.example.com/ -> prod", "Edge.example.com/ -> prod"]
+            .map(mapping)
+            .into();
+    model.apis[1].mappings =
+        ["api.example.com/shop -> dev", "plain.example.com/shop -> dev", "edge.example.com/shop -> dev"]
+            .map(mapping)
+            .into();
+    let named = |name: &str, endpoint, endpoint_access_mode, rules| Domain {
+        name: name.into(),
+        endpoint,
+        endpoint_access_mode,
+        ..domain(RoutingMode::RuleThenMapping, rules)
+    };
+    let (edge, regional) = (EndpointType::Edge, EndpointType::Regional);
+    model.domains = vec![
+        named("api.example.com", regional, EndpointAccessMode::Strict, vec![rule(1, "x-beta=1", "", "beta")]),
+        named("edge.example.com", edge, EndpointAccessMode::Basic, vec![rule(1, "x-beta=1", "", "beta")]),
+    ];
+    look(&model, "api.example.com/pets/1", "pets prod /1 5 strict");
+    look(&model, "api.example.com/x x-beta=1", "pets beta /x 0 strict");
+    look(&model, "api.example.com/shop/x", "shop dev /x 5 strict");
+    look(&model, "plain.example.com/x", "pets prod /x 0 strict");
+    look(&model, "plain.example.com/shop/x", "shop dev /x 5");
+    look(&model, "pets00.execute-api.localhost/prod/x", "pets prod /x - strict");
+    look(&model, "any/restapis/pets00/prod/_user_request_/x", "pets prod /x - strict");
+    look(&model, "shop00.execute-api.localhost/x", "shop $default /x -");
+    look(&model, "edge.example.com/x", "pets Rest endpoint_access");
+    look(&model, "edge.example.com/x x-beta=1", "pets Rest endpoint_access");
+    look(&model, "edge.example.com/shop/x", "shop dev /x 5");
+    let elsewhere = "the API `pets` is strict and `REGIONAL`: what comes to it by this domain, which is `EDGE`, is refused";
+    refused(&model, Severity::Warning, &[elsewhere]);
+    // The stage that runs what was deployed before is as that was.
+    let before = model::Definition {
+        endpoint_access_mode: EndpointAccessMode::Basic,
+        ..model.apis[0].definition.clone()
+    };
+    let (id, definition) = ("d".to_owned(), Arc::new(before));
+    let cache_id = id.clone();
+    let deployment = model::Deployment { id, description: None, created_unix_s: 0, definition, cache_id };
+    model.apis[0].stages[1].deployment = Some(deployment);
+    look(&model, "edge.example.com/x x-beta=1", "pets beta /x 0");
+    model.listeners = vec![model::Listener {
+        name: "open".into(),
+        address: std::net::SocketAddr::from(([127, 0, 0, 1], 80)),
+        connections_max: None,
+        plain: true,
+        http2: true,
+        http2_streams_max: 1,
+        security_policy: None,
+        names: Vec::new(),
+        origin: None,
+    }];
+    let plain = "without TLS a client names no host in TLS: what is strict is refused here (the API `pets`, the domain `api.example.com`)";
+    refused(&model, Severity::Warning, &[elsewhere, plain]);
 }
 
 /// Two APIs without a mapping don't contend for every host.

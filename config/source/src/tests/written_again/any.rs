@@ -5,10 +5,10 @@ use std::time::Duration;
 use model::{
     Api, ApiKeySource, Authorization, Authorizer, AuthorizerKind, BodyModel, Cache, CacheKey, CacheMode,
     Canary, CanaryJudge, ContentHandling, Cors, Declared, Definition, DocumentationPart, Domain,
-    EndpointType, GatewayResponse, GatewayResponseType, Integration, IntegrationResponse, IntegrationType,
-    IpAddressType, Kind, Limits, Mapping, MethodResponse, MethodSettings, Mock, ParameterPlace, Passthrough,
-    RequestParameter, RequestRules, RequestValidator, Route, RouteKey, RoutingMode, RoutingRule, Stage,
-    Throttle, ThrottlePer,
+    EndpointAccessMode, EndpointType, GatewayResponse, GatewayResponseType, Integration, IntegrationResponse,
+    IntegrationType, IpAddressType, Kind, Limits, Mapping, MethodResponse, MethodSettings, Mock,
+    ParameterPlace, Passthrough, RequestParameter, RequestRules, RequestValidator, Route, RouteKey,
+    RoutingMode, RoutingRule, Stage, Throttle, ThrottlePer,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -354,18 +354,29 @@ pub(super) fn definition(kind: Kind) -> impl Strategy<Value = Definition> {
         (option::of(text()), option::of(text()), any::<bool>(), option::of(cors()), pairs(word(), text()));
     let rest = (
         (vec(gateway_response, 0..4), vec(part, 0..3)),
-        (vec(media_type(), 0..3), option::of(0u32..=10 << 20), any::<bool>(), option::of(json())),
+        (
+            vec(media_type(), 0..3),
+            option::of(0u32..=10 << 20),
+            any::<bool>(),
+            option::of(json()),
+            access_mode(),
+        ),
         proptest::sample::subsequence(vec!["/r", "/r/s_-.,:t"], 0..=2),
     );
     (routes(kind), head, vec(named, 1..3), vec(authorizer(kind), 1..3), rest).prop_map(
         move |(routes, (description, version, disabled, cors, tags), named, authorizers, rest)| {
-            let ((gateway_responses, documentation), (binary, compression, by_authorizer, policy), resources) = rest;
+            let (
+                (gateway_responses, documentation),
+                (binary, compression, by_authorizer, policy, access),
+                resources,
+            ) = rest;
             let definition = Definition { routes, cors, ..Definition::default() };
             if kind == Kind::Proxy {
                 return definition;
             }
             let authorizers = authorizers.into_iter().enumerate();
-            let authorizers = authorizers.map(|(at, it)| Authorizer { name: format!("a{at}"), ..it }).collect();
+            let authorizers =
+                authorizers.map(|(at, it)| Authorizer { name: format!("a{at}"), ..it }).collect();
             let definition = Definition {
                 description,
                 version,
@@ -384,12 +395,8 @@ pub(super) fn definition(kind: Kind) -> impl Strategy<Value = Definition> {
                 origin: None,
             };
             let validators = named.iter().enumerate().map(validator).collect();
-            let model = |(at, (description, content_type, schema, ..)): (usize, (_, _, _, bool, bool))| BodyModel {
-                name: format!("M{at}"),
-                description,
-                content_type,
-                schema,
-                origin: None,
+            let model = |(at, (description, content_type, schema, ..)): (usize, (_, _, _, bool, bool))| {
+                BodyModel { name: format!("M{at}"), description, content_type, schema, origin: None }
             };
             Definition {
                 models: named.into_iter().enumerate().map(model).collect(),
@@ -397,6 +404,7 @@ pub(super) fn definition(kind: Kind) -> impl Strategy<Value = Definition> {
                 gateway_responses: once(gateway_responses, |it| it.kind),
                 documentation,
                 binary_media_types: binary,
+                endpoint_access_mode: access,
                 minimum_compression_bytes: compression,
                 api_key_source: if by_authorizer { ApiKeySource::Authorizer } else { ApiKeySource::Header },
                 policy,
@@ -499,6 +507,10 @@ pub(super) fn api(kind: Kind) -> impl Strategy<Value = Api> {
     )
 }
 
+fn access_mode() -> impl Strategy<Value = EndpointAccessMode> {
+    select(vec![EndpointAccessMode::Basic, EndpointAccessMode::Strict])
+}
+
 pub(super) fn domain() -> impl Strategy<Value = Domain> {
     let rule = (1u32..=1_000_000, pairs("x-[a-z]{1,4}", "[a-z*]{1,5}"), any::<bool>()).prop_map(
         |(priority, mut headers, strip_base_path)| {
@@ -509,13 +521,16 @@ pub(super) fn domain() -> impl Strategy<Value = Domain> {
         },
     );
     let mode = select(vec![RoutingMode::MappingOnly, RoutingMode::RuleOnly, RoutingMode::RuleThenMapping]);
-    (mode, vec(rule, 0..3), any::<bool>()).prop_map(|(routing_mode, rules, health)| Domain {
-        name: "*.b.example".into(),
-        routing_mode,
-        rules: once(rules, |it| it.priority),
-        endpoint: EndpointType::Regional,
-        ip_address_type: IpAddressType::Dualstack,
-        health,
-        origin: None,
+    (mode, vec(rule, 0..3), any::<bool>(), access_mode()).prop_map(|(routing_mode, rules, health, access)| {
+        Domain {
+            name: "*.b.example".into(),
+            routing_mode,
+            rules: once(rules, |it| it.priority),
+            endpoint: EndpointType::Regional,
+            ip_address_type: IpAddressType::Dualstack,
+            endpoint_access_mode: access,
+            health,
+            origin: None,
+        }
     })
 }

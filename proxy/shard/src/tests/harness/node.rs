@@ -93,6 +93,14 @@ pub(in crate::tests) fn standard() -> Model {
     Model { apis: vec![api], upstreams, listeners: vec![listener], ..Model::default() }
 }
 
+/// Makes the node's API one of AWS's shape that is strict (row 13). What AWS does not have goes.
+pub(in crate::tests) fn strict(model: &mut Model) {
+    let api = &mut model.apis[0];
+    api.kind = model::Kind::Http;
+    api.definition.endpoint_access_mode = model::EndpointAccessMode::Strict;
+    api.definition.routes.retain(|route| matches!(route.integration, Integration::Mock(_)));
+}
+
 /// The same node, whose backends are spoken to over HTTP/2.
 pub(in crate::tests) fn in_http2() -> Model {
     let mut model = standard();

@@ -4,7 +4,7 @@
 use tls::{ALPN_HTTP1, ALPN_HTTP2};
 
 use super::secure;
-use crate::tests::harness::{Setup, check, check_on, standard};
+use crate::tests::harness::{Setup, check, check_on, standard, strict};
 
 /// What such a client begins with, before anything else that it says.
 const PREFACE_BYTES: usize = 24;
@@ -110,5 +110,23 @@ fn a_request_for_another_is_misdirected_and_harms_no_other() {
          c.7 then NO_ERROR
          c.9> GET /mock|:authority: gateway.test
          c.9< 200 mocked",
+    );
+}
+
+/// Row 13, over HTTP/2: what comes on a connection that was made for another host is refused, whatever its certificate stands for, and
+/// harms no other. U: the answer.
+#[test]
+fn a_strict_api_goes_by_the_name_of_the_connection() {
+    let mut setup = secure(&[ALPN_HTTP2], &[ALPN_HTTP2], &["gateway.test"]);
+    strict(&mut setup.model);
+    check_on(
+        setup,
+        "c speaks h2
+         c.1> GET /mock|:authority: gateway.test
+         c.3> GET /mock|:authority: other.test
+         c.5> GET /mock|:authority: gateway.test.:443
+         c.1< 200 mocked
+         c.3< 403 Forbidden
+         c.5< 200 mocked",
     );
 }
