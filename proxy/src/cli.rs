@@ -145,6 +145,19 @@ pub(crate) enum Deployments {
         #[command(flatten)]
         socket: Socket,
     },
+    /// Show one: when it was made, who runs it, and what it asks of who calls each of its methods
+    Show {
+        /// Name of the API
+        #[arg(long, value_name = "NAME")]
+        api: String,
+        /// The deployment's id
+        id: String,
+        /// As JSON, with AWS's `apiSummary`
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        socket: Socket,
+    },
     /// Forget one; refused while a stage runs it, or has it as its canary
     Delete {
         /// Name of the API

@@ -32,6 +32,11 @@ pub(super) fn kept(what: Deployments) -> Result<()> {
             say::out(listed(&asked(&socket, &Wish::History { api, stage: None })?).trim_end());
             Ok(())
         }
+        Deployments::Show { api, id, json, socket } => {
+            let answer = asked(&socket, &Wish::Show { api, id })?;
+            say::out(&if json { serde_json::to_string_pretty(&answer)? } else { shown(&answer) });
+            Ok(())
+        }
         Deployments::Delete { api, id, socket } => done(&socket, &Wish::Delete { api, id }),
         Deployments::Prune { api, keep, socket } => done(&socket, &Wish::Prune { api, keep }),
     }
@@ -194,25 +199,50 @@ fn status(answer: &Value) -> String {
     table(&rows).trim_end().to_owned()
 }
 
+/// A deployment: its head, and its methods with what each asks of who calls it.
+fn shown(answer: &Value) -> String {
+    let runs = runs(&list(&answer["stages"]), &answer["api"], &answer["id"]);
+    let head = [
+        ["API", "DEPLOYMENT", "MADE", "RUN BY", ""].map(str::to_owned).to_vec(),
+        vec![
+            text(&answer["api"]),
+            text(&answer["id"]),
+            time(&answer["created"]),
+            runs,
+            answer["description"].as_str().unwrap_or_default().to_owned(),
+        ],
+    ];
+    let mut rows = vec![["METHOD", "PATH", "AUTHORIZATION", "API KEY"].map(str::to_owned).to_vec()];
+    for (path, methods) in answer["apiSummary"].as_object().into_iter().flatten() {
+        for (method, asks) in methods.as_object().into_iter().flatten() {
+            let key = if asks["apiKeyRequired"] == true { "required" } else { "-" };
+            rows.push(vec![method.clone(), path.clone(), text(&asks["authorizationType"]), key.to_owned()]);
+        }
+    }
+    format!("{}\n{}", table(&head), table(&rows).trim_end())
+}
+
+/// Which stages run a deployment, or have it as their canary.
+fn runs(stages: &[Value], api: &Value, id: &Value) -> String {
+    let own = stages.iter().filter(|stage| stage["api"] == *api);
+    let runs = own.filter_map(|stage| {
+        let name = text(&stage["stage"]);
+        let is_canary = stage["canary"]["deployment"] == *id;
+        (stage["deployment"] == *id).then(|| name.clone()).or(is_canary.then(|| format!("{name}/Canary")))
+    });
+    let runs: Vec<_> = runs.collect();
+    if runs.is_empty() { "-".to_owned() } else { runs.join(", ") }
+}
+
 /// Deployments, the newest of each API first, and which stages run them.
 fn listed(answer: &Value) -> String {
     let stages = list(&answer["stages"]);
-    let runs = |api: &Value, id: &Value| {
-        let own = stages.iter().filter(|stage| stage["api"] == *api);
-        let runs = own.filter_map(|stage| {
-            let name = text(&stage["stage"]);
-            let is_canary = stage["canary"]["deployment"] == *id;
-            (stage["deployment"] == *id).then(|| name.clone()).or(is_canary.then(|| format!("{name}/Canary")))
-        });
-        let runs: Vec<_> = runs.collect();
-        if runs.is_empty() { "-".to_owned() } else { runs.join(", ") }
-    };
     let mut deployments = list(&answer["deployments"]);
     deployments.sort_by_key(|it| (text(&it["api"]), std::cmp::Reverse(it["number"].as_u64())));
     let mut rows = vec![["API", "DEPLOYMENT", "MADE", "RUN BY", ""].map(str::to_owned).to_vec()];
     for it in &deployments {
         let description = it["description"].as_str().unwrap_or_default().to_owned();
-        let runs = runs(&it["api"], &it["id"]);
+        let runs = runs(&stages, &it["api"], &it["id"]);
         rows.push(vec![text(&it["api"]), text(&it["id"]), time(&it["created"]), runs, description]);
     }
     table(&rows)
@@ -317,6 +347,23 @@ mod tests {
             format!("b bbbbbb {made} -"),
         ];
         assert_eq!(rows, expected);
+    }
+
+    /// Row 26.
+    #[test]
+    fn a_deployment_is_shown_with_what_it_asks() {
+        let of = |kind: &str, key: bool| json!({ "authorizationType": kind, "apiKeyRequired": key });
+        let answer = json!({
+            "api": "a", "id": "aaaaa1", "created": 0, "description": "the first",
+            "stages": [{ "api": "a", "stage": "prod", "deployment": "aaaaa1", "canary": null }],
+            "apiSummary": { "/": { "GET": of("NONE", true) }, "/{x+}": { "ANY": of("AWS_IAM", false) } },
+        });
+        let expected = "API  DEPLOYMENT  MADE                  RUN BY\n\
+                        a    aaaaa1      1970-01-01T00:00:00Z  prod    the first\n\n\
+                        METHOD  PATH   AUTHORIZATION  API KEY\n\
+                        GET     /      NONE           required\n\
+                        ANY     /{x+}  AWS_IAM        -";
+        assert_eq!(shown(&answer), expected);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod draft;
 mod frozen;
 mod judge;
 mod record;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod wish;
@@ -101,7 +102,8 @@ impl Deployments {
         let ice = Ice { freeze: &frozen::freeze, thaw: &thaw };
         let mut draft = Draft::new(self.book.clone(), model, ice, unix_s(), by);
         match deed {
-            Deed::Follow | Deed::Wish(Wish::Diff { .. } | Wish::History { .. } | Wish::Deployed) => {}
+            Deed::Follow
+            | Deed::Wish(Wish::Diff { .. } | Wish::History { .. } | Wish::Show { .. } | Wish::Deployed) => {}
             Deed::Wish(Wish::Deploy { api, stage, description, canary }) => {
                 draft.deploy(api.as_deref(), stage.as_deref(), description.as_deref(), *canary)?;
             }
@@ -173,6 +175,15 @@ impl Deployments {
             Wish::Diff { api, stage, from, to } => {
                 self.diff(&draft, model, [api, stage, from, to].map(Option::as_deref))
             }
+            Wish::Show { api, id } => {
+                let definition = self.kept(&draft, draft.api(api)?, id)?;
+                let head = self.book.heads.get(&(api.clone(), id.clone()));
+                let mut shown = head.map_or(Value::Null, |head| head.shown(api, id));
+                shown["apiSummary"] = summary::summary(&definition);
+                let own = self.book.pointers.iter().filter(|((own, _), _)| own == api);
+                shown["stages"] = own.map(|((api, stage), it)| self.shown(api, stage, it)).collect();
+                Ok(shown)
+            }
             Wish::Canary { api, stage, .. } => {
                 let (_, settings) = draft.stage(api, stage)?;
                 let pointer = self.book.pointer(api, stage);
@@ -203,13 +214,7 @@ impl Deployments {
         let pointers = self.book.pointers.iter().filter(|((own, _), _)| is_asked(own));
         let pointers = pointers.filter(|((_, own), _)| stage.is_none_or(|stage| stage == own));
         let deployments = self.book.heads.iter().filter(|((own, _), _)| is_asked(own));
-        let deployments = deployments.map(|((api, id), head)| {
-            let Head { number, created_unix_s, description, auto_deployed, bytes: _ } = head;
-            json!({
-                "api": api, "id": id, "number": number, "created": created_unix_s, "description": description,
-                "auto": auto_deployed,
-            })
-        });
+        let deployments = deployments.map(|((api, id), head)| head.shown(api, id));
         Ok(json!({
             "history": events.map(|event| event.value()).collect::<Vec<_>>(),
             "stages": pointers.map(|((api, stage), it)| self.shown(api, stage, it)).collect::<Vec<_>>(),

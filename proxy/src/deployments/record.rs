@@ -88,6 +88,15 @@ impl Head {
         value.to_string().into_bytes()
     }
 
+    /// As whoever asks is told of it.
+    pub(crate) fn shown(&self, api: &str, id: &str) -> Value {
+        let Self { number, created_unix_s, description, auto_deployed, bytes: _ } = self;
+        json!({
+            "api": api, "id": id, "number": number, "created": created_unix_s, "description": description,
+            "auto": auto_deployed,
+        })
+    }
+
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(bytes).ok()?;
         Some(Self {

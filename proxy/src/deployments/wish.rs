@@ -11,6 +11,8 @@ pub(crate) enum Wish {
     Diff { api: Option<String>, stage: Option<String>, from: Option<String>, to: Option<String> },
     /// What was done.
     History { api: Option<String>, stage: Option<String> },
+    /// What a deployment has for whom.
+    Show { api: String, id: String },
     /// Run an earlier deployment.
     Rollback { api: String, stage: String, id: Option<String> },
     /// What all stages run, whole.
@@ -47,6 +49,7 @@ impl Wish {
                 json!({ "do": "diff", "api": api, "stage": stage, "from": from, "to": to })
             }
             Self::History { api, stage } => json!({ "do": "history", "api": api, "stage": stage }),
+            Self::Show { api, id } => json!({ "do": "show", "api": api, "id": id }),
             Self::Rollback { api, stage, id } => {
                 json!({ "do": "rollback", "api": api, "stage": stage, "id": id })
             }
@@ -91,6 +94,7 @@ impl Wish {
                 Self::Diff { api: text("api")?, stage: text("stage")?, from: text("from")?, to: text("to")? }
             }
             "history" => Self::History { api: text("api")?, stage: text("stage")? },
+            "show" => Self::Show { api: needed("api")?, id: needed("id")? },
             "deployed" => Self::Deployed,
             "rollback" => Self::Rollback { api: needed("api")?, stage: needed("stage")?, id: text("id")? },
             "delete" => Self::Delete { api: needed("api")?, id: needed("id")? },
@@ -115,7 +119,8 @@ impl Wish {
     /// Whether it changes nothing.
     pub(crate) fn only_asks(&self) -> bool {
         let is_status = matches!(self, Self::Canary { what: OfCanary::Status, .. });
-        is_status || matches!(self, Self::Diff { .. } | Self::History { .. } | Self::Deployed)
+        is_status
+            || matches!(self, Self::Diff { .. } | Self::History { .. } | Self::Show { .. } | Self::Deployed)
     }
 }
 
@@ -140,6 +145,7 @@ mod tests {
         });
         check(Wish::Diff { api: text("a"), stage: None, from: text("x"), to: None });
         check(Wish::History { api: None, stage: text("s") });
+        check(Wish::Show { api: "a".into(), id: "x".into() });
         check(Wish::Deployed);
         check(Wish::Rollback { api: "a".into(), stage: "$default".into(), id: None });
         check(Wish::Rollback { api: "a".into(), stage: "s".into(), id: text("x") });
@@ -164,6 +170,7 @@ mod tests {
         check_refused(r#"{"do":"dance","api":"a","stage":"s"}"#, "nobody knows how to `dance`");
         check_refused(r#"{"do":"rollback","api":"a"}"#, "`stage` is missing");
         check_refused(r#"{"do":"delete","api":"a"}"#, "`id` is missing");
+        check_refused(r#"{"do":"show","id":"a"}"#, "`api` is missing");
         check_refused(r#"{"do":"prune","keep":-1}"#, "`keep` is a count");
         check_refused(r#"{"do":"deploy","api":1}"#, "`api` is a text");
         check_refused(r#"{"do":"canary shift","api":"a","stage":"s"}"#, "`percent` is missing");

@@ -105,6 +105,17 @@ fn what_was_deployed_is_run_and_rolled_back_and_remembered() {
     assert_eq!(gateway.command(&["diff"]).status.code(), Some(0));
     assert_eq!(gateway.command(&["diff", &id, &first]).status.code(), Some(1));
     assert_eq!(gateway.command(&["diff", &id, &id]).status.code(), Some(0));
+    // Row 26: what was frozen is told, whatever runs.
+    let shown = done(&gateway, &["deployments", "show", "--api", "shop", "--json", &first]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let asks = serde_json::json!({ "authorizationType": "NONE", "apiKeyRequired": false });
+    assert_eq!(shown["apiSummary"], serde_json::json!({ "/": { "GET": asks } }));
+    assert_eq!((&shown["id"], &shown["auto"]), (&Value::from(&*first), &true.into()));
+    let shown = done(&gateway, &["deployments", "show", "--api", "shop", &id]);
+    for part in ["$default", "the second, again", "GET     /     NONE           -"] {
+        assert!(shown.contains(part), "no {part:?} in {shown}");
+    }
+    refused(&gateway, &["deployments", "show", "--api", "shop", "nobody"], "Invalid Deployment identifier");
     let deeds = deeds(&gateway);
     let deeds: Vec<_> = deeds.iter().map(|(by, what)| (&**by, &**what)).collect();
     let of_configuration = ("configuration", "auto-deploy");
