@@ -10,7 +10,7 @@ use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use exchange::{Facts, Served, exchange, grpc};
-use message::{Body, Length, Now, Reason, Request, RequestId, Response, Scheme};
+use message::{Body, Dialect, Length, Now, Reason, Request, RequestId, Response, Scheme};
 use policy::cache::{Fate, Found, Lookup};
 use snapshot::{Route, Snapshot};
 use telemetry::Event;
@@ -76,7 +76,7 @@ pub(crate) fn refuse(
     if status == 400 {
         core.note_offence(client.peer(), Deed::Malformed);
     }
-    refuse_malformed(status, response);
+    refuse_malformed(status, core.snapshot().stranger_dialect(), response);
     if is_grpc {
         grpc::translate_unread(response);
     }
@@ -92,10 +92,14 @@ pub(crate) fn refuse(
     core.recycle(messages);
 }
 
-/// What a client is told that sent no request.
-pub fn refuse_malformed(status: u16, response: &mut Response) {
+/// What a client is told that sent no request. Whose it was meant to be nobody knows: `dialect` is that of who comes to no API.
+pub fn refuse_malformed(status: u16, dialect: Dialect, response: &mut Response) {
     response.status = status;
     response.headers.push("Content-Type", b"application/json");
+    if dialect == Dialect::Rest && (400..500).contains(&status) {
+        // Row 129.
+        response.headers.push("x-amzn-ErrorType", b"BadRequestException");
+    }
     let message = format!("{{\"message\":\"{}\"}}", message::reason_phrase(status));
     response.body = Body::Whole(Bytes::from(message));
 }

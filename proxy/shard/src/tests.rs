@@ -13,6 +13,7 @@ mod http2;
 mod hygiene;
 mod leaks;
 mod limits;
+mod malformed;
 mod pooling;
 mod proxying;
 mod renewing;

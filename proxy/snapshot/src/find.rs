@@ -129,7 +129,7 @@ impl Snapshot {
     }
 
     /// How to answer when no API was chosen: as the only dialect there is, else as AWS's front does.
-    fn stranger_dialect(&self) -> Dialect {
+    pub fn stranger_dialect(&self) -> Dialect {
         match self.apis.first() {
             Some(first) if self.apis.iter().all(|api| api.dialect == first.dialect) => first.dialect,
             _ => Dialect::Rest,

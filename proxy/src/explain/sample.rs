@@ -73,7 +73,7 @@ impl Sample {
         let limits = shard::request_limits(snapshot);
         let refused = |status, why: String| {
             let mut response = Response::default();
-            shard::refuse_malformed(status, &mut response);
+            shard::refuse_malformed(status, snapshot.stranger_dialect(), &mut response);
             Box::new((response, why))
         };
         match h1::decode_request(&self.head, &limits, snapshot.path_rules, &mut request) {
