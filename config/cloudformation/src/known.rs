@@ -1,6 +1,6 @@
 //! What of each resource is looked at; what stands beside that is said to be left out, by its name.
 
-use openapi::tree::{Entry, Node};
+use openapi::tree::{Entry, Node, Value};
 
 use crate::{
     intrinsics::entries,
@@ -244,6 +244,52 @@ const PROPERTIES: &[(&str, &[&str])] = &[
     ),
 ];
 
+const ENDPOINT: &[&str] = &["IpAddressType", "Type", "Types", "VPCEndpointIds", "VpcEndpointIds"];
+const CANARY: &[&str] = &["PercentTraffic", "StageVariableOverrides", "UseStageCache"];
+const CORS: &[&str] =
+    &["AllowCredentials", "AllowHeaders", "AllowMethods", "AllowOrigins", "ExposeHeaders", "MaxAge"];
+const DOMAIN: &[&str] = &[
+    "BasePath",
+    "CertificateArn",
+    "DomainName",
+    "EndpointAccessMode",
+    "EndpointConfiguration",
+    "IpAddressType",
+    "MutualTlsAuthentication",
+    "NormalizeBasePath",
+    "OwnershipVerificationCertificateArn",
+    "Route53",
+    "RoutingMode",
+    "SecurityPolicy",
+];
+
+/// Maps that properties are, or lists of such, and what of each is looked at.
+const INSIDE: &[(&str, &str, &[&str])] = &[
+    ("AWS::ApiGateway::RestApi", "EndpointConfiguration", ENDPOINT),
+    ("AWS::ApiGateway::DomainName", "EndpointConfiguration", &["IpAddressType", "Types"]),
+    ("AWS::ApiGateway::DocumentationPart", "Location", &["Method", "Name", "Path", "StatusCode", "Type"]),
+    ("AWS::ApiGateway::Method", "MethodResponses", &["ResponseModels", "ResponseParameters", "StatusCode"]),
+    ("AWS::ApiGateway::Stage", "CanarySetting", CANARY),
+    ("AWS::ApiGatewayV2::Api", "CorsConfiguration", CORS),
+    ("AWS::ApiGatewayV2::Authorizer", "JwtConfiguration", &["Audience", "Issuer"]),
+    ("AWS::ApiGatewayV2::Integration", "TlsConfig", &["ServerNameToVerify"]),
+    (
+        "AWS::ApiGatewayV2::DomainName",
+        "DomainNameConfigurations",
+        &["CertificateArn", "EndpointType", "IpAddressType"],
+    ),
+    ("AWS::Serverless::Api", "CanarySetting", CANARY),
+    (
+        "AWS::Serverless::Api",
+        "Cors",
+        &["AllowCredentials", "AllowHeaders", "AllowMethods", "AllowOrigin", "MaxAge"],
+    ),
+    ("AWS::Serverless::Api", "Domain", DOMAIN),
+    ("AWS::Serverless::Api", "EndpointConfiguration", ENDPOINT),
+    ("AWS::Serverless::HttpApi", "CorsConfiguration", CORS),
+    ("AWS::Serverless::HttpApi", "Domain", DOMAIN),
+];
+
 /// Whether it is a kind that becomes something.
 pub(crate) fn is(kind: &str) -> bool {
     PROPERTIES.iter().any(|(known, _)| *known == kind)
@@ -255,6 +301,16 @@ pub(crate) fn others(assembly: &mut Assembly<'_>, resources: &[Resource]) {
         let known = PROPERTIES.iter().find(|(kind, _)| *kind == resource.kind);
         if let Some((_, known)) = known {
             others_of(assembly, &resource.title(), &resource.properties, known);
+        }
+        for (_, key, known) in INSIDE.iter().filter(|(kind, ..)| *kind == resource.kind) {
+            let Some(given) = resource.get(key) else { continue };
+            let items = match &given.value {
+                Value::List(items) => items.as_slice(),
+                _ => std::slice::from_ref(given),
+            };
+            for item in items {
+                others_of(assembly, &format!("{} {key}", resource.title()), item, known);
+            }
         }
     }
 }

@@ -208,6 +208,18 @@ fn model(assembly: &mut Assembly<'_>, resource: &Resource) {
         }
         _ => schema,
     });
+    let is_json = |kind: &String| kind.eq_ignore_ascii_case("application/json");
+    let kind =
+        resource.get("ContentType").filter(|_| !resource.text("ContentType").as_ref().is_some_and(is_json));
+    let left = [
+        (resource.get("Description"), "Description", "a document has no word for it beside the schema's own"),
+        (kind, "ContentType", "a document's models are of application/json"),
+    ];
+    for (given, key, why) in left {
+        if let Some(given) = given {
+            assembly.left(format!("{} {key}", resource.title()), why, &given.span);
+        }
+    }
     let Some(draft) = api(assembly, resource) else { return };
     draft.component("schemas", &name, schema.unwrap_or_else(|| build::map::<&str>([], &resource.span)));
     assembly.mapped(resource.title(), "[[api.model]]", &resource.span);
@@ -440,6 +452,21 @@ fn default_model(draft: &mut Draft, name: &str, span: &Span) {
 /// Says what a method has inside that nothing takes.
 fn told(assembly: &mut Assembly<'_>, resource: &Resource) {
     let title = resource.title();
+    let parameters = entries(resource.get("RequestParameters")).iter().filter(|it| parameter(it).is_none());
+    for Entry { key, key_span, .. } in parameters {
+        let message = format!(
+            "{} is no parameter: write method.request.querystring.X, .header.X or .path.X",
+            quote(key)
+        );
+        assembly.resolver.fail(key_span, message);
+    }
+    let of_answers = list(resource.get("MethodResponses")).iter();
+    for Entry { key, key_span, .. } in of_answers.flat_map(|it| entries(it.get("ResponseParameters"))) {
+        if key.strip_prefix("method.response.header.").is_none_or(str::is_empty) {
+            let message = format!("{} is no header of an answer: write method.response.header.X", quote(key));
+            assembly.resolver.fail(key_span, message);
+        }
+    }
     let Some(integration) = resource.get("Integration") else { return };
     let known: Vec<_> = INTEGRATION.iter().map(|(name, _)| *name).chain(["IntegrationResponses"]).collect();
     known::others_of(assembly, &format!("{title} Integration"), integration, &known);
@@ -453,6 +480,9 @@ fn told(assembly: &mut Assembly<'_>, resource: &Resource) {
 /// `method.request.querystring.page: true` → a parameter.
 fn parameter(entry: &Entry) -> Option<Node> {
     let (place, name) = entry.key.strip_prefix("method.request.")?.split_once('.')?;
+    if name.is_empty() {
+        return None;
+    }
     let place = match place {
         "querystring" | "multivaluequerystring" => "query",
         "header" | "multivalueheader" => "header",

@@ -119,6 +119,10 @@ fn api(assembly: &mut Assembly<'_>, resource: &Resource, kind: Kind) {
         _ => http::settings(&mut draft, resource),
     }
     of_rest(&mut draft, resource);
+    for Entry { key, value, .. } in entries(resource.get("GatewayResponses")) {
+        let title = format!("{} GatewayResponses {key}", resource.title());
+        known::others_of(assembly, &title, value, &["ResponseParameters", "ResponseTemplates", "StatusCode"]);
+    }
     draft.tags(resource.get("Tags"));
     if let Some(given) = resource.get("Auth") {
         auth::authorizers(assembly, &mut draft, given);
@@ -220,7 +224,7 @@ fn domain(assembly: &mut Assembly<'_>, draft: &mut Draft, resource: &Resource, s
             origin: origin.clone(),
         });
     }
-    let types = resource.get("EndpointConfiguration");
+    let types = given.get("EndpointConfiguration").or_else(|| resource.get("EndpointConfiguration"));
     let made = stage::domain(assembly, &name, given, types, &resource.span);
     assembly.domains.push(made);
     for key in ["Route53", "SecurityPolicy", "OwnershipVerificationCertificateArn", "NormalizeBasePath"] {
@@ -315,6 +319,12 @@ fn event(
         let known = ["ApiKeyRequired", "AuthorizationScopes", "Authorizer", "ResourcePolicy"];
         known::others_of(assembly, &format!("{what} Auth"), auth, &known);
     }
+    for given in properties.get("RequestParameters").map(list).unwrap_or_default() {
+        if parameter(given).is_none() {
+            let message = "it is no parameter: write method.request.querystring.X, .header.X or .path.X";
+            assembly.resolver.fail(&given.span, message);
+        }
+    }
     // The API's own default stands in its properties.
     let of_api = resources.iter().find(|it| it.logical == api).and_then(|it| it.get("Auth")).cloned();
     let mut operation = build::map([("x-amazon-apigateway-integration", integration)], &span);
@@ -342,8 +352,10 @@ fn event(
         _ => http::route(draft, &key, operation),
     }
     if let Some(settings) = properties.get("RouteSettings") {
-        let limits = stage::limits(Some(settings), Some(assembly.resolver.origin(&settings.span)));
         let origin = Some(assembly.resolver.origin(&settings.span));
+        let limits = stage::limits(assembly, Some(settings), origin.clone());
+        let known = ["ThrottlingBurstLimit", "ThrottlingRateLimit"];
+        known::others_of(assembly, &format!("{what} RouteSettings"), settings, &known);
         let made = MethodSettings { key: stage::key(&key), throttle: limits, cache: None, origin };
         if let Some(draft) = assembly.draft(&api, &span) {
             draft.stages.iter_mut().for_each(|stage| stage.method_settings.push(made.clone()));
@@ -383,6 +395,23 @@ pub(crate) fn implied(assembly: &mut Assembly<'_>, resources: &mut Vec<Resource>
     }
 }
 
+/// A parameter of an event: where it stands, its name, and whether it has to be there.
+fn parameter(given: &Node) -> Option<(&'static str, String, bool)> {
+    let (text, settings) = match &given.value {
+        Value::Map(own) => own.first().map(|entry| (entry.key.to_string(), Some(&entry.value)))?,
+        _ => (build::scalar(given)?, None),
+    };
+    let required = settings.and_then(|it| it.get("Required")).and_then(build::scalar);
+    let (place, name) = text.strip_prefix("method.request.")?.split_once('.')?;
+    let place = match place {
+        "querystring" => "query",
+        "header" => "header",
+        "path" => "path",
+        _ => return None,
+    };
+    (!name.is_empty()).then(|| (place, name.to_owned(), required.is_some_and(|it| it == "true")))
+}
+
 /// `RequestModel` and `RequestParameters`.
 fn request(draft: &mut Draft, operation: &mut Node, properties: &Node) {
     let mut validates = [false, false];
@@ -399,19 +428,7 @@ fn request(draft: &mut Draft, operation: &mut Node, properties: &Node) {
     }
     let mut parameters = Vec::new();
     for given in properties.get("RequestParameters").map(list).unwrap_or_default() {
-        let (name, required) = match &given.value {
-            Value::Map(own) => own.first().map_or_else(Default::default, |entry| {
-                let required =
-                    entry.value.get("Required").and_then(build::scalar).is_some_and(|it| it == "true");
-                (entry.key.to_string(), required)
-            }),
-            _ => (build::scalar(given).unwrap_or_default(), false),
-        };
-        let Some((place, name)) = name.strip_prefix("method.request.").and_then(|it| it.split_once('.'))
-        else {
-            continue;
-        };
-        let place = if place == "querystring" { "query" } else { place };
+        let Some((place, name, required)) = parameter(given) else { continue };
         let span = &given.span;
         let schema = build::map([("type", build::text("string", span))], span);
         let required = build::truth(required || place == "path", span);

@@ -6,7 +6,7 @@ use model::{
     Cache, CacheMode, Canary, Domain, EndpointAccessMode, EndpointType, IpAddressType, Kind, Mapping,
     MethodSettings, RouteKey, RoutingMode, Stage, Throttle, ThrottlePer,
 };
-use openapi::tree::Node;
+use openapi::tree::{Node, Value, quote};
 
 use crate::{
     build::{self, Span},
@@ -75,9 +75,9 @@ pub(crate) fn of(
     let caches = text("CacheClusterEnabled").is_some_and(|it| it.eq_ignore_ascii_case("true"));
     for settings in list(properties.get("MethodSettings")) {
         let text = |key: &str| settings.get(key).and_then(build::scalar);
-        let throttle = throttle(text("ThrottlingRateLimit"), text("ThrottlingBurstLimit"), origin.clone());
+        let throttle = limits(assembly, Some(settings), origin.clone());
         let is_cached = caches && text("CachingEnabled").is_none_or(|it| it.eq_ignore_ascii_case("true"));
-        let ttl = text("CacheTtlInSeconds").and_then(|it| it.parse().ok()).unwrap_or(TTL_S);
+        let ttl = number(assembly, settings.get("CacheTtlInSeconds")).map_or(TTL_S, |seconds| seconds as u64);
         let cache = is_cached.then(|| cache(ttl, origin.clone()));
         let path = text("ResourcePath").unwrap_or_else(|| "/*".into()).replace("~1", "/");
         let path = format!("/{}", path.trim_start_matches('/'));
@@ -113,14 +113,14 @@ pub(crate) fn of(
     }
     if kind == Kind::Http {
         let default = properties.get("DefaultRouteSettings");
-        stage.route_throttle = limits(default, origin.clone());
+        stage.route_throttle = limits(assembly, default, origin.clone());
         let of_routes = entries(properties.get("RouteSettings")).iter();
         for (name, settings) in of_routes.map(|it| (&*it.key, &it.value)).chain(default.map(|it| ("", it))) {
             let title = format!("{} route settings {name}", resource.title());
             let known = ["ThrottlingBurstLimit", "ThrottlingRateLimit"];
             known::others_of(assembly, title.trim_end(), settings, &known);
             if !name.is_empty() {
-                let (key, throttle) = (key(name), limits(Some(settings), origin.clone()));
+                let (key, throttle) = (key(name), limits(assembly, Some(settings), origin.clone()));
                 let made = MethodSettings { key, throttle, cache: None, origin: origin.clone() };
                 stage.method_settings.push(made);
             }
@@ -129,7 +129,7 @@ pub(crate) fn of(
     if let Some(canary) = properties.get("CanarySetting") {
         let text = |key: &str| canary.get(key).and_then(build::scalar);
         stage.canary = Some(Canary {
-            percent: text("PercentTraffic").and_then(|it| it.parse().ok()).unwrap_or(0.0),
+            percent: number(assembly, canary.get("PercentTraffic")).unwrap_or(0.0),
             deployment: None,
             variables: pairs(canary.get("StageVariableOverrides")),
             use_stage_cache: text("UseStageCache").is_some_and(|it| it.eq_ignore_ascii_case("true")),
@@ -139,6 +139,7 @@ pub(crate) fn of(
     let left = [
         ("AccessLogSetting", "access logs are the node's own: see [access_log]"),
         ("AccessLogSettings", "access logs are the node's own: see [access_log]"),
+        ("CacheClusterSize", "the cache is the node's own: see [cache] size"),
         ("TracingEnabled", "tracing is not built yet"),
         ("ClientCertificateId", "client certificates for backends are not built yet"),
     ];
@@ -146,6 +147,12 @@ pub(crate) fn of(
         if let Some(given) = properties.get(key) {
             assembly.left(format!("{} {key}", resource.title()), why, &given.span);
         }
+    }
+    if let Some(given) =
+        properties.get("AutoDeploy").filter(|_| text("AutoDeploy").as_deref() == Some("false"))
+    {
+        let why = "what a template says is deployed with it; in TOML a stage may have `auto_deploy = false`";
+        assembly.left(format!("{} AutoDeploy", resource.title()), why, &given.span);
     }
     stage
 }
@@ -160,15 +167,14 @@ pub(crate) fn key(text: &str) -> RouteKey {
     }
 }
 
-/// What settings of an HTTP API's routes say of how fast.
-pub(crate) fn limits(settings: Option<&Node>, origin: Option<model::Origin>) -> Option<Throttle> {
-    let text = |key: &str| settings.and_then(|it| it.get(key)).and_then(build::scalar);
-    throttle(text("ThrottlingRateLimit"), text("ThrottlingBurstLimit"), origin)
-}
-
-fn throttle(rate: Option<String>, burst: Option<String>, origin: Option<model::Origin>) -> Option<Throttle> {
-    let rate = rate.and_then(|it| it.parse::<f64>().ok()).filter(|rate| rate.is_finite() && *rate >= 0.0);
-    let burst = burst.and_then(|it| it.parse::<f64>().ok()).map(|burst| burst as u32);
+/// What settings of methods and routes say of how fast.
+pub(crate) fn limits(
+    assembly: &Assembly<'_>,
+    settings: Option<&Node>,
+    origin: Option<model::Origin>,
+) -> Option<Throttle> {
+    let of = |key: &str| number(assembly, settings.and_then(|it| it.get(key)));
+    let (rate, burst) = (of("ThrottlingRateLimit"), of("ThrottlingBurstLimit").map(|burst| burst as u32));
     (rate.is_some() || burst.is_some()).then(|| Throttle {
         // AWS's own limit of an account (row 67).
         rate: rate.unwrap_or(10_000.0),
@@ -176,6 +182,17 @@ fn throttle(rate: Option<String>, burst: Option<String>, origin: Option<model::O
         per: ThrottlePer::All,
         origin,
     })
+}
+
+/// A number from 0 on, if there is one; what is none is told.
+fn number(assembly: &Assembly<'_>, given: Option<&Node>) -> Option<f64> {
+    let given = given.filter(|it| !matches!(it.value, Value::Null))?;
+    let text = build::scalar(given).unwrap_or_default();
+    let number = text.trim().parse::<f64>().ok().filter(|it| it.is_finite() && *it >= 0.0);
+    if number.is_none() {
+        assembly.resolver.fail(&given.span, format!("{} is no number from 0 on", quote(&text)));
+    }
+    number
 }
 
 fn cache(ttl_s: u64, origin: Option<model::Origin>) -> Cache {

@@ -13,10 +13,31 @@ use crate::{
     rest,
 };
 
+/// What is looked at of an authorizer, and of what it looks at.
+const OF_AUTHORIZERS: &[&str] = &[
+    "AuthorizationScopes",
+    "AuthorizerPayloadFormatVersion",
+    "EnableSimpleResponses",
+    "FunctionArn",
+    "FunctionPayloadType",
+    "Identity",
+    "IdentitySource",
+    "JwtConfiguration",
+    "UserPoolArn",
+];
+const OF_IDENTITIES: &[&str] =
+    &["Header", "Headers", "QueryStrings", "ReauthorizeEvery", "ValidationExpression"];
+
 /// `Auth.Authorizers`; `DefaultAuthorizer` is asked for where routes are made.
 pub(super) fn authorizers(assembly: &mut Assembly<'_>, draft: &mut Draft, auth: &Node) {
     for Entry { key, value, .. } in entries(auth.get("Authorizers")) {
         let span = &value.span;
+        let title = format!("{} Auth.Authorizers.{key}", draft.logical);
+        known::others_of(assembly, &title, value, OF_AUTHORIZERS);
+        if let Some(identity) = value.get("Identity") {
+            let known = if draft.kind == Kind::Http { &["Headers"][..] } else { OF_IDENTITIES };
+            known::others_of(assembly, &format!("{title} Identity"), identity, known);
+        }
         let function = value.get("FunctionArn").and_then(build::scalar);
         let uri =
             function.map(|arn| build::text(functions::invocation(&arn, &assembly.options.variables), span));

@@ -11,6 +11,19 @@ use crate::{
     resources::{Draft, texts},
 };
 
+/// What is looked at of an authorizer.
+const OF_AUTHORIZERS: &[&str] = &[
+    "audience",
+    "enableSimpleResponses",
+    "functionArn",
+    "functionName",
+    "identitySource",
+    "issuerUrl",
+    "payloadVersion",
+    "resultTtlInSeconds",
+    "type",
+];
+
 impl Service<'_, '_> {
     pub(super) fn http_settings(&mut self, draft: &mut Draft, provider: &Node) {
         let Some(given) = provider.get("httpApi") else { return };
@@ -23,6 +36,8 @@ impl Service<'_, '_> {
                 ("maxAge", "maxAge"),
                 ("allowCredentials", "allowCredentials"),
             ];
+            let known: Vec<_> = names.iter().map(|(name, _)| *name).collect();
+            known::others_of(self.assembly, "provider.httpApi.cors", cors, &known);
             // `true` is everybody, with the headers that clients of AWS send.
             let cors = match &cors.value {
                 Value::Map(_) => build::renamed(cors, &names),
@@ -43,6 +58,12 @@ impl Service<'_, '_> {
         for Entry { key, value, .. } in entries(given.get("authorizers")) {
             let span = &value.span;
             let is_jwt = value.get("issuerUrl").is_some();
+            known::others_of(
+                self.assembly,
+                &format!("provider.httpApi.authorizers.{key}"),
+                value,
+                OF_AUTHORIZERS,
+            );
             let names = [
                 ("resultTtlInSeconds", "authorizerResultTtlInSeconds"),
                 ("payloadVersion", "authorizerPayloadFormatVersion"),
@@ -92,6 +113,10 @@ impl Service<'_, '_> {
         let integration = build::map(integration.map(|(key, value)| (key, build::text(value, &span))), &span);
         let mut operation = build::map([("x-amazon-apigateway-integration", integration)], &span);
         known::others_of(self.assembly, what, given, &["authorizer", "method", "path"]);
+        if let Some(authorizer) = given.get("authorizer") {
+            let known = ["id", "name", "scopes", "type"];
+            known::others_of(self.assembly, &format!("{what} authorizer"), authorizer, &known);
+        }
         let by_id = given.get("authorizer").and_then(|it| it.get("id")).and_then(build::scalar);
         let of_id = by_id.map(|id| {
             self.authorizer_of(&id).unwrap_or_else(|| {

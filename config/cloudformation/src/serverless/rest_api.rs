@@ -215,7 +215,11 @@ impl Service<'_, '_> {
     /// Says what an event has that is not looked at.
     fn left_of_event(&mut self, what: &str, given: &Node) {
         known::others_of(self.assembly, what, given, OF_EVENTS);
-        let parts: [(&str, &[&str]); 3] = [
+        let parts: [(&str, &[&str]); 4] = [
+            (
+                "cors",
+                &["allowCredentials", "cacheControl", "headers", "maxAge", "methods", "origin", "origins"],
+            ),
             (
                 "request",
                 &[

@@ -2,7 +2,7 @@
 
 use model::{EndpointAccessMode, EndpointType, IpAddressType};
 
-use super::{Given, check, options, read};
+use super::{Given, check, left, options, read};
 
 const REST: &str = r#"{"Resources": {
   "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "shop", "EndpointAccessMode": "STRICT",
@@ -123,4 +123,53 @@ Resources:
     let throttle = imported.apis[0].stages[0].route_throttle.as_ref().unwrap();
     assert_eq!(throttle.rate.to_string(), "7");
     assert_eq!(imported.apis[0].definition.cors.as_ref().unwrap().allow_origins, ["*"]);
+}
+
+/// Section 5.3: what lies inside of properties is looked at, or said to be left out.
+#[test]
+fn what_is_inside_of_properties_is_said() {
+    let template = "
+Resources:
+  Api:
+    Type: AWS::ApiGateway::RestApi
+    Properties: {Name: a, EndpointConfiguration: {Types: [REGIONAL], Color: red}}
+  Model:
+    Type: AWS::ApiGateway::Model
+    Properties: {RestApiId: !Ref Api, Name: M, Description: d, ContentType: application/xml, Schema: {type: object}}
+  Get:
+    Type: AWS::ApiGateway::Method
+    Properties:
+      RestApiId: !Ref Api
+      ResourceId: !GetAtt Api.RootResourceId
+      HttpMethod: GET
+      Integration: {Type: MOCK}
+      MethodResponses: [{StatusCode: 200, Color: red}]
+  Stage:
+    Type: AWS::ApiGateway::Stage
+    Properties:
+      RestApiId: !Ref Api
+      StageName: prod
+      CacheClusterSize: '0.5'
+      CanarySetting: {PercentTraffic: 5, DeploymentId: d}
+  Web: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: w, ProtocolType: HTTP, CorsConfiguration: {AllowOrigin: a}}}
+  Live: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: !Ref Web, StageName: live, AutoDeploy: false}}
+  Domain:
+    Type: AWS::ApiGatewayV2::DomainName
+    Properties: {DomainName: a.example, DomainNameConfigurations: [{CertificateArn: c, SecurityPolicy: TLS_1_2}]}
+";
+    let mut left = left(template);
+    left.sort();
+    let expected = [
+        "Api (AWS::ApiGateway::RestApi) EndpointConfiguration Color",
+        "Domain (AWS::ApiGatewayV2::DomainName) DomainNameConfigurations SecurityPolicy",
+        "Get (AWS::ApiGateway::Method) MethodResponses Color",
+        "Live (AWS::ApiGatewayV2::Stage) AutoDeploy",
+        "Model (AWS::ApiGateway::Model) ContentType",
+        "Model (AWS::ApiGateway::Model) Description",
+        "Stage (AWS::ApiGateway::Stage) CacheClusterSize",
+        "Stage (AWS::ApiGateway::Stage) CanarySetting DeploymentId",
+        "Web (AWS::ApiGatewayV2::Api) CorsConfiguration AllowOrigin",
+        "certificate of a.example",
+    ];
+    assert_eq!(left, expected);
 }

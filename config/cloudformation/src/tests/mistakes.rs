@@ -102,3 +102,36 @@ Resources: {Api: {Type: AWS::ApiGatewayV2::Api, Condition: A, Properties: {Name:
     doubled += "  C30: !Equals [a, b]\nResources: {Api: {Type: AWS::ApiGatewayV2::Api, Condition: C0, Properties: {Name: a, ProtocolType: HTTP}}}\n";
     check_mistakes(&doubled, &[], &["32:20 the template comes to more than 1048576 values"]);
 }
+
+/// What is no number and no parameter is not taken for none.
+#[test]
+fn of_values() {
+    let template = "
+Resources:
+  Api: {Type: AWS::ApiGateway::RestApi, Properties: {Name: a}}
+  Get:
+    Type: AWS::ApiGateway::Method
+    Properties:
+      RestApiId: !Ref Api
+      ResourceId: !GetAtt Api.RootResourceId
+      HttpMethod: GET
+      RequestParameters: {querystring.a: true}
+      MethodResponses: [{StatusCode: 200, ResponseParameters: {header.a: true}}]
+      Integration: {Type: MOCK}
+  Stage:
+    Type: AWS::ApiGateway::Stage
+    Properties:
+      RestApiId: !Ref Api
+      StageName: prod
+      MethodSettings: [{ResourcePath: /*, HttpMethod: '*', ThrottlingRateLimit: many, ThrottlingBurstLimit: -1}]
+      CanarySetting: {PercentTraffic: half}
+";
+    let expected = [
+        "10:27 `querystring.a` is no parameter: write method.request.querystring.X, .header.X or .path.X",
+        "11:64 `header.a` is no header of an answer: write method.response.header.X",
+        "18:81 `many` is no number from 0 on",
+        "18:109 `-1` is no number from 0 on",
+        "19:39 `half` is no number from 0 on",
+    ];
+    check_mistakes(template, &[], &expected);
+}

@@ -131,3 +131,9 @@ fn check_mistakes(text: &str, parameters: &[(&str, &str)], expected: &[&str]) {
     assert_eq!(found, expected);
     assert_eq!(imported, None);
 }
+
+/// What is said to be left out, in short, in order.
+fn left(text: &str) -> Vec<String> {
+    let imported = read(text, &options(&[]), &Given::default());
+    imported.notes.iter().filter(|note| note.became.is_none()).map(|note| note.what.clone()).collect()
+}

@@ -1,6 +1,6 @@
 //! SAM templates (section 5.2).
 
-use super::{Given, check, options, read};
+use super::{Given, check, left, options, read};
 
 const FUNCTION: &str = "
 Transform: AWS::Serverless-2016-10-31
@@ -213,4 +213,37 @@ Resources:
         super::summary(&imported.apis),
         "http pets [\"$default\"]\n  GET /a -> HTTP_PROXY https://b\n"
     );
+}
+
+/// Section 5.2: what lies inside of properties is looked at, or said to be left out.
+#[test]
+fn what_is_inside_of_properties_is_said() {
+    let template = "
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Pets:
+    Type: AWS::Serverless::Api
+    Properties:
+      StageName: prod
+      Cors: {AllowOrigin: \"'*'\", Color: red}
+      Domain: {DomainName: a.example, CertificateArn: c, EndpointConfiguration: EDGE, Policy: {}}
+      GatewayResponses: {DEFAULT_4XX: {Color: red}}
+      Auth: {Authorizers: {Token: {FunctionArn: f, FunctionInvokeRole: r, Identity: {Color: red}}}}
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties: {Events: {A: {Type: Api, Properties: {RestApiId: !Ref Pets, Path: /a, Method: get}}}}";
+    let mut left = left(template);
+    left.sort();
+    let expected = [
+        "Hello (AWS::Serverless::Function)",
+        "Pets (AWS::Serverless::Api) Cors Color",
+        "Pets (AWS::Serverless::Api) Domain Policy",
+        "Pets (AWS::Serverless::Api) GatewayResponses DEFAULT_4XX Color",
+        "Pets Auth.Authorizers.Token FunctionInvokeRole",
+        "Pets Auth.Authorizers.Token Identity Color",
+        "certificate of a.example",
+    ];
+    assert_eq!(left, expected);
+    let imported = read(template, &options(&[]), &Given::default());
+    assert_eq!(imported.domains[0].endpoint, model::EndpointType::Edge, "it says so itself");
 }

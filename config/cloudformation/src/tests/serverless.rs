@@ -1,6 +1,6 @@
 //! `serverless.yml` (section 5.1).
 
-use super::{Given, check, options, read, summary};
+use super::{Given, check, left, options, read, summary};
 
 /// As the AWS guides of the framework begin.
 #[test]
@@ -151,4 +151,33 @@ resources:
             "8:112 nothing is known of `${ssm:/x}`",
         ],
     );
+}
+
+/// Section 5.1: what lies inside of keys is looked at, or said to be left out.
+#[test]
+fn what_is_inside_of_keys_is_said() {
+    let service = "
+service: a
+provider:
+  name: aws
+  httpApi:
+    cors: {allowedOrigins: ['*'], color: red}
+    authorizers: {jwt: {issuerUrl: 'https://i', audience: [a], color: red}}
+functions:
+  f:
+    handler: a.b
+    events:
+      - httpApi: {path: /, method: get, authorizer: {name: jwt, color: red}}
+      - http: {path: a, method: get, cors: {origin: '*', color: red}}
+";
+    let mut left = left(service);
+    left.sort();
+    let expected = [
+        "functions.f",
+        "functions.f http cors color",
+        "functions.f httpApi authorizer color",
+        "provider.httpApi.authorizers.jwt color",
+        "provider.httpApi.cors color",
+    ];
+    assert_eq!(left, expected);
 }
