@@ -18,16 +18,15 @@ use crate::{
 /// What is read of a file to tell what it is.
 const HEAD_BYTES: u64 = 64 << 10;
 
-/// Whether a file is JSON or YAML and no TOML, told by what is in it; where nothing is, or it can't be read, by its name.
+/// Whether a file is JSON or YAML and no TOML, told by its name or by what is in it.
 pub(crate) fn is_document(path: &Path) -> bool {
+    let extension = path.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
+    if extension.is_some_and(|it| ["json", "yaml", "yml"].contains(&&*it)) {
+        return true;
+    }
     let mut head = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head));
-    let text = String::from_utf8_lossy(&head);
-    if read.is_err() || text.trim().is_empty() {
-        let extension = path.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
-        return extension.is_some_and(|it| ["json", "yaml", "yml"].contains(&&*it));
-    }
-    source::is_document(&text)
+    read.is_ok() && source::is_document(&String::from_utf8_lossy(&head))
 }
 
 /// Which documents a flag is about.

@@ -9,7 +9,7 @@ use std::{
 use model::{Diagnostic, Ebpf, Model};
 use runtime::Post;
 use shard::Message;
-use snapshot::{Inputs, Slots, Snapshot, compile};
+use snapshot::{Inputs, Slots, Snapshot, compile, mistakes_within};
 use source::{Flags, OpenApi, Outcome, Sources};
 use tls::{Tickets, authority::Authority};
 
@@ -111,10 +111,12 @@ impl Read {
     }
 
     fn of(outcome: Outcome, footprint: Footprint, is_last_good: bool) -> Result<Self, BadConfiguration> {
-        let Outcome { model, diagnostics, sources, state } = outcome;
+        let Outcome { model, draft, mut diagnostics, sources, state } = outcome;
         match model {
             Some(model) => Ok(Self { model, footprint, is_last_good, sources, warnings: diagnostics }),
             None => {
+                let more = draft.map(|draft| mistakes_within(&draft)).unwrap_or_default();
+                diagnostics.extend(more);
                 let rendered = source::render(&diagnostics, &sources, say::has_colour());
                 Err(BadConfiguration { rendered, state, footprint })
             }

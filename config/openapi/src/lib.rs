@@ -12,6 +12,6 @@ pub mod tree;
 mod variables;
 
 pub use export::{Exported, Extensions, Format, export};
-pub use import::{BasePath, Imported, Mode, Options, import, is_openapi, merge};
+pub use import::{BasePath, Imported, Mode, Options, draft, import, is_openapi, merge};
 pub use tree::{Syntax, Tree};
 pub use variables::Variables;

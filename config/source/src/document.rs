@@ -21,13 +21,14 @@ pub(crate) struct Document<'a> {
 
 /// Reads a file and what it includes.
 pub fn load(path: &Path, environment: &impl Environment) -> Outcome {
-    let mut state = None;
-    let (model, diagnostics, sources) = read(path, environment, |document| {
+    let (mut state, mut said) = (None, None);
+    let (good, diagnostics, sources) = read(path, environment, |document| {
         let model = document.model();
         state.clone_from(&model.node.state);
-        model
+        said = Some(model);
     });
-    Outcome { model, diagnostics, sources, state }
+    let (model, draft) = if good.is_some() { (said, None) } else { (None, said) };
+    Outcome { model, draft, diagnostics, sources, state }
 }
 
 /// What is made of a file and what it includes, if there is no mistake; all that was said; all that was read.

@@ -53,7 +53,7 @@ pub fn from_flags(flags: &Flags) -> Outcome {
     let mut sources = Sources::default();
     sources.push(&line.file.name, &line.file.text);
     let (diagnostics, good) = cx.finish(&[&line.file]);
-    Outcome { model: model.filter(|_| good), diagnostics, sources, state: flags.state.clone() }
+    Outcome { model: model.filter(|_| good), draft: None, diagnostics, sources, state: flags.state.clone() }
 }
 
 fn model(flags: &Flags, line: &Line, cx: &Context<'_>) -> Option<Model> {

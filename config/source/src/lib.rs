@@ -74,6 +74,8 @@ pub fn duration(text: &str) -> Result<std::time::Duration, String> {
 pub struct Outcome {
     /// What the operator wants; `None` when anything is wrong.
     pub model: Option<model::Model>,
+    /// What could be read where something is wrong: to be looked into for more mistakes, and never to be run.
+    pub draft: Option<model::Model>,
     /// All mistakes and warnings, in the order of the files and of the places in them.
     pub diagnostics: Vec<model::Diagnostic>,
     /// All that was read.

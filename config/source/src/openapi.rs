@@ -85,8 +85,17 @@ pub fn from_openapi(what: &OpenApi, environment: &impl Environment) -> Outcome {
     }
     let good = diagnostics.iter().all(|it| it.severity == Severity::Warning);
     let said = apis.zip(domains).filter(|_| good);
+    let draft = if good || is_template { None } else { draft(what, environment) };
+    let draft = draft.map(|api| model(what, node.clone(), vec![api], Vec::new()));
     let model = said.map(|(apis, domains)| model(what, node, apis, domains));
-    Outcome { model, diagnostics, sources, state: what.state.clone() }
+    Outcome { model, draft, diagnostics, sources, state: what.state.clone() }
+}
+
+/// What could be read of a document that has mistakes.
+fn draft(what: &OpenApi, environment: &impl Environment) -> Option<Api> {
+    let text = environment.read_file(&what.path, FILE_BYTES_MAX).ok()?;
+    let tree = Tree::parse(&what.path.to_string_lossy(), &text).ok()?;
+    openapi::draft(&tree, &what.options).map(api)
 }
 
 /// What a document says, whatever it is made of it; it is put among the files that were read.

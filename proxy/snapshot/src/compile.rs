@@ -9,6 +9,7 @@ mod places;
 mod refusals;
 mod upstreams;
 mod validate;
+mod within;
 
 use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 
@@ -16,6 +17,8 @@ use message::PathRules;
 use model::{Diagnostic, Model, Severity};
 use policy::client::ClientRules;
 use telemetry::{Labels, Renamed, access::Template};
+
+pub use within::mistakes_within;
 
 use crate::{ClientConnections, HeadLimits, Rate, Slots, Snapshot, Timeouts, nanoseconds};
 

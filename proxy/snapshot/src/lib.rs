@@ -18,7 +18,7 @@ use policy::{
 use router::{Endpoints, Mappings, Router};
 use telemetry::Labels;
 
-pub use compile::{Inputs, compile};
+pub use compile::{Inputs, compile, mistakes_within};
 pub use find::{Found, Missed};
 pub use slots::Slots;
 

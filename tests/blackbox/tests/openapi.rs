@@ -102,7 +102,31 @@ fn a_document_with_mistakes_is_refused_whole() {
     }
 }
 
-/// What `import` prints is a configuration that means the same, and what `export` prints is a document that does.
+/// What is wrong within a template is told beside what keeps the document from being read, and not after it.
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("api.yaml");
+    let more = "x-amazon-apigateway-gateway-responses: {THROTTLED: {responseParameters: {gatewayresponse.header.a: context.no}}}\n";
+    let text = document("ftp://nowhere").replace("{\"hello\":", "#if {\"hello\":");
+    fs::write(&file, format!("{text}{more}")).unwrap();
+    for verb in ["check", "run"] {
+        let refused = floodgate(&[verb, file.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{verb}: {said}");
+        for part in
+            ["`ftp://nowhere/v2/{id}` is no URL", "`#if` has no `#end`", "unknown variable `$context.no`"]
+        {
+            assert!(said.contains(part), "{verb}: no {part:?} in {said}");
+        }
+    }
+    // What begins like no YAML is told of as YAML all the same.
+    fs::write(&file, "- a\n").unwrap();
+    let refused = floodgate(&["check", file.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("`swagger: \"2.0\"`"), "{said}");
+}
+
 /// Row 138: what the document's reader warns of, and what only who compiles it sees.
 #[test]
 fn warnings_refuse_it_where_that_is_asked_for() {
@@ -126,6 +150,7 @@ fn warnings_refuse_it_where_that_is_asked_for() {
     }
 }
 
+/// What `import` prints is a configuration that means the same, and what `export` prints is a document that does.
 #[test]
 fn what_is_imported_and_exported_is_right() {
     let folder = TempDir::new().unwrap();

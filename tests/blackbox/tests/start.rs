@@ -90,6 +90,42 @@ integration = { type = "mock", status = 200 }
     );
 }
 
+/// What is wrong within models and templates is told beside unknown keys; references may lead to what was not read.
+#[test]
+fn mistakes_of_all_kinds_at_once() {
+    let config = r##"
+[[api]]
+name = "shop"
+kind = "rest"
+colour = "red"
+[[api.stage]]
+name = "prod"
+[[api.model]]
+name = "Item"
+schema = '{ "type": "objekt", "properties": { "b": { "$ref": "#/definitions/b" } } }'
+[[api.route]]
+key = "POST /items"
+[api.route.integration]
+type = "http"
+url = "http://127.0.0.1:9"
+request_templates = "#foreach($i in $list) $i"
+"##;
+    let refused = Gateway::with(config).try_start();
+    if let Err(refused) = &refused {
+        assert!(!refused.stderr.contains("leads nowhere"), "{}", refused.stderr);
+    }
+    check(
+        refused,
+        2,
+        &[
+            "unknown key `colour` in `api`",
+            "the model `Item` at #/type: there are the types",
+            "POST /items: integration.request_templates.application/json:1:1",
+            "`#foreach` has no `#end`",
+        ],
+    );
+}
+
 #[test]
 fn a_state_folder_that_cannot_be() {
     let config = "[node]\nstate = \"/proc/no/state\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n";

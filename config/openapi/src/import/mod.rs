@@ -111,6 +111,11 @@ pub fn import(tree: &Tree, options: &Options) -> (Option<Imported>, Vec<Diagnost
     (imported.filter(|_| good), diagnostics)
 }
 
+/// What can be read of a document that is refused for its mistakes: to be looked into for more of them.
+pub fn draft(tree: &Tree, options: &Options) -> Option<Imported> {
+    read(&Context::new(tree, &options.variables), options)
+}
+
 fn read<'t>(cx: &'t Context<'t>, options: &'t Options) -> Option<Imported> {
     let root = cx.root();
     let version = version(&root)?;

@@ -22,6 +22,7 @@ mod view;
 use message::{Reason, Request, Response};
 
 pub use settings::{Handling, Kind, Part, Passthrough, Place, Response as ResponseSettings, Settings};
+pub use templates::template_mistakes;
 pub use uri::Uri;
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use template::{Inputs, Output, Overrides, Template};
 
-use super::{content::JSON, settings::Found};
+use super::{Mistake, content::JSON, settings::Found};
 use message::Reason;
 
 /// Templates by their content types.
@@ -14,6 +14,18 @@ pub(super) type Chosen<'a> = (&'a str, &'a Template);
 
 /// The key that stands for every content type.
 const DEFAULT: &str = "$default";
+
+/// What is wrong with templates in themselves; `key` is what they stand under.
+pub fn template_mistakes(key: &str, sources: &[(String, String)], xml: bool) -> Vec<Mistake> {
+    let mut found = Found::default();
+    Templates::compile(
+        sources,
+        key,
+        &template::Settings { xml, ..template::Settings::default() },
+        &mut found,
+    );
+    found.mistakes
+}
 
 impl Templates {
     /// Compiles them; mistakes are told with their lines.

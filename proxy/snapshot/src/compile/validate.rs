@@ -27,26 +27,16 @@ impl<'a> Models<'a> {
         if definition.models.is_empty() && !is_asked_for {
             return Self { definition, schemas: None };
         }
-        let own = definition.models.iter().map(|model| (&*model.name, &*model.schema));
-        let has = |name: &str| definition.models.iter().any(|model| model.name == name);
-        let models: Vec<_> = own.chain(BORN_WITH.into_iter().filter(|(name, _)| !has(name))).collect();
-        let schemas = Schemas::compile(&models).map_err(|mistakes| {
-            for mistake in mistakes {
-                let model = definition.models.iter().find(|model| model.name == mistake.model);
-                let origin = model.and_then(|model| model.origin.as_ref());
-                let (name, why) = (&mistake.model, &mistake.why);
-                let message = match &*mistake.pointer {
-                    "" => format!("the model `{name}`: {why}"),
-                    pointer => format!("the model `{name}` at #{pointer}: {why}"),
-                };
-                let diagnostic = Diagnostic::error(origin, "model", message);
-                // Stages that run the same definition need not say it twice.
-                if !found.contains(&diagnostic) {
-                    found.push(diagnostic);
-                }
-            }
-        });
+        let schemas = schemas(definition).map_err(|mistakes| tell(definition, mistakes, found));
         Self { definition, schemas: schemas.ok() }
+    }
+
+    /// What is wrong within models, whatever they refer to.
+    pub(super) fn mistakes_within(definition: &Definition, found: &mut Vec<Diagnostic>) {
+        if let Err(mut mistakes) = schemas(definition) {
+            mistakes.retain(|mistake| !mistake.pointer.ends_with("/$ref"));
+            tell(definition, mistakes, found);
+        }
     }
 
     /// What a route's validator looks at; `None` if there is none or it looks at nothing.
@@ -102,5 +92,30 @@ impl<'a> Models<'a> {
             settings.models = models.iter().filter_map(model).collect();
         }
         if mistakes.is_empty() { Ok(Validate::new(settings)) } else { Err(mistakes) }
+    }
+}
+
+/// The models of a definition, and those that every API has.
+fn schemas(definition: &Definition) -> Result<Schemas, Vec<schema::Mistake>> {
+    let own = definition.models.iter().map(|model| (&*model.name, &*model.schema));
+    let has = |name: &str| definition.models.iter().any(|model| model.name == name);
+    let models: Vec<_> = own.chain(BORN_WITH.into_iter().filter(|(name, _)| !has(name))).collect();
+    Schemas::compile(&models)
+}
+
+/// Tells of mistakes at the models that they are in, once: stages that run the same definition need not say it twice.
+fn tell(definition: &Definition, mistakes: Vec<schema::Mistake>, found: &mut Vec<Diagnostic>) {
+    for mistake in mistakes {
+        let model = definition.models.iter().find(|model| model.name == mistake.model);
+        let origin = model.and_then(|model| model.origin.as_ref());
+        let (name, why) = (&mistake.model, &mistake.why);
+        let message = match &*mistake.pointer {
+            "" => format!("the model `{name}`: {why}"),
+            pointer => format!("the model `{name}` at #{pointer}: {why}"),
+        };
+        let diagnostic = Diagnostic::error(origin, "model", message);
+        if !found.contains(&diagnostic) {
+            found.push(diagnostic);
+        }
     }
 }
