@@ -25,8 +25,6 @@ pub struct Request {
     pub body: Body,
     /// The protocol the client asks to change to (`websocket`), when it does and may.
     pub upgrade: Option<Box<str>>,
-    /// The host that a backend is told, where a mapping makes it another than the backend's own (row 118).
-    pub told_host: Option<Box<Authority>>,
 }
 
 /// What stands among the fields in HTTP/2, and whether it was sent as [`Field::never_indexed`](crate::Field::never_indexed).
@@ -70,12 +68,6 @@ impl Request {
         self.headers.clear();
         self.body = Body::Empty;
         self.upgrade = None;
-        self.told_host = None;
-    }
-
-    /// The host that a backend is told whose own is this.
-    pub fn host_for<'a>(&'a self, own: &'a Authority) -> &'a Authority {
-        self.told_host.as_deref().unwrap_or(own)
     }
 }
 

@@ -458,8 +458,7 @@ async fn put(
 ) -> Result<(), NoHead> {
     match line {
         Line::Http1 { transport, .. } => transport.write(|out| {
-            let host = request.host_for(&target.authority);
-            h1::encode_request(request, host, body_length(&request.body), out);
+            h1::encode_request(request, &target.authority, body_length(&request.body), out);
             if let Body::Whole(bytes) = &request.body {
                 out.extend_from_slice(bytes);
             }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use message::{Authority, Reason, octets};
+use message::{Reason, octets};
 use template::{Override, Overrides};
 
 use super::{
@@ -17,8 +17,6 @@ pub(super) struct Mappings {
     query: Vec<(Box<str>, Source)>,
     /// What a variable of the URI is taken from. One of the route's own is not read: it stays as it came.
     pub(super) path: Vec<(Box<str>, Source)>,
-    /// What `Host` is taken from, if a request decides.
-    host: Option<Source>,
 }
 
 /// What is put into one request: names, and one value or several.
@@ -27,8 +25,6 @@ pub(super) struct Mapped {
     pub(super) headers: Vec<(String, Vec<String>)>,
     pub(super) query: Vec<(String, Vec<String>)>,
     pub(super) path: Vec<(String, Vec<String>)>,
-    /// `Host`, which is no field.
-    host: Vec<String>,
 }
 
 /// Fields that nobody may map: who does is answered with 500, as AWS does (row 118).
@@ -74,8 +70,10 @@ impl Mappings {
     fn header(&mut self, name: &str, source: Source, key: String, found: &mut Found) {
         let is_one_of = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
         if name.eq_ignore_ascii_case("host") {
-            // A literal, or a stage variable, is the upstream's affair.
-            self.host = Some(source).filter(|source| !matches!(source, Source::Static(_)));
+            // A literal is the upstream's affair.
+            if !matches!(source, Source::Static(_)) {
+                found.mistake(key, "`Host` can be mapped from a literal or a stage variable alone");
+            }
             return;
         }
         if is_one_of(&OF_THE_HOP) {
@@ -95,12 +93,11 @@ impl Mappings {
 
     /// Whether there is neither a header nor a query parameter among the destinations.
     pub(super) fn maps_only_path(&self) -> bool {
-        self.headers.is_empty() && self.query.is_empty() && self.host.is_none()
+        self.headers.is_empty() && self.query.is_empty()
     }
 
     pub(super) fn reads_body(&self) -> bool {
-        let named = [&self.headers, &self.query, &self.path].into_iter().flatten().map(|(_, source)| source);
-        named.chain(&self.host).any(Source::reads_body)
+        [&self.headers, &self.query, &self.path].into_iter().flatten().any(|(_, source)| source.reads_body())
     }
 
     /// What a request brings, and what a template has put over it.
@@ -110,18 +107,10 @@ impl Mappings {
             headers: read(self.headers.iter(), known)?,
             query: read(self.query.iter(), known)?,
             path: read(self.path.iter().filter(|(_, source)| !matches!(source, Source::Path(_))), known)?,
-            host: Vec::new(),
         };
-        if let Some(source) = &self.host {
-            source.read(known, &mut |value| mapped.host.push(value.into_owned()))?;
-        }
         put_over(&mut mapped.headers, &overrides.request_headers, str::eq_ignore_ascii_case);
         put_over(&mut mapped.query, &overrides.request_query, is_same);
         put_over(&mut mapped.path, &overrides.request_path, is_same);
-        let is_host = |(name, _): &mut (String, Vec<String>)| name.eq_ignore_ascii_case("host");
-        if let Some((_, host)) = mapped.headers.extract_if(.., is_host).last() {
-            mapped.host = host;
-        }
         mapped.headers.retain(|(name, _)| {
             octets::is_token(name.as_bytes())
                 && !OF_THE_HOP.iter().any(|known| known.eq_ignore_ascii_case(name))
@@ -135,17 +124,6 @@ impl Mappings {
 }
 
 impl Mapped {
-    /// What a backend is told in place of its own name; nothing where nothing is mapped or there is no value. What is no host is not
-    /// told to anybody: a name that an attacker chose would end up in the backend's links and logs.
-    pub(super) fn host(&self) -> Result<Option<Authority>, Reason> {
-        match &self.host[..] {
-            [] => Ok(None),
-            [host] if host.is_empty() => Ok(None),
-            [host] => Authority::parse(host.as_bytes()).map(Some).map_err(|_| Reason::BadRequest),
-            _ => Err(Reason::BadRequest),
-        }
-    }
-
     /// What is put in the place of a variable of the URI.
     pub(super) fn of_path(&self, name: &str) -> Option<&[String]> {
         self.path.iter().find(|(known, _)| known == name).map(|(_, values)| &values[..])

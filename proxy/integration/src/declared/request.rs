@@ -78,7 +78,6 @@ impl Declared {
                 target: Some(&request.target),
                 params: cx.params,
                 headers: &request.headers,
-                host: request.authority.as_str(),
                 body: &body,
                 values: Some(&values),
             };
@@ -86,7 +85,6 @@ impl Declared {
         };
         self.set_method(request);
         self.set_target(request, cx.params, &mapped)?;
-        request.told_host = mapped.host()?.map(Box::new);
         match settings.kind {
             Kind::HttpProxy => self.forward(request, cx),
             Kind::Http | Kind::Mock => {

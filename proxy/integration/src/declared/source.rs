@@ -38,8 +38,6 @@ pub(super) struct Known<'a> {
     pub(super) target: Option<&'a Target>,
     pub(super) params: &'a [(u32, u32)],
     pub(super) headers: &'a Headers,
-    /// What `Host` said, which is no field of its own; empty in an answer.
-    pub(super) host: &'a str,
     pub(super) body: &'a Bytes,
     /// `None` where no source asks for them.
     pub(super) values: Option<&'a Values<'a>>,
@@ -181,9 +179,6 @@ impl Source {
                     known.target.into_iter().flat_map(|target| query(target.query().unwrap_or_default()));
                 let values = values.filter(|(key, _)| **name == **key).map(|(_, value)| value);
                 chosen(values, *all).for_each(|value| each(Cow::Owned(value)));
-            }
-            Self::Header { name, .. } if name.eq_ignore_ascii_case("host") => {
-                Some(known.host).filter(|host| !host.is_empty()).into_iter().for_each(|it| each(it.into()));
             }
             Self::Header { name, all } => {
                 chosen(known.headers.find_all(name), *all)

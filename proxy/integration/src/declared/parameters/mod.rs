@@ -78,7 +78,6 @@ impl Integration for Parameters {
                 target: Some(&request.target),
                 params: cx.params,
                 headers: &request.headers,
-                host: request.authority.as_str(),
                 body: &body,
                 values: Some(&values),
             };
@@ -116,7 +115,6 @@ impl Integration for Parameters {
                 target: None,
                 params: &[],
                 headers: &response.headers,
-                host: "",
                 body: &body,
                 values: values.as_ref(),
             };
