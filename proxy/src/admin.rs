@@ -13,6 +13,7 @@ use telemetry::{
 };
 
 use crate::{
+    bar,
     frontline::FrontLine,
     node::{Node, held},
     say,
@@ -89,6 +90,10 @@ impl Doors for Door {
 
     fn deployments(&self, asked: &str) -> Result<String, String> {
         self.0.deployments(asked)
+    }
+
+    fn progress(&self) -> String {
+        bar::encode(self.0.progress.look())
     }
 
     fn flush_cache(&self) {

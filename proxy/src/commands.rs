@@ -11,9 +11,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use progress::Progress;
 use source::Flags;
 
 use crate::{
+    bar::Bar,
     cli::{self, Cli, Command, Run, Socket},
     deployments::Deployed,
     explain, frontline,
@@ -87,7 +89,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
     match done {
         Err(error) => match error.downcast::<BadConfiguration>() {
             Ok(BadConfiguration { rendered, .. }) => {
-                eprint!("{rendered}");
+                say::diagnostics(&rendered);
                 say::error("the configuration was refused; nothing was started");
                 if let Some(help) = help {
                     say::note(&help);
@@ -134,14 +136,16 @@ fn try_serve(flags: Run, manager: &Arc<Manager>) -> Result<()> {
     if may_go_back && matches!(origin, Origin::Flags(_)) {
         bail!("--last-good goes with a configuration file or a document: flags are not kept");
     }
-    let run = |read| node::run(origin.clone(), read, &overrides, manager.clone());
-    let refused = match origin.read().map_err(anyhow::Error::from).and_then(run) {
+    let run = |read, bar| node::run(origin.clone(), read, &overrides, manager.clone(), bar);
+    let bar = Bar::of_work();
+    let read = origin.read(bar.progress()).map_err(anyhow::Error::from);
+    let refused = match read.and_then(|read| run(read, bar)) {
         Err(error) if may_go_back => error.downcast::<BadConfiguration>()?,
         other => return other,
     };
     let state = overrides.state.as_deref().or(refused.state.as_deref());
     let Some(kept) = kept(state)? else { return Err(refused.into()) };
-    eprint!("{}", refused.rendered);
+    say::diagnostics(&refused.rendered);
     if kept.is_document() != matches!(origin, Origin::OpenApi(_)) {
         let main = kept.main().display();
         bail!(
@@ -155,7 +159,7 @@ fn try_serve(flags: Run, manager: &Arc<Manager>) -> Result<()> {
     ));
     let mut read = Read::last_good(&origin, &kept)?;
     read.footprint = refused.footprint;
-    run(read)
+    run(read, Bar::of_work())
 }
 
 /// What an earlier run has kept in a state folder.
@@ -316,10 +320,13 @@ pub(crate) fn file_or(named: Option<PathBuf>, deployed: Option<&Deployed>) -> Re
 /// Reads and compiles, and leaves no trace: certificates of the local authority are made in a folder that goes.
 fn check(file: Option<PathBuf>, document: cli::Document, state: Option<&Path>) -> Result<()> {
     let file = file.map_or_else(default_file, Ok)?;
-    let read = openapi::origin(&file, &document)?.read()?;
+    let bar = Bar::of_work();
+    let read = openapi::origin(&file, &document)?.read(bar.progress())?;
     let scratch = Scratch::new(state)?;
     let (mut publisher, _) = Publisher::new(&scratch.0)?;
-    let snapshot = publisher.compile(&read, &read.model).map_err(|rendered| read.refused(rendered))?;
+    let snapshot =
+        publisher.compile(&read, &read.model, bar.progress()).map_err(|rendered| read.refused(rendered))?;
+    drop(bar);
     read.warn();
     let routes: usize =
         snapshot.apis.iter().flat_map(|api| &api.stages).map(|stage| stage.routes.len()).sum();
@@ -399,7 +406,7 @@ fn ebpf(what: cli::Ebpf) -> Result<()> {
             say::out(&frontline::status(&l4::pinned::status(&pins, &state)?));
         }
         Ebpf::Attach { file, state } => {
-            let read = Origin::File(file.map_or_else(default_file, Ok)?).read()?;
+            let read = Origin::File(file.map_or_else(default_file, Ok)?).read(Progress::silent())?;
             let Some(ebpf) = &read.model.node.ebpf else { bail!("the configuration has no `[ebpf]`") };
             let node = &read.model.node;
             let state = state::folder(state.as_deref().or(node.state.as_deref()))?;
@@ -480,11 +487,13 @@ fn answered(socket: &Socket, method: &str, path: &str, body: &str) -> Result<Str
 
 /// What the node behind an admin socket answers.
 pub(crate) fn answered_at(socket: &Path, method: &str, path: &str, body: &str) -> Result<String> {
+    let bar = Bar::of_node(socket);
     let (status, text) = control::client::call_with(socket, method, path, body)?;
+    drop(bar);
     match status {
         200..=299 => Ok(text),
         422 => {
-            eprint!("{text}");
+            say::diagnostics(&text);
             bail!("the node refused the change and goes on as it was");
         }
         _ => bail!("the node answered {status}: {}", text.trim_end()),

@@ -1,6 +1,7 @@
 //! `floodgate`: the door. Arguments, wiring, signals; what happens behind them is the rooms' affair.
 
 mod admin;
+mod bar;
 mod cli;
 mod climb;
 mod commands;

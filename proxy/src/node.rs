@@ -19,6 +19,7 @@ use std::{
 use anyhow::Result;
 use control::{Publish, Resolver, Target, Watch};
 use model::Model;
+use progress::{Phase, Progress};
 use runtime::DriverChoice;
 use shard::{Addresses, ENDPOINTS_MAX, Endpoint, Message, Report};
 use snapshot::Snapshot;
@@ -26,6 +27,7 @@ use telemetry::log;
 
 use crate::{
     admin::Door,
+    bar::Bar,
     cores::{self, Cores, Plan},
     deployments::{Deed, Deployments, Judges},
     descriptors::{self, Shares},
@@ -95,6 +97,8 @@ pub(crate) struct Node {
     /// What is being found of canaries, and whether somebody is at it.
     judges: Mutex<Judges>,
     judging: AtomicBool,
+    /// How far a change is that is being made, for whoever waits for it.
+    pub(crate) progress: Progress,
     /// What the cores were told last, by slot.
     endpoints: Mutex<HashMap<u32, Arc<[Endpoint]>>>,
     /// While there is one, addresses come here and are told together.
@@ -123,12 +127,13 @@ pub(crate) struct Overrides {
 /// How often the main thread looks after things.
 pub(crate) const CHORES: Duration = Duration::from_secs(1);
 
-/// Runs a node until it is told to end.
+/// Runs a node until it is told to end. Whoever waits for it to start sees how far that is.
 pub(crate) fn run(
     origin: Origin,
     mut read: Read,
     overrides: &Overrides,
     manager: Arc<Manager>,
+    bar: Bar,
 ) -> Result<()> {
     read.warn();
     overrides.apply(&mut read.model);
@@ -137,12 +142,14 @@ pub(crate) fn run(
     let (mut publisher, created) = Publisher::new(state.folder())?;
     let (deployments, snapshot) = match &origin {
         Origin::File(_) | Origin::OpenApi(_) => {
+            bar.progress().begin(Phase::Compare, 0);
             let mut deployments = Deployments::open(state.folder())?;
             let drafted = deployments
                 .draft(&read, &Deed::Follow, "")
                 .map_err(|why| read.refused(format!("error: {why}\n")))?;
-            let snapshot =
-                publisher.compile(&read, &drafted.model).map_err(|rendered| read.refused(rendered))?;
+            let snapshot = publisher
+                .compile(&read, &drafted.model, bar.progress())
+                .map_err(|rendered| read.refused(rendered))?;
             drafted.notes.iter().for_each(|note| say::warning(note));
             if let Err(error) = deployments.commit(drafted) {
                 say::warning(&format!("what is deployed could not be written down: {error}"));
@@ -151,14 +158,16 @@ pub(crate) fn run(
         }
         // What was wrong has been rendered; it is shown as it is.
         Origin::Flags(_) => {
-            (None, publisher.compile(&read, &model).map_err(|rendered| read.refused(rendered))?)
+            let snapshot = publisher.compile(&read, &model, bar.progress());
+            (None, snapshot.map_err(|rendered| read.refused(rendered))?)
         }
     };
     publisher.put_in_force(&snapshot);
     let workers = workers(&model);
     let shares = descriptors::shares(model.node.connections_max, model.listeners.len(), workers)?;
     let mut bound = listeners(&model, workers, shares.backlog)?;
-    // Before there is any thread: what each may do it has from this one.
+    // Before there is any thread: what each may do it has from this one. That of the bar is gone.
+    drop(bar);
     let front_line = match &model.node.ebpf {
         Some(ebpf) => {
             let admin = model.node.admin.listen;
@@ -208,6 +217,7 @@ pub(crate) fn run(
         deployments,
         judges: Mutex::default(),
         judging: AtomicBool::new(false),
+        progress: Progress::new(),
         endpoints: Mutex::default(),
         gathering: Mutex::default(),
     });
@@ -226,7 +236,10 @@ pub(crate) fn run(
         Arc::new(Door(node.clone())),
     )?;
     node.resolver.get_or_init(|| control.resolver());
+    let bar = Bar::of_work();
+    bar.progress().begin(Phase::Resolve, 0);
     node.resolve(&snapshot, NAMES_MAX);
+    drop(bar);
     let cores = node.start(&model, workers, snapshot, &mut bound, shares, logs)?;
     greeting::announce(&model, &bound, &control, &cores, &socket);
     if created && model.certificates.is_empty() && model.listeners.iter().any(|listener| !listener.plain) {

@@ -6,13 +6,15 @@ use anyhow::{Context as _, Result, bail};
 use cloudformation::Note;
 use model::{Api, Kind, Model};
 use openapi::{BasePath, Extensions, Format, Imported, Mode, Options, Variables, tree};
+use progress::Phase;
 
 use crate::{
+    bar::Bar,
     cli, commands,
     deployments::Deployed,
     publisher::{BadConfiguration, Origin},
     say,
-    watch::Footprint,
+    watch::{Footprint, Recorder},
 };
 
 /// What is read of a file to tell what it is.
@@ -136,25 +138,27 @@ pub(crate) fn origin(file: &Path, document: &cli::Document) -> Result<Origin> {
 
 /// `floodgate import`.
 pub(crate) fn import(import: cli::Import) -> Result<()> {
-    let cli::Import { files, mode, document } = import;
+    let cli::Import { files: named, mode, document } = import;
     let mode = if mode.as_deref() == Some("overwrite") { Mode::Overwrite } else { Mode::Merge };
-    if let [file] = &files[..]
+    if let [file] = &named[..]
         && check_flags(file, &document)?
     {
         return import_template(file, &document);
     }
+    let bar = Bar::of_work();
+    let files = Recorder::new(bar.progress());
     let mut whole: Option<Imported> = None;
-    for file in files {
+    for file in named {
         let mut options = options(&document);
         // What the first one is decides for those that are put into it.
         options.kind = options.kind.or(whole.as_ref().map(|whole| whole.kind));
         let what = source::OpenApi { path: file, options, ..Default::default() };
-        let (imported, diagnostics, sources) = source::import(&what, &source::System);
+        let (imported, diagnostics, sources) = source::import(&what, &files);
         let rendered = source::render(&diagnostics, &sources, say::has_colour());
         let Some(imported) = imported else {
             return Err(BadConfiguration { rendered, state: None, footprint: Footprint::default() }.into());
         };
-        eprint!("{rendered}");
+        say::diagnostics(&rendered);
         whole = Some(match whole {
             None => imported,
             Some(before) => {
@@ -166,7 +170,10 @@ pub(crate) fn import(import: cli::Import) -> Result<()> {
     let api = source::api_of(whole.context("no document was named")?);
     say::note(&summary(&api));
     warn_unenforced(&api);
-    say::out(source::write(std::slice::from_ref(&api), &[]).trim_end());
+    bar.progress().begin(Phase::Write, 0);
+    let text = source::write(std::slice::from_ref(&api), &[]);
+    drop(bar);
+    say::out(text.trim_end());
     Ok(())
 }
 
@@ -183,12 +190,13 @@ fn import_template(file: &Path, document: &cli::Document) -> Result<()> {
             allow_unenforced_security: read.allow_unenforced_security,
         },
     };
-    let (imported, diagnostics, sources) = source::import_template(&what, &source::System);
+    let bar = Bar::of_work();
+    let (imported, diagnostics, sources) = source::import_template(&what, &Recorder::new(bar.progress()));
     let rendered = source::render(&diagnostics, &sources, say::has_colour());
     let Some(imported) = imported else {
         return Err(BadConfiguration { rendered, state: None, footprint: Footprint::default() }.into());
     };
-    eprint!("{rendered}");
+    say::diagnostics(&rendered);
     for Note { what, became, why, origin } in &imported.notes {
         let line = origin.as_ref().map_or(0, |origin| origin.line);
         let fate = match (became, why) {
@@ -207,7 +215,10 @@ fn import_template(file: &Path, document: &cli::Document) -> Result<()> {
         say::note(&summary(api));
         warn_unenforced(api);
     }
-    say::out(source::write(&imported.apis, &imported.domains).trim_end());
+    bar.progress().begin(Phase::Write, 0);
+    let text = source::write(&imported.apis, &imported.domains);
+    drop(bar);
+    say::out(text.trim_end());
     Ok(())
 }
 
@@ -252,7 +263,8 @@ pub(crate) fn export(export: cli::Export) -> Result<()> {
     // What stands for AWS's variables is in the URL that is written, whatever is read.
     let variables = options(&document).variables;
     let of_document = if is_document(&file) { document } else { cli::Document::default() };
-    let read = origin(&file, &of_document)?.read()?;
+    let bar = Bar::of_work();
+    let read = origin(&file, &of_document)?.read(bar.progress())?;
     read.warn();
     let model = match &deployed {
         Some(deployed) => deployed.applied(&read.model)?,
@@ -289,9 +301,11 @@ pub(crate) fn export(export: cli::Export) -> Result<()> {
         upstream: &upstream,
     };
     let definition = stage.deployment.as_ref().map_or(&api.definition, |deployment| &deployment.definition);
+    bar.progress().begin(Phase::Write, 0);
     let exported = openapi::export(api, definition, &how);
     exported.notes.iter().for_each(|note| say::warning(note));
     let text = if yaml { tree::yaml(&exported.document) } else { tree::json(&exported.document) };
+    drop(bar);
     say::out(text.trim_end());
     Ok(())
 }

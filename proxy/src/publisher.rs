@@ -7,6 +7,7 @@ use std::{
 };
 
 use model::{Diagnostic, Ebpf, Model};
+use progress::Progress;
 use runtime::Post;
 use shard::Message;
 use snapshot::{Inputs, Slots, Snapshot, compile, mistakes_within};
@@ -80,15 +81,15 @@ pub(crate) struct Publisher {
 
 impl Origin {
     /// Reads; every mistake, rendered, if there is any.
-    pub(crate) fn read(&self) -> Result<Read, BadConfiguration> {
+    pub(crate) fn read(&self, progress: &Progress) -> Result<Read, BadConfiguration> {
         match self {
             Self::File(path) => {
-                let recorder = Recorder::default();
+                let recorder = Recorder::new(progress);
                 let outcome = source::load(path, &recorder);
                 Read::of(outcome, recorder.footprint(), false)
             }
             Self::OpenApi(what) => {
-                let recorder = Recorder::default();
+                let recorder = Recorder::new(progress);
                 let outcome = source::from_openapi(what, &recorder);
                 Read::of(outcome, recorder.footprint(), false)
             }
@@ -136,7 +137,7 @@ impl Read {
 
     fn show(&self, diagnostics: &[Diagnostic]) {
         if !diagnostics.is_empty() {
-            eprint!("{}", source::render(diagnostics, &self.sources, say::has_colour()));
+            say::diagnostics(&self.render(diagnostics));
         }
     }
 
@@ -166,7 +167,12 @@ impl Publisher {
     }
 
     /// Compiles what was read, with what its stages run put into it; every mistake, rendered, if there is any. Warnings are shown.
-    pub(crate) fn compile(&mut self, read: &Read, model: &Model) -> Result<Arc<Snapshot>, String> {
+    pub(crate) fn compile(
+        &mut self,
+        read: &Read,
+        model: &Model,
+        progress: &Progress,
+    ) -> Result<Arc<Snapshot>, String> {
         let unix_s = unix_s();
         self.free();
         // A slot is used for as long as a request may count under it.
@@ -183,6 +189,7 @@ impl Publisher {
             before: self.current.as_deref(),
             generation: self.generation + 1,
             unix_s,
+            progress,
         };
         let (snapshot, found) = compile(model, &mut inputs);
         match snapshot {

@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use crate::bar;
+
 /// Something went wrong.
 pub(crate) fn error(text: &str) {
     line(&mut std::io::stderr(), "error", text);
@@ -15,6 +17,11 @@ pub(crate) fn warning(text: &str) {
 /// Something happened that an operator wants to know once.
 pub(crate) fn note(text: &str) {
     put(&mut std::io::stderr(), &format!("floodgate: {text}\n"));
+}
+
+/// What is wrong with a configuration, rendered.
+pub(crate) fn diagnostics(rendered: &str) {
+    put(&mut std::io::stderr(), rendered);
 }
 
 /// Part of what was asked for.
@@ -46,7 +53,7 @@ fn line(to: &mut impl Write, kind: &str, text: &str) {
 
 /// There is nobody to tell when telling fails.
 fn put(to: &mut impl Write, text: &str) {
-    let _told = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+    let _told = bar::aside(|| to.write_all(text.as_bytes()).and_then(|()| to.flush()));
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use progress::Progress;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags},
@@ -49,8 +50,11 @@ pub(crate) struct Footprint {
 }
 
 /// The file system, and a list of what was read from it.
-#[derive(Debug, Default)]
-pub(crate) struct Recorder(RefCell<Footprint>);
+#[derive(Debug)]
+pub(crate) struct Recorder<'p> {
+    footprint: RefCell<Footprint>,
+    progress: &'p Progress,
+}
 
 /// Who reloads when something has changed.
 pub(crate) trait Reloads: Send + Sync + 'static {
@@ -108,28 +112,37 @@ fn mark(what: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-impl Recorder {
+impl<'p> Recorder<'p> {
+    /// Nothing was read yet; who is told how far reading is.
+    pub(crate) fn new(progress: &'p Progress) -> Self {
+        Self { footprint: RefCell::default(), progress }
+    }
+
     /// What was read.
     pub(crate) fn footprint(self) -> Footprint {
-        self.0.into_inner()
+        self.footprint.into_inner()
     }
 }
 
-impl Environment for Recorder {
+impl Environment for Recorder<'_> {
     fn variable(&self, name: &str) -> Option<String> {
         System.variable(name)
     }
 
     fn read_file(&self, path: &Path, bytes_max: u64) -> io::Result<String> {
         let text = System.read_file(path, bytes_max);
-        self.0.borrow_mut().files.insert(path.to_owned(), file_mark(&text));
+        self.footprint.borrow_mut().files.insert(path.to_owned(), file_mark(&text));
         text
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
         let names = System.list(directory);
-        self.0.borrow_mut().folders.insert(directory.to_owned(), folder_mark(&names));
+        self.footprint.borrow_mut().folders.insert(directory.to_owned(), folder_mark(&names));
         names
+    }
+
+    fn progress(&self) -> &Progress {
+        self.progress
     }
 }
 
@@ -237,7 +250,7 @@ mod tests {
     use super::*;
 
     fn footprint(folder: &Path) -> Footprint {
-        let recorder = Recorder::default();
+        let recorder = Recorder::new(Progress::silent());
         let outcome = source::load(&folder.join("main.toml"), &recorder);
         assert!(!outcome.sources.iter().collect::<Vec<_>>().is_empty());
         recorder.footprint()

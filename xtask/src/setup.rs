@@ -26,6 +26,7 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("node", "nodejs", "runs the public suite for HTTP caches"),
     ("npm", "npm", "fetches that suite, pinned and checked by its lock file"),
     ("taskset", "util-linux", "pins each side of `bench` to a core"),
+    ("script", "bsdutils", "a terminal, for what is shown to who sits at one"),
     ("ip", "iproute2", "lays the cables of tests that have a network of their own"),
     ("bpftool", "bpftool", "runs a program of the kernel's by itself and takes its time"),
     ("nft", "nftables", "one of the ways to limit a flood, and what the others are compared with"),

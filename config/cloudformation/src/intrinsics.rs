@@ -11,6 +11,7 @@ use std::{
 
 use model::{Diagnostic, Origin};
 use openapi::tree::{Entry, Node, Tree, Value, quote};
+use progress::Progress;
 
 use crate::{
     Options, World,
@@ -72,6 +73,11 @@ impl<'t> Resolver<'t> {
             made: BTreeMap::new(),
             is_service: false,
         }
+    }
+
+    /// Who is told how far it has come.
+    pub(crate) fn progress(&self) -> &'t Progress {
+        self.world.progress()
     }
 
     /// For a `serverless.yml`: its functions under the names that resources call them by, with their ARNs.

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 
 use model::{Api, Diagnostic, Domain, Severity};
 use openapi::{Variables, tree::Tree};
+use progress::Progress;
 
 pub use functions::Function;
 pub use report::Note;
@@ -44,6 +45,10 @@ pub trait World {
     fn file(&self, path: &str) -> Result<File, String>;
     /// A variable of the environment.
     fn environment(&self, name: &str) -> Option<String>;
+    /// Who is told how far it has come: nobody, if nothing is said.
+    fn progress(&self) -> &Progress {
+        Progress::silent()
+    }
 }
 
 /// How a template is read.

@@ -7,6 +7,7 @@ use openapi::{
     BasePath, Options as OpenApi,
     tree::{Entry, Node, Tree, Value, quote},
 };
+use progress::Progress;
 
 use crate::{
     Function, Imported, Note, Options, World,
@@ -258,7 +259,7 @@ impl<'t> Assembly<'t> {
                     &draft.span,
                 );
             }
-            let (imported, diagnostics) = judged(&draft, tree, self.options);
+            let (imported, diagnostics) = judged(&draft, tree, self.options, self.resolver.progress());
             found.extend(diagnostics);
             let Some(imported) = imported else { continue };
             let is_taken = apis.iter().any(|api| api.name == imported.name);
@@ -294,7 +295,12 @@ impl<'t> Assembly<'t> {
 }
 
 /// What an API's document says. One in a file is judged by itself first, so that its mistakes stand where it has them.
-fn judged(draft: &Draft, tree: &Tree, options: &Options) -> (Option<openapi::Imported>, Vec<Diagnostic>) {
+fn judged(
+    draft: &Draft,
+    tree: &Tree,
+    options: &Options,
+    progress: &Progress,
+) -> (Option<openapi::Imported>, Vec<Diagnostic>) {
     let of_api = OpenApi {
         kind: Some(draft.kind),
         variables: options.variables.clone(),
@@ -304,12 +310,12 @@ fn judged(draft: &Draft, tree: &Tree, options: &Options) -> (Option<openapi::Imp
         ..OpenApi::default()
     };
     let document = tree.with_root(draft.document.clone());
-    let Some(file) = &draft.file else { return openapi::import(&document, &of_api) };
-    let (alone, mut found) = openapi::import(file, &of_api);
+    let Some(file) = &draft.file else { return openapi::import(&document, &of_api, progress) };
+    let (alone, mut found) = openapi::import(file, &of_api, progress);
     if alone.is_none() {
         return (None, found);
     }
-    let (imported, again) = openapi::import(&document, &of_api);
+    let (imported, again) = openapi::import(&document, &of_api, progress);
     let said: BTreeSet<_> = found.iter().map(|it| it.message.clone()).collect();
     found.extend(again.into_iter().filter(|it| !said.contains(&it.message)));
     (imported, found)

@@ -1,6 +1,7 @@
 //! What must hold for any bytes whatever: called by unit tests, by the fuzz target, and for each file of its corpus.
 
 use model::{Api, Kind, Severity};
+use progress::Progress;
 
 use crate::{
     BasePath, Extensions, Format, Imported, Options, Tree, Variables,
@@ -15,7 +16,7 @@ pub fn any_document(bytes: &[u8]) {
     let Ok(tree) = Tree::parse("any.yaml", &text) else { return };
     for kind in [None, Some(Kind::Rest), Some(Kind::Http)] {
         let options = Options { kind, base_path: BasePath::Split, ..Options::default() };
-        let (imported, found) = import(&tree, &options);
+        let (imported, found) = import(&tree, &options, Progress::silent());
         let is_refused = found.iter().any(|it| it.severity == Severity::Error);
         assert_eq!(imported.is_none(), is_refused, "it is refused with a reason: {found:?}");
         for diagnostic in &found {
@@ -49,7 +50,7 @@ fn comes_back(first: &Imported, format: Format) {
     let again = Options { kind: Some(first.kind), ..Options::default() };
     for text in [tree::json(&exported.document), tree::yaml(&exported.document)] {
         let tree = Tree::parse("again.yaml", &text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
-        let (second, found) = import(&tree, &again);
+        let (second, found) = import(&tree, &again, Progress::silent());
         let second = second.unwrap_or_else(|| panic!("{found:?}\n{text}"));
         if exported.notes.is_empty() {
             assert_eq!(plain(&second), plain(first), "{text}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 fn import(text: &str, options: &Options) -> openapi::Imported {
     let tree = Tree::parse("api.yaml", text).unwrap_or_else(|error| panic!("{error:?}"));
-    let (imported, said) = openapi::import(&tree, options);
+    let (imported, said) = openapi::import(&tree, options, progress::Progress::silent());
     imported.unwrap_or_else(|| panic!("{said:#?}"))
 }
 

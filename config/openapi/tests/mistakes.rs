@@ -12,7 +12,7 @@ const PATHS: &str = "paths:\n  /: {get: {x-amazon-apigateway-integration: {type:
 
 fn said(text: &str, options: &Options) -> (bool, Vec<Diagnostic>) {
     let tree = Tree::parse("api.yaml", text).unwrap_or_else(|error| panic!("{error:?}"));
-    let (imported, diagnostics) = openapi::import(&tree, options);
+    let (imported, diagnostics) = openapi::import(&tree, options, progress::Progress::silent());
     (imported.is_some(), diagnostics)
 }
 

@@ -33,7 +33,7 @@ fn options(text: &str) -> Options {
 #[track_caller]
 fn import(name: &str, text: &str, options: &Options) -> Imported {
     let tree = Tree::parse(name, text).unwrap_or_else(|error| panic!("{name}: {error:?}\n{text}"));
-    let (imported, diagnostics) = openapi::import(&tree, options);
+    let (imported, diagnostics) = openapi::import(&tree, options, progress::Progress::silent());
     let errors: Vec<_> = diagnostics.iter().filter(|it| it.severity == Severity::Error).collect();
     assert!(errors.is_empty(), "{name}: {errors:#?}\n{text}");
     let mut imported = imported.unwrap();

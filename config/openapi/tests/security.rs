@@ -24,7 +24,8 @@ fn document(root: &str, operation: &str) -> String {
 }
 
 fn import(text: &str, options: &Options) -> (openapi::Imported, Vec<model::Diagnostic>) {
-    let (imported, said) = openapi::import(&Tree::parse("a.yaml", text).unwrap(), options);
+    let (imported, said) =
+        openapi::import(&Tree::parse("a.yaml", text).unwrap(), options, progress::Progress::silent());
     (imported.unwrap_or_else(|| panic!("{said:#?}\n{text}")), said)
 }
 
@@ -130,7 +131,8 @@ fn what_is_no_requirement_is_refused() {
     ] {
         let text = document(root, operation);
         let options = Options { kind: Some(Kind::Rest), ..Options::default() };
-        let (imported, said) = openapi::import(&Tree::parse("a.yaml", &text).unwrap(), &options);
+        let (imported, said) =
+            openapi::import(&Tree::parse("a.yaml", &text).unwrap(), &options, progress::Progress::silent());
         assert!(imported.is_none(), "{text}");
         let errors: Vec<_> = said.iter().filter(|it| it.severity == Severity::Error).collect();
         assert!(errors.len() == 1 && errors[0].message.contains(expected), "{errors:#?}");

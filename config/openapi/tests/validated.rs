@@ -43,7 +43,11 @@ fn exports_are_valid() {
         let says = |key: &str| text.lines().find_map(|line| line.strip_prefix(&format!("# {key}: ")));
         let kind = says("kind").map(|kind| if kind == "rest" { Kind::Rest } else { Kind::Http });
         let options = Options { kind, backend: says("backend").map(str::to_owned), ..Options::default() };
-        let (imported, _) = openapi::import(&Tree::parse(path.to_str().unwrap(), &text).unwrap(), &options);
+        let (imported, _) = openapi::import(
+            &Tree::parse(path.to_str().unwrap(), &text).unwrap(),
+            &options,
+            progress::Progress::silent(),
+        );
         let imported = imported.unwrap();
         let api = Api::new(imported.name, imported.kind);
         for format in [Format::Oas30, Format::Swagger] {

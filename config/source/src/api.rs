@@ -12,6 +12,7 @@ pub(crate) mod stage;
 
 pub(crate) use check::check;
 use model::{Api, ApiKeySource, Definition, EndpointAccessMode, EndpointType, IpAddressType, Kind, Node};
+use progress::Phase;
 
 use self::route::Known;
 use crate::{
@@ -168,6 +169,8 @@ pub(crate) static API: Section = Section {
 /// All `[[api]]`s.
 pub(crate) fn read(document: &Document<'_>, node: &Node, upstreams: &mut Upstreams) -> Vec<Api> {
     let tables = document.tables("api");
+    let routes = tables.iter().map(|table| table.len_of("route")).sum();
+    document.cx.environment.progress().begin(Phase::Routes, routes);
     let mut apis: Vec<_> = tables.iter().filter_map(|table| api(table, node, upstreams)).collect();
     let clones =
         tables.iter().filter_map(|table| Some((table.opt("name", Value::text)?, table.get("clone_from")?)));
@@ -318,10 +321,13 @@ pub(crate) fn definition(
     let mut validators = parts::validators(table);
     let known = Known { kind, node, models: &models, authorizers: &authorizers, document };
     let routes = table.tables("route");
-    let routes = routes.iter().filter_map(|table| route::read(table, &known, &mut validators, upstreams));
-    let routes = routes.collect();
+    let mut read = Vec::with_capacity(routes.len());
+    for table in &routes {
+        read.extend(route::read(table, &known, &mut validators, upstreams));
+        table.cx.environment.progress().advance(1);
+    }
     Definition {
-        routes,
+        routes: read,
         resources: table.or("resources", |value| value.list(|text| resource(text, kind)), Vec::new()),
         description: table.opt("description", |value| value.parse(grammar::description)),
         version: table.opt("version", Value::text),

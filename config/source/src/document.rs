@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use model::{Diagnostic, Model};
+use progress::Phase;
 use toml::{Spanned, de::DeTable};
 
 use crate::{
@@ -38,6 +39,7 @@ pub(crate) fn read<T>(
     make: impl FnOnce(&Document<'_>) -> T,
 ) -> (Option<T>, Vec<Diagnostic>, Sources) {
     let cx = Context::new(environment);
+    environment.progress().begin(Phase::Read, 0);
     let mut sources = Sources::default();
     let Some(mut main) = include::read(path, None, &cx, &mut sources) else {
         let (diagnostics, _) = cx.finish(&[]);

@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use progress::Progress;
+
 /// The longest folder that an include pattern may look through.
 const DIRECTORY_ENTRIES_MAX: usize = 10_000;
 
@@ -20,6 +22,11 @@ pub trait Environment {
 
     /// The names of the files in a folder, in any order.
     fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
+
+    /// Who is told how far reading has come: nobody, if nothing is said.
+    fn progress(&self) -> &Progress {
+        Progress::silent()
+    }
 }
 
 /// The process's own environment and the file system.

@@ -8,6 +8,7 @@ use model::{
     Stage,
 };
 use openapi::{BasePath, Imported, Options, Syntax, Tree, Variables};
+use progress::{Phase, Progress};
 
 use crate::{
     Environment, FILE_BYTES_MAX, Form, Key, Outcome, Section, Sources,
@@ -15,7 +16,7 @@ use crate::{
     listener, names,
     reader::{Table, Value},
     template::{Template, import_template, is_template},
-    write::{read_definition, write_definition},
+    write::{read_telling, write_definition},
 };
 
 /// Where a gateway without TLS listens that was told nothing.
@@ -65,6 +66,7 @@ pub fn is_document(text: &str) -> bool {
 /// The gateway that serves a document.
 pub fn from_openapi(what: &OpenApi, environment: &impl Environment) -> Outcome {
     let mut sources = Sources::default();
+    environment.progress().begin(Phase::Read, 0);
     let is_template = environment.read_file(&what.path, FILE_BYTES_MAX).is_ok_and(|text| is_template(&text));
     let (apis, domains, mut diagnostics);
     if is_template {
@@ -117,7 +119,7 @@ fn read(
     match environment.read_file(&what.path, FILE_BYTES_MAX) {
         Ok(text) => {
             sources.push(&(*name).into(), &(*text).into());
-            parse(&name, &text, &what.options)
+            parse(&name, &text, &what.options, environment.progress())
         }
         Err(error) => {
             let message = format!("can't read {}: {error}", quote(&name));
@@ -126,12 +128,18 @@ fn read(
     }
 }
 
-fn parse(name: &str, text: &str, options: &Options) -> (Option<Imported>, Vec<Diagnostic>) {
+fn parse(
+    name: &str,
+    text: &str,
+    options: &Options,
+    progress: &Progress,
+) -> (Option<Imported>, Vec<Diagnostic>) {
+    progress.begin(Phase::Read, 0);
     match Tree::parse(name, text) {
         Ok(tree) => {
-            let (imported, mut found) = openapi::import(&tree, options);
+            let (imported, mut found) = openapi::import(&tree, options, progress);
             let wrong = imported.as_ref().map(|imported| {
-                unkept(&imported.definition, imported.kind, Some(&tree.origin(&tree.root().span)))
+                unkept(&imported.definition, imported.kind, Some(&tree.origin(&tree.root().span)), progress)
             });
             found.extend(wrong.into_iter().flatten());
             let good = found.iter().all(|it| it.severity == Severity::Warning);
@@ -142,8 +150,15 @@ fn parse(name: &str, text: &str, options: &Options) -> (Option<Imported>, Vec<Di
 }
 
 /// What keeps a definition from being deployed: a deployment is kept as TOML, and read again by its rules.
-pub(crate) fn unkept(definition: &Definition, kind: model::Kind, origin: Option<&Origin>) -> Vec<Diagnostic> {
-    let Err(refused) = read_definition(&write_definition(definition, kind)) else { return Vec::new() };
+pub(crate) fn unkept(
+    definition: &Definition,
+    kind: model::Kind,
+    origin: Option<&Origin>,
+    progress: &Progress,
+) -> Vec<Diagnostic> {
+    progress.begin(Phase::Judge, definition.routes.len());
+    let written = write_definition(definition, kind);
+    let Err(refused) = read_telling(&written, progress) else { return Vec::new() };
     let mut refused = refused.diagnostics;
     refused.retain(|it| it.severity == Severity::Error);
     refused.into_iter().map(|it| Diagnostic { origin: origin.cloned(), ..it }).collect()
@@ -259,7 +274,7 @@ pub(crate) fn of(table: &Table<'_>, kind: model::Kind, cx: &Context<'_>) -> OfDo
     };
     let read = file.and_then(|value| document(&value.path()?, &value, cx));
     let Some(file) = read else { return OfDocument::Refused };
-    let (imported, diagnostics) = parse(&file.name, &file.text, &options);
+    let (imported, diagnostics) = parse(&file.name, &file.text, &options, cx.environment.progress());
     diagnostics.into_iter().for_each(|diagnostic| cx.report(diagnostic));
     cx.add(file);
     imported.map_or(OfDocument::Refused, |imported| OfDocument::Read(Box::new(imported)))

@@ -105,6 +105,11 @@ impl<'a> Table<'a> {
         self.get(name).map(|value| value.tables()).unwrap_or_default()
     }
 
+    /// How many items an array has, whatever they are; nothing is judged.
+    pub(crate) fn len_of(&self, name: &str) -> usize {
+        self.get(name).and_then(|value| value.item.get_ref().as_array()).map_or(0, |items| items.len())
+    }
+
     /// Where it begins.
     pub(crate) fn origin(&self) -> Origin {
         self.file.origin(self.span.clone())

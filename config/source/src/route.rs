@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{Api, Cors, Definition, Integration, Kind, Mapping, Node, Route, RouteKey, Stage};
+use progress::Phase;
 
 use crate::{
     Form, Key, Section,
@@ -82,7 +83,10 @@ pub(crate) fn read(
     cors: Option<Cors>,
 ) -> Vec<Api> {
     let mut by_hosts: BTreeMap<Vec<String>, Api> = BTreeMap::new();
-    for table in document.tables("route") {
+    let tables = document.tables("route");
+    document.cx.environment.progress().begin(Phase::Routes, tables.len());
+    for table in tables {
+        document.cx.environment.progress().advance(1);
         let mut hosts = names::hosts(&table);
         hosts.sort_unstable();
         hosts.dedup();

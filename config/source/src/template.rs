@@ -8,6 +8,7 @@ use std::{
 use cloudformation::{File, Imported, Options, World};
 use model::{Api, Diagnostic, EndpointType, IpAddressType, Kind, Mapping, Severity};
 use openapi::Tree;
+use progress::{Phase, Progress};
 
 use crate::{
     Environment, FILE_BYTES_MAX, Sources,
@@ -43,6 +44,10 @@ impl<E: Environment> World for Around<'_, E> {
     fn environment(&self, name: &str) -> Option<String> {
         self.environment.variable(name)
     }
+
+    fn progress(&self) -> &Progress {
+        self.environment.progress()
+    }
 }
 
 /// Whether a text is a template: of CloudFormation, of SAM, or a `serverless.yml`.
@@ -57,6 +62,7 @@ pub fn import_template(
 ) -> (Option<Imported>, Vec<Diagnostic>, Sources) {
     let mut sources = Sources::default();
     let file = what.path.to_string_lossy();
+    environment.progress().begin(Phase::Read, 0);
     let text = match environment.read_file(&what.path, FILE_BYTES_MAX) {
         Ok(text) => text,
         Err(error) => {
@@ -74,7 +80,7 @@ pub fn import_template(
         Err(broken) => (None, vec![*broken]),
     };
     for api in imported.iter().flat_map(|imported| &imported.apis) {
-        found.extend(unkept(&api.definition, api.kind, api.origin.as_ref()));
+        found.extend(unkept(&api.definition, api.kind, api.origin.as_ref(), environment.progress()));
     }
     let good = found.iter().all(|it| it.severity == Severity::Warning);
     let imported = imported.filter(|_| good).map(|imported| {

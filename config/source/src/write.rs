@@ -11,6 +11,7 @@ mod tree;
 
 use model::{Api, Domain, Kind};
 
+pub(crate) use self::frozen::read_telling;
 pub use self::frozen::{Frozen, definition_values, read_definition, write_definition};
 use self::tree::Tree;
 use crate::format;

@@ -35,10 +35,11 @@ enum Call {
     Reload,
     Flush,
     Deployments,
+    Progress,
 }
 
 /// Everything there is, as the index shows it.
-const CALLS: [(Call, Method, &str, &str); 7] = [
+const CALLS: [(Call, Method, &str, &str); 8] = [
     (Call::Index, Method::GET, "/", "this list"),
     (Call::Metrics, Method::GET, "/metrics", "metrics, Prometheus text"),
     (Call::Health, Method::GET, "/healthz", "200 while the process runs"),
@@ -50,6 +51,12 @@ const CALLS: [(Call, Method, &str, &str); 7] = [
         Method::POST,
         "/deployments",
         "what `floodgate deploy` and its like ask, in JSON; 422 and why not",
+    ),
+    (
+        Call::Progress,
+        Method::GET,
+        "/progress",
+        "how far a change is that is being made, in JSON; null if none is",
     ),
 ];
 
@@ -130,6 +137,7 @@ where
             Some(Err(why)) => text(StatusCode::UNPROCESSABLE_ENTITY, &why),
             None => fault(),
         },
+        Call::Progress => json(asked.doors.progress()),
         Call::Flush => match asked.call(|doors| doors.flush_cache()).await {
             Some(()) => text(StatusCode::ACCEPTED, "flushed\n"),
             None => fault(),

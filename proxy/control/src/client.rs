@@ -28,11 +28,29 @@ pub fn call(socket: &Path, method: &str, path: &str) -> Result<(u16, String), Er
 /// # Errors
 /// As [`call`].
 pub fn call_with(socket: &Path, method: &str, path: &str, body: &str) -> Result<(u16, String), Error> {
+    call_within(socket, method, path, body, ANSWER_WITHIN)
+}
+
+/// A look at something that changes nothing and is answered at once, or not at all.
+///
+/// # Errors
+/// As [`call`].
+pub fn look(socket: &Path, path: &str, within: Duration) -> Result<(u16, String), Error> {
+    call_within(socket, "GET", path, "", within)
+}
+
+fn call_within(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: &str,
+    within: Duration,
+) -> Result<(u16, String), Error> {
     let failed = |source| Error::Call { path: socket.to_owned(), source };
     let mut stream = UnixStream::connect(socket)
         .map_err(|source| Error::NotRunning { path: socket.to_owned(), source })?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(failed)?;
-    stream.set_write_timeout(Some(ANSWER_WITHIN)).map_err(failed)?;
+    stream.set_read_timeout(Some(within)).map_err(failed)?;
+    stream.set_write_timeout(Some(within)).map_err(failed)?;
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()

@@ -45,8 +45,8 @@ pub struct Settings {
     pub beat: Option<Duration>,
 }
 
-/// What the rest of the process does when the control thread asks. All but `ready`, `stop`, `say` and `beat` are called
-/// on a thread of their own and may block; those four are called on the control thread and must not.
+/// What the rest of the process does when the control thread asks. All but `ready`, `progress`, `stop`, `say` and `beat` are
+/// called on a thread of their own and may block; those five are called on the control thread and must not.
 pub trait Doors: Send + Sync + 'static {
     /// The page of metrics.
     fn scrape(&self) -> String;
@@ -63,6 +63,8 @@ pub trait Doors: Send + Sync + 'static {
     /// # Errors
     /// Why it was refused, as the operator shall read it. Nothing has changed then.
     fn deployments(&self, asked: &str) -> Result<String, String>;
+    /// How far the change is that is being made, or the question that takes as long, as JSON; `null` if there is none.
+    fn progress(&self) -> String;
     /// Drops every cached response (row 88).
     fn flush_cache(&self);
     /// Opens log files again under their names.

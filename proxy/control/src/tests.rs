@@ -48,6 +48,9 @@ impl Doors for Fake {
             None => Ok(format!("{{\"asked\":\"{asked}\"}}")),
         }
     }
+    fn progress(&self) -> String {
+        "null".into()
+    }
     fn flush_cache(&self) {
         self.flushes.fetch_add(1, SeqCst);
     }

@@ -116,6 +116,7 @@ fn snapshot(model: &model::Model) -> Snapshot {
         before: None,
         generation: 1,
         unix_s: 0,
+        progress: progress::Progress::silent(),
     };
     let (snapshot, found) = compile(model, &mut inputs);
     snapshot.unwrap_or_else(|| panic!("{found:?}"))

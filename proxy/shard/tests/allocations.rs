@@ -411,6 +411,7 @@ fn snapshot(model: &Model) -> Arc<Snapshot> {
         before: None,
         generation: 1,
         unix_s: 0,
+        progress: progress::Progress::silent(),
     };
     let (snapshot, found) = compile(model, &mut inputs);
     Arc::new(snapshot.unwrap_or_else(|| panic!("{found:?}")))

@@ -16,6 +16,7 @@ use std::{collections::BTreeMap, io, path::Path, sync::Arc};
 use message::PathRules;
 use model::{Diagnostic, Model, Severity};
 use policy::client::ClientRules;
+use progress::Progress;
 use telemetry::{Labels, Renamed, access::Template};
 
 pub use within::mistakes_within;
@@ -38,6 +39,8 @@ pub struct Inputs<'a> {
     pub generation: u64,
     /// The wall clock, for certificates.
     pub unix_s: u64,
+    /// Who is told how far it has come.
+    pub progress: &'a Progress,
 }
 
 /// Builds what the cores run from what the operator wants. Reports every mistake; warnings come with a snapshot too.
@@ -50,7 +53,8 @@ pub fn compile(model: &Model, inputs: &mut Inputs<'_>) -> (Option<Snapshot>, Vec
     let make = |upstream: &model::Upstream, slot, found: &mut Vec<Diagnostic>| {
         upstreams::make(upstream, slot, inputs, found)
     };
-    let apis = apis::compile(model, &mut upstreams, &make, &mut slots, &mut labels, &mut found);
+    let apis =
+        apis::compile(model, &mut upstreams, &make, &mut slots, &mut labels, inputs.progress, &mut found);
     let places = places::compile(model, &mut found);
     let access_log = access_log(model, &mut found);
     let failed = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);

@@ -21,6 +21,7 @@ fn try_compile(model: &Model, slots: &mut Slots) -> (Option<Snapshot>, Vec<model
         before: None,
         generation: 1,
         unix_s: 0,
+        progress: progress::Progress::silent(),
     };
     compile(model, &mut inputs)
 }
@@ -181,6 +182,7 @@ fn check_rules(models: &[(&str, &str)], request: model::RequestRules, expected: 
         before: None,
         generation: 1,
         unix_s: 0,
+        progress: progress::Progress::silent(),
     };
     let (snapshot, found) = compile(&Model { apis: vec![api], ..Model::default() }, &mut inputs);
     let mut said: Vec<_> = found.iter().map(|it| format!("{}: {}", it.key, it.message)).collect();

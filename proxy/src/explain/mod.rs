@@ -16,6 +16,7 @@ use model::Model;
 use snapshot::Snapshot;
 
 use crate::{
+    bar::Bar,
     cli::Explain,
     commands::{self, Scratch},
     deployments::Deployed,
@@ -49,7 +50,8 @@ fn look(asked: &Explain) -> Result<Explanation> {
         _ => None,
     };
     let file = commands::file_or(named, deployed.as_ref())?;
-    let read = openapi::origin(&file, &asked.document)?.read()?;
+    let bar = Bar::of_work();
+    let read = openapi::origin(&file, &asked.document)?.read(bar.progress())?;
     read.warn();
     let model = match &deployed {
         Some(deployed) => deployed.applied(&read.model)?,
@@ -57,7 +59,9 @@ fn look(asked: &Explain) -> Result<Explanation> {
     };
     let scratch = Scratch::new(None)?;
     let (mut publisher, _) = Publisher::new(&scratch.0)?;
-    let snapshot = publisher.compile(&read, &model).map_err(|rendered| read.refused(rendered))?;
+    let snapshot =
+        publisher.compile(&read, &model, bar.progress()).map_err(|rendered| read.refused(rendered))?;
+    drop(bar);
     let snapshot = Arc::into_inner(snapshot).context("somebody else has the snapshot")?;
     of_request(asked, snapshot, &model)
 }

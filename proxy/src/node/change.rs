@@ -8,6 +8,7 @@ use std::{
 };
 
 use control::Reloaded;
+use progress::{Phase, Progress};
 use serde_json::json;
 
 use super::{NAMES_MAX, Node, give_way, held, log_target};
@@ -72,9 +73,10 @@ impl Node {
     pub(crate) fn take_change(self: &Arc<Self>, deed: &Deed<'_>, by: &str) -> Result<Taken, String> {
         let cores = self.cores.get().ok_or("the node is still starting")?;
         let mut publisher = held(&self.publisher);
+        let _told = Told(&self.progress);
         let mut taken = held(&self.taken);
         let fresh = if deed.reads() {
-            let mut read = self.origin.read().map_err(|bad| {
+            let mut read = self.origin.read(&self.progress).map_err(|bad| {
                 self.cover(bad.footprint);
                 bad.rendered
             })?;
@@ -88,25 +90,29 @@ impl Node {
         };
         let read = fresh.as_ref().unwrap_or(&taken);
         let mut deployments = self.deployments.as_ref().map(held);
+        self.progress.begin(Phase::Compare, 0);
         let drafted = match &deployments {
             Some(deployments) => Some(deployments.draft(read, deed, by).map_err(|why| refused(&why))?),
             None if matches!(deed, Deed::Follow) => None,
             None => return Err(refused(FLAGS_ALONE)),
         };
         let model = drafted.as_ref().map_or(&read.model, |drafted| &drafted.model);
-        let snapshot = publisher.compile(read, model)?;
+        let snapshot = publisher.compile(read, model, &self.progress)?;
         if let Some(read) = &fresh {
             read.warn();
             held(&self.log).retarget(log_target(&read.model)).map_err(|error| error.to_string())?;
         }
+        self.progress.begin(Phase::Resolve, 0);
         self.resolve(&snapshot, if fresh.is_some() { NAMES_MAX } else { KNOWN_NAMES_MAX });
         let mut notes = Vec::new();
         let mut done = Vec::new();
         if let (Some(deployments), Some(mut drafted)) = (&mut deployments, drafted) {
             notes = std::mem::take(&mut drafted.notes);
+            self.progress.begin(Phase::Keep, 0);
             let committed = deployments.commit(drafted);
             done = committed.map_err(|error| refused(&format!("it could not be written down: {error}")))?;
         }
+        self.progress.begin(Phase::Publish, 0);
         let late = publisher.publish(&snapshot, &cores.posts)?;
         self.generation.store(snapshot.generation, Ordering::Relaxed);
         notes.extend(late);
@@ -148,8 +154,10 @@ impl Node {
             let answer = held(deployments).deployed(file.as_deref());
             return answer.map(|it| it.to_string()).map_err(|error| refused(&format!("{error:#}")));
         }
+        let _told = Told(&self.progress);
         let answer = if matches!(wish, Wish::Diff { .. }) {
-            let read = self.origin.read().map_err(|bad| bad.rendered)?;
+            let read = self.origin.read(&self.progress).map_err(|bad| bad.rendered)?;
+            self.progress.begin(Phase::Compare, 0);
             held(deployments).answer(&read, wish)
         } else {
             let taken = held(&self.taken);
@@ -166,6 +174,15 @@ const FLAGS_ALONE: &str =
 /// As what is wrong with a configuration is rendered.
 fn refused(why: &str) -> String {
     format!("error: {why}\n")
+}
+
+/// Something that is told while it lasts: however it ends, nothing is being done then.
+struct Told<'a>(&'a Progress);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// A change that the service manager was told of: however it ends, it is told so.

@@ -55,6 +55,7 @@ const ALONE: &[(&str, &str)] = &[
     ("payload::uploads_http1::", UPLOADS),
     ("payload::uploads_http2::", UPLOADS),
     ("payload::uploads_http2_to_http2::", UPLOADS),
+    ("progress::", "verbs on files and on a node, seen at a terminal"),
     ("proxying::a_foreign_parser_agrees", "the parser reads HTTP/1.1"),
     ("reload::a_tunnel_holds_one_generation_over_a_hundred_reloads", UPGRADE),
     ("reload::damaged_files_are_taken_or_refused", FILES),

@@ -56,6 +56,7 @@ mod memory;
 mod openapi;
 mod payload;
 mod pressure;
+mod progress;
 mod proxying;
 mod reload;
 mod scenarios;

@@ -1,7 +1,7 @@
 //! Runs that measure; they want the machine for themselves and run one at a time.
 
 mod changes;
-mod definitions;
+pub(crate) mod definitions;
 mod floods;
 mod in_flight;
 mod overload;

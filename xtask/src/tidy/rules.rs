@@ -13,13 +13,13 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     // One request, all of its order.
     ("exchange", &["snapshot", "telemetry"]),
     // The one meeting place of what was written and what runs; it compiles log templates into telemetry's form.
-    ("snapshot", &["model", "router", "policy", "integration", "balance", "tls", "telemetry"]),
+    ("snapshot", &["progress", "model", "router", "policy", "integration", "balance", "tls", "telemetry"]),
     // Sums the cores when it is asked.
     ("control", &["telemetry"]),
     // Intent: nobody here knows how it runs.
     ("source", &["cloudformation", "openapi", "model"]),
     ("cloudformation", &["openapi", "model"]),
-    ("openapi", &["model"]),
+    ("openapi", &["progress", "model"]),
     // Mechanism: nobody here knows what was written.
     ("router", &["message"]),
     ("policy", &["schema", "message"]),
@@ -40,6 +40,8 @@ pub(super) const EDGES: &[(&str, &[&str])] = &[
     ("template", &[]),
     ("schema", &[]),
     ("model", &[]),
+    // Counts, for whoever looks.
+    ("progress", &[]),
     ("runtime", &[]),
     ("tls", &[]),
     // How we know: outside the house.
@@ -77,6 +79,8 @@ pub(super) const FENCES: &[(&str, &[&str])] = &[
     ("httparse", &["wire", "runtimes"]),
     ("hdrhistogram", &["telemetry"]),
     ("clap", &["proxy", "xtask"]),
+    // Bars are drawn for who waits at a terminal, far from any request.
+    ("indicatif", &["proxy"]),
     ("anyhow", &["proxy", "xtask", "runtimes", "flood"]),
     ("cargo_metadata", &["xtask"]),
     ("monoio", &["runtimes"]),

@@ -12,6 +12,7 @@ mod root;
 mod security;
 
 use model::{Definition, Diagnostic, EndpointType, IpAddressType, Kind, Severity};
+use progress::Progress;
 
 pub(crate) use bodies::MODELS_URL;
 pub(crate) use integration::lower;
@@ -92,6 +93,7 @@ struct Document<'t> {
     /// The id that references to models have.
     id: String,
     options: &'t Options,
+    progress: &'t Progress,
 }
 
 /// Whether a tree is an OpenAPI document, of whichever version.
@@ -100,9 +102,9 @@ pub fn is_openapi(tree: &Tree) -> bool {
 }
 
 /// Reads a document. All mistakes and warnings, in the order of the text; nothing else if there is a mistake.
-pub fn import(tree: &Tree, options: &Options) -> (Option<Imported>, Vec<Diagnostic>) {
+pub fn import(tree: &Tree, options: &Options, progress: &Progress) -> (Option<Imported>, Vec<Diagnostic>) {
     let cx = Context::new(tree, &options.variables);
-    let imported = read(&cx, options);
+    let imported = read(&cx, options, progress);
     let mut diagnostics = cx.finish();
     if options.fail_on_warnings {
         diagnostics.iter_mut().for_each(|diagnostic| diagnostic.severity = Severity::Error);
@@ -113,10 +115,10 @@ pub fn import(tree: &Tree, options: &Options) -> (Option<Imported>, Vec<Diagnost
 
 /// What can be read of a document that is refused for its mistakes: to be looked into for more of them.
 pub fn draft(tree: &Tree, options: &Options) -> Option<Imported> {
-    read(&Context::new(tree, &options.variables), options)
+    read(&Context::new(tree, &options.variables), options, &Progress::default())
 }
 
-fn read<'t>(cx: &'t Context<'t>, options: &'t Options) -> Option<Imported> {
+fn read<'t>(cx: &'t Context<'t>, options: &'t Options, progress: &'t Progress) -> Option<Imported> {
     let root = cx.root();
     let version = version(&root)?;
     let kind = kind::of(&root, version, options.kind, options.backend.is_some())?;
@@ -127,7 +129,7 @@ fn read<'t>(cx: &'t Context<'t>, options: &'t Options) -> Option<Imported> {
         String::new()
     });
     let id = model::Api::id_of(&name);
-    let document = Document { root, version, kind, id, options };
+    let document = Document { root, version, kind, id, options, progress };
     Some(document.read(name))
 }
 

@@ -6,6 +6,7 @@ use model::{
     Declared, Integration, IntegrationType, Kind, MethodResponse, ParameterPlace, RequestParameter,
     RequestRules, Route, RouteKey, Severity,
 };
+use progress::Phase;
 
 use super::{
     Document, Version,
@@ -46,7 +47,11 @@ impl<'t> Document<'t> {
         at.expect_map();
         let mut shapes = HashMap::new();
         let mut without = Vec::new();
-        for (text, item) in at.entries().filter(|(text, _)| !text.starts_with("x-")) {
+        self.progress.begin(Phase::Translate, at.entries().count());
+        for (text, item) in at.entries().inspect(|_| self.progress.advance(1)) {
+            if text.starts_with("x-") {
+                continue;
+            }
             let Some(taken) = self.path(text, &item) else { continue };
             if let Taken::Path(path) = &taken
                 && let Some(other) = shapes.insert(shape(path), text)

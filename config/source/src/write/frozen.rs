@@ -6,6 +6,7 @@ use std::{
 };
 
 use model::{Api, Definition, Kind, Limits, Node, NodeCache, Quotas, Upstream};
+use progress::Progress;
 
 use super::{api, definition, laid_out, tree::Tree};
 use crate::{
@@ -66,7 +67,13 @@ pub fn definition_values(definition: &Definition, kind: Kind) -> Vec<(String, St
 
 /// What [`write_definition`] wrote. Neither quotas nor what else the node says counts, since it was taken once.
 pub fn read_definition(text: &str) -> Result<Frozen, Refused> {
-    let cx = Context::new(&Nothing);
+    read_telling(text, Progress::silent())
+}
+
+/// The same; each route is one thing more that is done.
+pub(crate) fn read_telling(text: &str, progress: &Progress) -> Result<Frozen, Refused> {
+    let nothing = Nothing { progress };
+    let cx = Context::new(&nothing);
     let mut file = File::new(NAME, text.to_owned(), Path::new(""));
     let mut sources = Sources::default();
     sources.push(&file.name, &file.text);
@@ -127,9 +134,11 @@ fn unbounded() -> Quotas {
 }
 
 /// An outside without anything: what is kept refers to nothing.
-struct Nothing;
+struct Nothing<'p> {
+    progress: &'p Progress,
+}
 
-impl Environment for Nothing {
+impl Environment for Nothing<'_> {
     fn variable(&self, _: &str) -> Option<String> {
         None
     }
@@ -140,5 +149,9 @@ impl Environment for Nothing {
 
     fn list(&self, _: &Path) -> io::Result<Vec<String>> {
         Err(ErrorKind::NotFound.into())
+    }
+
+    fn progress(&self) -> &Progress {
+        self.progress
     }
 }

@@ -204,6 +204,9 @@ impl Doors for Ear {
     fn deployments(&self, _: &str) -> Result<String, String> {
         Err("not asked for here".into())
     }
+    fn progress(&self) -> String {
+        "null".into()
+    }
     fn flush_cache(&self) {}
     fn reopen_logs(&self) {}
     fn stop(&self, _: Stop) {}

@@ -187,6 +187,7 @@ fn check_mistake(model: &model::Model, key: &str, why: &str) {
         before: None,
         generation: 1,
         unix_s: 0,
+        progress: progress::Progress::silent(),
     };
     let (snapshot, found) = compile(model, &mut inputs);
     assert!(snapshot.is_none(), "{found:?}");

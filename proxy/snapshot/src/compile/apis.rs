@@ -15,6 +15,7 @@ use policy::{
     limits::Limits,
     throttle::{LevelSettings, Scope, Throttle},
 };
+use progress::{Phase, Progress};
 use router::{Key, Precedence, Router};
 use telemetry::RouteLabels;
 
@@ -52,6 +53,7 @@ struct Growing<'a> {
     make: &'a Make<'a>,
     slots: &'a mut Slots,
     names: &'a mut Names,
+    progress: &'a Progress,
 }
 
 pub(super) fn compile(
@@ -60,9 +62,13 @@ pub(super) fn compile(
     make: &Make<'_>,
     slots: &mut Slots,
     names: &mut Names,
+    progress: &Progress,
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Api> {
-    let mut growing = Growing { upstreams, make, slots, names };
+    let served =
+        model.apis.iter().flat_map(|api| api.stages.iter().flat_map(move |stage| served(api, stage)));
+    progress.begin(Phase::Compile, served.map(|definition| definition.routes.len()).sum());
+    let mut growing = Growing { upstreams, make, slots, names, progress };
     let mut apis = Vec::with_capacity(model.apis.len());
     for api in &model.apis {
         let dialect = dialect(api.kind);
@@ -70,7 +76,7 @@ pub(super) fn compile(
         let before_api = found.len();
         for stage in &api.stages {
             let deployment = stage.deployment.as_ref();
-            let definition = deployment.map_or(&api.definition, |it| &*it.definition);
+            let definition = run(api, deployment);
             let cache_id = deployment.map_or("", |it| &it.cache_id);
             let place = Place {
                 model,
@@ -105,6 +111,18 @@ pub(super) fn compile(
         apis.push(Api { name: api.name.clone(), id: api.id.clone(), dialect, stages });
     }
     apis
+}
+
+/// What runs of an API where this deployment does; where none does, what the file says.
+fn run<'m>(api: &'m model::Api, deployment: Option<&'m model::Deployment>) -> &'m model::Definition {
+    deployment.map_or(&api.definition, |it| &*it.definition)
+}
+
+/// What is compiled for a stage: what it runs, and what its canary does.
+fn served<'m>(api: &'m model::Api, stage: &'m model::Stage) -> impl Iterator<Item = &'m model::Definition> {
+    let deployment = stage.deployment.as_ref();
+    let of_canary = stage.canary.as_ref().map(|canary| run(api, canary.deployment.as_ref().or(deployment)));
+    [run(api, deployment)].into_iter().chain(of_canary)
 }
 
 /// What is wrong with a definition that was frozen is in no file: says in which deployment.
@@ -146,6 +164,7 @@ impl Place<'_> {
         let mut routes = Vec::with_capacity(self.definition.routes.len());
         for route in &self.definition.routes {
             routes.extend(self.route(route, &models, growing, found));
+            growing.progress.advance(1);
         }
         let keys = self.definition.routes.iter().zip(0..).map(|(route, index)| match &route.key {
             RouteKey::Default => router::Route { key: Key::Default, index },
@@ -224,7 +243,7 @@ impl Place<'_> {
             None => identity(&[self.cache_id, "canary"]),
         };
         stage.deployment = other.or(stage.deployment);
-        let definition = stage.deployment.as_ref().map_or(&self.api.definition, |it| &*it.definition);
+        let definition = run(self.api, stage.deployment.as_ref());
         let label = format!("{}{CANARY_SUFFIX}", stage.name);
         let place =
             Place { stage: &stage, definition, label: &label, cache_id: &cache_id, is_canary: true, ..*self };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 use message::Authority;
 use model::{Diagnostic, Model};
+use progress::Phase;
 use tls::{ALPN_HTTP1, ALPN_HTTP2, Client, ClientSettings};
 
 use super::{Inputs, balance};
@@ -23,7 +24,9 @@ pub(super) fn compile(
     found: &mut Vec<Diagnostic>,
 ) -> Upstreams {
     let mut upstreams = Upstreams::default();
+    inputs.progress.begin(Phase::Upstreams, model.upstreams.len());
     for upstream in &model.upstreams {
+        inputs.progress.advance(1);
         let slot = slots.upstream(identity(upstream));
         upstreams.slots.insert(upstream.name.clone(), slot);
         if let Some(built) = make(upstream, slot, inputs, found) {

@@ -245,6 +245,7 @@ fn refused(model: &Model, severity: Severity, expected: &[&str]) {
         before: None,
         generation: 1,
         unix_s: 0,
+        progress: progress::Progress::silent(),
     };
     let (snapshot, found) = compile(model, &mut inputs);
     assert_eq!(snapshot.is_none(), severity == Severity::Error);

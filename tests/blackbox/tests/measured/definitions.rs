@@ -130,8 +130,8 @@ fn backend(route: usize, generation: usize) -> String {
     format!("http://127.0.{}.{}:{}/x", route / 250, route % 250 + 1, 1_000 + of)
 }
 
-/// The same as a document: mocks, and proxies that map a variable.
-fn document(generation: usize) -> String {
+/// Such an API as a document of so many routes and one: mocks, and proxies that map a variable.
+pub(crate) fn document(routes: usize, generation: usize) -> String {
     let mock = |body: String| {
         json!({
             "type": "mock", "requestTemplates": {"application/json": "{\"statusCode\": 200}"},
@@ -145,7 +145,7 @@ fn document(generation: usize) -> String {
     };
     let mut paths = serde_json::Map::new();
     paths.insert("/generation".into(), operation(mock(generation.to_string())));
-    for route in 0..ROUTES {
+    for route in 0..routes {
         let integration = match route % 3 {
             0 => mock("{\"hello\": \"$input.params('name')\"}".into()),
             _ => json!({"type": "http_proxy", "httpMethod": "GET", "uri": backend(route, generation)}),
@@ -159,7 +159,7 @@ fn document(generation: usize) -> String {
 /// An API that is a document.
 fn openapi(generation: usize, folder: &Path) -> String {
     let file = folder.join("api.json");
-    fs::write(&file, document(generation)).unwrap();
+    fs::write(&file, document(ROUTES, generation)).unwrap();
     format!(
         "{QUOTAS}[[api]]\nname = \"big\"\nkind = \"rest\"\nopenapi = {file:?}\n[[api.stage]]\nname = \"prod\"\n"
     )

@@ -10,6 +10,7 @@ use openapi::{
     export::Options as How,
     tree::{json, yaml},
 };
+use progress::Progress;
 use proptest::prelude::*;
 
 use super::any::api;
@@ -31,7 +32,8 @@ fn exported(api: &Api, format: Format) -> Exported {
 #[track_caller]
 fn imported(text: &str, kind: Kind) -> Imported {
     let tree = Tree::parse("api", text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
-    let (imported, found) = openapi::import(&tree, &Options { kind: Some(kind), ..Options::default() });
+    let (imported, found) =
+        openapi::import(&tree, &Options { kind: Some(kind), ..Options::default() }, Progress::silent());
     let mut imported = imported.unwrap_or_else(|| panic!("{found:?}\n{text}"));
     imported.definition = imported.definition.without_origins();
     imported

@@ -134,6 +134,7 @@ impl Publisher {
             before: self.current.as_deref(),
             generation: self.generation,
             unix_s: unix_s(),
+            progress: progress::Progress::silent(),
         };
         let (snapshot, found) = compile(model, &mut inputs);
         let mut snapshot = snapshot.unwrap_or_else(|| panic!("{found:?}"));
