@@ -26,7 +26,7 @@ pub fn write(apis: &[Api], domains: &[Domain]) -> String {
         }
     }
     domains.iter().for_each(|domain| root.item("domain", api::domain(domain)));
-    laid_out(&root)
+    format::pretty(&root.to_text())
 }
 
 /// `[[route]]`s, and `[cors]`, which is one for all of them.
@@ -38,8 +38,4 @@ fn proxy(root: &mut Tree, api: &Api) {
     }
     let hosts: Vec<_> = api.mappings.iter().filter_map(|mapping| mapping.host.as_deref()).collect();
     api.definition.routes.iter().for_each(|it| root.item("route", route::plain(it, &hosts)));
-}
-
-fn laid_out(root: &Tree) -> String {
-    format::pretty(&root.to_text())
 }

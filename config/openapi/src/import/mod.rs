@@ -115,7 +115,7 @@ pub fn import(tree: &Tree, options: &Options, progress: &Progress) -> (Option<Im
 
 /// What can be read of a document that is refused for its mistakes: to be looked into for more of them.
 pub fn draft(tree: &Tree, options: &Options) -> Option<Imported> {
-    read(&Context::new(tree, &options.variables), options, &Progress::default())
+    read(&Context::new(tree, &options.variables), options, Progress::silent())
 }
 
 fn read<'t>(cx: &'t Context<'t>, options: &'t Options, progress: &'t Progress) -> Option<Imported> {

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use message::{Body, Name, Reason, Response, octets};
-use template::{Overrides, Pattern};
+use template::Overrides;
 
 use super::{
     content::{self, JSON, is_binary, media_type},
     mapping::{field_value, put_over},
+    selections::{STATUSES, Selections},
     settings::{self, Found, Handling, Settings},
     source::{Known, Scope, Source},
     templates::{Chosen, Templates, render},
@@ -43,7 +44,6 @@ pub(super) struct Memory {
     pub(super) view: View,
 }
 
-const STATUSES: std::ops::Range<u16> = 100..600;
 const NONE: u8 = u8::MAX;
 
 /// Names under which a backend's answer may say nothing in ours (row 64).
@@ -68,7 +68,12 @@ const REMAPPED: [&str; 14] = [
 const FRAMING: [&str; 4] = ["keep-alive", "proxy-connection", "te", "transfer-encoding"];
 
 impl Answers {
-    pub(super) fn compile(settings: &Settings, templates: &template::Settings, found: &mut Found) -> Self {
+    pub(super) fn compile(
+        settings: &Settings,
+        templates: &template::Settings,
+        selections: &mut Selections,
+        found: &mut Found,
+    ) -> Self {
         let mut by_status = vec![NONE; STATUSES.len()].into_boxed_slice();
         let mut default = NONE;
         let mut entries = Vec::with_capacity(settings.responses.len());
@@ -79,8 +84,8 @@ impl Answers {
                 None => {
                     found.mistake(&key, "another response has no selection pattern: one takes what is left")
                 }
-                Some(pattern) => match Pattern::whole(pattern, "") {
-                    Ok(pattern) => take(&mut by_status, &pattern, place),
+                Some(pattern) => match selections.taken_by(pattern) {
+                    Ok(selected) => take(&mut by_status, &selected, place),
                     Err(why) => found.mistake(format!("{key}.selection_pattern"), why),
                 },
             }
@@ -194,11 +199,9 @@ pub(super) fn whole(body: &Body) -> Option<Bytes> {
     }
 }
 
-fn take(by_status: &mut [u8], pattern: &Pattern, place: u8) {
-    for (status, taken) in STATUSES.zip(by_status) {
-        if *taken == NONE && pattern.is_match(&status.to_string()) {
-            *taken = place;
-        }
+fn take(by_status: &mut [u8], selected: &[bool], place: u8) {
+    for (taken, _) in by_status.iter_mut().zip(selected).filter(|(taken, is)| **is && **taken == NONE) {
+        *taken = place;
     }
 }
 

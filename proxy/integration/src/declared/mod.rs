@@ -11,6 +11,7 @@ mod mapping;
 pub mod parameters;
 mod preview;
 mod request;
+mod selections;
 mod settings;
 mod source;
 mod templates;
@@ -21,6 +22,7 @@ mod view;
 
 use message::{Reason, Request, Response};
 
+pub use selections::Selections;
 pub use settings::{Handling, Kind, Part, Passthrough, Place, Response as ResponseSettings, Settings};
 pub use templates::template_mistakes;
 pub use uri::Uri;
@@ -69,7 +71,10 @@ impl Declared {
     ///
     /// # Errors
     /// Every mistake.
-    pub fn new(settings: Settings) -> Result<(Self, Vec<Mistake>), Vec<Mistake>> {
+    pub fn new(
+        settings: Settings,
+        selections: &mut Selections,
+    ) -> Result<(Self, Vec<Mistake>), Vec<Mistake>> {
         let mut found = Found::default();
         let for_templates = template::Settings { xml: settings.xml, ..template::Settings::default() };
         let mappings = Mappings::compile(&settings, &mut found);
@@ -85,7 +90,7 @@ impl Declared {
         let sources = if is_proxy { &no_templates } else { &settings.request_templates };
         let templates = Templates::compile(sources, "request_templates", &for_templates, &mut found);
         let responses = if is_proxy { &no_responses } else { &settings };
-        let answers = Answers::compile(responses, &for_templates, &mut found);
+        let answers = Answers::compile(responses, &for_templates, selections, &mut found);
         if !found.mistakes.is_empty() {
             return Err(found.mistakes);
         }

@@ -1,7 +1,7 @@
 //! APIs: stages, routers, and each route's list of policies.
 
 use bytes::Bytes;
-use integration::{Integration, http::Http, mock::Mock};
+use integration::{Integration, declared::Selections, http::Http, mock::Mock};
 use message::{Dialect, Headers, Method};
 use model::{
     CacheMode, Diagnostic, EndpointAccessMode, EndpointType, IntegrationType, Kind, Model, RouteKey,
@@ -54,6 +54,7 @@ struct Growing<'a> {
     slots: &'a mut Slots,
     names: &'a mut Names,
     progress: &'a Progress,
+    selections: Selections,
 }
 
 pub(super) fn compile(
@@ -68,7 +69,7 @@ pub(super) fn compile(
     let served =
         model.apis.iter().flat_map(|api| api.stages.iter().flat_map(move |stage| served(api, stage)));
     progress.begin(Phase::Compile, served.map(|definition| definition.routes.len()).sum());
-    let mut growing = Growing { upstreams, make, slots, names, progress };
+    let mut growing = Growing { upstreams, make, slots, names, progress, selections: Selections::default() };
     let mut apis = Vec::with_capacity(model.apis.len());
     for api in &model.apis {
         let dialect = dialect(api.kind);
@@ -161,9 +162,10 @@ impl Place<'_> {
         let cors = self.cors(found);
         let gateway_responses = gateway_responses::compile(self.definition, self.api.kind, found);
         let models = Models::compile(self.definition, found);
+        let forgetting = self.forgetting();
         let mut routes = Vec::with_capacity(self.definition.routes.len());
         for route in &self.definition.routes {
-            routes.extend(self.route(route, &models, growing, found));
+            routes.extend(self.route(route, &models, forgetting, growing, found));
             growing.progress.advance(1);
         }
         let keys = self.definition.routes.iter().zip(0..).map(|(route, index)| match &route.key {
@@ -255,6 +257,7 @@ impl Place<'_> {
         &self,
         route: &model::Route,
         models: &Models<'_>,
+        forgetting: Option<&model::Cache>,
         growing: &mut Growing<'_>,
         found: &mut Vec<Diagnostic>,
     ) -> Option<Route> {
@@ -303,10 +306,10 @@ impl Place<'_> {
             Ok(None) => {}
             Err(mistakes) => mistakes.into_iter().for_each(|why| refuse("request", why)),
         }
-        match self.cache(route, &key, &variables).transpose() {
+        match self.cache(route, &key, &variables, forgetting).transpose() {
             Ok(Some(cache)) => {
                 policies.push(cache);
-                let own = self.cache_of(route).or_else(|| self.forgetting());
+                let own = self.cache_of(route).or(forgetting);
                 origins.policies.push(vec![own.and_then(|cache| cache.origin.clone())]);
             }
             Ok(None) => {}
@@ -363,8 +366,9 @@ impl Place<'_> {
     ) -> Result<Box<dyn Integration>, Option<String>> {
         match &route.integration {
             model::Integration::Declared(declared) => {
-                let Growing { upstreams, make, slots, .. } = growing;
-                let around = declared::Around { route, key, variables, upstreams, make: *make, slots };
+                let Growing { upstreams, make, slots, selections, .. } = growing;
+                let around =
+                    declared::Around { route, key, variables, upstreams, make: *make, slots, selections };
                 let compiled = declared::compile(self, declared, around, found);
                 compiled.ok_or(None)
             }
@@ -476,8 +480,9 @@ impl Place<'_> {
         route: &model::Route,
         key: &str,
         variables: &[String],
+        forgetting: Option<&model::Cache>,
     ) -> Option<Result<Box<dyn Policy>, String>> {
-        let Some(cache) = self.cache_of(route) else { return self.invalidation(route) };
+        let Some(cache) = self.cache_of(route) else { return self.invalidation(route, forgetting) };
         if cache.mode == CacheMode::RespectOrigin {
             return Some(self.respect(cache, true));
         }
@@ -525,15 +530,19 @@ impl Place<'_> {
     }
 
     /// What a route changes, others of its API may keep on the backend's terms (RFC 9111 §4.4).
-    fn invalidation(&self, route: &model::Route) -> Option<Result<Box<dyn Policy>, String>> {
+    fn invalidation(
+        &self,
+        route: &model::Route,
+        forgetting: Option<&model::Cache>,
+    ) -> Option<Result<Box<dyn Policy>, String>> {
         let is_safe = |method: &str| matches!(method, "GET" | "HEAD" | "OPTIONS");
         if matches!(&route.key, RouteKey::Path { method: Some(method), .. } if is_safe(method)) {
             return None;
         }
-        Some(self.respect(self.forgetting()?, false))
+        Some(self.respect(forgetting?, false))
     }
 
-    /// The cache of another route from which this one may have something forgotten.
+    /// The cache of a route from which others may have something forgotten. Looks at all routes: once for all of them.
     fn forgetting(&self) -> Option<&model::Cache> {
         let mut caches = self.definition.routes.iter().filter_map(|route| self.own_cache(route));
         caches.find(|cache| cache.mode == CacheMode::RespectOrigin)

@@ -6,7 +6,8 @@ use std::time::Duration;
 use integration::{
     Integration,
     declared::{
-        self, Handling, Kind, Part, Passthrough, ResponseSettings, Settings, Uri, parameters::Parameters,
+        self, Handling, Kind, Part, Passthrough, ResponseSettings, Selections, Settings, Uri,
+        parameters::Parameters,
     },
 };
 use message::Dialect;
@@ -36,6 +37,7 @@ pub(super) struct Around<'a> {
     pub(super) upstreams: &'a mut Upstreams,
     pub(super) make: &'a Make<'a>,
     pub(super) slots: &'a mut Slots,
+    pub(super) selections: &'a mut Selections,
 }
 
 /// The integration, ready to run, or nothing where there are mistakes.
@@ -96,7 +98,7 @@ pub(super) fn compile(
         found.push(Diagnostic::warning(origin, of("server_name"), message));
     }
     let settings = settings(place, declared, &around, kind, timeout, uri.as_ref());
-    let Around { upstreams, make, slots, .. } = around;
+    let Around { upstreams, make, slots, selections, .. } = around;
     let upstream = match uri.filter(|uri| !uri.host.is_empty()) {
         Some(uri) => Some(upstreams.made(group(&uri, declared, timeout, place), make, slots, found)?),
         None if kind == Kind::Mock => None,
@@ -110,7 +112,7 @@ pub(super) fn compile(
             None
         }
     };
-    let compiled = match declared::Declared::new(Settings { upstream, ..settings }) {
+    let compiled = match declared::Declared::new(Settings { upstream, ..settings }, selections) {
         Ok((compiled, warnings)) => {
             found.extend(
                 warnings

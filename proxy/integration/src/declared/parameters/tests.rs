@@ -9,7 +9,7 @@ use super::Parameters;
 use crate::{
     Context, Integration, Outbound, ReadContext,
     declared::{
-        Declared, Kind,
+        Declared, Kind, Selections,
         tests::{pairs, settings, text},
     },
 };
@@ -17,7 +17,7 @@ use crate::{
 fn compile(request: &[(&str, &str)], responses: &[(u16, &[(&str, &str)])]) -> Result<Parameters, String> {
     let mut settings = settings(Kind::HttpProxy);
     (settings.is_http_api, settings.target, settings.responses) = (true, "/base/{id}".into(), Vec::new());
-    let declared = Declared::new(settings).unwrap().0;
+    let declared = Declared::new(settings, &mut Selections::default()).unwrap().0;
     let responses: Vec<_> = responses.iter().map(|(status, of)| (*status, pairs(of))).collect();
     Parameters::new(declared, &pairs(request), &responses)
         .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))

@@ -126,14 +126,14 @@ fn reserved_names_are_answered_with_500() {
     for name in ["Content-Length", "transfer-encoding", "X-Amzn-Trace-Id"] {
         let settings =
             mapping(&format!("integration.request.header.{name}"), "method.request.header.x-token");
-        let (_, warnings) = Declared::new(settings.clone()).unwrap();
+        let (_, warnings) = Declared::new(settings.clone(), &mut Selections::default()).unwrap();
         assert!(warnings[0].why.contains("answered with 500"), "{warnings:?}");
         check_refused(settings.clone(), &ASKED, &Reason::ApiConfiguration);
         // Without a value there is nothing to map.
         assert_eq!(put(settings, &Asked("GET /pets/7/a", &[], b"")).seen().0, "GET /");
     }
     let hop = mapping("integration.request.header.Connection", "'close'");
-    assert_eq!(Declared::new(hop.clone()).unwrap().1.len(), 1);
+    assert_eq!(Declared::new(hop.clone(), &mut Selections::default()).unwrap().1.len(), 1);
     assert_eq!(put(hop, &ASKED).seen().1, ["Content-Type: application/json"]);
 }
 

@@ -61,7 +61,7 @@ pub(super) fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 pub(super) struct Asked<'a>(pub &'a str, pub &'a [(&'a str, &'a str)], pub &'a [u8]);
 
 pub(super) fn compile(settings: Settings) -> Declared {
-    Declared::new(settings).unwrap_or_else(|mistakes| panic!("{mistakes:?}")).0
+    Declared::new(settings, &mut Selections::default()).unwrap_or_else(|mistakes| panic!("{mistakes:?}")).0
 }
 
 /// One request's way, and what is remembered of it.
@@ -161,7 +161,7 @@ pub(super) fn body(body: &Body) -> String {
 /// What is wrong with settings: keys and the beginning of what is said.
 #[track_caller]
 pub(super) fn check_mistake(settings: Settings, key: &str, why: &str) {
-    let mistakes = Declared::new(settings).expect_err("a mistake");
+    let mistakes = Declared::new(settings, &mut Selections::default()).expect_err("a mistake");
     let found = mistakes.iter().any(|mistake| mistake.key == key && mistake.why.contains(why));
     assert!(found, "{mistakes:#?}");
 }

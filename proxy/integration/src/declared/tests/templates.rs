@@ -101,7 +101,7 @@ fn path_parameters_are_decoded() {
 #[test]
 fn mistakes_of_templates_have_their_line() {
     let open = templates(&[("application/json", "{\n  #if($a)\n}")], Passthrough::Never);
-    let mistakes = Declared::new(open).unwrap_err();
+    let mistakes = Declared::new(open, &mut Selections::default()).unwrap_err();
     assert!(mistakes[0].key.starts_with("request_templates.application/json:"), "{mistakes:?}");
     let settings = Settings {
         responses: vec![ResponseSettings {
@@ -148,7 +148,7 @@ fn soap_both_ways() {
     assert_eq!(body(&response.body), "{\"price\": 1.90}");
     assert_eq!(response.headers.find("content-type"), Some(&b"application/json"[..]));
     let without = templates(&[("application/json", "$util.xmlToJson('<a>1</a>')")], Passthrough::Never);
-    let mistakes = Declared::new(without.clone()).unwrap_err();
+    let mistakes = Declared::new(without.clone(), &mut Selections::default()).unwrap_err();
     assert!(mistakes[0].why.contains("xmlToJson"), "{mistakes:?}");
     assert_eq!(put(Settings { xml: true, ..without }, &asked).seen().2, "{\"a\":\"1\"}");
 }
