@@ -9,7 +9,8 @@ use std::{
 use control::{Doors, Readiness, Reloaded, Stop};
 use shard::{Message, Report};
 use telemetry::{
-    CacheFacts, CoreFacts, MemoryFacts, NodeFacts, TargetFacts, UpstreamFacts, exposition, merge, process,
+    CacheFacts, CoreFacts, MemoryFacts, NodeFacts, StallFacts, TargetFacts, UpstreamFacts, exposition, merge,
+    process,
 };
 
 use crate::{
@@ -45,6 +46,9 @@ impl Doors for Door {
             turns: report.runtime.turns,
             enters: report.runtime.syscalls,
             buffers_exhausted: report.runtime.enobufs,
+            stalls: stalls(&report.runtime),
+            turn_us_max: report.turns.elapsed_ns.div_ceil(1_000),
+            turn_own_us_max: report.turns.own_ns.div_ceil(1_000),
         });
         let facts = NodeFacts {
             version: env!("CARGO_PKG_VERSION"),
@@ -156,6 +160,17 @@ impl Doors for Door {
     fn say(&self, text: &str) {
         say::note(text);
     }
+}
+
+/// A core's long turns by cause, with how long they lasted in all.
+fn stalls(stats: &runtime::Stats) -> [StallFacts; 4] {
+    let of = |cause, turns, ns: u64| StallFacts { cause, turns, us: ns / 1_000 };
+    [
+        of("work", stats.stalls_work, stats.stalls_work_ns),
+        of("change", stats.stalls_change, stats.stalls_change_ns),
+        of("waited", stats.stalls_waited, stats.stalls_waited_ns),
+        of("unknown", stats.stalls_unknown, stats.stalls_unknown_ns),
+    ]
 }
 
 /// What the cores think of upstream groups, put together. Groups and addresses are in order of their names.

@@ -34,6 +34,16 @@ pub(crate) trait Driver {
 
     fn clock(&self) -> Clock;
 
+    /// The clock's part that never goes back.
+    fn mono_ns(&self) -> u64 {
+        self.clock().mono_ns
+    }
+
+    /// For how long this thread has had a processor; `None` where nobody can tell. A system call.
+    fn cpu_ns(&self) -> Option<u64> {
+        None
+    }
+
     /// About how long the kernel will take for what it has not been told yet.
     fn pending_ns(&self) -> u64 {
         0

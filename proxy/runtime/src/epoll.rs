@@ -1,7 +1,7 @@
 //! The `epoll` driver, for kernels and containers that do not permit `io_uring`. Edge-triggered: each socket is
 //! registered once, and flags remember what the last edge said. Back-pressure is not reading.
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::driver::{Close, Driver, Wait};
 use crate::mailbox::Bell;
 use crate::options::{DriverKind, Error};
@@ -118,6 +118,14 @@ impl Driver for Epoll {
 
     fn clock(&self) -> Clock {
         Clock::read()
+    }
+
+    fn mono_ns(&self) -> u64 {
+        Clock::read_mono_ns()
+    }
+
+    fn cpu_ns(&self) -> Option<u64> {
+        clock::thread_cpu_ns()
     }
 
     fn connect(&mut self, table: &mut Table, address: SocketAddr) -> io::Result<u32> {

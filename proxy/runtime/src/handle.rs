@@ -11,6 +11,7 @@ use crate::pooled::Pooled;
 use crate::reactor::Reactor;
 use crate::simulated::Injected;
 use crate::stats::Stats;
+use crate::turns::Longest;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -46,6 +47,22 @@ impl Handle {
     /// The time at this moment, later than [`Self::now`] by what the turn has done so far. Costs a reading of the clock.
     pub fn clock(&self) -> Clock {
         self.reactor.io.borrow().driver.clock()
+    }
+
+    /// The longest turns of this minute and the one before.
+    pub fn longest_turns(&self) -> Longest {
+        self.reactor.turns.longest()
+    }
+
+    /// Says that this turn takes a change: that is the cause if it is long.
+    pub fn mark_change(&self) {
+        self.reactor.turns.mark_change(self.now().mono_ns);
+    }
+
+    /// Tells for some seconds of each long turn whether it was by its own doing, for a system call a turn. Without it the first
+    /// after a while without is of unknown cause.
+    pub fn watch_turns(&self) {
+        self.reactor.turns.watch(self.now().mono_ns);
     }
 
     /// The driver that runs.

@@ -40,6 +40,7 @@ mod socket;
 mod spare;
 mod stats;
 mod stream;
+mod turns;
 mod uring;
 mod wheel;
 
@@ -56,6 +57,7 @@ pub use reactor::Runtime;
 pub use spare::Spare;
 pub use stats::Stats;
 pub use stream::{News, Received, Stream};
+pub use turns::{Longest, STALL};
 
 #[cfg(test)]
 mod tests;

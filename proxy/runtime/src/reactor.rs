@@ -14,6 +14,7 @@ use crate::pooled::FuturePool;
 use crate::simulated::{Faults, Simulated};
 use crate::socket::Table;
 use crate::stats::{Counters, add};
+use crate::turns::Turns;
 use crate::uring::Uring;
 use crate::wheel::Wheel;
 use slab::Slab;
@@ -31,6 +32,7 @@ pub struct Runtime {
     reactor: Rc<Reactor>,
     polls_per_turn: u32,
     fell_back: Option<String>,
+    slice_refused: Option<io::Error>,
 }
 
 /// What the handles share. Each part has a cell of its own, none of which is borrowed while foreign code runs.
@@ -44,6 +46,7 @@ pub(crate) struct Reactor {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) futures: Rc<FuturePool>,
     pub(crate) counters: Rc<Counters>,
+    pub(crate) turns: Turns,
     pub(crate) kind: DriverKind,
     /// Who goes on in the next turn.
     pub(crate) yielded: RefCell<Vec<Waker>>,
@@ -85,6 +88,7 @@ impl Runtime {
         if let Some(cpu) = options.cpu {
             pin::pin_thread(cpu).map_err(|source| Error::Pin { cpu, source })?;
         }
+        let slice_refused = options.slice.and_then(|slice| pin::shorten_slice(slice).err());
         let bell = Bell::new().map_err(|source| Error::Start { driver: DriverKind::Epoll, source })?;
         let bell = Arc::new(bell);
         let (driver, fell_back) = driver(&bell)?;
@@ -102,12 +106,14 @@ impl Runtime {
             buffers,
             futures: Rc::new(FuturePool::new(options.pooled_future_bytes_max, counters.clone())),
             counters,
+            turns: Turns::new(clock.mono_ns),
             yielded: RefCell::default(),
             wakes: Cell::default(),
         };
         // From here on dropping the runtime leaves the thread.
         std::mem::forget(claim);
-        Ok(Self { reactor: Rc::new(reactor), polls_per_turn: options.polls_per_turn, fell_back })
+        let (reactor, polls_per_turn) = (Rc::new(reactor), options.polls_per_turn);
+        Ok(Self { reactor, polls_per_turn, fell_back, slice_refused })
     }
 
     /// What tasks reach the reactor by.
@@ -123,6 +129,11 @@ impl Runtime {
     /// Why a better driver than [`Self::driver`] was not taken, for the log.
     pub fn fell_back(&self) -> Option<&str> {
         self.fell_back.as_deref()
+    }
+
+    /// Why the thread did not get the slices that `options` ask for.
+    pub fn slice_refused(&self) -> Option<&io::Error> {
+        self.slice_refused.as_ref()
     }
 
     /// Turns until `future` is done. Spawned tasks go on with the next call, or end with the runtime.
@@ -251,7 +262,12 @@ impl Reactor {
     /// Reads the clock and wakes who waits for time or letters.
     fn begin_turn(&self) {
         add(&self.counters.turns, 1);
-        let clock = self.io.borrow().driver.clock();
+        let clock = {
+            let driver = &self.io.borrow().driver;
+            let clock = driver.clock();
+            self.turns.begin(clock.mono_ns, &self.counters, || driver.cpu_ns());
+            clock
+        };
         self.clock.set(clock);
         let mut wakes = self.wakes.take();
         wakes.append(&mut self.yielded.borrow_mut());
@@ -263,7 +279,7 @@ impl Reactor {
     /// How long this turn has lasted, with what the kernel has yet to do for it.
     fn turn_ns(&self) -> u64 {
         let io = self.io.borrow();
-        let lasted_ns = io.driver.clock().mono_ns.saturating_sub(self.clock.get().mono_ns);
+        let lasted_ns = io.driver.mono_ns().saturating_sub(self.clock.get().mono_ns);
         lasted_ns.saturating_add(io.driver.pending_ns())
     }
 
@@ -277,6 +293,9 @@ impl Reactor {
         };
         let result = {
             let io = &mut *self.io.borrow_mut();
+            if sleeping {
+                self.turns.end(io.driver.mono_ns(), &self.counters, || io.driver.cpu_ns());
+            }
             io.driver.turn(&mut io.table, if sleeping { wait } else { Wait::No })
         };
         // Whether it slept or found letters at the last moment: the flag was down.

@@ -60,6 +60,22 @@ counters! {
     futures_allocated,
     /// Timers touched by the wheel: fired, or moved to a later tick.
     timers_touched,
+    /// Turns longer than [`crate::STALL`] that ran for longer than it themselves.
+    stalls_work,
+    /// How long those lasted, in nanoseconds.
+    stalls_work_ns,
+    /// The same of turns in which a change was taken ([`crate::Handle::mark_change`]).
+    stalls_change,
+    /// How long those lasted, in nanoseconds.
+    stalls_change_ns,
+    /// Turns that lasted longer and ran for less: the thread waited for its processor, or for the kernel.
+    stalls_waited,
+    /// How long those lasted, in nanoseconds.
+    stalls_waited_ns,
+    /// Turns that lasted longer, of which nobody read how long they ran: the first after ten seconds without.
+    stalls_unknown,
+    /// How long those lasted, in nanoseconds.
+    stalls_unknown_ns,
 }
 
 pub(crate) fn add(cell: &Cell<u64>, n: u64) {

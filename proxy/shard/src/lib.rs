@@ -145,6 +145,9 @@ pub enum Message {
     Observe(Arc<[u32]>, mpsc::Sender<Observed>),
     /// Say that this core turns: its number comes back. Costs a core nothing but the letter.
     Pulse(mpsc::Sender<usize>),
+    /// A change is about to be made, and whoever makes it wants processors too: for some seconds tell of each long turn whose doing
+    /// it was.
+    Watch,
     /// Forget all cached responses; tell how many there were.
     Flush(mpsc::Sender<usize>),
     /// How short the node's memory is.
@@ -165,6 +168,8 @@ pub struct Report {
     pub counters: CoreSnapshot,
     /// The reactor's own figures.
     pub runtime: runtime::Stats,
+    /// Its longest turns of late.
+    pub turns: runtime::Longest,
     /// How it asks the kernel.
     pub driver: DriverKind,
     /// Its part of the cache.
@@ -217,6 +222,8 @@ pub struct Ready {
     pub driver: DriverKind,
     /// Why it does not do so in the best way, if it does not.
     pub fell_back: Option<String>,
+    /// Why it has the slices of its processor that all have, if it has.
+    pub slice_refused: Option<String>,
 }
 
 /// Why a core could not start.
@@ -255,7 +262,8 @@ pub fn run(
     let driver = runtime.driver();
     let (post, mailbox) = handle.mailbox(LETTERS_MAX);
     let fell_back = runtime.fell_back().map(ToString::to_string);
-    let Some(posts) = meet(Ready { index, post, driver, fell_back }) else { return Ok(()) };
+    let slice_refused = runtime.slice_refused().map(ToString::to_string);
+    let Some(posts) = meet(Ready { index, post, driver, fell_back, slice_refused }) else { return Ok(()) };
     let spendings = Spendings::new(limits, cores);
     let owner = Owner::new(cache_bytes_max, index, &epochs);
     let core = Core::new(Parts { handle, index, posts, owner, log, spendings, snapshot, gate, backends_max });
@@ -350,6 +358,7 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
                     index: core.index,
                     counters: core.counters(),
                     runtime: core.handle.stats(),
+                    turns: core.handle.longest_turns(),
                     driver,
                     cache: core.owner.borrow().stats(),
                     replicas: core.owner.borrow().replica_stats(),
@@ -359,6 +368,7 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
                 hand_back(&done, report);
             }
             Message::Pulse(done) => hand_back(&done, core.index),
+            Message::Watch => core.handle.watch_turns(),
             Message::Flush(done) => hand_back(&done, core.owner.borrow_mut().flush()),
             Message::Pressure(pressure) => core.bear(pressure),
             Message::FrontLine(front_line) => core.set_front_line(front_line),
@@ -370,6 +380,7 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
 
 /// Does something for which all clients of the core wait, and counts how long they did.
 fn timed<T>(core: &Core, work: impl FnOnce() -> T) -> T {
+    core.handle.mark_change();
     let begun_ns = core.handle.clock().mono_ns;
     let done = work();
     let us = core.handle.clock().mono_ns.saturating_sub(begun_ns).div_ceil(1_000);

@@ -10,6 +10,7 @@ use std::{
 use control::Reloaded;
 use progress::{Phase, Progress};
 use serde_json::json;
+use shard::Message;
 
 use super::{NAMES_MAX, Node, give_way, held, log_target};
 use crate::{
@@ -54,6 +55,7 @@ impl Node {
     ) -> Result<Taken, String> {
         let mut change = Change { node: self, outcome: "; the last reload failed by a fault of its own" };
         self.manager.reloading();
+        self.ask(|| Message::Watch);
         let node = self.clone();
         let publish = thread::Builder::new().name("publish".into()).spawn(move || {
             give_way();

@@ -73,6 +73,23 @@ pub struct CoreFacts {
     pub enters: u64,
     /// Receives that found no provided buffer (ENOBUFS).
     pub buffers_exhausted: u64,
+    /// Its turns that lasted longer than a millisecond, by cause.
+    pub stalls: [StallFacts; 4],
+    /// The longest turn of this minute and the one before.
+    pub turn_us_max: u64,
+    /// The most that one of them ran of its own.
+    pub turn_own_us_max: u64,
+}
+
+/// Turns of a core that lasted longer than a millisecond.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StallFacts {
+    /// `work`, `change`, `waited`, `unknown`.
+    pub cause: &'static str,
+    /// How many.
+    pub turns: u64,
+    /// How long they lasted in all.
+    pub us: u64,
 }
 
 /// The process's memory and what it is held against.
@@ -427,6 +444,39 @@ fn core_metrics(page: &mut Page, node: &NodeFacts) {
         let mut family = page.counter(name, help);
         for (index, core) in node.cores.iter().enumerate() {
             family.put(&[("core", &index.to_string())], fact(core));
+        }
+    }
+    stall_metrics(page, node);
+}
+
+/// Rule R7: nobody else is served while a turn lasts.
+fn stall_metrics(page: &mut Page, node: &NodeFacts) {
+    let each = |put: &mut dyn FnMut(Labels<'_>, &StallFacts)| {
+        for (index, core) in node.cores.iter().enumerate() {
+            for stall in &core.stalls {
+                put(&[("core", &index.to_string()), ("cause", stall.cause)], stall);
+            }
+        }
+    };
+    let mut family = page.counter(
+        "floodgate_reactor_stalls_total",
+        "Turns longer than 1 ms, by core and cause: its own work, a change of configuration, its thread waited, unknown.",
+    );
+    each(&mut |labels, stall| {
+        family.put(labels, stall.turns);
+    });
+    let mut family =
+        page.counter("floodgate_reactor_stall_seconds_total", "How long those lasted, by core and cause.");
+    each(&mut |labels, stall| {
+        family.put(labels, Seconds(stall.us));
+    });
+    let mut family = page.gauge(
+        "floodgate_reactor_turn_max_seconds",
+        "The longest turn of this minute and the one before, as it lasted and as it ran of its own, by core.",
+    );
+    for (index, core) in node.cores.iter().enumerate() {
+        for (time, us) in [("elapsed", core.turn_us_max), ("own", core.turn_own_us_max)] {
+            family.put(&[("core", &index.to_string()), ("time", time)], Seconds(us));
         }
     }
 }

@@ -22,6 +22,6 @@ pub use error::Error;
 pub use event::Event;
 pub use exposition::{
     CacheFacts, ConnectionFacts, CoreFacts, FeedFacts, FrontLineFacts, ListenFacts, MemoryFacts, NodeFacts,
-    PacketFacts, RTT_BUCKETS, TOP_SOURCES_MAX, TargetFacts, UpstreamFacts, exposition,
+    PacketFacts, RTT_BUCKETS, StallFacts, TOP_SOURCES_MAX, TargetFacts, UpstreamFacts, exposition,
 };
 pub use observed::Observed;

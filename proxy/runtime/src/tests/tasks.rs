@@ -1,6 +1,7 @@
 //! Tasks, letters and pooled futures.
 
 use super::*;
+use crate::clock::thread_cpu_ns;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -347,5 +348,39 @@ fn tasks_spawned_by_tasks_all_run() {
         while leaves.get() < 1024 {
             handle.yield_now().await;
         }
+    });
+}
+
+/// A turn in which a task works for long, one that takes a change for as long, and one that only waits.
+#[test]
+fn who_holds_a_core_is_told_by_cause() {
+    const LONG_NS: u64 = 3_000_000;
+    fn work() {
+        let until_ns = thread_cpu_ns().unwrap() + LONG_NS;
+        while thread_cpu_ns().unwrap() < until_ns {}
+    }
+    check_with(&KERNEL, &options(), |handle| async move {
+        handle.watch_turns();
+        let before = handle.stats();
+        // What holds the core, and how many turns there are then by cause: work, change, waited.
+        for (hold, expected) in [
+            ((|_| work()) as fn(&Handle), [1, 0, 0]),
+            (|handle| (handle.mark_change(), work()).1, [1, 1, 0]),
+            (|_| std::thread::sleep(Duration::from_millis(3)), [1, 1, 1]),
+        ] {
+            handle.yield_now().await;
+            hold(&handle);
+            handle.yield_now().await;
+            let now = handle.stats();
+            let seen = [
+                now.stalls_work - before.stalls_work,
+                now.stalls_change - before.stalls_change,
+                now.stalls_waited - before.stalls_waited,
+            ];
+            // Others may have held the processor in a turn of any kind.
+            assert!(seen[..2] == expected[..2] && seen[2] >= expected[2], "{seen:?}, not {expected:?}");
+        }
+        let longest = handle.longest_turns();
+        assert!(longest.elapsed_ns >= longest.own_ns && longest.own_ns >= LONG_NS, "{longest:?}");
     });
 }

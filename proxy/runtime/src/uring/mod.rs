@@ -24,7 +24,7 @@ mod user_data;
 
 pub(crate) use buffers::Chunk;
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::driver::{Close, Driver, Wait};
 use crate::mailbox::Bell;
 use crate::options::{DriverKind, Error, Options};
@@ -245,6 +245,14 @@ impl Driver for Uring {
 
     fn clock(&self) -> Clock {
         Clock::read()
+    }
+
+    fn mono_ns(&self) -> u64 {
+        Clock::read_mono_ns()
+    }
+
+    fn cpu_ns(&self) -> Option<u64> {
+        clock::thread_cpu_ns()
     }
 
     fn pending_ns(&self) -> u64 {

@@ -82,7 +82,22 @@ fn page() -> String {
         generation: 3,
         ready: true,
         uptime_us: 1_500_000,
-        cores: vec![CoreFacts { driver: "uring", turns: 9, enters: 8, buffers_exhausted: 7 }; 2],
+        cores: vec![
+            CoreFacts {
+                driver: "uring",
+                turns: 9,
+                enters: 8,
+                buffers_exhausted: 7,
+                stalls: ["work", "change", "waited", "unknown"].map(|cause| StallFacts {
+                    cause,
+                    turns: cause.len() as u64,
+                    us: 2_500,
+                }),
+                turn_us_max: 4_100,
+                turn_own_us_max: 90,
+            };
+            2
+        ],
         memory: MemoryFacts { bytes: 5, max_bytes: 6, pressure: 1 },
         cache: Some(CacheFacts {
             used_bytes: 1,
@@ -179,6 +194,11 @@ fn what_was_counted_can_be_read() {
         (r#"floodgate_upstream_target_ejected{upstream="backend",target="127.0.0.1:80"}"#, "5"),
         (r#"floodgate_upstream_target_share{upstream="backend",target="127.0.0.1:80"}"#, "0.25"),
         (r#"floodgate_reactor_turns_total{core="1"}"#, "9"),
+        (r#"floodgate_reactor_stalls_total{core="0",cause="work"}"#, "4"),
+        (r#"floodgate_reactor_stalls_total{core="1",cause="unknown"}"#, "7"),
+        (r#"floodgate_reactor_stall_seconds_total{core="1",cause="waited"}"#, "0.0025"),
+        (r#"floodgate_reactor_turn_max_seconds{core="0",time="elapsed"}"#, "0.0041"),
+        (r#"floodgate_reactor_turn_max_seconds{core="0",time="own"}"#, "0.00009"),
         (r#"floodgate_swap_seconds_bucket{le="0.0005"}"#, "0"),
         (r#"floodgate_swap_seconds_bucket{le="0.001"}"#, "2"),
         ("floodgate_generations_held", "0"),
