@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::Gateway;
+use harness::{Gateway, schedule_of_thread};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -28,6 +28,8 @@ const CLIENTS: usize = 16;
 const BETWEEN: Duration = Duration::from_millis(1);
 /// Turns of a core whose clients ask, at least, for each request that it may have of them: two cores share them as chance has it.
 const TURNS_MIN: f64 = 0.05;
+/// Rule R7: so long may a turn last. One that waited may have run for so long.
+const TURN_S_MAX: f64 = 0.001;
 /// Runs that are made, since a machine that others use as well makes any single one slow.
 const RUNS_MAX: usize = 3;
 
@@ -173,13 +175,21 @@ struct Run {
     /// Swaps that held a core for longer than they may.
     stalls: f64,
     swaps: f64,
+    /// Turns in which a core served nobody else for longer than it may, by its own doing, as the metrics have them.
+    own_stalls: f64,
+    /// Such turns in most of which the core did not run, for how long, and for how long the kernel says that it let others.
+    waits: f64,
+    waits_s: f64,
+    waited: Duration,
     /// Turns of the core that had fewest, for each request of the good clients.
     turns_least: f64,
 }
 
-/// Rows 26, 178 and rule R7: what is deployed is served within two seconds, and no core was held for a millisecond. A core that
-/// was held for longer may, on a machine with other work, have waited for a processor: then the run is made again, at most
-/// twice. A gateway that was built without optimisation is held to a longer time alone.
+/// Rows 26, 178 and rule R7: what is deployed is served within two seconds, no core was held for a millisecond by a swap, and none
+/// did anything else for so long. A core that waited for its processor, which it shares with whoever asks here, did nothing: such
+/// turns are told apart, and are believed as far as the kernel says the same. A swap that was held up so, or a machine that takes
+/// processors away without a word, makes a run that is made again, at most twice. A gateway that was built without
+/// optimisation is held to a longer time alone.
 #[test]
 fn ten_thousand_routes_are_deployed_and_no_core_stalls() {
     for shape in &SHAPES {
@@ -191,7 +201,10 @@ fn ten_thousand_routes_are_deployed_and_no_core_stalls() {
             assert!(run.swaps >= 2.0 * CHANGES as f64, "{run:?}");
             assert!(run.turns_least >= TURNS_MIN, "a core had no good clients: {run:?}");
             let bound = if is_optimised() { TAKEN_MAX } else { TAKEN_UNOPTIMISED_MAX };
-            if run.taken_max < bound && (run.stalls == 0.0 || !is_optimised()) {
+            let waits_most_s = run.waited.as_secs_f64() + run.waits * TURN_S_MAX;
+            assert!(run.waits_s <= waits_most_s, "cores waited for something else than processors: {run:?}");
+            let holds_none = run.stalls == 0.0 && run.own_stalls == 0.0;
+            if run.taken_max < bound && (holds_none || !is_optimised()) {
                 break;
             }
             assert!(number + 1 < RUNS_MAX, "{}: within {bound:?}, no core held: {run:?}", shape.name);
@@ -201,6 +214,8 @@ fn ten_thousand_routes_are_deployed_and_no_core_stalls() {
 
 /// Changes the definition again and again, while good clients ask.
 fn run(gateway: &Gateway, shape: &Shape, folder: &Path, done: usize) -> Run {
+    let waited = || ["core-0", "core-1"].map(|core| schedule_of_thread(gateway.pid(), core).waited);
+    let waited_before = waited();
     let before = gateway.metrics();
     let over = AtomicBool::new(false);
     let request = format!("GET {}/generation", shape.base);
@@ -224,11 +239,16 @@ fn run(gateway: &Gateway, shape: &Shape, folder: &Path, done: usize) -> Run {
     let after = gateway.metrics();
     let more = |name: &str, labels: &[(&str, &str)]| after.sum(name, labels) - before.sum(name, labels);
     let swaps = more("floodgate_swap_seconds_count", &[]);
+    let stalls = |cause: &str| more("floodgate_reactor_stalls_total", &[("cause", cause)]);
     let turns = ["0", "1"].map(|core| more("floodgate_reactor_turns_total", &[("core", core)]) / requests);
     Run {
         taken_max,
         stalls: swaps - more("floodgate_swap_seconds_bucket", &[("le", HELD_S_MAX)]),
         swaps,
+        own_stalls: ["work", "change", "unknown"].map(stalls).iter().sum(),
+        waits: stalls("waited"),
+        waits_s: more("floodgate_reactor_stall_seconds_total", &[("cause", "waited")]),
+        waited: waited().iter().sum::<Duration>() - waited_before.iter().sum::<Duration>(),
         turns_least: turns[0].min(turns[1]),
     }
 }
