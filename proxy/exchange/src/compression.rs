@@ -32,7 +32,7 @@ pub(super) async fn encode<C: Core>(core: &C, wanted: &Wanted, response: &mut Re
     let coding = wanted.coding_of(response);
     wanted.mark(response);
     let (Some(coding), Body::Whole(plain)) = (coding, &response.body) else { return };
-    let coder = core.decide(|lent| Coder::compress(coding, lent.coders));
+    let coder = core.decide(|lent| Coder::compress(coding, &mut lent.spare.coders));
     if let Ok(body) = run(core, coder, plain).await {
         compression::replace(response, coding, body.into());
     }
@@ -68,6 +68,6 @@ async fn run<C: Core>(core: &C, mut coder: Coder, input: &[u8]) -> Result<Vec<u8
     if is_waiting {
         core.let_go(STATE_BYTES);
     }
-    let coded = core.decide(|lent| coder.finish(lent.coders));
+    let coded = core.decide(|lent| coder.finish(&mut lent.spare.coders));
     stopped.map_or(Ok(coded), Err)
 }

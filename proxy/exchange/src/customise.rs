@@ -8,7 +8,7 @@ use message::{
 use policy::gateway_response::{Asked, Material};
 use snapshot::{Snapshot, Stage};
 
-use crate::{Facts, Served, answers};
+use crate::{Facts, Served, Spare, answers};
 
 /// Puts what the stage says of answers for this reason over the built-in one.
 pub(crate) fn customise(
@@ -16,7 +16,7 @@ pub(crate) fn customise(
     served: &Served<'_>,
     (stage, asked): (&Stage, &Asked),
     (request, facts, unix_ns): (&Request, &Facts, u64),
-    response: &mut Response,
+    (response, spare): (&mut Response, &mut Spare),
 ) {
     let (Some(responses), Some(reason)) = (&stage.gateway_responses, &served.reason) else { return };
     let kind = ResponseType::of(reason);
@@ -29,7 +29,8 @@ pub(crate) fn customise(
         // Method, path and what a client says that it is were put by: an integration has made others of them.
         ..values(snapshot, served, request, facts, unix_ns)
     };
-    custom.write(&Material { values: &values, stage_variables: &stage.variables, asked }, response);
+    let material = Material { values: &values, stage_variables: &stage.variables, asked };
+    custom.write(&material, response, (&mut spare.value, &mut spare.integrations.bodies));
 }
 
 /// What a model found wrong with a body.

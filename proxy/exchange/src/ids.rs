@@ -1,5 +1,7 @@
 //! The ids of a request, as its client and its logs are told (row 128).
 
+use std::io::Write as _;
+
 use message::{Dialect, Request, RequestId, Response};
 
 /// What is logged where a REST API's client has sent an id that is no UUID.
@@ -61,14 +63,15 @@ impl Ids {
         }
     }
 
-    /// `X-Amzn-Trace-Id`: a trace of its own, of which nobody takes samples.
-    pub(crate) fn trace(&self, unix_s: u64) -> Vec<u8> {
-        let text = self.request.text();
-        let digits = text.iter().rev().filter(|byte| **byte != b'-').take(24);
-        format!("Root=1-{:08x}-", unix_s & 0xffff_ffff)
-            .into_bytes()
-            .into_iter()
-            .chain(digits.copied())
-            .collect()
+    /// Sets `X-Amzn-Trace-Id`: a trace of its own, of which nobody takes samples.
+    pub(crate) fn trace(&self, unix_s: u64, response: &mut Response) {
+        const TRACE_ID: &str = "X-Amzn-Trace-Id";
+        response.headers.remove(TRACE_ID);
+        response.headers.push_with(TRACE_ID, |out| {
+            let text = self.request.text();
+            // A vector takes every write.
+            let _ = write!(out, "Root=1-{:08x}-", unix_s & 0xffff_ffff);
+            out.extend(text.iter().rev().filter(|byte| **byte != b'-').take(24));
+        });
     }
 }

@@ -8,6 +8,7 @@ pub mod grpc;
 mod ids;
 mod renewal;
 mod signature;
+mod spare;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,7 @@ use std::net::IpAddr;
 
 use customise::customise;
 use integration::{Outbound, ReadContext};
-use message::{Body, Dialect, Name, Now, Reason, Request, RequestId, Response};
+use message::{Body, Dialect, Now, Reason, Request, RequestId, Response};
 use policy::{
     Answer, Context, Policy, Question, Slot, Verdict, cache,
     compression::{BODY_BYTES_MAX, Wanted},
@@ -27,6 +28,7 @@ use snapshot::{Api, Found, Missed, Route, Snapshot, Stage};
 pub use customise::{validation, values};
 pub use ids::Ids;
 pub use renewal::{Renewal, renew};
+pub use spare::Spare;
 
 /// The core that runs the exchange: its state, at once, and the outside, later.
 pub trait Core {
@@ -74,8 +76,8 @@ pub struct Lent<'a> {
     pub spendings: &'a mut Spendings,
     /// The cache entries that it has at hand.
     pub near: &'a mut dyn cache::Near,
-    /// What compressors have left for the next.
-    pub coders: &'a mut policy::compression::Spare,
+    /// What requests have left for the next.
+    pub spare: &'a mut Spare,
 }
 
 /// What is known of a request beside the request.
@@ -159,33 +161,34 @@ pub async fn exchange<'a, C: Core>(
         base_bytes,
         ..Served::of(Ids::of(request, found.api.dialect, facts.request_id))
     };
-    if let Some(answer) = preflight(&found, request) {
-        *response = answer;
-    } else {
-        let cors = found.stage.cors.as_ref();
-        let origin = cors.and(request.headers.get(Name::Origin)).map(<[u8]>::to_vec);
+    if !preflight(&found, request, response) {
+        let asks = found.stage.cors.is_some() || found.stage.gateway_responses.is_some();
+        let put_by = if asks { core.decide(|lent| lent.spare.put_by(&found, request)) } else { None };
         let streams = matches!(&found.route, Ok((route, _)) if route.streams);
         let wanted = found.stage.compression.filter(|_| !streams && !grpc::is_call(request));
         let wanted = wanted.map(|compression| compression.wanted(request));
-        // Boxed: what only some stages want must not lie in every request's future.
-        let responses = found.stage.gateway_responses.as_ref();
-        let asked = responses.map(|responses| Box::new(found.asked(responses, request)));
         serve(snapshot, &found, request, response, (facts, wanted.as_ref()), core, &mut served).await;
-        if let Some(asked) = &asked {
-            let now = core.decide(|lent| lent.now.unix_ns);
-            customise(snapshot, &served, (found.stage, asked), (request, facts, now), response);
+        if let Some(put_by) = &put_by {
+            core.decide(|lent| {
+                let of_request = (&*request, facts, lent.now.unix_ns);
+                let of_stage = (found.stage, &put_by.asked);
+                customise(snapshot, &served, of_stage, of_request, (&mut *response, &mut *lent.spare));
+            });
         }
         if let Some(wanted) = &wanted {
             compression::encode(core, wanted, response).await;
         }
-        if let Some(cors) = cors {
-            cors.decorate(origin.as_deref(), response);
+        if let Some(cors) = &found.stage.cors {
+            cors.decorate(put_by.as_ref().and_then(|put_by| put_by.origin.as_deref()), response);
+        }
+        if put_by.is_some() {
+            core.decide(|lent| lent.spare.keep(put_by));
         }
     }
     served.ids.tell(response);
     if served.reason.is_none() && served.route.is_some_and(|route| route.traces) {
         let unix_s = core.decide(|lent| lent.now.unix_ns) / 1_000_000_000;
-        response.headers.set("X-Amzn-Trace-Id", &served.ids.trace(unix_s));
+        served.ids.trace(unix_s, response);
     }
     served.translate(request, response);
     served
@@ -295,11 +298,11 @@ async fn admit<C: Core>(
 
 /// An API with CORS answers preflights by itself, except where a route takes OPTIONS: in an HTTP API by name (row 137), in a
 /// REST API in any way.
-fn preflight(found: &Found<'_>, request: &Request) -> Option<Response> {
-    let cors = found.stage.cors.as_ref()?;
+fn preflight(found: &Found<'_>, request: &Request, response: &mut Response) -> bool {
+    let Some(cors) = &found.stage.cors else { return false };
     let is_rest = found.api.dialect == Dialect::Rest;
     let explicit = found.route.as_ref().is_ok_and(|(route, _)| is_rest || route.key.starts_with("OPTIONS "));
-    if explicit { None } else { cors.preflight(request) }
+    !explicit && cors.preflight(request, response)
 }
 
 fn fate(slot: &mut Slot) -> Option<cache::Fate> {
@@ -428,13 +431,25 @@ async fn integrate<C: Core>(
     // What is not needed while the backend is waited for does not live on in this future.
     let (upstream, from) = {
         let Facts { peer, client, trusted, port, .. } = **facts;
-        let (now, request_id, state) = (core.decide(|lent| lent.now), served.ids.request(), &mut state);
-        let mut cx = integration::Context { params, peer, client, trusted, port, now, request_id, state };
-        match route.integration.prepare(request, &mut cx) {
-            Outbound::Answer(answer) => {
-                *response = answer;
-                return Ok(());
-            }
+        let (request_id, state, response) = (served.ids.request(), &mut state, &mut *response);
+        let (outbound, now) = core.decide(|lent| {
+            let (now, spare) = (lent.now, &mut lent.spare.integrations);
+            let mut cx = integration::Context {
+                params,
+                peer,
+                client,
+                trusted,
+                port,
+                now,
+                request_id,
+                state,
+                response,
+                spare,
+            };
+            (route.integration.prepare(request, &mut cx), now)
+        });
+        match outbound {
+            Outbound::Answer => return Ok(()),
             Outbound::Refuse(reason) => return Err(reason),
             Outbound::Call(upstream) => (upstream, now.mono_ns),
         }
@@ -449,11 +464,17 @@ async fn integrate<C: Core>(
     if replied.is_ok() {
         replied = check_length(response, route.response_bytes_max);
     }
-    let now = core.decide(|lent| lent.now);
-    served.called = Some((from, now.mono_ns));
-    replied?;
-    let request_id = facts.request_id;
-    route.integration.read(response, &mut ReadContext { now, request_id, state: &mut state })
+    core.decide(|lent| {
+        let (now, spare) = (lent.now, &mut lent.spare.integrations);
+        served.called = Some((from, now.mono_ns));
+        let (request_id, state) = (facts.request_id, &mut state);
+        let read = replied.and_then(|()| {
+            let mut cx = ReadContext { now, request_id, state: &mut *state, spare: &mut *spare };
+            route.integration.read(response, &mut cx)
+        });
+        spare.recycle(state.take());
+        read
+    })
 }
 
 /// Has a request's body whole, of so many bytes at most and of no more than its route allows.

@@ -18,12 +18,11 @@ use bytes::Bytes;
 use message::{Body, Dialect, Now, PathRules, Reason, Request, RequestId, Response, Target, Version};
 use policy::{
     cache::{Fate, Found, Lookup, Store},
-    compression::Spare,
     throttle::{Spendings, Table},
 };
 use snapshot::{Inputs, Route, Slots, Snapshot, compile};
 
-use crate::{CacheResult, Core, Facts, Ids, Lent, Served, exchange};
+use crate::{CacheResult, Core, Facts, Ids, Lent, Served, Spare, exchange};
 
 /// A core without a world: time is a number, the backend a function, the cache a store of its own.
 struct Fake {
@@ -49,7 +48,7 @@ impl Core for Fake {
             now: self.now.get(),
             spendings: &mut self.spendings.borrow_mut(),
             near: &mut *self.store.borrow_mut(),
-            coders: &mut Spare::default(),
+            spare: &mut Spare::default(),
         })
     }
 

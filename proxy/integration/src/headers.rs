@@ -4,9 +4,10 @@
 //! The codec has already taken away the headers of the hop (RFC 9110 §7.6.1). Here the headers by which a backend
 //! learns of the client are ours alone: what a client that is no trusted proxy says of itself goes (rule S5).
 
-use std::{fmt::Write as _, io::Write as _, net::IpAddr};
+use std::{io::Write as _, net::IpAddr};
 
 use message::{Body, Headers, Length, Name, Request, Response, Version};
+use smallvec::SmallVec;
 
 use crate::Context;
 
@@ -14,11 +15,11 @@ use crate::Context;
 /// written where they stay: a request of a stranger costs no allocation here.
 pub(crate) fn forward_plainly(request: &mut Request, cx: &Context<'_>) {
     let Request { headers, authority, scheme, version, .. } = request;
-    let before = if cx.trusted { joined(headers, "x-forwarded-for") } else { String::new() };
+    let before = if cx.trusted { joined(headers, "x-forwarded-for") } else { Kept::new() };
     headers.retain(|field| keeps_forwarding(field.name, field.text, cx.trusted));
     headers.push_known_with(Name::XForwardedFor, "X-Forwarded-For", |out| {
         if !before.is_empty() {
-            out.extend_from_slice(before.as_bytes());
+            out.extend_from_slice(&before);
             out.extend_from_slice(b", ");
         }
         put_address(out, cx.peer);
@@ -61,21 +62,24 @@ fn put_address(out: &mut Vec<u8>, address: IpAddr) {
 
 /// HTTP APIs add `Forwarded` and `Via` (row 64, last sentence).
 pub(crate) fn forward_as_http_api(request: &mut Request, cx: &Context<'_>) {
-    let before = if cx.trusted { joined(&request.headers, "forwarded") } else { String::new() };
-    request.headers.retain(|field| keeps_forwarding(field.name, field.text, false));
-    let mut forwarded = before;
-    if !forwarded.is_empty() {
-        forwarded.push_str(", ");
-    }
-    let node = |address| match address {
-        IpAddr::V4(address) => format!("{address}"),
-        IpAddr::V6(address) => format!("\"[{address}]\""),
-    };
-    let (client, host, proto) = (node(cx.client), request.authority.as_str(), request.scheme.as_str());
-    // A `String` takes every write.
-    let _ = write!(forwarded, "for={client};host=\"{host}\";proto={proto}");
-    request.headers.push("Forwarded", forwarded.as_bytes());
-    request.headers.push("Via", b"HTTP/1.1 AmazonAPIGateway");
+    let Request { headers, authority, scheme, .. } = request;
+    let before = if cx.trusted { joined(headers, "forwarded") } else { Kept::new() };
+    headers.retain(|field| keeps_forwarding(field.name, field.text, false));
+    headers.push_with("Forwarded", |out| {
+        if !before.is_empty() {
+            out.extend_from_slice(&before);
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(b"for=");
+        let is_v6 = cx.client.is_ipv6();
+        out.extend_from_slice(if is_v6 { b"\"[" } else { b"" });
+        put_address(out, cx.client);
+        out.extend_from_slice(if is_v6 { b"]\"" } else { b"" });
+        for part in [";host=\"", authority.as_str(), "\";proto=", scheme.as_str()] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    });
+    headers.push("Via", b"HTTP/1.1 AmazonAPIGateway");
 }
 
 /// What REST APIs say and don't say to backends (row 64).
@@ -96,7 +100,7 @@ impl RestHeaders {
     /// `HTTP_PROXY`: what row 64 drops and adds.
     pub(crate) fn forward(&self, request: &mut Request, cx: &Context<'_>) {
         let Request { headers, scheme, .. } = request;
-        let before = if cx.trusted { joined(headers, "x-forwarded-for") } else { String::new() };
+        let before = if cx.trusted { joined(headers, "x-forwarded-for") } else { Kept::new() };
         headers.retain(|field| match field.name {
             Name::Server | Name::ContentEncoding | Name::Via => false,
             Name::Authorization => !is_signature(field.value),
@@ -106,7 +110,7 @@ impl RestHeaders {
         self.introduce(headers, cx);
         headers.push_known_with(Name::XForwardedFor, "X-Forwarded-For", |out| {
             if !before.is_empty() {
-                out.extend_from_slice(before.as_bytes());
+                out.extend_from_slice(&before);
                 out.extend_from_slice(b", ");
             }
             put_address(out, cx.peer);
@@ -186,7 +190,7 @@ pub(crate) fn remap(response: &mut Response) {
     let headers = &mut response.headers;
     for (known, name, remapped) in REMAPPED {
         let value = if headers.seen().has(known) { headers.find(name) } else { None };
-        if let Some(value) = value.map(<[u8]>::to_vec) {
+        if let Some(value) = value.map(Kept::from_slice) {
             headers.remove(name);
             headers.push(remapped, &value);
         }
@@ -198,10 +202,19 @@ pub(crate) fn remap(response: &mut Response) {
     }
 }
 
+/// A value that is put by while its field is replaced; the usual ones need no memory of their own.
+type Kept = SmallVec<[u8; 128]>;
+
 /// All values of a list header as one list.
-fn joined(headers: &Headers, name: &str) -> String {
-    let values = headers.find_all(name).map(|value| String::from_utf8_lossy(value).into_owned());
-    values.collect::<Vec<_>>().join(", ")
+fn joined(headers: &Headers, name: &str) -> Kept {
+    let mut list = Kept::new();
+    for (number, value) in headers.find_all(name).enumerate() {
+        if number > 0 {
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(value);
+    }
+    list
 }
 
 #[cfg(test)]
@@ -225,9 +238,19 @@ mod tests {
     #[track_caller]
     fn check_headers(dialect: Dialect, trusted: bool, client: &[(&str, &str)], expected: &[(&str, &str)]) {
         let mut request = request("/", client);
-        let (now, request_id, state) = (Now::default(), RequestId::new([7; 16]), &mut None);
-        let cx =
-            Context { params: &[], peer: PEER, client: PEER, trusted, port: 443, now, request_id, state };
+        let (state, response, spare) = (&mut None, &mut Response::default(), &mut crate::Spare::default());
+        let cx = Context {
+            params: &[],
+            peer: PEER,
+            client: PEER,
+            trusted,
+            port: 443,
+            now: Now::default(),
+            request_id: RequestId::new([7; 16]),
+            state,
+            response,
+            spare,
+        };
         match dialect {
             Dialect::Proxy => forward_plainly(&mut request, &cx),
             Dialect::Http => forward_as_http_api(&mut request, &cx),

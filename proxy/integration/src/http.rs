@@ -171,12 +171,20 @@ mod tests {
     }
 
     fn prepare(http: &Http, request: &mut Request, params: &[(u32, u32)], trusted: bool) -> Outbound {
-        let (now, request_id) = (Now::default(), RequestId::new([0; 16]));
         let state = &mut None;
-        let outbound = http.prepare(
-            request,
-            &mut Context { params, peer: PEER, client: PEER, trusted, port: 443, now, request_id, state },
-        );
+        let mut cx = Context {
+            params,
+            peer: PEER,
+            client: PEER,
+            trusted,
+            port: 443,
+            now: Now::default(),
+            request_id: RequestId::new([0; 16]),
+            state,
+            response: &mut Response::default(),
+            spare: &mut crate::Spare::default(),
+        };
+        let outbound = http.prepare(request, &mut cx);
         assert!(state.is_none());
         outbound
     }

@@ -11,12 +11,13 @@ use std::{any::Any, net::IpAddr};
 
 use message::{Now, Reason, Request, RequestId, Response};
 
+pub use declared::Spare;
 pub use preview::{Fate, Preview, Whose};
 
 /// What stands behind a route.
 pub trait Integration: Send + Sync + std::fmt::Debug {
     /// Makes the request into the one that the backend is to see (method, target, headers, authority, body: all may be
-    /// others), or answers in its place. Its body is whole if it wants it so.
+    /// others), or answers in its place, into the context's response. Its body is whole if it wants it so.
     fn prepare(&self, request: &mut Request, cx: &mut Context<'_>) -> Outbound;
 
     /// Reads the backend's reply: makes it into the one that the client is to see, or says why it can't. Its body is whole
@@ -80,6 +81,10 @@ pub struct Context<'a> {
     pub request_id: RequestId,
     /// What is to be remembered until the reply is there.
     pub state: &'a mut State,
+    /// Where an answer of its own is written. It comes in empty.
+    pub response: &'a mut Response,
+    /// What this core keeps of earlier requests, to be used again.
+    pub spare: &'a mut Spare,
 }
 
 /// What an integration is told when the reply is there.
@@ -91,13 +96,15 @@ pub struct ReadContext<'a> {
     pub request_id: RequestId,
     /// What `prepare` wanted to be remembered.
     pub state: &'a mut State,
+    /// What this core keeps of earlier requests, to be used again.
+    pub spare: &'a mut Spare,
 }
 
 /// What becomes of a prepared request.
 #[derive(Debug)]
 pub enum Outbound {
-    /// The integration answers itself.
-    Answer(Response),
+    /// The integration has answered itself.
+    Answer,
     /// To be put to the upstream group in this slot.
     Call(u32),
     /// It can't be put at all.

@@ -20,8 +20,12 @@ impl Mock {
 }
 
 impl Integration for Mock {
-    fn prepare(&self, _: &mut Request, _: &mut Context<'_>) -> Outbound {
-        Outbound::Answer(self.response.clone())
+    fn prepare(&self, _: &mut Request, cx: &mut Context<'_>) -> Outbound {
+        let Response { status, headers, body } = &self.response;
+        cx.response.status = *status;
+        cx.response.headers.clone_from(headers);
+        cx.response.body = body.clone();
+        Outbound::Answer
     }
 
     fn kind(&self) -> &'static str {

@@ -3,6 +3,7 @@
 //! This room does not know HTTP's syntax (`wire`), sockets (`runtime`) or what an operator wrote (`model`).
 
 mod authority;
+mod bodies;
 mod body;
 pub mod context;
 mod headers;
@@ -19,6 +20,7 @@ mod response_type;
 mod target;
 
 pub use authority::{Authority, AuthorityError};
+pub use bodies::{Bodies, Room};
 pub use body::{Body, Length};
 pub use headers::{Field, Headers, Line, Lines};
 pub use method::Method;

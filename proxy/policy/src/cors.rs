@@ -122,15 +122,15 @@ impl Cors {
         })
     }
 
-    /// The answer, if this is a preflight: 204, and without CORS fields if the origin is not allowed.
-    pub fn preflight(&self, request: &Request) -> Option<Response> {
-        let origin = request.headers.get(Name::Origin)?;
+    /// Answers, if this is a preflight: 204, and without CORS fields if the origin is not allowed. The response comes in empty.
+    pub fn preflight(&self, request: &Request, response: &mut Response) -> bool {
+        let Some(origin) = request.headers.get(Name::Origin) else { return false };
         if request.method != Method::Options
             || request.headers.get(Name::AccessControlRequestMethod).is_none()
         {
-            return None;
+            return false;
         }
-        let mut response = Response::new(204);
+        response.status = 204;
         let headers = &mut response.headers;
         if self.allow(origin, headers) {
             if let Some(methods) = &self.allow_methods {
@@ -149,7 +149,7 @@ impl Cors {
             }
         }
         self.vary(headers);
-        Some(response)
+        true
     }
 
     /// Replaces what a response says about origins. `origin` is the request's field.
@@ -273,7 +273,8 @@ mod tests {
             ("Access-Control-Request-Method", "PUT"),
             ("Access-Control-Request-Headers", "x-asked"),
         ]);
-        let response = Cors::new(settings).unwrap().preflight(&request).unwrap();
+        let mut response = Response::default();
+        assert!(Cors::new(settings).unwrap().preflight(&request, &mut response));
         assert_eq!(response.status, 204);
         assert_eq!(shown(&response.headers), expected);
     }
@@ -353,10 +354,11 @@ mod tests {
     fn only_preflights_are_answered() {
         let cors = Cors::new(&settings(&["*"])).unwrap();
         let (origin, asks) = (("Origin", "https://a.example"), ("Access-Control-Request-Method", "PUT"));
-        assert!(cors.preflight(&options(&[origin])).is_none());
-        assert!(cors.preflight(&options(&[asks])).is_none());
-        assert!(cors.preflight(&Request { method: Method::Get, ..options(&[origin, asks]) }).is_none());
-        assert!(cors.preflight(&options(&[origin, asks])).is_some());
+        let is_preflight = |request: &Request| cors.preflight(request, &mut Response::default());
+        assert!(!is_preflight(&options(&[origin])));
+        assert!(!is_preflight(&options(&[asks])));
+        assert!(!is_preflight(&Request { method: Method::Get, ..options(&[origin, asks]) }));
+        assert!(is_preflight(&options(&[origin, asks])));
     }
 
     #[test]

@@ -2,9 +2,8 @@
 //! words hold, else those for all of its class, else the built-in ones, which are not known here.
 //! Templates are plain substitution, not VTL: `$context.x`, `$stageVariables.x`, `$method.request.header.x`.
 
-use bytes::Bytes;
 use message::{
-    Body, Request, Response, ResponseType,
+    Bodies, Body, Request, Response, ResponseType,
     context::{Values, Variable},
 };
 use smallvec::SmallVec;
@@ -136,7 +135,7 @@ enum Ask {
 }
 
 /// What was put by of a request, in its client's words. Short values cost no memory.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Asked {
     bytes: SmallVec<[u8; 128]>,
     spans: SmallVec<[Option<(usize, usize)>; 4]>,
@@ -201,9 +200,10 @@ impl GatewayResponses {
     }
 
     /// Puts by what the answers take from a request, whose route has path variables of these names, and these values: byte
-    /// ranges of `request.target.path()`.
-    pub fn ask(&self, request: &Request, names: &[String], params: &[(u32, u32)]) -> Asked {
-        let mut asked = Asked::default();
+    /// ranges of `request.target.path()`. In place of what was put by of another.
+    pub fn ask(&self, request: &Request, names: &[String], params: &[(u32, u32)], asked: &mut Asked) {
+        asked.bytes.clear();
+        asked.spans.clear();
         for ask in &self.asks {
             let value = match ask {
                 Ask::Header(name) => request.headers.find(name),
@@ -223,7 +223,6 @@ impl GatewayResponses {
             });
             asked.spans.push(span);
         }
-        asked
     }
 
     fn of(&self, kind: ResponseType) -> Option<&GatewayResponse> {
@@ -232,21 +231,25 @@ impl GatewayResponses {
 }
 
 impl GatewayResponse {
-    /// Puts what is said of an answer over the built-in one.
-    pub fn write(&self, material: &Material<'_>, response: &mut Response) {
+    /// Puts what is said of an answer over the built-in one. `value` is memory to work in.
+    pub fn write(
+        &self,
+        material: &Material<'_>,
+        response: &mut Response,
+        (value, bodies): (&mut Vec<u8>, &mut Bodies),
+    ) {
         if let Some(status) = self.status {
             response.status = status;
         }
         if let Some((media_type, pieces)) = self.template(material.asked)
-            && let Some(body) = rendered(pieces, material)
+            && render(pieces, material, value)
         {
             response.headers.set("Content-Type", media_type.as_bytes());
-            response.body = Body::Whole(Bytes::from(body));
+            response.body = Body::Whole(bodies.body(value));
         }
-        let mut value = Vec::new();
         for (name, source) in &self.fields {
             value.clear();
-            if source.write(material, &mut value) {
+            if source.write(material, value) {
                 // What a client sent is a value of one field, and no more.
                 value.iter_mut().filter(|byte| byte.is_ascii_control()).for_each(|byte| *byte = b' ');
                 response.headers.set(name, value.trim_ascii());
@@ -290,6 +293,13 @@ impl Source {
 }
 
 impl Asked {
+    /// The memory that it keeps beyond its own, in bytes.
+    pub fn kept_bytes(&self) -> usize {
+        let spilled = |is_spilled, bytes| if is_spilled { bytes } else { 0 };
+        let Self { bytes, spans } = self;
+        spilled(bytes.spilled(), bytes.capacity()) + spilled(spans.spilled(), size_of_val(&spans[..]))
+    }
+
     fn get(&self, at: usize) -> Option<&[u8]> {
         let (from, to) = (*self.spans.get(at)?)?;
         self.bytes.get(from..to)
@@ -304,20 +314,21 @@ fn place(asks: &mut Vec<Ask>, ask: Ask) -> usize {
     })
 }
 
-fn rendered(pieces: &[Piece], material: &Material<'_>) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
+/// Into `out`, in place of what it has; false: it is too long.
+fn render(pieces: &[Piece], material: &Material<'_>, out: &mut Vec<u8>) -> bool {
+    out.clear();
     for piece in pieces {
         match piece {
             Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
             Piece::Value(source) => {
-                source.write(material, &mut out);
+                source.write(material, out);
             }
         }
         if out.len() > BODY_BYTES_MAX {
-            return None;
+            return false;
         }
     }
-    Some(out)
+    true
 }
 
 /// A range of `Accept` and its quality, in thousandths.

@@ -71,7 +71,8 @@ pub(crate) struct Core {
     /// The outer `Arc` is touched by a swap only; a request clones the `Rc`.
     snapshot: RefCell<Rc<Arc<Snapshot>>>,
     spendings: RefCell<Spendings>,
-    coders: RefCell<policy::compression::Spare>,
+    /// What requests have left for the next.
+    pub(crate) spare: RefCell<exchange::Spare>,
     counters: RefCell<Counters>,
     pub(crate) pools: RefCell<Vec<Pool>>,
     ids: RefCell<Ids>,
@@ -133,7 +134,7 @@ impl Core {
             counters: RefCell::new(Counters::new(snapshot.labels.clone())),
             snapshot: RefCell::new(Rc::new(snapshot.clone())),
             spendings: RefCell::new(spendings),
-            coders: RefCell::default(),
+            spare: RefCell::default(),
             pools: RefCell::default(),
             ids: RefCell::new(Ids::new()),
             messages: RefCell::default(),
@@ -308,8 +309,8 @@ impl Core {
     /// Lends what policies spend.
     pub(crate) fn decide<R>(&self, decision: impl FnOnce(&mut exchange::Lent<'_>) -> R) -> R {
         let (now, owner) = (self.now(), &mut *self.owner.borrow_mut());
-        let (spendings, coders) = (&mut *self.spendings.borrow_mut(), &mut *self.coders.borrow_mut());
-        decision(&mut exchange::Lent { now, spendings, near: owner.near(), coders })
+        let (spendings, spare) = (&mut *self.spendings.borrow_mut(), &mut *self.spare.borrow_mut());
+        decision(&mut exchange::Lent { now, spendings, near: owner.near(), spare })
     }
 
     /// Why a request's body did not pass.
@@ -361,7 +362,7 @@ impl Core {
     /// Frees all that is kept for reuse.
     pub(crate) fn free_spare(&self) {
         self.messages.take();
-        self.coders.take();
+        self.spare.take();
         self.handle.free_spare();
     }
 
@@ -372,10 +373,10 @@ impl Core {
             messages.trim(MESSAGES_KEPT_MIN).for_each(drop);
             messages.len() > MESSAGES_KEPT_MIN
         };
-        let coders = self.coders.borrow_mut().trim();
+        let spare = self.spare.borrow_mut().trim();
         let trimmed = self.handle.trim();
         let freed = self.freed_bytes.get() + trimmed.bytes;
-        let more = messages || coders || trimmed.more;
+        let more = messages || spare || trimmed.more;
         // Once there is no more to come: the allocator looks at all that it has.
         let gives_back = !more && freed >= GIVE_BACK_BYTES_MIN;
         if gives_back {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use message::{Body, Headers, Length, Reason, Response};
+use message::{Body, Headers, Length, Reason, Response, Room};
 use telemetry::Event;
 use wire::h1::ResponseKind;
 
@@ -87,7 +87,7 @@ impl Drop for Held<'_> {
 /// A body on its way into memory.
 struct Gathered<'a> {
     held: &'a Held<'a>,
-    bytes: RefCell<Vec<u8>>,
+    room: RefCell<Room>,
     /// What was announced; 0 where nothing was.
     announced: usize,
 }
@@ -98,7 +98,7 @@ impl<'a> Gathered<'a> {
             Length::Known(bytes) => usize::try_from(bytes).unwrap_or(usize::MAX),
             Length::Unknown => 0,
         };
-        Self { held, bytes: RefCell::default(), announced }
+        Self { held, room: RefCell::default(), announced }
     }
 
     /// Adds what has come; false when there is no room for it.
@@ -106,19 +106,25 @@ impl<'a> Gathered<'a> {
         if !self.held.grow(data.len()) {
             return false;
         }
-        let bytes = &mut *self.bytes.borrow_mut();
-        let needed = bytes.len() + data.len();
-        if needed > bytes.capacity() && self.announced >= needed {
-            let room =
-                if needed < BELIEVED_BYTES { BELIEVED_BYTES.min(self.announced) } else { self.announced };
-            bytes.reserve_exact(room - bytes.len());
+        let room = &mut *self.room.borrow_mut();
+        let needed = room.bytes().len() + data.len();
+        if needed > room.capacity() {
+            let wanted = match self.announced {
+                announced if announced < needed => needed.max(2 * room.capacity()),
+                announced if needed < BELIEVED_BYTES => BELIEVED_BYTES.min(announced),
+                announced => announced,
+            };
+            let bodies = &mut self.held.core.spare.borrow_mut().integrations.bodies;
+            let mut larger = bodies.room(wanted);
+            larger.push(room.bytes());
+            bodies.give_up(std::mem::replace(room, larger));
         }
-        bytes.extend_from_slice(data);
+        room.push(data);
         true
     }
 
     fn finish(self) -> Bytes {
-        self.bytes.into_inner().into()
+        self.held.core.spare.borrow_mut().integrations.bodies.finish(self.room.into_inner())
     }
 }
 

@@ -22,11 +22,11 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// Puts by what the stage's own answers take from a request.
-    pub fn asked(&self, responses: &GatewayResponses, request: &Request) -> Asked {
+    /// Puts by what the stage's own answers take from a request, in place of what was put by of another.
+    pub fn asked(&self, responses: &GatewayResponses, request: &Request, asked: &mut Asked) {
         match &self.route {
-            Ok((route, found)) => responses.ask(request, &route.names, &found.params),
-            Err(_) => responses.ask(request, &[], &[]),
+            Ok((route, found)) => responses.ask(request, &route.names, &found.params, asked),
+            Err(_) => responses.ask(request, &[], &[], asked),
         }
     }
 }

@@ -12,13 +12,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use exchange::{Core, Facts, Lent, Served, exchange};
+use exchange::{Core, Facts, Lent, Served, Spare, exchange};
 use integration::{Integration, Outbound, Preview, ReadContext, mock::Mock};
 use message::{Body, Headers, Now, Reason, Request, RequestId, Response};
 use policy::{
     Answer, Context, Description, Policy, Question, Verdict,
     cache::{Found, Lookup, Store},
-    compression::Spare,
     throttle::{Spendings, Table},
 };
 use snapshot::{Route, Snapshot};
@@ -184,7 +183,7 @@ struct Offline<'a> {
     now: Now,
     spendings: RefCell<Spendings>,
     store: RefCell<Store<()>>,
-    coders: RefCell<Spare>,
+    spare: RefCell<Spare>,
     sample: &'a Sample,
     reply: Option<&'a Reply>,
     sent: RefCell<Option<Sent>>,
@@ -204,7 +203,7 @@ pub(super) fn run<'a>(
         now: Now { mono_ns: 1_000_000_000, unix_ns },
         spendings: RefCell::new(Spendings::new(Arc::new(Table::new(1)), 1)),
         store: RefCell::new(Store::new(CACHE_BYTES)),
-        coders: RefCell::default(),
+        spare: RefCell::default(),
         sample,
         reply,
         sent: RefCell::default(),
@@ -236,7 +235,7 @@ impl Core for Offline<'_> {
             now: self.now,
             spendings: &mut self.spendings.borrow_mut(),
             near: &mut *self.store.borrow_mut(),
-            coders: &mut self.coders.borrow_mut(),
+            spare: &mut self.spare.borrow_mut(),
         })
     }
 

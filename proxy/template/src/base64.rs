@@ -4,7 +4,14 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 
 /// With `=` at the end.
 pub fn encode(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    let mut out = String::new();
+    encode_to(bytes, &mut out);
+    out
+}
+
+/// The same, appended.
+pub fn encode_to(bytes: &[u8], out: &mut String) {
+    out.reserve(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
         let group = at(0) << 16 | at(1) << 8 | at(2);
@@ -16,7 +23,6 @@ pub fn encode(bytes: &[u8]) -> String {
             }
         }
     }
-    out
 }
 
 /// Both alphabets, with or without `=` at the end; line ends are passed over, as Java's MIME decoder does.

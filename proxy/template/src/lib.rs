@@ -8,6 +8,7 @@
 pub mod base64;
 mod java;
 mod json;
+mod named;
 mod path;
 pub mod properties;
 mod regex;
@@ -17,11 +18,12 @@ mod vtl;
 mod tests;
 
 pub use json::{JSON_DEPTH_MAX, Malformed};
+pub use named::{NamedValues, Values, Writer};
 pub use path::{
     FindError, Found, PATH_BYTES_MAX, PATH_DEPTH_MAX, PATH_STEPS_MAX, Path, PathMistake, REGEX_BYTES_MAX,
 };
 pub use regex::{PATTERN_BYTES_MAX, Pattern};
 pub use vtl::{
-    Fields, Inputs, Limit, MISTAKES_MAX, Mistake, Mistakes, NESTING_MAX, Output, Override, Overrides, Reason,
+    Fields, Inputs, Limit, MISTAKES_MAX, Mistake, Mistakes, NESTING_MAX, Output, Overrides, Reason,
     RenderError, Settings, Template,
 };

@@ -44,8 +44,9 @@ impl Inputs for Request<'_> {
         visit(&self.text, "b");
     }
 
-    fn context(&self, name: &str) -> Option<Cow<'_, str>> {
-        (name != "stage").then_some(Cow::Borrowed(&*self.text))
+    fn context(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        out.extend_from_slice(self.text.as_bytes());
+        name != "stage"
     }
 }
 

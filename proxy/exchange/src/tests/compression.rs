@@ -1,7 +1,7 @@
 //! Responses that are compressed on their way out, and requests that come compressed (row 125).
 
 use message::{Length, Method};
-use policy::compression::{Coder, Coding, Step};
+use policy::compression::{Coder, Coding, Spare, Step};
 
 use super::*;
 

@@ -1,18 +1,21 @@
 //! Integration responses: which one takes a backend's answer, and what it makes of it (rows 120 to 122, 124).
 
 use bytes::Bytes;
-use message::{Body, Name, Reason, Response, octets};
-use template::Overrides;
+use message::{Bodies, Body, Name, Reason, Request, Response, octets};
+use smallvec::SmallVec;
+use template::{NamedValues, Overrides};
 
 use super::{
     content::{self, JSON, is_binary, media_type},
-    mapping::{field_value, put_over},
+    mapping::{field_value, put_over, read},
     selections::{STATUSES, Selections},
     settings::{self, Found, Handling, Settings},
     source::{Known, Scope, Source},
+    spare::Bench,
     templates::{Chosen, Templates, render},
     view::{Rendered, View},
 };
+use crate::Context;
 
 /// What becomes of answers, by status.
 #[derive(Clone, Debug)]
@@ -33,15 +36,46 @@ pub(super) struct Entry {
     handling: Option<Handling>,
 }
 
-/// What is remembered of a request for its answer.
-#[derive(Debug)]
+/// What is remembered of a request for its answer. Its memory is used for one request after the other.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Memory {
     /// The last `Accept`, without parameters: templates are chosen by it.
-    pub(super) accept: Option<String>,
+    accept: Option<Text>,
     /// The first media type that the client accepts.
-    pub(super) accepts_first: Option<String>,
+    accepts_first: Option<Text>,
     pub(super) overrides: Overrides,
     pub(super) view: View,
+}
+
+/// The usual ones need no memory of their own.
+type Text = SmallVec<[u8; 128]>;
+
+impl Memory {
+    /// Remembers a request, in place of another.
+    pub(super) fn fill(&mut self, request: &Request, variables: &[String], cx: &Context<'_>) {
+        let first = |value: &[u8], is_end: fn(&u8) -> bool| {
+            Text::from_slice(value.split(is_end).next().unwrap_or_default().trim_ascii())
+        };
+        let last_accept = request.headers.find_all("accept").last();
+        self.accept = last_accept.map(|accept| first(accept, |byte| *byte == b';'));
+        let accepts = request.headers.get(Name::Accept);
+        self.accepts_first = accepts.map(|accept| first(accept, |byte| matches!(byte, b',' | b';')));
+        self.overrides.clear();
+        self.view.fill(request, variables, cx);
+    }
+
+    /// What the client accepts, last and first.
+    pub(super) fn accepts(&self) -> (Option<&str>, Option<&str>) {
+        fn text(text: &Option<Text>) -> Option<&str> {
+            text.as_deref().map(|text| std::str::from_utf8(text).unwrap_or_default())
+        }
+        (text(&self.accept), text(&self.accepts_first))
+    }
+
+    /// The memory that it keeps, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        size_of::<Self>() + self.overrides.kept_bytes() + self.view.kept_bytes()
+    }
 }
 
 const NONE: u8 = u8::MAX;
@@ -120,41 +154,50 @@ impl Answers {
     pub(super) fn write(
         &self,
         response: &mut Response,
-        memory: Option<&mut Memory>,
+        mut memory: Option<&mut Memory>,
         settings: &Settings,
+        (bench, bodies): (&mut Bench, &mut Bodies),
     ) -> Result<(), Reason> {
         let (_, entry) = self.taker(response.status).ok_or(Reason::ApiConfiguration)?;
-        let mut none = Overrides::default();
-        let (view, overrides, accept, accepts_first) = match memory {
-            Some(Memory { accept, accepts_first, overrides, view }) => {
-                (Some(&*view), overrides, accept.as_deref(), accepts_first.as_deref())
-            }
-            None => (None, &mut none, None, None),
-        };
+        let Bench { output, taken, text, value, .. } = bench;
         let whole = whole(&response.body);
-        let mut headers = entry.headers(response, whole.as_ref(), view, settings)?;
-        let mut content_type = response.headers.get(Name::ContentType).map(<[u8]>::to_vec);
+        entry.take(
+            response,
+            whole.as_ref(),
+            memory.as_deref().map(|it| &it.view),
+            settings,
+            (taken, value),
+        )?;
+        // It is made of what this reads, and takes its place.
+        let own_type = response.headers.get(Name::ContentType).map(SmallVec::<[u8; 128]>::from_slice);
+        let mut content_type = None;
         if let Some(body) = whole {
-            let accepts = (accept, accepts_first);
-            let (mut body, template) = self.choose(entry, body, content_type.as_deref(), accepts)?;
-            if let (Some((chosen, template)), Some(view)) = (template, view) {
+            let accepts = memory.as_deref().map_or((None, None), Memory::accepts);
+            let (mut body, template) = self.choose(entry, body, own_type.as_deref(), accepts)?;
+            if let (Some((chosen, template)), Some(Memory { view, overrides, .. })) =
+                (template, memory.as_deref_mut())
+            {
                 let Settings { place, stage_variables, .. } = settings;
                 let inputs = Rendered { view, body: &body, place, stage_variables };
-                body = render(template, &inputs, overrides, false)?.into();
-                content_type = Some(chosen.as_bytes().to_vec());
+                body = render(template, &inputs, overrides, false, (output, bodies))?;
+                content_type = Some(chosen.as_bytes());
             }
             response.body = if body.is_empty() { Body::Empty } else { Body::Whole(body) };
         }
-        put_over(&mut headers, &overrides.response_headers, str::eq_ignore_ascii_case);
+        let overrides = memory.map(|memory| &memory.overrides);
+        if let Some(overrides) = overrides {
+            put_over(taken, &overrides.response_headers, str::eq_ignore_ascii_case);
+        }
         // A head that is to be followed by another one is no answer.
-        response.status = overrides.response_status.filter(|status| *status >= 200).unwrap_or(entry.status);
+        let status = overrides.and_then(|it| it.response_status).filter(|status| *status >= 200);
+        response.status = status.unwrap_or(entry.status);
         if matches!(response.status, 204 | 205 | 304) {
             response.body = Body::Empty;
         }
         response.headers.clear();
-        push(response, &headers);
+        push(response, taken, text);
         if response.headers.get(Name::ContentType).is_none() {
-            let content_type = content_type.as_deref().unwrap_or(JSON.as_bytes());
+            let content_type = content_type.or(own_type.as_deref()).unwrap_or(JSON.as_bytes());
             response.headers.push_known(Name::ContentType, "Content-Type", content_type);
         }
         Ok(())
@@ -205,16 +248,19 @@ fn take(by_status: &mut [u8], selected: &[bool], place: u8) {
     }
 }
 
-fn push(response: &mut Response, headers: &[(String, Vec<String>)]) {
-    for (name, values) in headers {
+fn push(response: &mut Response, headers: &NamedValues, renamed: &mut String) {
+    for (name, values) in headers.iter() {
         let is_one_of = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
         if is_one_of(&FRAMING) || !octets::is_token(name.as_bytes()) {
             continue;
         }
-        let remapped = is_one_of(&REMAPPED).then(|| format!("x-amzn-Remapped-{name}"));
-        let name = remapped.as_ref().unwrap_or(name);
+        renamed.clear();
+        if is_one_of(&REMAPPED) {
+            renamed.push_str("x-amzn-Remapped-");
+        }
+        renamed.push_str(name);
         for value in values {
-            response.headers.push(name, field_value(value).as_bytes());
+            response.headers.push_with(renamed, |out| out.extend(field_value(value)));
         }
     }
 }
@@ -254,13 +300,15 @@ impl Entry {
         Self { status: response.status, headers, templates, handling: response.handling }
     }
 
-    fn headers(
+    /// Looks up what the answer's fields are mapped from, in place of what was taken before. `value` is memory to work in.
+    fn take(
         &self,
         response: &Response,
         body: Option<&Bytes>,
         view: Option<&View>,
         settings: &Settings,
-    ) -> Result<Vec<(String, Vec<String>)>, Reason> {
+        (taken, value): (&mut NamedValues, &mut Vec<u8>),
+    ) -> Result<(), Reason> {
         let (empty, values) = (Bytes::new(), view.map(|view| view.values(&settings.place)));
         let known = Known {
             target: None,
@@ -269,17 +317,8 @@ impl Entry {
             body: body.unwrap_or(&empty),
             values: values.as_ref(),
         };
-        let mut headers = Vec::with_capacity(self.headers.len());
-        for (name, source) in &self.headers {
-            let mut values = Vec::new();
-            source
-                .read(&known, &mut |value| values.push(value.into_owned()))
-                // What a backend says is not the client's fault.
-                .map_err(|_| Reason::ApiConfiguration)?;
-            if !values.is_empty() {
-                headers.push((name.to_string(), values));
-            }
-        }
-        Ok(headers)
+        taken.clear();
+        // What a backend says is not the client's fault.
+        read(&self.headers, &known, taken, value).map_err(|_| Reason::ApiConfiguration)
     }
 }

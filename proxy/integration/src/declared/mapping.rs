@@ -1,9 +1,7 @@
 //! Request parameter mappings (row 118) and what templates put over them (row 119): what becomes of them for one request.
 
-use std::borrow::Cow;
-
-use message::{Reason, octets};
-use template::{Override, Overrides};
+use message::{Headers, Reason, octets};
+use template::{NamedValues, Overrides, Values};
 
 use super::{
     settings::{Found, Settings},
@@ -20,11 +18,11 @@ pub(super) struct Mappings {
 }
 
 /// What is put into one request: names, and one value or several.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Mapped {
-    pub(super) headers: Vec<(String, Vec<String>)>,
-    pub(super) query: Vec<(String, Vec<String>)>,
-    pub(super) path: Vec<(String, Vec<String>)>,
+    headers: NamedValues,
+    pub(super) query: NamedValues,
+    path: NamedValues,
 }
 
 /// Fields that nobody may map: who does is answered with 500, as AWS does (row 118).
@@ -100,74 +98,102 @@ impl Mappings {
         [&self.headers, &self.query, &self.path].into_iter().flatten().any(|(_, source)| source.reads_body())
     }
 
-    /// What a request brings, and what a template has put over it.
-    pub(super) fn apply(&self, known: &Known<'_>, overrides: &Overrides) -> Result<Mapped, Reason> {
-        let is_same = |a: &str, b: &str| a == b;
-        let mut mapped = Mapped {
-            headers: read(self.headers.iter(), known)?,
-            query: read(self.query.iter(), known)?,
-            path: read(self.path.iter().filter(|(_, source)| !matches!(source, Source::Path(_))), known)?,
-        };
-        put_over(&mut mapped.headers, &overrides.request_headers, str::eq_ignore_ascii_case);
-        put_over(&mut mapped.query, &overrides.request_query, is_same);
-        put_over(&mut mapped.path, &overrides.request_path, is_same);
-        mapped.headers.retain(|(name, _)| {
-            octets::is_token(name.as_bytes())
-                && !OF_THE_HOP.iter().any(|known| known.eq_ignore_ascii_case(name))
-        });
+    /// What a request brings, and what a template has put over it: into `mapped`, in place of what it has. `value` is memory to
+    /// work in.
+    pub(super) fn apply(
+        &self,
+        known: &Known<'_>,
+        overrides: Option<&Overrides>,
+        mapped: &mut Mapped,
+        value: &mut Vec<u8>,
+    ) -> Result<(), Reason> {
+        mapped.clear();
+        let Mapped { headers, query, path } = mapped;
+        read(&self.headers, known, headers, value)?;
+        read(&self.query, known, query, value)?;
+        let of_others = self.path.iter().filter(|(_, source)| !matches!(source, Source::Path(_)));
+        read(of_others, known, path, value)?;
+        if let Some(overrides) = overrides {
+            let is_same = |a: &str, b: &str| a == b;
+            put_over(headers, &overrides.request_headers, str::eq_ignore_ascii_case);
+            put_over(query, &overrides.request_query, is_same);
+            put_over(path, &overrides.request_path, is_same);
+        }
         let is_reserved = |name: &str| RESERVED.iter().any(|known| known.eq_ignore_ascii_case(name));
-        if mapped.headers.iter().any(|(name, _)| is_reserved(name)) {
+        if headers.iter().any(|(name, _)| is_reserved(name)) {
             return Err(Reason::ApiConfiguration);
         }
-        Ok(mapped)
+        Ok(())
     }
 }
 
 impl Mapped {
+    fn clear(&mut self) {
+        let Self { headers, query, path } = self;
+        [headers, query, path].into_iter().for_each(NamedValues::clear);
+    }
+
+    /// The memory that it keeps, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let Self { headers, query, path } = self;
+        [headers, query, path].into_iter().map(NamedValues::kept_bytes).sum()
+    }
+
     /// What is put in the place of a variable of the URI.
-    pub(super) fn of_path(&self, name: &str) -> Option<&[String]> {
-        self.path.iter().find(|(known, _)| known == name).map(|(_, values)| &values[..])
+    pub(super) fn of_path(&self, name: &str) -> Option<Values<'_>> {
+        self.path.get(name, |known, name| known == name)
+    }
+
+    /// Puts what is mapped into fields, in the place of others of the same names. Several values of one name are one list.
+    pub(super) fn set_headers(&self, headers: &mut Headers) {
+        for (name, values) in self.headers.iter() {
+            let is_of_the_hop = OF_THE_HOP.iter().any(|known| known.eq_ignore_ascii_case(name));
+            if is_of_the_hop || !octets::is_token(name.as_bytes()) {
+                continue;
+            }
+            headers.remove(name);
+            headers.push_with(name, |out| {
+                for (number, value) in values.enumerate() {
+                    if number > 0 {
+                        out.push(b',');
+                    }
+                    out.extend(field_value(value));
+                }
+            });
+        }
     }
 }
 
-fn read<'m>(
-    mappings: impl Iterator<Item = &'m (Box<str>, Source)>,
+/// Looks the sources of mappings up; what has no value is not mapped.
+pub(super) fn read<'m>(
+    mappings: impl IntoIterator<Item = &'m (Box<str>, Source)>,
     known: &Known<'_>,
-) -> Result<Vec<(String, Vec<String>)>, Reason> {
-    let mut mapped = Vec::new();
+    mapped: &mut NamedValues,
+    value: &mut Vec<u8>,
+) -> Result<(), Reason> {
     for (name, source) in mappings {
-        let mut values = Vec::new();
-        source.read(known, &mut |value| values.push(value.into_owned()))?;
-        if !values.is_empty() {
-            mapped.push((name.to_string(), values));
+        let (mut has_any, mut written) = (false, mapped.add(name));
+        let outcome = source.read(known, value, &mut |value| {
+            has_any = true;
+            written.value(value);
+        });
+        if !has_any {
+            mapped.pop();
         }
+        outcome?;
     }
-    Ok(mapped)
+    Ok(())
 }
 
 /// Puts a template's values in the place of others.
-pub(super) fn put_over(
-    mapped: &mut Vec<(String, Vec<String>)>,
-    overrides: &[(String, Override)],
-    is_same: fn(&str, &str) -> bool,
-) {
-    for (name, value) in overrides {
-        let values = match value {
-            Override::One(value) => vec![value.clone()],
-            Override::Many(values) => values.clone(),
-        };
-        match mapped.iter_mut().find(|(known, _)| is_same(known, name)) {
-            Some((_, known)) => *known = values,
-            None => mapped.push((name.clone(), values)),
-        }
+pub(super) fn put_over(mapped: &mut NamedValues, overrides: &NamedValues, is_same: fn(&str, &str) -> bool) {
+    for (name, values) in overrides.iter() {
+        let mut written = mapped.set(name, is_same);
+        values.for_each(|value| written.value(value));
     }
 }
 
 /// A value as a field may have it: control characters, line ends first of all, become blanks.
-pub(super) fn field_value(value: &str) -> Cow<'_, str> {
-    if octets::is_value(value.as_bytes()) {
-        return Cow::Borrowed(value);
-    }
-    let sound = |c: char| if c.is_ascii() && !octets::is_value_byte(c as u8) { ' ' } else { c };
-    Cow::Owned(value.chars().map(sound).collect())
+pub(super) fn field_value(value: &str) -> impl Iterator<Item = u8> {
+    value.bytes().map(|byte| if octets::is_value_byte(byte) { byte } else { b' ' })
 }

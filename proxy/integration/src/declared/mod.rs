@@ -14,6 +14,7 @@ mod request;
 mod selections;
 mod settings;
 mod source;
+mod spare;
 mod templates;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use message::{Reason, Request, Response};
 
 pub use selections::Selections;
 pub use settings::{Handling, Kind, Part, Passthrough, Place, Response as ResponseSettings, Settings};
+pub use spare::Spare;
 pub use templates::template_mistakes;
 pub use uri::Uri;
 
@@ -130,7 +132,11 @@ impl Integration for Declared {
             }
             Kind::Http | Kind::Mock => {
                 let memory = cx.state.as_mut().and_then(|state| state.downcast_mut::<Memory>());
-                self.answers.write(response, memory, &self.settings)
+                let mut bench = cx.spare.take();
+                let working = (&mut *bench, &mut cx.spare.bodies);
+                let outcome = self.answers.write(response, memory, &self.settings, working);
+                cx.spare.put(bench);
+                outcome
             }
         }
     }

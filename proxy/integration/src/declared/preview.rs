@@ -20,7 +20,8 @@ impl Declared {
     pub(super) fn preview_request(&self, request: &Request, cx: &Context<'_>) -> Vec<Preview> {
         let mut request = request.clone();
         self.drop_headers(&mut request);
-        let mut memory = self.memory(&request, cx);
+        let mut memory = Memory::default();
+        memory.fill(&request, &self.settings.variables, cx);
         let Settings { place, stage_variables, request_templates, .. } = &self.settings;
         let of_request = |fate| Preview { whose: Whose::Request, fate };
         let (fate, text) = match self.choose(&request, &whole(&request.body)) {
@@ -66,7 +67,7 @@ impl Answers {
         };
         let of_entry = settings.responses.get(place);
         let pattern = of_entry.and_then(|it| it.pattern.clone()).filter(|pattern| !pattern.is_empty());
-        let accepts = memory.map_or((None, None), |it| (it.accept.as_deref(), it.accepts_first.as_deref()));
+        let accepts = memory.map_or((None, None), Memory::accepts);
         let content_type = response.headers.get(message::Name::ContentType);
         let fate = match answers::whole(&response.body) {
             None => Fate::Passes("it is not looked at"),

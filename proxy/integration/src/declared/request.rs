@@ -1,20 +1,22 @@
 //! What a backend is asked: target, method, headers, body (rows 43, 44, 64, 65, 117 to 119, 124).
 
 use bytes::Bytes;
-use message::{Body, Headers, Method, Name, PathRules, Reason, Request, Response, octets};
-use template::{Overrides, Template};
+use message::{Bodies, Body, Headers, Method, Name, PathRules, Reason, Request, octets};
+use smallvec::SmallVec;
+use template::{Output, Template};
 
 use super::{
     Declared,
     answers::Memory,
     content::{self, JSON, is_binary, media_type},
     lenient::status_code,
-    mapping::{Mapped, Mappings, field_value},
+    mapping::{Mapped, Mappings},
     settings::{Kind, Passthrough, Settings},
     source::{Known, Source},
+    spare::Bench,
     templates::render,
-    uri::{Piece, escape, unescape},
-    view::{Rendered, View, values},
+    uri::{Piece, escape, unescaped},
+    view::{Rendered, values},
 };
 use crate::{
     Context, Outbound,
@@ -64,15 +66,35 @@ impl Declared {
             return Ok(Outbound::Call(upstream));
         }
         self.drop_headers(request);
+        let mut bench = cx.spare.take();
+        let mut memory = self.remembers.then(|| bench.memory());
+        memory.iter_mut().for_each(|memory| memory.fill(request, &settings.variables, cx));
+        let outcome = self.put_worked_on(request, memory.as_deref_mut(), &mut bench, cx);
+        match (memory, &outcome) {
+            (Some(memory), Ok(Outbound::Call(_))) => *cx.state = Some(memory),
+            (Some(memory), _) => bench.keep(memory),
+            (None, _) => {}
+        }
+        cx.spare.put(bench);
+        outcome
+    }
+
+    fn put_worked_on(
+        &self,
+        request: &mut Request,
+        mut memory: Option<&mut Memory>,
+        bench: &mut Bench,
+        cx: &mut Context<'_>,
+    ) -> Result<Outbound, Reason> {
+        let settings = &self.settings;
         let body = whole(&request.body);
-        let mut memory = self.remembers.then(|| self.memory(request, cx));
-        let sent = self.body(request, &body, memory.as_mut())?;
+        let working = (&mut bench.output, &mut cx.spare.bodies);
+        let sent = self.body(request, &body, memory.as_deref_mut(), working)?;
         if settings.kind == Kind::Mock {
-            return self.mock(&sent, memory);
+            return self.mock(&sent, memory, bench, cx);
         }
         let upstream = settings.upstream.ok_or(Reason::ApiConfiguration)?;
-        let none = Overrides::default();
-        let mapped = {
+        {
             let values = values(request, &settings.place, cx);
             let known = Known {
                 target: Some(&request.target),
@@ -81,10 +103,11 @@ impl Declared {
                 body: &body,
                 values: Some(&values),
             };
-            self.mappings.apply(&known, memory.as_ref().map_or(&none, |memory| &memory.overrides))?
-        };
+            let overrides = memory.map(|memory| &memory.overrides);
+            self.mappings.apply(&known, overrides, &mut bench.mapped, &mut bench.value)?;
+        }
         self.set_method(request);
-        self.set_target(request, cx.params, &mapped)?;
+        self.set_target(request, cx.params, &bench.mapped)?;
         match settings.kind {
             Kind::HttpProxy => self.forward(request, cx),
             Kind::Http | Kind::Mock => {
@@ -95,17 +118,13 @@ impl Declared {
                 }
             }
         }
-        for (name, values) in &mapped.headers {
-            // Several values of one name are one list.
-            request.headers.set(name, field_value(&values.join(",")).as_bytes());
-        }
+        bench.mapped.set_headers(&mut request.headers);
         if settings.kind == Kind::Http {
             self.rest.introduce(&mut request.headers, cx);
         }
         if let Sent::Whole { body, .. } = sent {
             request.body = if body.is_empty() { Body::Empty } else { Body::Whole(body) };
         }
-        *cx.state = memory.map(|memory| Box::new(memory) as _);
         Ok(Outbound::Call(upstream))
     }
 
@@ -121,25 +140,13 @@ impl Declared {
         }
     }
 
-    pub(super) fn memory(&self, request: &Request, cx: &Context<'_>) -> Memory {
-        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let accept = request.headers.find_all("accept").last().map(|accept| text(accept.trim_ascii()));
-        let first = request.headers.get(Name::Accept).map(text);
-        Memory {
-            accept: accept.map(|accept| accept.split(';').next().unwrap_or_default().trim().to_owned()),
-            accepts_first: first
-                .map(|first| first.split([',', ';']).next().unwrap_or_default().trim().to_owned()),
-            overrides: Overrides::default(),
-            view: View::new(request, &self.settings.variables, cx),
-        }
-    }
-
     /// The body that is sent: converted, rendered, passed through, or refused.
     fn body<'a>(
         &'a self,
         request: &Request,
         body: &Bytes,
         memory: Option<&mut Memory>,
+        working: (&mut Output, &mut Bodies),
     ) -> Result<Sent<'a>, Reason> {
         Ok(match self.choose(request, body)? {
             Chosen::AsItComes(_) => Sent::AsItComes,
@@ -148,8 +155,8 @@ impl Declared {
                 let memory = memory.ok_or(Reason::ApiConfiguration)?;
                 let Settings { place, stage_variables, .. } = &self.settings;
                 let inputs = Rendered { view: &memory.view, body: &body, place, stage_variables };
-                let body = render(template, &inputs, &mut memory.overrides, true)?;
-                Sent::Whole { body: body.into(), content_type: Some(content_type) }
+                let body = render(template, &inputs, &mut memory.overrides, true, working)?;
+                Sent::Whole { body, content_type: Some(content_type) }
             }
         })
     }
@@ -182,15 +189,20 @@ impl Declared {
     }
 
     /// A mock's status is what its template says (row 57); its body is nobody's.
-    fn mock(&self, sent: &Sent<'_>, mut memory: Option<Memory>) -> Result<Outbound, Reason> {
+    fn mock(
+        &self,
+        sent: &Sent<'_>,
+        memory: Option<&mut Memory>,
+        bench: &mut Bench,
+        cx: &mut Context<'_>,
+    ) -> Result<Outbound, Reason> {
         let text = match sent {
             Sent::Whole { body, .. } => std::str::from_utf8(body).unwrap_or_default(),
             Sent::AsItComes => "",
         };
-        let status = status_code(text).ok_or(Reason::ApiConfiguration)?;
-        let mut response = Response::new(status);
-        self.answers.write(&mut response, memory.as_mut(), &self.settings)?;
-        Ok(Outbound::Answer(response))
+        cx.response.status = status_code(text).ok_or(Reason::ApiConfiguration)?;
+        self.answers.write(cx.response, memory, &self.settings, (bench, &mut cx.spare.bodies))?;
+        Ok(Outbound::Answer)
     }
 
     /// The client's own header asks for another method (row 65), the integration for one of its own (row 43).
@@ -232,11 +244,19 @@ impl Declared {
                     Piece::Variable(place, name) if mapped.of_path(name).is_none() => {
                         let range = params.get(*place).map(|(from, to)| *from as usize..*to as usize);
                         let value = range.and_then(|range| path.get(range)).unwrap_or_default();
-                        if has_query { escape(out, &unescape(value, false)) } else { out.push_str(value) }
+                        if has_query {
+                            unescaped(value, false, |value| escape(out, value));
+                        } else {
+                            out.push_str(value);
+                        }
                     }
                     Piece::Variable(_, name) | Piece::Mapped(name) => {
-                        let values = mapped.of_path(name);
-                        values.into_iter().for_each(|values| escape(out, &values.join(",")));
+                        for (number, value) in mapped.of_path(name).into_iter().flatten().enumerate() {
+                            if number > 0 {
+                                escape(out, ",");
+                            }
+                            escape(out, value);
+                        }
                     }
                 }
             }
@@ -250,7 +270,7 @@ impl Declared {
                 add(out);
                 out.push_str(query);
             }
-            for (name, values) in &mapped.query {
+            for (name, values) in mapped.query.iter() {
                 for value in values {
                     add(out);
                     escape(out, name);
@@ -272,13 +292,13 @@ impl Declared {
     }
 
     /// The type of a body that is sent, if there is one.
-    fn content_type(&self, headers: &Headers, own: &Body, sent: &Sent<'_>) -> Option<Vec<u8>> {
+    fn content_type(&self, headers: &Headers, own: &Body, sent: &Sent<'_>) -> Option<SmallVec<[u8; 128]>> {
         let (is_empty, of_template) = match sent {
             Sent::Whole { body, content_type } => (body.is_empty(), *content_type),
             Sent::AsItComes => (*own == Body::Empty, None),
         };
-        let own = || headers.get(Name::ContentType).unwrap_or(JSON.as_bytes()).to_vec();
-        (!is_empty).then(|| of_template.map_or_else(own, |content_type| content_type.as_bytes().to_vec()))
+        let own = || headers.get(Name::ContentType).unwrap_or(JSON.as_bytes());
+        (!is_empty).then(|| SmallVec::from_slice(of_template.map_or_else(own, str::as_bytes)))
     }
 }
 

@@ -1,7 +1,5 @@
 //! Sources of parameter mappings (rows 118, 121): parsed when they are deployed, looked up for each message.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use message::{
     Headers, Reason, Target,
@@ -11,7 +9,7 @@ use template::{FindError, Path};
 
 use super::{
     settings::Part,
-    uri::{unescape, variable},
+    uri::{unescaped, variable},
 };
 
 /// Where a parameter's value is taken from.
@@ -162,40 +160,44 @@ impl Source {
         matches!(self, Self::Body | Self::BodyPath(_))
     }
 
-    /// Gives each value to `each`; none if there is none.
-    pub(super) fn read(&self, known: &Known<'_>, each: &mut dyn FnMut(Cow<'_, str>)) -> Result<(), Reason> {
+    /// Gives each value to `each`; none if there is none. `value` is memory to work in.
+    pub(super) fn read(
+        &self,
+        known: &Known<'_>,
+        value: &mut Vec<u8>,
+        each: &mut dyn FnMut(&str),
+    ) -> Result<(), Reason> {
         match self {
             Self::Static(text) if text.is_empty() => {}
-            Self::Static(text) => each(Cow::Borrowed(text)),
+            Self::Static(text) => each(text),
             Self::Path(place) => {
                 let path = known.target.map_or("", Target::path);
                 let range = known.params.get(*place).map(|(from, to)| *from as usize..*to as usize);
                 if let Some(value) = range.and_then(|range| path.get(range)) {
-                    each(Cow::Owned(unescape(value, false)));
+                    unescaped(value, false, each);
                 }
             }
             Self::Query { name, all } => {
-                let values =
-                    known.target.into_iter().flat_map(|target| query(target.query().unwrap_or_default()));
-                let values = values.filter(|(key, _)| **name == **key).map(|(_, value)| value);
-                chosen(values, *all).for_each(|value| each(Cow::Owned(value)));
+                let pairs = pairs(known.target.and_then(Target::query).unwrap_or_default());
+                let own = pairs.filter(|(key, _)| unescaped(key, true, |key| **name == *key));
+                chosen(own, *all).for_each(|(_, value)| unescaped(value, true, &mut *each));
             }
             Self::Header { name, all } => {
                 chosen(known.headers.find_all(name), *all)
-                    .for_each(|value| each(String::from_utf8_lossy(value)));
+                    .for_each(|value| each(&String::from_utf8_lossy(value)));
             }
             Self::Body if known.body.is_empty() => {}
-            Self::Body => each(String::from_utf8_lossy(known.body)),
+            Self::Body => each(&String::from_utf8_lossy(known.body)),
             Self::BodyPath(_) if known.body.is_empty() => {}
             Self::BodyPath(path) => match path.find(known.body) {
-                Ok(found) => found.into_text().into_iter().for_each(each),
+                Ok(found) => found.into_text().into_iter().for_each(|text| each(&text)),
                 Err(FindError::Malformed(_)) => return Err(Reason::InvalidJson),
                 Err(FindError::Steps { .. }) => return Err(Reason::ApiConfiguration),
             },
             Self::Context(variable) => {
-                let mut value = Vec::new();
-                if known.values.is_some_and(|values| values.write(*variable, &mut value)) {
-                    each(String::from_utf8_lossy(&value));
+                value.clear();
+                if known.values.is_some_and(|values| values.write(*variable, value)) {
+                    each(&String::from_utf8_lossy(value));
                 }
             }
         }
@@ -210,12 +212,10 @@ fn chosen<T>(values: impl Iterator<Item = T>, all: bool) -> impl Iterator<Item =
     last.into_iter().chain(values)
 }
 
-/// Names and values of a query as they were meant; `;` splits it, too (row 129).
-pub(super) fn query(query: &str) -> impl Iterator<Item = (String, String)> {
-    query.split(['&', ';']).filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (unescape(name, true), unescape(value, true))
-    })
+/// Names and values of a query as they are written; `;` splits it, too (row 129).
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = query.split(['&', ';']).filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 fn unknown(text: &str, known: &str) -> String {

@@ -1,9 +1,10 @@
 //! Templates by content type: compiled when they are deployed, chosen for each message (rows 117, 122).
 
+use bytes::Bytes;
+use message::{Bodies, Reason};
 use template::{Inputs, Output, Overrides, Template};
 
 use super::{Mistake, content::JSON, settings::Found};
-use message::Reason;
 
 /// Templates by their content types.
 #[derive(Clone, Debug, Default)]
@@ -80,16 +81,16 @@ impl Templates {
     }
 }
 
-/// Renders a template. A request's body that is no JSON is the client's fault, a response's is not (row 129).
+/// Renders a template into a body. A request's body that is no JSON is the client's fault, a response's is not (row 129).
 pub(super) fn render(
     template: &Template,
     inputs: &dyn Inputs,
     overrides: &mut Overrides,
     is_request: bool,
-) -> Result<String, Reason> {
-    let mut output = Output::default();
-    match template.render(inputs, &mut output, overrides) {
-        Ok(()) => Ok(output.as_str().to_owned()),
+    (output, bodies): (&mut Output, &mut Bodies),
+) -> Result<Bytes, Reason> {
+    match template.render(inputs, output, overrides) {
+        Ok(()) => Ok(bodies.body(output.as_str().as_bytes())),
         Err(error) => match error.reason {
             template::Reason::Body(_) if is_request => Err(Reason::InvalidJson),
             _ => Err(Reason::ApiConfiguration),

@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use smallvec::SmallVec;
+
 /// An endpoint URI in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uri {
@@ -137,9 +139,13 @@ pub(super) fn escape(out: &mut String, value: &str) {
     }
 }
 
-/// A part of a path or a query as it was meant. What is no UTF-8 is replaced; in a query `+` is a blank.
-pub(super) fn unescape(text: &str, plus_is_blank: bool) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
+/// Hands a part of a path or a query on as it was meant. What is no UTF-8 is replaced; in a query `+` is a blank.
+pub(super) fn unescaped<R>(text: &str, plus_is_blank: bool, then: impl FnOnce(&str) -> R) -> R {
+    if !text.bytes().any(|byte| byte == b'%' || plus_is_blank && byte == b'+') {
+        return then(text);
+    }
+    // The usual ones need no memory of their own.
+    let mut bytes = SmallVec::<[u8; 256]>::new();
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
         let digit = |place: usize| after.get(place).and_then(|byte| char::from(*byte).to_digit(16));
@@ -154,5 +160,5 @@ pub(super) fn unescape(text: &str, plus_is_blank: bool) -> String {
         }
         rest = after;
     }
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    then(&String::from_utf8_lossy(&bytes))
 }

@@ -1,23 +1,23 @@
 //! A request as templates see it: read once, kept until the response's template is rendered. It does not know templates'
 //! language.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use message::{
     Name, Request, RequestId,
     context::{Values, Variable},
 };
-use template::{Fields, Inputs};
+use template::{Fields, Inputs, NamedValues};
 
-use super::{settings::Place, source::query, uri::unescape};
+use super::{settings::Place, source::pairs, uri::unescaped};
 use crate::Context;
 
-/// What is known of a request, without its body.
+/// What is known of a request, without its body. Its memory is used for one request after the other.
 #[derive(Clone, Debug)]
 pub(super) struct View {
-    path: Vec<(String, String)>,
-    query: Vec<(String, String)>,
-    headers: Vec<(String, String)>,
+    path: NamedValues,
+    query: NamedValues,
+    headers: NamedValues,
     method: String,
     asked_path: String,
     host: String,
@@ -25,6 +25,23 @@ pub(super) struct View {
     client: IpAddr,
     request_id: RequestId,
     begun_unix_ns: u64,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            path: NamedValues::default(),
+            query: NamedValues::default(),
+            headers: NamedValues::default(),
+            method: String::new(),
+            asked_path: String::new(),
+            host: String::new(),
+            user_agent: Vec::new(),
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            request_id: RequestId::new([0; 16]),
+            begun_unix_ns: 0,
+        }
+    }
 }
 
 /// A view with a body, and with what its route knows.
@@ -36,24 +53,44 @@ pub(super) struct Rendered<'a> {
 }
 
 impl View {
-    pub(super) fn new(request: &Request, variables: &[String], cx: &Context<'_>) -> Self {
+    /// Reads a request, in place of what it has.
+    pub(super) fn fill(&mut self, request: &Request, variables: &[String], cx: &Context<'_>) {
+        let Self { path, query, headers, method, asked_path: asked, host, user_agent, .. } = self;
+        [&mut *path, query, headers].into_iter().for_each(NamedValues::clear);
         let whole = request.target.path();
-        let value = |(from, to): &(u32, u32)| whole.get(*from as usize..*to as usize).unwrap_or_default();
-        let path = variables.iter().zip(cx.params);
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        let headers = request.headers.iter().map(|field| (text(field.text), text(field.value)));
-        Self {
-            path: path.map(|(name, param)| (name.clone(), unescape(value(param), false))).collect(),
-            query: last_of_each(query(request.target.query().unwrap_or_default()), |a, b| a == b),
-            headers: last_of_each(headers, str::eq_ignore_ascii_case),
-            method: request.method.as_str().to_owned(),
-            asked_path: asked_path(request).to_owned(),
-            host: request.authority.host().to_owned(),
-            user_agent: request.headers.get(Name::UserAgent).unwrap_or_default().to_vec(),
-            client: cx.client,
-            request_id: cx.request_id,
-            begun_unix_ns: cx.now.unix_ns,
+        for (name, (from, to)) in variables.iter().zip(cx.params) {
+            let value = whole.get(*from as usize..*to as usize).unwrap_or_default();
+            unescaped(value, false, |value| path.add(name).value(value));
         }
+        // One value a name, the last one, in the place of the first.
+        for (name, value) in pairs(request.target.query().unwrap_or_default()) {
+            unescaped(name, true, |name| {
+                let mut query = query.set(name, |known, name| known == name);
+                unescaped(value, true, |value| query.value(value));
+            });
+        }
+        for field in request.headers.iter() {
+            let name = String::from_utf8_lossy(field.text);
+            headers.set(&name, str::eq_ignore_ascii_case).value(&String::from_utf8_lossy(field.value));
+        }
+        for (text, value) in [
+            (method, request.method.as_str()),
+            (asked, asked_path(request)),
+            (host, request.authority.host()),
+        ] {
+            text.clear();
+            text.push_str(value);
+        }
+        user_agent.clear();
+        user_agent.extend_from_slice(request.headers.get(Name::UserAgent).unwrap_or_default());
+        (self.client, self.request_id, self.begun_unix_ns) = (cx.client, cx.request_id, cx.now.unix_ns);
+    }
+
+    /// The memory that it keeps, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let Self { path, query, headers, method, asked_path, host, user_agent, .. } = self;
+        let fields: usize = [path, query, headers].into_iter().map(NamedValues::kept_bytes).sum();
+        fields + method.capacity() + asked_path.capacity() + host.capacity() + user_agent.capacity()
     }
 
     pub(super) fn values<'a>(&'a self, place: &'a Place) -> Values<'a> {
@@ -110,54 +147,43 @@ fn asked_path(request: &Request) -> &str {
     raw.split('?').next().unwrap_or(raw)
 }
 
-/// One value a name, the last one, in the place of the first.
-fn last_of_each(
-    fields: impl Iterator<Item = (String, String)>,
-    is_same: fn(&str, &str) -> bool,
-) -> Vec<(String, String)> {
-    let mut last: Vec<(String, String)> = Vec::new();
-    for (name, value) in fields {
-        match last.iter_mut().find(|(known, _)| is_same(known, &name)) {
-            Some((_, known)) => *known = value,
-            None => last.push((name, value)),
-        }
-    }
-    last
-}
-
-impl Rendered<'_> {
-    fn fields(&self, fields: Fields) -> &[(String, String)] {
-        match fields {
-            Fields::Path => &self.view.path,
-            Fields::Query => &self.view.query,
-            Fields::Header => &self.view.headers,
-            Fields::StageVariables => self.stage_variables,
-            // They come with authorizers.
-            Fields::Authorizer | Fields::Claims => &[],
-        }
-    }
-}
-
 impl Inputs for Rendered<'_> {
     fn body(&self) -> &[u8] {
         self.body
     }
 
     fn field(&self, fields: Fields, name: &str) -> Option<&str> {
-        let is_it = |known: &str| match fields {
-            Fields::Header => known.eq_ignore_ascii_case(name),
-            _ => known == name,
-        };
-        self.fields(fields).iter().find(|(known, _)| is_it(known)).map(|(_, value)| value.as_str())
+        let is_same = |known: &str, name: &str| known == name;
+        let View { path, query, headers, .. } = self.view;
+        match fields {
+            Fields::Path => path.get(name, is_same)?.next(),
+            Fields::Query => query.get(name, is_same)?.next(),
+            Fields::Header => headers.get(name, str::eq_ignore_ascii_case)?.next(),
+            Fields::StageVariables => {
+                let mut variables = self.stage_variables.iter();
+                variables.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+            }
+            // They come with authorizers.
+            Fields::Authorizer | Fields::Claims => None,
+        }
     }
 
     fn each_field<'s>(&'s self, fields: Fields, visit: &mut dyn FnMut(&'s str, &'s str)) {
-        self.fields(fields).iter().for_each(|(name, value)| visit(name, value));
+        let View { path, query, headers, .. } = self.view;
+        let own = match fields {
+            Fields::Path => path,
+            Fields::Query => query,
+            Fields::Header => headers,
+            Fields::StageVariables => {
+                return self.stage_variables.iter().for_each(|(name, value)| visit(name, value));
+            }
+            Fields::Authorizer | Fields::Claims => return,
+        };
+        own.iter().for_each(|(name, mut values)| visit(name, values.next().unwrap_or_default()));
     }
 
-    fn context(&self, name: &str) -> Option<Cow<'_, str>> {
-        let mut value = Vec::new();
-        let has_value = self.view.values(self.place).write(Variable::named(name)?, &mut value);
-        has_value.then(|| Cow::Owned(String::from_utf8_lossy(&value).into_owned()))
+    fn context(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        let values = || self.view.values(self.place);
+        Variable::named(name).is_some_and(|variable| values().write(variable, out))
     }
 }

@@ -1,5 +1,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 
+use bytes::Bytes;
 use message::{PathRules, RequestId, Target, context::Failure};
 use proptest::prelude::*;
 
@@ -57,12 +58,15 @@ fn told(responses: &GatewayResponses, fields: &[(&str, &str)]) -> (u16, Vec<(Str
     let mut response = Response::with_body(429, "application/json", Bytes::from_static(b"built-in"));
     let variables = pairs(&[("color", "blue")]);
     let names = ["id".to_owned()];
-    let asked = responses.ask(&request, &names, &[(6, 13)]);
+    let mut asked = Asked::default();
+    responses.ask(&Request::default(), &[], &[], &mut asked);
+    responses.ask(&request, &names, &[(6, 13)], &mut asked);
     // What an integration makes of it is nothing to the answer.
     request.clear();
     let material = Material { values: &values, stage_variables: &variables, asked: &asked };
     if let Some(custom) = responses.find(ResponseType::Throttled, 429) {
-        custom.write(&material, &mut response);
+        let (mut value, mut bodies) = (b"another's".to_vec(), Bodies::default());
+        custom.write(&material, &mut response, (&mut value, &mut bodies));
     }
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let fields = response.headers.iter().map(|field| (text(field.text), text(field.value))).collect();

@@ -80,7 +80,7 @@ impl<'d> Iterator for Elements<'d> {
 }
 
 /// A string without its quotes.
-fn inner(text: &str) -> &str {
+pub(crate) fn inner(text: &str) -> &str {
     text.get(1..text.len().saturating_sub(1)).unwrap_or_default()
 }
 
@@ -101,22 +101,25 @@ pub(crate) fn text(value: &str) -> Cow<'_, str> {
 
 /// What is written between quotes, read. A surrogate without its pair becomes U+FFFD.
 pub(crate) fn unescape(written: &str) -> Cow<'_, str> {
-    let Some(first) = memchr::memchr(b'\\', written.as_bytes()) else {
+    if memchr::memchr(b'\\', written.as_bytes()).is_none() {
         return Cow::Borrowed(written);
-    };
+    }
     let mut text = String::with_capacity(written.len());
+    let Ok(()) = unescape_with(written, &mut |piece| text.put(piece));
+    Cow::Owned(text)
+}
+
+/// The same, piece by piece.
+pub(crate) fn unescape_with<E>(written: &str, put: &mut dyn FnMut(&str) -> Result<(), E>) -> Result<(), E> {
     let mut rest = written;
-    let mut next = Some(first);
-    while let Some(at) = next {
-        text.push_str(&rest[..at]);
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        put(&rest[..at])?;
         let (character, length) = escape(&rest.as_bytes()[at + 1..]);
-        text.push(character);
+        put(character.encode_utf8(&mut [0; 4]))?;
         // What an escape is made of is ASCII; a broken one is stepped over by a character.
         rest = rest.get(at + 1 + length..).unwrap_or_default();
-        next = memchr::memchr(b'\\', rest.as_bytes());
     }
-    text.push_str(rest);
-    Cow::Owned(text)
+    put(rest)
 }
 
 /// What stands after a backslash: its character and how many bytes say it.

@@ -1,6 +1,6 @@
 //! Writes JSON: values without the space between their parts, and text as a string.
 
-use super::{is_space, unescape};
+use super::{is_space, unescape_with};
 
 /// Where output goes; what it says to a piece, its writer passes on.
 pub(crate) trait Sink {
@@ -31,7 +31,10 @@ pub(crate) fn write_compact<S: Sink>(out: &mut S, value: &str) -> Result<(), S::
             let end = super::end_of_text(bytes, at);
             if memchr::memchr(b'\\', &bytes[at..end]).is_some() {
                 out.put(value.get(from..at).unwrap_or_default())?;
-                write_text(out, &unescape(value.get(at + 1..end - 1).unwrap_or_default()))?;
+                out.put("\"")?;
+                let written = value.get(at + 1..end - 1).unwrap_or_default();
+                unescape_with(written, &mut |piece| write_escaped(out, piece))?;
+                out.put("\"")?;
                 from = end;
             }
             at = end;
@@ -51,6 +54,12 @@ pub(crate) fn write_compact<S: Sink>(out: &mut S, value: &str) -> Result<(), S::
 /// Writes a text as a string in quotes.
 pub(crate) fn write_text<S: Sink>(out: &mut S, text: &str) -> Result<(), S::Full> {
     out.put("\"")?;
+    write_escaped(out, text)?;
+    out.put("\"")
+}
+
+/// The same without quotes.
+fn write_escaped<S: Sink>(out: &mut S, text: &str) -> Result<(), S::Full> {
     let mut from = 0;
     for (at, byte) in text.bytes().enumerate() {
         let mut unit = [b'\\', b'u', b'0', b'0', 0, 0];
@@ -73,6 +82,5 @@ pub(crate) fn write_text<S: Sink>(out: &mut S, text: &str) -> Result<(), S::Full
         out.put(escape)?;
         from = at + 1;
     }
-    out.put(&text[from..])?;
-    out.put("\"")
+    out.put(&text[from..])
 }

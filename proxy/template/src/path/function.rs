@@ -135,7 +135,7 @@ impl Function {
                 (squares / count - sum * sum / count / count).max(0.0).sqrt()
             }
         };
-        outcome.is_finite().then(|| java::double(outcome))
+        outcome.is_finite().then(|| java::double(outcome).as_str().to_owned())
     }
 }
 

@@ -144,6 +144,7 @@ impl<'d> Found<'d> {
         let value = self.into_json()?;
         match (json::kind(&value), &value) {
             (json::Kind::Text, Cow::Borrowed(value)) => Some(json::text(value)),
+            (json::Kind::Number | json::Kind::True | json::Kind::False | json::Kind::Null, _) => Some(value),
             (json::Kind::Text, Cow::Owned(value)) => Some(Cow::Owned(json::text(value).into_owned())),
             _ => {
                 let mut text = String::with_capacity(value.len());

@@ -1,7 +1,9 @@
 //! `#set`: into a variable, a map, a list, or what the request and its response are to have (row 119).
 
+use crate::NamedValues;
+
 use super::{
-    inputs::{Override, Overrides},
+    inputs::Overrides,
     object::place,
     program::{Reference, Step},
     render::{Handle, Render, Result},
@@ -57,30 +59,33 @@ impl<'a> Render<'a, '_> {
         if overridden(self.overrides, group).is_none() {
             return Ok(());
         }
-        let value = match value {
-            Value::List(list) => {
-                let mut texts = Vec::new();
-                for index in 0..list.len(self.heap)? {
+        let list = match value {
+            Value::List(list) => Some(list),
+            _ => None,
+        };
+        let count = list.map_or(Ok(1), |list| list.len(self.heap))?;
+        let mut texts = self.heap.vec(count)?;
+        for index in 0..count {
+            let item = match list {
+                Some(list) => {
                     self.pay(1)?;
-                    let item = list.get(self.heap, index)?.unwrap_or(Value::Null);
-                    texts.push(self.text(item)?.to_owned());
+                    list.get(self.heap, index)?.unwrap_or(Value::Null)
                 }
-                Override::Many(texts)
-            }
-            value => Override::One(self.text(value)?.to_owned()),
-        };
+                None => value,
+            };
+            let text = self.text(item)?;
+            self.heap.push(&mut texts, text)?;
+        }
         // What is kept beyond the rendering costs more: a step for each byte and each field.
-        let bytes = match &value {
-            Override::One(text) => text.len(),
-            Override::Many(texts) => texts.iter().map(String::len).sum(),
-        };
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
         let known = overridden(self.overrides, group).map_or(0, |fields| fields.len());
         self.pay((bytes + name.len() + known) as u64)?;
         let Some(fields) = overridden(self.overrides, group) else { return Ok(()) };
-        match fields.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => *known = value,
-            None => fields.push((name.to_owned(), value)),
+        let mut written = fields.set(name, |known, name| known == name);
+        if list.is_some() {
+            written.list();
         }
+        texts.into_iter().for_each(|text| written.value(text));
         Ok(())
     }
 
@@ -94,23 +99,23 @@ impl<'a> Render<'a, '_> {
         }
         let heap = self.heap;
         let fields = overridden(self.overrides, group);
-        let value = fields.and_then(|fields| fields.iter().find(|(known, _)| known == name));
-        Ok(match value {
+        let values = fields.and_then(|fields| fields.get(name, |known, name| known == name));
+        Ok(match values {
             None => Value::Null,
-            Some((_, Override::One(text))) => Value::Text(heap.text(text)?),
-            Some((_, Override::Many(texts))) => {
-                let mut items = heap.vec(texts.len())?;
-                for text in texts {
+            Some(values) if values.is_list() => {
+                let mut items = heap.vec(values.len())?;
+                for text in values {
                     heap.push(&mut items, Value::Text(heap.text(text)?))?;
                 }
                 heap.list(items, false)?
             }
+            Some(mut values) => Value::Text(heap.text(values.next().unwrap_or_default())?),
         })
     }
 }
 
 /// The fields of a group of `$context` that may be overridden.
-fn overridden<'o>(overrides: &'o mut Overrides, group: &str) -> Option<&'o mut Vec<(String, Override)>> {
+fn overridden<'o>(overrides: &'o mut Overrides, group: &str) -> Option<&'o mut NamedValues> {
     match group {
         "requestOverride.header" => Some(&mut overrides.request_headers),
         "requestOverride.path" => Some(&mut overrides.request_path),

@@ -48,12 +48,14 @@ impl<'a> Render<'a, '_> {
     /// Texts in a row, as one.
     pub(super) fn joined(&mut self, texts: &[&str]) -> Result<&'a str> {
         use crate::json::Sink;
-        let mut joined = String::new();
+        let mut joined = self.scratch.take();
         for text in texts {
             self.pay(1 + text.len() as u64 / 64)?;
             self.bounded(&mut joined).put(text)?;
         }
-        Ok(self.heap.text(&joined)?)
+        let kept = self.heap.text(&joined)?;
+        self.scratch.put(joined);
+        Ok(kept)
     }
 
     /// `==`: numbers by value, what is of one class by what it holds, all else by how it is written.

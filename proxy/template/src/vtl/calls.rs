@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use super::{
     error::Reason,
     parse,
@@ -15,8 +17,11 @@ pub(super) struct Frame<'a> {
     program: u32,
     call: u32,
     /// What the slots of the parameters hold while the frame is not in force.
-    bindings: Vec<(Slot, Value<'a>)>,
+    bindings: SmallVec<[(Slot, Value<'a>); 4]>,
 }
+
+/// Calls within each other; the usual two need no memory of their own.
+pub(super) type Frames<'a> = SmallVec<[Frame<'a>; 2]>;
 
 impl<'a> Render<'a, '_> {
     /// How a reference is written that has no value; of a macro's parameter the caller's argument.
@@ -53,7 +58,8 @@ impl<'a> Render<'a, '_> {
     pub(super) fn argument(&mut self, frame: u32, index: u32) -> Result<Value<'a>> {
         self.pay(1)?;
         self.deeper(|render| {
-            let mut suspended = render.frames.split_off(frame as usize);
+            let from = (frame as usize).min(render.frames.len());
+            let mut suspended: Frames<'_> = render.frames.drain(from..).collect();
             for frame in suspended.iter_mut().rev() {
                 render.swap_bindings(frame);
             }
@@ -68,7 +74,7 @@ impl<'a> Render<'a, '_> {
             for frame in &mut suspended {
                 render.swap_bindings(frame);
             }
-            render.frames.append(&mut suspended);
+            render.frames.extend(suspended);
             Ok(value)
         })
     }
@@ -97,7 +103,7 @@ impl<'a> Render<'a, '_> {
         self.with_program(program, |render, handle| {
             let Some(called) = handle.program.macros.get(target as usize) else { return Ok(Flow::Next) };
             let number = render.frames.len() as u32;
-            let mut bindings: Vec<_> = called
+            let mut bindings: SmallVec<_> = called
                 .parameters
                 .iter()
                 .enumerate()

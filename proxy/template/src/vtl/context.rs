@@ -1,7 +1,5 @@
 //! The names of `$context` (section O): those of REST and WebSocket APIs that a template may ask for.
 
-use std::borrow::Cow;
-
 use super::{
     inputs::Fields,
     render::{Render, Result},
@@ -96,11 +94,14 @@ pub(super) fn variable<'a>(render: &mut Render<'a, '_>, name: &str) -> Result<Va
     match find(name) {
         Some(name) => {
             let inputs = render.inputs;
-            let text = match inputs.context(name) {
-                Some(Cow::Borrowed(text)) => text,
-                Some(Cow::Owned(text)) => render.heap.text(&text)?,
-                None => "",
+            let mut value = render.scratch.take().into_bytes();
+            let text = if inputs.context(name, &mut value) {
+                render.heap.text(&String::from_utf8_lossy(&value))?
+            } else {
+                ""
             };
+            value.clear();
+            render.scratch.put(String::from_utf8(value).unwrap_or_default());
             Ok(Value::Text(text))
         }
         None => Ok(group(name).map_or(Value::Null, |group| Value::Object(Object::Context(group)))),

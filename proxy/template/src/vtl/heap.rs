@@ -42,7 +42,27 @@ impl<'a> Heap<'a> {
     }
 
     pub(super) fn text(self, text: &str) -> Result<&'a str> {
-        self.arena.try_alloc_str(text).map(|text| &*text).map_err(|_| self.full())
+        self.text_mut(text).map(|text| &*text)
+    }
+
+    pub(super) fn text_mut(self, text: &str) -> Result<&'a mut str> {
+        self.arena.try_alloc_str(text).map_err(|_| self.full())
+    }
+
+    /// What is written between quotes in JSON, read.
+    pub(super) fn unescaped(self, written: &'a str) -> Result<&'a str> {
+        if memchr::memchr(b'\\', written.as_bytes()).is_none() {
+            return Ok(written);
+        }
+        // What is read is never longer than it is written.
+        let mut text = self.vec(written.len())?;
+        json::unescape_with(written, &mut |piece| {
+            text.try_reserve(piece.len()).map_err(|_| self.full())?;
+            text.extend_from_slice(piece.as_bytes());
+            Ok(())
+        })?;
+        // Of pieces of text.
+        Ok(std::str::from_utf8(text.into_bump_slice()).unwrap_or_default())
     }
 
     pub(super) fn text_of(self, text: Cow<'a, str>) -> Result<&'a str> {
@@ -85,7 +105,7 @@ impl<'a> Heap<'a> {
                 let items = RefCell::new(Items { source: Some(value), items: ArenaVec::new_in(self.arena) });
                 Value::List(self.keep(List { items, json: true })?)
             }
-            Kind::Text => Value::Text(self.text_of(json::text(value))?),
+            Kind::Text => Value::Text(self.unescaped(json::inner(value))?),
             Kind::Number => match (value.parse(), value.parse()) {
                 (Ok(integer), _) => Value::Int(integer),
                 _ if !value.contains(['.', 'e', 'E']) => Value::Big(value),
@@ -125,7 +145,7 @@ impl<'a> Map<'a> {
         let mut table = self.table.borrow_mut();
         if let Some(source) = table.source.take() {
             for (key, value) in json::members(source) {
-                let key = heap.text_of(json::unescape(key))?;
+                let key = heap.unescaped(key)?;
                 let value = heap.json(value)?;
                 table.put(heap, key, value)?;
             }

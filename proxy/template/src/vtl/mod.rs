@@ -34,7 +34,7 @@ use bumpalo::Bump;
 use foldhash::fast::RandomState;
 
 pub use error::{Limit, Mistake, Mistakes, Reason, RenderError};
-pub use inputs::{Fields, Inputs, Override, Overrides};
+pub use inputs::{Fields, Inputs, Overrides};
 pub use parse::{MISTAKES_MAX, NESTING_MAX};
 use program::Program;
 
@@ -85,6 +85,32 @@ pub struct Output {
     text: String,
     arena: Bump,
     hasher: RandomState,
+    scratch: Scratch,
+}
+
+/// Texts that are put together on the way, used again and again.
+#[derive(Debug, Default)]
+struct Scratch(Vec<String>);
+
+impl Scratch {
+    /// An empty one.
+    fn take(&mut self) -> String {
+        self.0.pop().unwrap_or_default()
+    }
+
+    fn put(&mut self, mut text: String) {
+        text.clear();
+        self.0.push(text);
+    }
+
+    /// Keeps so many that all of them are no more than so many bytes.
+    fn trim(&mut self, bytes_max: usize) {
+        let mut bytes = 0;
+        self.0.retain(|text| {
+            bytes += text.capacity() + size_of::<String>();
+            bytes <= bytes_max
+        });
+    }
 }
 
 /// What an output keeps between renderings, in bytes.
@@ -105,9 +131,9 @@ impl Template {
         overrides: &mut Overrides,
     ) -> Result<(), RenderError> {
         output.forget();
-        let Output { text, arena, hasher } = output;
+        let Output { text, arena, hasher, scratch } = output;
         arena.set_allocation_limit(Some(self.settings.memory_bytes_max));
-        render::render(&self.program, &self.settings, inputs, (arena, hasher), text, overrides)
+        render::render(&self.program, &self.settings, inputs, (arena, hasher), (text, scratch), overrides)
     }
 }
 
@@ -117,11 +143,13 @@ impl Output {
         &self.text
     }
 
+    /// Gives up what is more than it keeps from one rendering to the next.
     fn forget(&mut self) {
         if self.text.capacity() > KEPT_BYTES_MAX {
             self.text = String::new();
         }
         self.text.clear();
+        self.scratch.trim(KEPT_BYTES_MAX);
         if self.arena.allocated_bytes() > KEPT_BYTES_MAX {
             self.arena = Bump::new();
         }

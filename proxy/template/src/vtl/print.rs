@@ -20,10 +20,18 @@ impl Sink for Bounded<'_> {
     type Full = Reason;
 
     fn put(&mut self, piece: &str) -> Result<(), Reason> {
-        if self.text.len() + piece.len() > self.bytes_max {
+        self.fits(piece.len())?;
+        self.text.push_str(piece);
+        Ok(())
+    }
+}
+
+impl Bounded<'_> {
+    /// Whether so many more bytes fit.
+    pub(super) fn fits(&self, bytes: usize) -> Result<(), Reason> {
+        if self.text.len() + bytes > self.bytes_max {
             return Err(Reason::Limit { limit: Limit::OutputBytes, max: self.bytes_max as u64 });
         }
-        self.text.push_str(piece);
         Ok(())
     }
 }
@@ -59,7 +67,7 @@ impl<'a> Printer<'_, '_, 'a> {
             Value::Bool(true) => self.out.put("true"),
             Value::Bool(false) => self.out.put("false"),
             Value::Int(number) => self.integer(number),
-            Value::Double(number) => self.out.put(&java::double(number)),
+            Value::Double(number) => self.out.put(java::double(number).as_str()),
             Value::Text(text) | Value::Big(text) => self.out.put(text),
             Value::Compact(source) => json::write_compact(self.out, source),
             Value::List(list) if list.json => self.json(value),

@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use bumpalo::{Bump, collections::Vec as ArenaVec};
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 
 use super::{
-    Settings,
-    calls::Frame,
+    Scratch, Settings,
+    calls::Frames,
     context,
     error::{Limit, Reason, RenderError},
     heap::Heap,
@@ -27,7 +28,7 @@ pub(super) fn render<'a>(
     settings: &'a Settings,
     inputs: &'a dyn Inputs,
     (arena, hasher): (&'a Bump, &'a RandomState),
-    text: &mut String,
+    (text, scratch): (&mut String, &mut Scratch),
     overrides: &mut Overrides,
 ) -> Result<(), RenderError> {
     let mut render = Render {
@@ -37,9 +38,9 @@ pub(super) fn render<'a>(
         main,
         extra: Vec::new(),
         slots: ArenaVec::new_in(arena),
-        frames: Vec::new(),
+        frames: SmallVec::new(),
         out: std::mem::take(text),
-        scratch: Vec::new(),
+        scratch,
         overrides,
         steps: settings.steps_max,
         depth: 0,
@@ -92,10 +93,9 @@ pub(super) struct Render<'a, 'o> {
     pub(super) main: &'a Program,
     pub(super) extra: Vec<Rc<Program>>,
     pub(super) slots: ArenaVec<'a, Value<'a>>,
-    pub(super) frames: Vec<Frame<'a>>,
+    pub(super) frames: Frames<'a>,
     out: String,
-    /// Texts that are put together, used again and again.
-    scratch: Vec<String>,
+    pub(super) scratch: &'o mut Scratch,
     pub(super) overrides: &'o mut Overrides,
     steps: u64,
     depth: u32,
@@ -307,14 +307,13 @@ impl<'a> Render<'a, '_> {
 
     /// What `inner` writes, as a text.
     fn written(&mut self, inner: impl FnOnce(&mut Self) -> Result<()>) -> Result<&'a str> {
-        let outer = std::mem::replace(&mut self.out, self.scratch.pop().unwrap_or_default());
+        let outer = std::mem::replace(&mut self.out, self.scratch.take());
         let outcome = inner(self);
-        let mut text = std::mem::replace(&mut self.out, outer);
+        let text = std::mem::replace(&mut self.out, outer);
         outcome?;
         self.pay(text.len() as u64 / 64)?;
         let kept = self.heap.text(&text)?;
-        text.clear();
-        self.scratch.push(text);
+        self.scratch.put(text);
         Ok(kept)
     }
 

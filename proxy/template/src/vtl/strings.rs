@@ -28,8 +28,12 @@ impl<'a> Render<'a, '_> {
             (Method::Length, []) => Value::Int(units(text) as i64),
             (Method::IsEmpty, []) => Value::Bool(text.is_empty()),
             (Method::Trim, []) => Value::Text(text.trim_matches(|character| character <= ' ')),
-            (Method::ToLowerCase, []) => Value::Text(self.heap.text(&text.to_lowercase())?),
-            (Method::ToUpperCase, []) => Value::Text(self.heap.text(&text.to_uppercase())?),
+            (Method::ToLowerCase, []) => {
+                Value::Text(self.cased(text, str::to_lowercase, str::make_ascii_lowercase)?)
+            }
+            (Method::ToUpperCase, []) => {
+                Value::Text(self.cased(text, str::to_uppercase, str::make_ascii_uppercase)?)
+            }
             (Method::Substring, [Value::Int(from)]) => {
                 let length = units(text);
                 let from = place("substring", *from, length + 1, length)?;
@@ -100,7 +104,7 @@ impl<'a> Render<'a, '_> {
             (Method::ValueOf, [value]) => Value::Text(self.text(*value)?),
             (Method::Join, [between, Value::List(list)]) => {
                 let between = self.text(*between)?;
-                let mut joined = String::new();
+                let mut joined = self.scratch.take();
                 for index in 0..list.len(self.heap)? {
                     self.pay(1)?;
                     let item = list.get(self.heap, index)?.unwrap_or(Value::Null);
@@ -111,10 +115,22 @@ impl<'a> Render<'a, '_> {
                     }
                     out.put(item)?;
                 }
-                Value::Text(self.heap.text(&joined)?)
+                let kept = self.heap.text(&joined)?;
+                self.scratch.put(joined);
+                Value::Text(kept)
             }
             _ => Value::Null,
         })
+    }
+
+    /// A text in another case; of ASCII where it lies.
+    fn cased(&self, text: &str, whole: fn(&str) -> String, ascii: fn(&mut str)) -> Result<&'a str> {
+        if !text.is_ascii() {
+            return Ok(self.heap.text(&whole(text))?);
+        }
+        let kept = self.heap.text_mut(text)?;
+        ascii(kept);
+        Ok(kept)
     }
 
     /// The pattern of a call, compiled beforehand or now.
@@ -137,7 +153,7 @@ impl<'a> Render<'a, '_> {
         if !text.contains(from) {
             return Ok(Value::Text(text));
         }
-        let mut replaced = String::new();
+        let mut replaced = self.scratch.take();
         let mut last = 0;
         for (at, part) in text.match_indices(from) {
             self.pay(1)?;
@@ -147,7 +163,9 @@ impl<'a> Render<'a, '_> {
             last = at + part.len();
         }
         self.bounded(&mut replaced).put(&text[last..])?;
-        Ok(Value::Text(self.heap.text(&replaced)?))
+        let kept = self.heap.text(&replaced)?;
+        self.scratch.put(replaced);
+        Ok(Value::Text(kept))
     }
 
     /// Java's replacement: `$1` is a group, `\` takes the next character as it is.
@@ -159,7 +177,7 @@ impl<'a> Render<'a, '_> {
         method: Method,
     ) -> Result<Value<'a>> {
         self.pay(pattern.steps(text.len()))?;
-        let mut replaced = String::new();
+        let mut replaced = self.scratch.take();
         let mut last = 0;
         for captures in pattern.regex.captures_iter(text) {
             self.pay(1)?;
@@ -194,10 +212,13 @@ impl<'a> Render<'a, '_> {
             }
         }
         if last == 0 && replaced.is_empty() {
+            self.scratch.put(replaced);
             return Ok(Value::Text(text));
         }
         self.bounded(&mut replaced).put(&text[last..])?;
-        Ok(Value::Text(self.heap.text(&replaced)?))
+        let kept = self.heap.text(&replaced)?;
+        self.scratch.put(replaced);
+        Ok(Value::Text(kept))
     }
 
     /// Java's: of limit 0 the empty texts at the end are left out; a match of nothing at the start splits nothing off.

@@ -1,5 +1,7 @@
 //! `$util`: escapes and encodings.
 
+use smallvec::SmallVec;
+
 use super::{
     error::Reason,
     method::Method,
@@ -7,7 +9,7 @@ use super::{
     value::Value,
     xml,
 };
-use crate::{base64, json::Sink};
+use crate::base64;
 
 impl<'a> Render<'a, '_> {
     pub(super) fn util(&mut self, method: Method, value: Value<'a>) -> Result<Value<'a>> {
@@ -19,32 +21,41 @@ impl<'a> Render<'a, '_> {
         }
         let text = self.text(value)?;
         self.pay(text.len() as u64 / 16)?;
-        let made = match method {
-            Method::EscapeJavaScript => {
-                if !text.bytes().any(needs_escape) {
-                    return Ok(Value::Text(text));
-                }
-                escape_java_script(text)
+        if method == Method::EscapeJavaScript && !text.bytes().any(needs_escape) {
+            return Ok(Value::Text(text));
+        }
+        let mut made = self.scratch.take();
+        let outcome = self.encoded(method, text, &mut made);
+        let kept = match outcome {
+            Ok(true) => {
+                self.bounded(&mut made).fits(0)?;
+                Value::Text(self.heap.text(&made)?)
             }
-            Method::UrlEncode => url_encode(text),
-            Method::UrlDecode => {
-                url_decode(text).map_err(|why| Reason::Method { method: method.name(), why })?
-            }
-            Method::Base64Encode => base64::encode(text.as_bytes()),
+            Ok(false) => Value::Null,
+            Err(reason) => return Err(reason.into()),
+        };
+        self.scratch.put(made);
+        Ok(kept)
+    }
+
+    /// Appends what a method makes of a text; false: there is no such method.
+    fn encoded(&self, method: Method, text: &str, out: &mut String) -> Result<bool, Reason> {
+        let failed = |why| Reason::Method { method: method.name(), why };
+        match method {
+            Method::EscapeJavaScript => escape_java_script(text, out),
+            Method::UrlEncode => url_encode(text, out),
+            Method::UrlDecode => url_decode(text, out).map_err(failed)?,
+            Method::Base64Encode => base64::encode_to(text.as_bytes(), out),
             Method::Base64Decode => {
-                let bytes = base64::decode(text.as_bytes())
-                    .map_err(|why| Reason::Method { method: method.name(), why })?;
-                String::from_utf8(bytes)
-                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+                let bytes = base64::decode(text.as_bytes()).map_err(failed)?;
+                out.push_str(&String::from_utf8_lossy(&bytes));
             }
             Method::XmlToJson if self.settings.xml => {
-                xml::to_json(text, self.settings.output_bytes_max).map_err(Reason::Xml)?
+                out.push_str(&xml::to_json(text, self.settings.output_bytes_max).map_err(Reason::Xml)?);
             }
-            _ => return Ok(Value::Null),
-        };
-        let mut bounded = String::new();
-        self.bounded(&mut bounded).put(&made)?;
-        Ok(Value::Text(self.heap.text(&bounded)?))
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 }
 
@@ -53,8 +64,8 @@ fn needs_escape(byte: u8) -> bool {
 }
 
 /// As commons-lang 2 does it, which Velocity's users know: `/` too, and all beyond ASCII by number.
-fn escape_java_script(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
+fn escape_java_script(text: &str, out: &mut String) {
+    out.reserve(text.len() + 16);
     for character in text.chars() {
         match character {
             '\'' | '"' | '\\' | '/' => out.extend(['\\', character]),
@@ -74,12 +85,11 @@ fn escape_java_script(text: &str) -> String {
             }
         }
     }
-    out
 }
 
 /// Java's `URLEncoder`: the form of HTML forms.
-fn url_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
+fn url_encode(text: &str, out: &mut String) {
+    out.reserve(text.len() + 16);
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'*' | b'_' => out.push(char::from(byte)),
@@ -92,15 +102,14 @@ fn url_encode(text: &str) -> String {
             }
         }
     }
-    out
 }
 
 /// Java's `URLDecoder`, which throws where a `%` has no two digits behind it.
-fn url_decode(text: &str) -> Result<String, String> {
-    let mut out = Vec::with_capacity(text.len());
+fn url_decode(text: &str, out: &mut String) -> Result<(), String> {
+    let mut decoded = SmallVec::<[u8; 256]>::new();
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
-        out.push(match byte {
+        decoded.push(match byte {
             b'+' => b' ',
             b'%' => {
                 let mut digit = || bytes.next().and_then(|digit| char::from(digit).to_digit(16));
@@ -112,5 +121,6 @@ fn url_decode(text: &str) -> Result<String, String> {
             byte => byte,
         });
     }
-    Ok(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    out.push_str(&String::from_utf8_lossy(&decoded));
+    Ok(())
 }

@@ -1,7 +1,5 @@
 //! Templates in both engines.
 
-use std::borrow::Cow;
-
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 use template::{Fields, Inputs, Output, Overrides, Settings, Template};
@@ -129,8 +127,8 @@ impl Inputs for Body {
 
     fn each_field<'s>(&'s self, _: Fields, _: &mut dyn FnMut(&'s str, &'s str)) {}
 
-    fn context(&self, _: &str) -> Option<Cow<'_, str>> {
-        None
+    fn context(&self, _: &str, _: &mut Vec<u8>) -> bool {
+        false
     }
 }
 

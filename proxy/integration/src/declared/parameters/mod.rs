@@ -11,11 +11,13 @@ use message::{Body, PathRules, Reason, Request, Response};
 
 use super::{
     Declared, Mistake,
+    answers::Memory,
     mapping::field_value,
     settings::Settings,
     source::Known,
-    uri::{escape, unescape},
-    view::{View, values},
+    spare::Bench,
+    uri::{escape, unescaped},
+    view::values,
 };
 use crate::{Context, Integration, Outbound, Preview, ReadContext};
 use step::{Action, Place, Side, Step};
@@ -71,7 +73,8 @@ impl Parameters {
 impl Integration for Parameters {
     fn prepare(&self, request: &mut Request, cx: &mut Context<'_>) -> Outbound {
         // What a mapping takes is what the client sent.
-        let taken = {
+        let mut bench = cx.spare.take();
+        {
             let values = values(request, &self.settings.place, cx);
             let body = whole(&request.body);
             let known = Known {
@@ -81,18 +84,30 @@ impl Integration for Parameters {
                 body: &body,
                 values: Some(&values),
             };
-            self.request.iter().map(|step| step.value(&known)).collect::<Vec<_>>()
-        };
-        let view = self.remembers.then(|| View::new(request, &self.settings.variables, cx));
-        let outbound = self.declared.prepare(request, cx);
-        let Outbound::Call(upstream) = outbound else { return outbound };
-        for (step, value) in self.request.iter().zip(taken) {
-            if let Err(reason) = put(request, step, value) {
-                return Outbound::Refuse(reason);
+            take(&self.request, &known, &mut bench);
+        }
+        let mut memory = self.remembers.then(|| bench.memory());
+        memory.iter_mut().for_each(|memory| memory.fill(request, &self.settings.variables, cx));
+        let taken = std::mem::take(&mut bench.taken);
+        cx.spare.put(bench);
+        let mut outbound = self.declared.prepare(request, cx);
+        if let Outbound::Call(_) = outbound {
+            for (step, (_, mut values)) in self.request.iter().zip(taken.iter()) {
+                if let Err(reason) = put(request, step, values.next()) {
+                    outbound = Outbound::Refuse(reason);
+                    break;
+                }
             }
         }
-        *cx.state = view.map(|view| Box::new(view) as _);
-        Outbound::Call(upstream)
+        let mut bench = cx.spare.take();
+        bench.taken = taken;
+        match (memory, &outbound) {
+            (Some(memory), Outbound::Call(_)) => *cx.state = Some(memory),
+            (Some(memory), _) => bench.keep(memory),
+            (None, _) => {}
+        }
+        cx.spare.put(bench);
+        outbound
     }
 
     fn kind(&self) -> &'static str {
@@ -107,9 +122,10 @@ impl Integration for Parameters {
         self.declared.read(response, cx)?;
         let steps = self.responses.iter().find(|(status, _)| *status == response.status);
         let Some((_, steps)) = steps else { return Ok(()) };
-        let taken = {
-            let view = cx.state.as_ref().and_then(|state| state.downcast_ref::<View>());
-            let values = view.map(|view| view.values(&self.settings.place));
+        let mut bench = cx.spare.take();
+        {
+            let memory = cx.state.as_ref().and_then(|state| state.downcast_ref::<Memory>());
+            let values = memory.map(|memory| memory.view.values(&self.settings.place));
             let body = whole(&response.body);
             let known = Known {
                 target: None,
@@ -118,19 +134,20 @@ impl Integration for Parameters {
                 body: &body,
                 values: values.as_ref(),
             };
-            steps.iter().map(|step| step.value(&known)).collect::<Vec<_>>()
-        };
-        for (step, value) in steps.iter().zip(taken) {
-            let value = value.as_deref();
+            take(steps, &known, &mut bench);
+        }
+        for (step, (_, mut values)) in steps.iter().zip(bench.taken.iter()) {
+            let value = values.next();
             match (&step.place, step.action, value) {
                 (Place::Header(name), Action::Remove, _) => {
                     response.headers.remove(name);
                 }
                 (Place::Header(name), Action::Append, Some(value)) => {
-                    response.headers.push(name, field_value(value).as_bytes());
+                    response.headers.push_with(name, |out| out.extend(field_value(value)));
                 }
                 (Place::Header(name), Action::Overwrite, Some(value)) => {
-                    response.headers.set(name, field_value(value).as_bytes());
+                    response.headers.remove(name);
+                    response.headers.push_with(name, |out| out.extend(field_value(value)));
                 }
                 (Place::StatusCode, _, Some(value)) => {
                     let status = value.parse::<u16>().ok().filter(|status| (200..600).contains(status));
@@ -140,6 +157,7 @@ impl Integration for Parameters {
                 _ => {}
             }
         }
+        cx.spare.put(bench);
         Ok(())
     }
 
@@ -166,19 +184,32 @@ fn whole(body: &Body) -> Bytes {
     }
 }
 
-fn put(request: &mut Request, step: &Step, value: Option<String>) -> Result<(), Reason> {
+/// What the steps come to, each of them: one value or none.
+fn take(steps: &[Step], known: &Known<'_>, bench: &mut Bench) {
+    let Bench { taken, text, value, .. } = bench;
+    taken.clear();
+    for step in steps {
+        let mut written = taken.add("");
+        if step.value(known, value, text) {
+            written.value(text);
+        }
+    }
+}
+
+fn put(request: &mut Request, step: &Step, value: Option<&str>) -> Result<(), Reason> {
     match (&step.place, step.action, value) {
         (Place::Header(name), Action::Remove, _) => {
             request.headers.remove(name);
         }
         (Place::Header(name), Action::Append, Some(value)) => {
-            request.headers.push(name, field_value(&value).as_bytes());
+            request.headers.push_with(name, |out| out.extend(field_value(value)));
         }
         (Place::Header(name), Action::Overwrite, Some(value)) => {
-            request.headers.set(name, field_value(&value).as_bytes());
+            request.headers.remove(name);
+            request.headers.push_with(name, |out| out.extend(field_value(value)));
         }
-        (Place::Query(name), action, value) => return query(request, name, action, value.as_deref()),
-        (Place::Path, _, Some(value)) => return path(request, &value),
+        (Place::Query(name), action, value) => return query(request, name, action, value),
+        (Place::Path, _, Some(value)) => return path(request, value),
         // What is not there is not mapped.
         (Place::Header(_) | Place::Path | Place::StatusCode, ..) => {}
     }
@@ -195,7 +226,8 @@ fn query(request: &mut Request, name: &str, action: Action, value: Option<&str>)
     let done = request.target.rewrite(AS_IT_IS, |path, query, out| {
         out.push_str(path);
         let mut separator = '?';
-        let is_own = |pair: &str| unescape(pair.split('=').next().unwrap_or_default(), true) == name;
+        let is_own =
+            |pair: &str| unescaped(pair.split('=').next().unwrap_or_default(), true, |own| own == name);
         let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         for pair in pairs.filter(|pair| action == Action::Append || !is_own(pair)) {
             out.push(std::mem::replace(&mut separator, '&'));
@@ -214,7 +246,7 @@ fn query(request: &mut Request, name: &str, action: Action, value: Option<&str>)
 /// A path that a mapping makes: what may stand in one stays, all else is escaped. One that climbs is refused.
 fn path(request: &mut Request, value: &str) -> Result<(), Reason> {
     let path = value.split('?').next().unwrap_or_default();
-    if path.split('/').any(|segment| matches!(&*unescape(segment, false), "." | "..")) {
+    if path.split('/').any(|segment| unescaped(segment, false, |it| matches!(it, "." | ".."))) {
         return Err(Reason::BadRequest);
     }
     let done = request.target.rewrite(AS_IT_IS, |_, query, out| {
@@ -225,7 +257,7 @@ fn path(request: &mut Request, value: &str) -> Result<(), Reason> {
             if at > 0 {
                 out.push('/');
             }
-            escape(out, &unescape(segment, false));
+            unescaped(segment, false, |segment| escape(out, segment));
         }
         if let Some(query) = query {
             out.push('?');

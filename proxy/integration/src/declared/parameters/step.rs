@@ -99,9 +99,10 @@ impl Step {
         Ok(Self { place, action, pieces: pieces(value, side, settings)? })
     }
 
-    /// What it comes to; nothing if all that it names is not there.
-    pub(super) fn value(&self, known: &Known<'_>) -> Option<String> {
-        let (mut value, mut has_any) = (String::new(), self.pieces.is_empty());
+    /// What it comes to, in place of what `value` has; false if all that it names is not there. `one` is memory to work in.
+    pub(super) fn value(&self, known: &Known<'_>, one: &mut Vec<u8>, value: &mut String) -> bool {
+        value.clear();
+        let mut has_any = self.pieces.is_empty();
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => {
@@ -115,17 +116,17 @@ impl Step {
                 Piece::Source(source) => {
                     let mut is_first = true;
                     // A body that is no JSON has no such value.
-                    let _no_value = source.read(known, &mut |one| {
+                    let _no_value = source.read(known, one, &mut |one| {
                         if !std::mem::take(&mut is_first) {
                             value.push(',');
                         }
-                        value.push_str(&one);
+                        value.push_str(one);
                         has_any = true;
                     });
                 }
             }
         }
-        (has_any && self.action != Action::Remove).then_some(value)
+        has_any && self.action != Action::Remove
     }
 
     pub(super) fn reads_body(&self) -> bool {

@@ -7,7 +7,7 @@ use message::{Authority, Body, Method, Now, PathRules, Request, RequestId, Respo
 
 use super::Parameters;
 use crate::{
-    Context, Integration, Outbound, ReadContext,
+    Context, Integration, Outbound, ReadContext, Spare,
     declared::{
         Declared, Kind, Selections,
         tests::{pairs, settings, text},
@@ -45,6 +45,8 @@ fn prepare(parameters: &Parameters, request: &mut Request, state: &mut crate::St
         now: Now { mono_ns: 0, unix_ns: 1_795_255_872_000_000_000 },
         request_id: RequestId::new([0; 16]),
         state,
+        response: &mut Response::default(),
+        spare: &mut Spare::default(),
     };
     parameters.prepare(request, &mut cx)
 }
@@ -140,8 +142,8 @@ fn answers_by_status() {
         let mut response = Response::new(status);
         response.headers = [("X-Id", &b"i"[..])].into_iter().collect();
         response.body = Body::Whole(Bytes::from_static(br#"{"why": "gone"}"#));
-        let mut cx =
-            ReadContext { now: Now::default(), request_id: RequestId::new([0; 16]), state: &mut state };
+        let (now, request_id) = (Now::default(), RequestId::new([0; 16]));
+        let mut cx = ReadContext { now, request_id, state: &mut state, spare: &mut Spare::default() };
         parameters.read(&mut response, &mut cx).unwrap();
         let fields =
             response.headers.iter().map(|field| format!("{}: {}", text(field.text), text(field.value)));

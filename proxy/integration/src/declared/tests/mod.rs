@@ -69,6 +69,9 @@ pub(super) struct Put {
     pub declared: Declared,
     pub request: Request,
     pub outbound: Outbound,
+    /// The integration's own answer, if it is one.
+    pub answer: Response,
+    spare: Spare,
     state: State,
 }
 
@@ -94,6 +97,7 @@ pub(super) fn put(settings: Settings, asked: &Asked<'_>) -> Put {
         vec![(6, slash), ((slash + 1).min(end), end)]
     });
     let (now, mut state) = (Now { mono_ns: 0, unix_ns: 1_795_255_872_000_000_000 }, None);
+    let (mut answer, mut spare) = (Response::default(), Spare::default());
     let mut cx = Context {
         params: &params,
         peer: PEER,
@@ -103,9 +107,11 @@ pub(super) fn put(settings: Settings, asked: &Asked<'_>) -> Put {
         now,
         request_id: RequestId::new([0; 16]),
         state: &mut state,
+        response: &mut answer,
+        spare: &mut spare,
     };
     let outbound = declared.prepare(&mut request, &mut cx);
-    Put { declared, request, outbound, state }
+    Put { declared, request, outbound, answer, spare, state }
 }
 
 impl Put {
@@ -140,8 +146,8 @@ impl Put {
         if !body.is_empty() {
             response.body = Body::Whole(Bytes::copy_from_slice(body));
         }
-        let now = Now::default();
-        let mut cx = ReadContext { now, request_id: RequestId::new([0; 16]), state: &mut self.state };
+        let (now, request_id) = (Now::default(), RequestId::new([0; 16]));
+        let mut cx = ReadContext { now, request_id, state: &mut self.state, spare: &mut self.spare };
         self.declared.read(&mut response, &mut cx).map(|()| response)
     }
 }

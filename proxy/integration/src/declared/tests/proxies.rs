@@ -191,8 +191,9 @@ proptest! {
         prop_assume!(!escaped.is_empty() && !escaped.contains("%2F") && !matches!(&*id, "." | ".."));
         let put = put(proxy("/x/{id}/y?z={id}"), &Asked(&format!("GET /pets/{escaped}/a"), &[], b""));
         prop_assert_eq!(put.request.target.path().split('/').count(), 4);
-        let query: Vec<_> = source::query(put.request.target.query().unwrap()).collect();
-        prop_assert_eq!(query, vec![("z".to_owned(), id)]);
+        let query: Vec<_> = source::pairs(put.request.target.query().unwrap()).collect();
+        let [(name, value)] = query[..] else { panic!("{query:?}") };
+        uri::unescaped(value, true, |value| assert_eq!((name, value), ("z", &*id)));
     }
 
     #[test]

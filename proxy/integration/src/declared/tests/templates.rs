@@ -170,7 +170,7 @@ fn a_mock_answers_by_its_template() {
     let check = |template: &str, expected: Result<(u16, &str), Reason>| {
         let put = put(mock(template), &Asked("POST /pets/7/a", &[], b"secret"));
         let got = match put.outbound {
-            Outbound::Answer(response) => Ok((response.status, body(&response.body))),
+            Outbound::Answer => Ok((put.answer.status, body(&put.answer.body))),
             Outbound::Refuse(reason) => Err(reason),
             other => panic!("{other:?}"),
         };

@@ -5,8 +5,6 @@ mod language;
 mod methods;
 mod objects;
 
-use std::borrow::Cow;
-
 use super::*;
 
 /// A request that tests fill.
@@ -32,8 +30,10 @@ impl Inputs for Request {
         }
     }
 
-    fn context(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.context.iter().find(|(known, _)| *known == name).map(|(_, value)| Cow::Borrowed(*value))
+    fn context(&self, name: &str, out: &mut Vec<u8>) -> bool {
+        let found = self.context.iter().find(|(known, _)| *known == name);
+        found.into_iter().for_each(|(_, value)| out.extend_from_slice(value.as_bytes()));
+        found.is_some()
     }
 }
 

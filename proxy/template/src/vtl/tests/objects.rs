@@ -162,18 +162,20 @@ fn overrides() {
         $context.requestOverride.header.X-A $context.requestOverride.header.X-B $context.responseOverride.status $context.stage";
     let (text, overrides) = render_with(source, &Settings::default(), &request(""));
     assert_eq!(text, "again [1, two] 404 test");
-    let one = |name: &str, value: &str| (name.to_owned(), Override::One(value.to_owned()));
-    let expected = Overrides {
-        request_headers: vec![
-            one("X-A", "again"),
-            ("X-B".to_owned(), Override::Many(vec!["1".to_owned(), "two".to_owned()])),
-        ],
-        request_path: vec![one("id", "5")],
-        request_query: vec![one("q", "true")],
-        response_headers: vec![one("Z", "z")],
-        response_status: Some(404),
-    };
+    let mut expected = Overrides { response_status: Some(404), ..Overrides::default() };
+    expected.request_headers.add("X-A").value("again");
+    let mut list = expected.request_headers.add("X-B");
+    list.list();
+    list.value("1");
+    list.value("two");
+    expected.request_path.add("id").value("5");
+    expected.request_query.add("q").value("true");
+    expected.response_headers.add("Z").value("z");
     assert_eq!(overrides, expected);
+    assert!(overrides.kept_bytes() > 0);
+    let mut overrides = overrides;
+    overrides.clear();
+    assert_eq!(overrides, Overrides::default());
 }
 
 /// Row 119: an integer from 100 to 599 counts, all else does not.
