@@ -2,6 +2,7 @@
 
 mod apis;
 mod balance;
+mod caches;
 mod declared;
 mod gateway_responses;
 mod listeners;

@@ -11,16 +11,10 @@ use harness::{Act, Gateway, Origin, Response, program};
 over_all! {
     responses_are_compressed
     requests_come_compressed
+    long_requests
     long_responses
     long_urls_and_fields
 }
-
-// Uploads of 10 MB from HTTP/1.1 to the HTTP/2 backend of these tests mostly break off. It gives credit for each frame and is slower than
-// its client: what is left of a window goes out at once, in ever smaller frames, and the credit for these counts as a drip
-// (`wire::h2::tariff`). Backends that give it for half a window, as nghttpd and nginx do, take them (by hand).
-over! { uploads_http1, Http1 to Http1: long_requests }
-over! { uploads_http2, Http2 to Http1: long_requests }
-over! { uploads_http2_to_http2, Http2 to Http2: long_requests }
 
 /// The payload of both kinds (row 174).
 const PAYLOAD: usize = 10 << 20;

@@ -204,7 +204,7 @@ impl Engine {
         let mut engine = Self {
             role,
             settings: *settings,
-            tariff: Tariff::new(oddities),
+            tariff: Tariff::new(oddities, role == Role::Client),
             inbound: Inbound::new(role == Role::Server),
             decoder: Decoder::new(TABLE_BYTES),
             encoder: Encoder::new(),

@@ -50,6 +50,9 @@ const UPDATES: Free = Free { left: 16, max: 400 };
 const UPDATES_PER_STREAM: u32 = 2;
 const UPDATES_PER_DATA: u32 = 2;
 const UPDATES_PER_KIB: u32 = 1;
+const CRUMBS_MAX: u32 = 400;
+/// Of the stream and of the connection.
+const UPDATES_PER_CRUMB: u32 = 2;
 
 impl Free {
     fn add(&mut self, more: u32) {
@@ -80,6 +83,9 @@ pub(super) struct Tariff {
     oddities: Oddities,
     extras: Free,
     updates: Free,
+    /// Credit for DATA of ours that was short: no drip, if it comes from a backend. What is left of its window goes out at once, and
+    /// one that gives credit for each frame hands crumbs back. A client could make us send crumbs by nothing else.
+    crumbs: Free,
     has_settings: bool,
     has_goaway: bool,
     /// We have sent DATA or HEADERS since the last ping.
@@ -91,11 +97,13 @@ pub(super) struct Tariff {
 }
 
 impl Tariff {
-    pub(super) fn new(oddities: Oddities) -> Self {
+    /// `is_backend`: the peer is whom we call.
+    pub(super) fn new(oddities: Oddities, is_backend: bool) -> Self {
         Self {
             oddities,
             extras: EXTRAS,
             updates: UPDATES,
+            crumbs: Free { left: 0, max: if is_backend { CRUMBS_MAX } else { 0 } },
             has_settings: false,
             has_goaway: false,
             has_spoken: false,
@@ -143,7 +151,8 @@ impl Tariff {
 
     /// The peer has made a window wider, which is so wide now, if it is one that is open.
     pub(super) fn update(&mut self, bytes: u32, window: Option<i64>) {
-        if bytes == 0 || window.is_some_and(|window| window < WINDOW_BYTES_MIN) {
+        let is_small = window.is_some_and(|window| window < WINDOW_BYTES_MIN);
+        if bytes == 0 || is_small && !self.crumbs.take() {
             self.oddities.add(DRIP_POINTS);
         } else if !self.updates.take() {
             self.oddities.add(UPDATE_POINTS);
@@ -221,6 +230,9 @@ impl Tariff {
     pub(super) fn sent(&mut self, bytes: u32) {
         self.has_spoken = true;
         self.updates.add(UPDATES_PER_DATA + bytes / 1024 * UPDATES_PER_KIB);
+        if i64::from(bytes) < WINDOW_BYTES_MIN {
+            self.crumbs.add(UPDATES_PER_CRUMB);
+        }
         self.moved(bytes as usize);
     }
 
