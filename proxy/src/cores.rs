@@ -23,10 +23,6 @@ const LIMIT_SLOTS: usize = 65_536;
 /// Sockets that one reactor can hold.
 const SOCKETS_MAX: usize = 1 << 24;
 
-/// Slices of a processor that a core asks the kernel for. Others have 3 ms, and whoever of them got its processor while a core slept
-/// would keep it for so long when the core is wanted: who compiles a change did.
-const SLICE: Duration = Duration::from_micros(200);
-
 /// What all cores are given alike.
 pub(crate) struct Plan {
     pub(crate) workers: usize,
@@ -45,8 +41,6 @@ pub(crate) struct Cores {
     pub(crate) drivers: Vec<DriverKind>,
     /// Why the best driver does not run, if it does not.
     pub(crate) fell_back: Option<String>,
-    /// Why they have no slices of their own, if they have not.
-    pub(crate) slice_refused: Option<String>,
     pub(crate) limits: Arc<Table>,
     /// How many connections there are.
     pub(crate) gate: Arc<Gate>,
@@ -125,9 +119,8 @@ pub(crate) fn start(plan: &Plan, listeners: Vec<Vec<TcpListener>>, logs: Vec<Log
         bail!("{}", why(&ended));
     }
     let drivers = ready.iter().map(|ready| ready.driver).collect();
-    let slice_refused = ready.iter().find_map(|ready| ready.slice_refused.clone());
     let fell_back = ready.into_iter().find_map(|ready| ready.fell_back);
-    Ok(Cores { posts, drivers, fell_back, slice_refused, limits, gate, epochs, ended })
+    Ok(Cores { posts, drivers, fell_back, limits, gate, epochs, ended })
 }
 
 fn seat(
@@ -149,7 +142,6 @@ fn seat(
         runtime: runtime::Options {
             driver: plan.driver,
             cpu,
-            slice: Some(SLICE),
             sockets_max: sockets_max.clamp(1, SOCKETS_MAX),
             ..runtime::Options::default()
         },

@@ -16,11 +16,6 @@ pub(crate) fn announce(model: &Model, bound: &[Bound], control: &Control, cores:
     if let Some(why) = &cores.fell_back {
         say::warning(&format!("running on {driver}: {why}"));
     }
-    if let Some(why) = &cores.slice_refused {
-        say::warning(&format!(
-            "cores may wait for their processors behind other threads: the kernel gives no shorter slices: {why}"
-        ));
-    }
     for (listener, bound) in model.listeners.iter().zip(bound) {
         say::out(&format!("floodgate: listener {} {}", listener.name, url(listener, bound.address)));
     }

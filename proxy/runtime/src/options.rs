@@ -1,7 +1,6 @@
 //! What a reactor is started with, which driver that led to, and why starting may fail.
 
 use std::io;
-use std::time::Duration;
 
 /// Which driver to use, as asked for with `--driver`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,10 +51,6 @@ pub struct Options {
     pub driver: DriverChoice,
     /// The CPU to pin the starting thread to.
     pub cpu: Option<usize>,
-    /// After what time on its processor the starting thread stands behind others again, in place of the kernel's 3 ms: who asks
-    /// for less goes before those who ask for more when it wakes. Its share is the same. Older kernels than Linux 6.12 know
-    /// no such wish.
-    pub slice: Option<Duration>,
     /// Entries of the submission ring; a power of two. The completion ring has four times as many.
     pub ring_entries: u32,
     /// Buffers the kernel may receive into before we look; a power of two, at most 32,768.
@@ -85,7 +80,6 @@ impl Default for Options {
         Self {
             driver: DriverChoice::Auto,
             cpu: None,
-            slice: None,
             ring_entries: 4096,
             // The kernel uses them in turn, so all of them should stay in the CPU's cache: 2 MiB measured 10 % cheaper for
             // small requests than 8 MiB.

@@ -32,7 +32,6 @@ pub struct Runtime {
     reactor: Rc<Reactor>,
     polls_per_turn: u32,
     fell_back: Option<String>,
-    slice_refused: Option<io::Error>,
 }
 
 /// What the handles share. Each part has a cell of its own, none of which is borrowed while foreign code runs.
@@ -88,7 +87,6 @@ impl Runtime {
         if let Some(cpu) = options.cpu {
             pin::pin_thread(cpu).map_err(|source| Error::Pin { cpu, source })?;
         }
-        let slice_refused = options.slice.and_then(|slice| pin::shorten_slice(slice).err());
         let bell = Bell::new().map_err(|source| Error::Start { driver: DriverKind::Epoll, source })?;
         let bell = Arc::new(bell);
         let (driver, fell_back) = driver(&bell)?;
@@ -113,7 +111,7 @@ impl Runtime {
         // From here on dropping the runtime leaves the thread.
         std::mem::forget(claim);
         let (reactor, polls_per_turn) = (Rc::new(reactor), options.polls_per_turn);
-        Ok(Self { reactor, polls_per_turn, fell_back, slice_refused })
+        Ok(Self { reactor, polls_per_turn, fell_back })
     }
 
     /// What tasks reach the reactor by.
@@ -129,11 +127,6 @@ impl Runtime {
     /// Why a better driver than [`Self::driver`] was not taken, for the log.
     pub fn fell_back(&self) -> Option<&str> {
         self.fell_back.as_deref()
-    }
-
-    /// Why the thread did not get the slices that `options` ask for.
-    pub fn slice_refused(&self) -> Option<&io::Error> {
-        self.slice_refused.as_ref()
     }
 
     /// Turns until `future` is done. Spawned tasks go on with the next call, or end with the runtime.

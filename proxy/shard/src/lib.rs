@@ -222,8 +222,6 @@ pub struct Ready {
     pub driver: DriverKind,
     /// Why it does not do so in the best way, if it does not.
     pub fell_back: Option<String>,
-    /// Why it has the slices of its processor that all have, if it has.
-    pub slice_refused: Option<String>,
 }
 
 /// Why a core could not start.
@@ -262,8 +260,7 @@ pub fn run(
     let driver = runtime.driver();
     let (post, mailbox) = handle.mailbox(LETTERS_MAX);
     let fell_back = runtime.fell_back().map(ToString::to_string);
-    let slice_refused = runtime.slice_refused().map(ToString::to_string);
-    let Some(posts) = meet(Ready { index, post, driver, fell_back, slice_refused }) else { return Ok(()) };
+    let Some(posts) = meet(Ready { index, post, driver, fell_back }) else { return Ok(()) };
     let spendings = Spendings::new(limits, cores);
     let owner = Owner::new(cache_bytes_max, index, &epochs);
     let core = Core::new(Parts { handle, index, posts, owner, log, spendings, snapshot, gate, backends_max });
