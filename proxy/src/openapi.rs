@@ -237,19 +237,22 @@ fn warn_unenforced(api: &Api) {
 fn summary(api: &Api) -> String {
     let definition = &api.definition;
     let counts = [
-        ("routes", definition.routes.len()),
-        ("resources without methods", definition.resources.len()),
-        ("models", definition.models.len()),
-        ("validators", definition.validators.len()),
-        ("authorizers", definition.authorizers.len()),
-        ("gateway responses", definition.gateway_responses.len()),
-        ("documentation parts", definition.documentation.len()),
-        ("tags", definition.tags.len()),
+        ("route", definition.routes.len()),
+        ("resource", definition.resources.len()),
+        ("model", definition.models.len()),
+        ("validator", definition.validators.len()),
+        ("authorizer", definition.authorizers.len()),
+        ("gateway response", definition.gateway_responses.len()),
+        ("documentation part", definition.documentation.len()),
+        ("tag", definition.tags.len()),
     ];
     let counts: Vec<_> = counts
         .iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(what, count)| format!("{count} {what}"))
+        .map(|(what, count)| {
+            let rest = if *what == "resource" { " without methods" } else { "" };
+            format!("{}{rest}", say::count(*count, what))
+        })
         .collect();
     let kind = if api.kind == Kind::Rest { "a REST API" } else { "an HTTP API" };
     format!("`{}`, {kind}: {}; what was left out stands above", api.name, counts.join(", "))
