@@ -245,3 +245,34 @@ impl Tariff {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The points of a peer that hands back, in a window that stays small, what we have sent in frames of so many bytes.
+    fn points_of(is_backend: bool, sent_bytes: u32, rounds: u32) -> u32 {
+        let mut tariff = Tariff::new(Oddities::default(), is_backend);
+        for _ in 0..rounds {
+            tariff.sent(sent_bytes);
+            // On the stream and on the connection.
+            tariff.update(sent_bytes, Some(i64::from(sent_bytes)));
+            tariff.update(sent_bytes, Some(i64::from(sent_bytes)));
+        }
+        tariff.oddities().points()
+    }
+
+    #[test]
+    fn credit_for_our_crumbs_is_no_drip_of_a_backend() {
+        let drip = 10;
+        assert_eq!(points_of(true, drip, 1_000), 0);
+        assert!(points_of(false, drip, 1_000) >= ODDITIES_HARD);
+    }
+
+    #[test]
+    fn a_backend_that_drips_by_itself_is_let_go() {
+        let mut tariff = Tariff::new(Oddities::default(), true);
+        (0..1_000).for_each(|_| tariff.update(1, Some(1)));
+        assert!(tariff.oddities().is_hard());
+    }
+}
