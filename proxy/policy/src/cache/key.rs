@@ -252,8 +252,8 @@ impl Draft {
 
     /// One value with its length. Heads are bounded far below 4 GiB.
     fn value(&mut self, value: &[u8]) {
-        // Four bytes one by one: a copy of a slice is a call, and two of them.
-        self.bytes.extend((value.len() as u32).to_le_bytes());
+        // Four bytes one by one: a copy of a slice is a call, and two of them, and so may `extend` be.
+        (value.len() as u32).to_le_bytes().into_iter().for_each(|byte| self.bytes.push(byte));
         self.bytes.extend_from_slice(value);
     }
 
