@@ -298,12 +298,29 @@ impl Core {
     }
 
     /// What was counted, with the panics that the reactor has caught meanwhile.
-    pub(crate) fn counters(&self) -> CoreSnapshot {
+    /// What was counted.
+    #[cfg(test)]
+    pub(crate) fn counted(&self) -> CoreSnapshot {
+        self.counters.borrow().snapshot()
+    }
+
+    /// What was counted, for a scrape: in as many turns as keep each of them short.
+    pub(crate) async fn counters(&self) -> CoreSnapshot {
+        /// Some 25 KB each.
+        const ROUTES_A_TURN: usize = 8;
         let panics = self.handle.stats().task_panics;
         for _ in self.panics.replace(panics)..panics {
             self.record(&Event::Panic);
         }
-        self.counters.borrow().snapshot()
+        let mut copy = self.counters.borrow_mut().snapshot_without_routes();
+        let mut next = Some(0);
+        while let Some(slot) = next {
+            next = self.counters.borrow().copy_routes(slot, ROUTES_A_TURN, &mut copy);
+            if next.is_some() {
+                self.handle.yield_now().await;
+            }
+        }
+        copy
     }
 
     /// Lends what policies spend.

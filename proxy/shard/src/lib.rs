@@ -351,16 +351,17 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
                 let _ = done.send(core.observe(&slots));
             }
             Message::Collect(done) => {
+                let (counters, upstreams) = (core.counters().await, core.upstreams().await);
                 let report = Report {
                     index: core.index,
-                    counters: core.counters(),
+                    counters,
                     runtime: core.handle.stats(),
                     turns: core.handle.longest_turns(),
                     driver,
                     cache: core.owner.borrow().stats(),
                     replicas: core.owner.borrow().replica_stats(),
                     connections: core.open_connections(),
-                    upstreams: core.upstreams(),
+                    upstreams,
                 };
                 hand_back(&done, report);
             }

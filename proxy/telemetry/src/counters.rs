@@ -259,9 +259,23 @@ impl Counters {
         observed
     }
 
-    /// A copy to send away. Copies about 25 KB for each route that was asked: for a scrape, not for each request.
+    /// A copy to send away: about 25 KB for each route that was asked.
     pub fn snapshot(&self) -> CoreSnapshot {
         CoreSnapshot(self.clone())
+    }
+
+    /// The same without routes, which [`Counters::copy_routes`] puts into it bit by bit: a scrape is not to hold a core.
+    pub fn snapshot_without_routes(&mut self) -> CoreSnapshot {
+        let routes = std::mem::take(&mut self.routes);
+        let mut copy = self.clone();
+        copy.routes = Sparse::new(self.labels.routes.len());
+        self.routes = routes;
+        CoreSnapshot(copy)
+    }
+
+    /// Copies the counts of routes from a slot on, of so many that were asked at most; where to go on, or `None` at the end.
+    pub fn copy_routes(&self, slot: usize, routes_max: usize, to: &mut CoreSnapshot) -> Option<usize> {
+        self.routes.copy_some(slot, routes_max, &mut to.0.routes)
     }
 
     fn route(&mut self, route: Option<u32>) -> &mut RouteCounters {

@@ -34,6 +34,24 @@ impl<T: Default> Sparse<T> {
         self.0.get(slot)?.as_deref()
     }
 
+    /// Copies what stands in places from `slot` on into those of another, so many things at most; where to go on, or `None` at the end.
+    pub(crate) fn copy_some(&self, slot: usize, things_max: usize, to: &mut Self) -> Option<usize>
+    where
+        T: Clone,
+    {
+        let mut copied = 0;
+        for (at, place) in self.0.iter().enumerate().skip(slot) {
+            if let (Some(thing), Some(into)) = (place, to.0.get_mut(at)) {
+                if copied == things_max {
+                    return Some(at);
+                }
+                *into = Some(thing.clone());
+                copied += 1;
+            }
+        }
+        None
+    }
+
     /// Empties a place.
     pub(crate) fn take(&mut self, slot: usize) -> Option<Box<T>> {
         self.0.get_mut(slot)?.take()

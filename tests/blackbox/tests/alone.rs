@@ -52,9 +52,6 @@ const ALONE: &[(&str, &str)] = &[
     ("memory::idle_tls_connections", "about what TLS keeps"),
     ("memory::no_core_spins_where_descriptors_have_run_out", "about descriptors"),
     ("openapi::", "verbs on documents; requests, of both protocols, only show what is served"),
-    ("payload::uploads_http1::", UPLOADS),
-    ("payload::uploads_http2::", UPLOADS),
-    ("payload::uploads_http2_to_http2::", UPLOADS),
     ("progress::", "verbs on files and on a node, seen at a terminal"),
     ("proxying::a_foreign_parser_agrees", "the parser reads HTTP/1.1"),
     ("reload::a_tunnel_holds_one_generation_over_a_hundred_reloads", UPGRADE),
@@ -82,7 +79,6 @@ const HANDSHAKE: &str = "about TLS's handshake, before a protocol is spoken";
 const MEMORY: &str = "long, and like those of this module that run over both";
 const SYNTAX: &str = "bytes of HTTP/1; HTTP/2's frames and fields have a table of their own";
 const WRK: &str = "wrk speaks HTTP/1.1; h2load asks in `h2::h2load`, and the judge of speed measures";
-const UPLOADS: &str = "over all but HTTP/1.1 to the harness's backend of HTTP/2, where long ones break off; nghttpd and nginx take them";
 const UPGRADE: &str = "HTTP/2 has no Upgrade";
 
 /// Of the modules that `over!` makes: a test is in both of a line, and may be in more.

@@ -16,7 +16,7 @@ const UPGRADED: &str = "c> GET /chat HTTP/1.1|Host: h|Connection: upgrade|Upgrad
 fn check_wait_on(setup: Setup, wait: &str, script: &str) {
     run(setup, async |lab| {
         lab.talk(script).await;
-        let page = exposition(&merge(vec![lab.cores[0].counters()]), &NodeFacts::default());
+        let page = exposition(&merge(vec![lab.cores[0].counted()]), &NodeFacts::default());
         let counted = |line: &&str| {
             !line.starts_with('#')
                 && (line.contains("timeouts_total") || line.contains("faults_total"))

@@ -34,7 +34,7 @@ fn check_metrics(names: &[&str], script: &str, counted: &[&str]) {
 
 /// What was counted under these names, but for nothing.
 fn counted_in(lab: &Lab, names: &[&str]) -> Vec<String> {
-    let page = exposition(&merge(vec![lab.cores[0].counters()]), &NodeFacts::default());
+    let page = exposition(&merge(vec![lab.cores[0].counted()]), &NodeFacts::default());
     let is_counted = |line: &&str| {
         !line.starts_with('#') && names.iter().any(|name| line.contains(name)) && !line.ends_with(" 0")
     };

@@ -308,5 +308,5 @@ fn answers_that_nobody_reads_do_not_pile_up() {
 
 /// What a scraper reads of all cores.
 fn page(lab: &Lab) -> String {
-    exposition(&merge(lab.cores.iter().map(|core| core.counters()).collect()), &NodeFacts::default())
+    exposition(&merge(lab.cores.iter().map(|core| core.counted()).collect()), &NodeFacts::default())
 }

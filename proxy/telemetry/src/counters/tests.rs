@@ -96,6 +96,27 @@ fn open_connections_survive_their_listener() {
     );
 }
 
+/// A scrape takes routes bit by bit, which come to the same as all at once.
+#[test]
+fn routes_are_copied_bit_by_bit() {
+    let mut counters = Counters::new(labels(1, "a b c d e f g"));
+    [0, 2, 2, 3, 6].iter().for_each(|slot| counters.record(&answer(Some(*slot), 200)));
+    for routes_a_turn in [1, 2, 3, 100] {
+        let mut copy = counters.snapshot_without_routes();
+        assert!(counts(&copy.0).iter().all(|count| *count == 0));
+        let (mut next, mut turns) = (Some(0), 0);
+        while let Some(slot) = next {
+            next = counters.copy_routes(slot, routes_a_turn, &mut copy);
+            turns += 1;
+        }
+        assert_eq!(
+            (counts(&copy.0), turns),
+            (counts(&counters), 4usize.div_ceil(routes_a_turn)),
+            "{routes_a_turn}"
+        );
+    }
+}
+
 /// Each core is (generation, routes, slots answered); expects counts by slot of the newest.
 #[track_caller]
 fn check_merge(cores: &[(u64, &str, &[u32])], expected: &[u64]) {
