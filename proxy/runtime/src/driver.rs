@@ -79,9 +79,6 @@ pub(crate) trait Driver {
     /// Takes note of how much a receive of the socket is to bring from now on.
     fn spare(&mut self, _table: &mut Table, _slot: u32) {}
 
-    /// Sees to it that the end of a socket is told though nobody receives from it.
-    fn watch(&mut self, _table: &mut Table, _slot: u32) {}
-
     /// Lends received bytes that the reader has not seen, or with what it has seen in front, in one piece.
     fn lend(&mut self, table: &mut Table, slot: u32) -> Option<Lent>;
 

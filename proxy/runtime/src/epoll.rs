@@ -6,9 +6,8 @@ use crate::driver::{Close, Driver, Wait};
 use crate::mailbox::Bell;
 use crate::options::{DriverKind, Error};
 use crate::plain::{self, Hot, Sent};
-use crate::socket::{Incoming, Lent, ListenState, Readable, Table};
+use crate::socket::{Incoming, Lent, ListenState, Table};
 use crate::stats::add;
-use crate::stream::Leaving;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -79,9 +78,9 @@ impl Epoll {
         }
         let hung_up = over || events & libc::EPOLLRDHUP != 0;
         if hung_up || events & libc::EPOLLIN != 0 {
-            socket.readable = Readable::Something;
-            let left = if over { Leaving::Wholly } else { Leaving::ByHalf };
-            socket.hung_up = socket.hung_up.max(hung_up.then_some(left));
+            socket.readable = true;
+            socket.unsure = false;
+            socket.hung_up |= hung_up;
             table.wakes.extend(socket.reader.take());
         }
         if over || events & libc::EPOLLOUT != 0 {

@@ -56,7 +56,7 @@ pub use pooled::Pooled;
 pub use reactor::Runtime;
 pub use spare::Spare;
 pub use stats::Stats;
-pub use stream::{Leaving, News, Received, Stream};
+pub use stream::{News, Received, Stream};
 pub use turns::{Longest, STALL};
 
 #[cfg(test)]

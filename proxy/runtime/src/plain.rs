@@ -3,7 +3,7 @@
 
 use crate::buffers::Buffers;
 use crate::send_queue::{SLICES_MAX, SendQueue};
-use crate::socket::{End, Incoming, Lent, Listening, Readable, Shutdown, Socket, Table};
+use crate::socket::{End, Incoming, Lent, Listening, Shutdown, Socket, Table};
 use crate::stats::{Counters, add};
 use slab::Slab;
 use std::io::{self, IoSlice};
@@ -132,7 +132,7 @@ impl Hot {
         counters: &Counters,
     ) -> Option<Lent> {
         if !socket.has_news() {
-            if socket.readable == Readable::Nothing || socket.end.is_some() {
+            if !socket.readable || socket.end.is_some() {
                 return None;
             }
             let buffer = self.receive(socket, buffers, counters)?;
@@ -188,10 +188,10 @@ impl Hot {
 
     /// Whether there is news, by asking the kernel if that is not certain.
     pub(crate) fn look(&mut self, socket: &mut Socket, buffers: &Buffers, counters: &Counters) -> bool {
-        if socket.has_news() || socket.end.is_some() || socket.readable == Readable::Something {
+        if socket.has_news() || socket.end.is_some() || (socket.readable && !socket.unsure) {
             return true;
         }
-        if socket.readable == Readable::Nothing {
+        if !socket.readable {
             return false;
         }
         if let Some(buffer) = self.receive(socket, buffers, counters) {
@@ -224,15 +224,13 @@ impl Hot {
                 add(&counters.received_bytes, n as u64);
                 // A short receive emptied the socket, and whatever comes now makes a new edge, but an end that was
                 // told already does not.
-                socket.readable = match socket.hung_up {
-                    Some(_) => Readable::Something,
-                    None if n == bytes_max => Readable::Perhaps,
-                    None => Readable::Nothing,
-                };
+                socket.readable = n == bytes_max || socket.hung_up;
+                socket.unsure = socket.readable && !socket.hung_up;
                 return Some(buffer);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                socket.readable = Readable::Nothing;
+                socket.readable = false;
+                socket.unsure = false;
             }
             Err(error) => socket.end = Some(End::Error(errno(&error))),
         }

@@ -5,7 +5,6 @@ use crate::kept::Kept;
 use crate::plain::SPARING_BYTES_MAX;
 use crate::send_queue::SendQueue;
 use crate::stats::Counters;
-use crate::stream::Leaving;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::io;
@@ -65,10 +64,12 @@ pub(crate) struct Socket {
     pub(crate) plainly: Plainly,
     /// Ring: the memory of the send or connect that the kernel has.
     pub(crate) flight: u32,
-    /// Epoll and bulk: what a receive would find.
-    pub(crate) readable: Readable,
+    /// Epoll and bulk: a receive may find something.
+    pub(crate) readable: bool,
+    /// Epoll and bulk: it may also find nothing.
+    pub(crate) unsure: bool,
     /// Epoll and bulk: the end is known to come, and no further edge will tell.
-    pub(crate) hung_up: Option<Leaving>,
+    pub(crate) hung_up: bool,
     /// Epoll: a send may find room.
     pub(crate) writable: bool,
     /// Memory: the other end, and the addresses of both.
@@ -98,16 +99,6 @@ pub(crate) enum Shutdown {
     /// Once everything is sent.
     Wanted,
     Done,
-}
-
-/// What is known of what the kernel has received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Readable {
-    Nothing,
-    /// There may be something, or nothing.
-    Perhaps,
-    /// Bytes, an end or an error.
-    Something,
 }
 
 /// How a socket receives plainly: in a byte, of which there is room for just one.
@@ -159,13 +150,11 @@ pub(crate) struct Ops {
     pub(crate) send: bool,
     pub(crate) connect: bool,
     pub(crate) poll: bool,
-    /// A poll that tells of nothing but the end.
-    pub(crate) watch: bool,
 }
 
 impl Ops {
     pub(crate) fn any(self) -> bool {
-        self.receive || self.send || self.connect || self.poll || self.watch
+        self.receive || self.send || self.connect || self.poll
     }
 }
 
@@ -210,15 +199,6 @@ impl Socket {
         buffers.recycle(behind);
         self.kept.put(kept, 0);
         self.queued += rest.len();
-    }
-
-    /// How the peer has left, as far as that is known.
-    pub(crate) fn leaving(&self) -> Option<Leaving> {
-        let ended = self.end.map(|end| match end {
-            End::Eof => Leaving::ByHalf,
-            End::Error(_) => Leaving::Wholly,
-        });
-        ended.max(self.hung_up)
     }
 
     /// Notes why sending or connecting failed.
@@ -378,8 +358,9 @@ impl Table {
             bulk: false,
             plainly: Plainly::MUCH,
             flight: NONE,
-            readable: Readable::Nothing,
-            hung_up: None,
+            readable: false,
+            unsure: false,
+            hung_up: false,
             writable: true,
             ends: None,
         });

@@ -3,7 +3,7 @@
 use crate::driver::Close;
 use crate::reactor::{Io, Reactor};
 use crate::send_queue::EAGER_BYTES;
-use crate::socket::{End, Lent, Plainly, Readable, Shutdown, Socket};
+use crate::socket::{End, Lent, Plainly, Shutdown, Socket};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
@@ -29,15 +29,6 @@ pub enum Received<R> {
     Bytes(R),
     /// The peer has finished, and there is nothing beyond what the reader has seen.
     End,
-}
-
-/// How a peer has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Leaving {
-    /// It sends no more, and may still read.
-    ByHalf,
-    /// It does neither: the connection was reset or failed.
-    Wholly,
 }
 
 /// What has come of a peer.
@@ -106,7 +97,7 @@ impl Stream {
     /// Whether nothing has come that was not taken: neither bytes nor an end, nor word of any. A look at what is known
     /// already, which asks nobody.
     pub fn is_quiet(&self) -> bool {
-        self.with(|socket| socket.queued == 0 && socket.end.is_none() && socket.readable == Readable::Nothing)
+        self.with(|socket| socket.queued == 0 && socket.end.is_none() && !socket.readable)
     }
 
     /// Waits until a receive would not wait.
@@ -134,20 +125,6 @@ impl Stream {
         Poll::Pending
     }
 
-    /// Ready when the peer has left at least so far, whatever lies unread in front of that: for who does not receive, since somebody
-    /// else does not take it. It is what the kernel knows: an end behind bytes for which there is no room has not come yet, and behind
-    /// one by half the ring sees no reset unless somebody receives or sends.
-    pub fn poll_left(&self, cx: &mut Context<'_>, at_least: Leaving) -> Poll<()> {
-        let io = &mut *self.reactor.io.borrow_mut();
-        let has_left = io.table.sockets[self.slot as usize].leaving() >= Some(at_least);
-        if has_left || io.table.stopped {
-            return Poll::Ready(());
-        }
-        io.driver.watch(&mut io.table, self.slot);
-        self.wait_for_bytes(io, cx);
-        Poll::Pending
-    }
-
     /// Ready when the peer has finished or failed and nothing that it sent is left to be received. It shows the bytes that
     /// wait to nobody, so that for the next receive they are as new as they were; while there are any it does not wake.
     pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -171,9 +148,7 @@ impl Stream {
         let socket = &mut io.table.sockets[self.slot as usize];
         if socket.queued == 0 || end {
             // What the kernel holds may be bytes or the end: only receiving it tells.
-            if socket.readable == Readable::Something {
-                socket.readable = Readable::Perhaps;
-            }
+            socket.unsure = true;
             io.driver.look(&mut io.table, self.slot);
         }
         let socket = &io.table.sockets[self.slot as usize];

@@ -391,15 +391,8 @@ impl Caller<'_> {
                 Poll::Pending => client.poll_given_up(cx).map(|()| Err(head.no_head(Reason::ClientGone))),
                 answered => answered,
             }));
-            let mut first = pin!(race(head, sent.as_mut()));
-            poll_fn(|cx| match first.as_mut().poll(cx) {
-                Poll::Pending if upload.is_stalled() => client.poll_left_stalled(cx).map(|()| None),
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(first) => Poll::Ready(Some(first)),
-            })
-            .await
+            race(head, sent.as_mut()).await
         };
-        let Some(first) = first else { return Err(head.no_head(Reason::ClientGone)) };
         match first {
             First::Left(head) => return head,
             // It stopped reading; it may have said why.

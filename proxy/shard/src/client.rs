@@ -7,7 +7,7 @@ use std::{
 
 use exchange::grpc;
 use message::{Headers, Request};
-use runtime::{Alarm, Leaving};
+use runtime::Alarm;
 use wire::{h1, h2::Loan};
 
 use crate::{connection::Connection, h2::Stream, side::Side};
@@ -111,19 +111,11 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// The same while bodies are under way. A connection of HTTP/1 that is closed by half may still be read, and may still read.
+    /// The same while bodies are under way. A connection of HTTP/1 tells it by the next bytes: one that is closed by half
+    /// may still be read.
     pub(crate) fn poll_given_up(self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Self::Http1(connection) => connection.transport.poll_left(cx, Leaving::Wholly),
-            Self::Http2(stream) => stream.poll_gone(cx),
-        }
-    }
-
-    /// The same while a backend that has not answered does not take the request's body: closed by half counts as gone then, as it does
-    /// once the request is sent.
-    pub(crate) fn poll_left_stalled(self, cx: &mut Context<'_>) -> Poll<()> {
-        match self {
-            Self::Http1(connection) => connection.transport.poll_left(cx, Leaving::ByHalf),
+            Self::Http1(_) => Poll::Pending,
             Self::Http2(stream) => stream.poll_gone(cx),
         }
     }

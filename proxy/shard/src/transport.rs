@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use runtime::{Handle, Leaving, News, Received, Stream};
+use runtime::{Handle, News, Received, Stream};
 use tls::Session;
 
 /// One end of a connection.
@@ -141,11 +141,6 @@ impl Transport {
             // The next request waits; what comes behind it can't be seen.
             Poll::Ready(News::Bytes) | Poll::Pending => Poll::Pending,
         }
-    }
-
-    /// Ready when the peer has left at least so far, whatever it has sent before that nobody takes.
-    pub(crate) fn poll_left(&self, cx: &mut Context<'_>, at_least: Leaving) -> Poll<()> {
-        self.stream.poll_left(cx, at_least)
     }
 
     /// Ready when bytes wait to be received, or can't come any more; it takes none of them.

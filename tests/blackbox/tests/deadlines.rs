@@ -1,8 +1,6 @@
 //! Who stops in the middle: a request's body that does not go on, an answer that nobody reads, a body of unknown length that
 //! is too long. Over HTTP/1.1 the connection ends with it, over HTTP/2 its stream, and the next request is answered.
 
-use std::{net::TcpListener, time::Duration};
-
 use harness::{Act, Broken, Client, Gateway, Origin, Protocol, h2, over};
 
 use crate::{everything, everything_with};
@@ -14,8 +12,6 @@ over_all! {
     a_body_of_unknown_length_is_limited
     a_refusal_does_not_wait_for_the_body
     a_client_that_gives_up_costs_nobody_else_anything
-    a_client_that_leaves_an_upload_that_nobody_takes_is_noticed
-    a_client_that_leaves_an_answer_that_it_does_not_take_is_noticed
 }
 
 /// The next request is answered: on the same connection, where its protocol has kept it.
@@ -135,46 +131,6 @@ fn a_client_that_gives_up_costs_nobody_else_anything() {
         check_next(&gateway, kept.unwrap_or_else(|| gateway.client()));
     }
     harness::eventually("nothing is in flight", || (in_flight() == 0.0).then_some(()));
-}
-
-/// What each client takes or gives until it is stuck.
-const STUCK_BYTES_MAX: usize = 64 << 20;
-/// Who has moved nothing for so long is stuck.
-const SILENCE: Duration = Duration::from_millis(300);
-
-/// A gateway before a backend, and how many requests are in flight there.
-fn check_noticed(url: &str, stick: impl Fn(&mut Client)) {
-    let limits = "[limits]\nbody = \"1GiB\"\n";
-    let gateway = Gateway::start(&format!("{limits}{}", everything_with(url, "in_flight_max = 100")));
-    let in_flight = || gateway.metrics().sum("floodgate_upstream_target_in_flight", &[]);
-    for _ in 0..3 {
-        let mut client = gateway.client();
-        stick(&mut client);
-        assert_eq!(in_flight(), 1.0);
-        client.reset();
-        harness::eventually("nothing is in flight", || (in_flight() == 0.0).then_some(()));
-    }
-}
-
-/// With megabytes on their way to a backend that reads nothing nobody reads the client either, and all deadlines are far.
-fn a_client_that_leaves_an_upload_that_nobody_takes_is_noticed() {
-    // The kernel connects for it; nobody ever accepts.
-    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
-    let part = vec![b'x'; 1 << 20];
-    check_noticed(&format!("http://{}", backend.local_addr().unwrap()), |client| {
-        client.begin("POST /\ncontent-length: 1000000000");
-        let sent = client.body_until_stuck(&part, SILENCE, STUCK_BYTES_MAX);
-        assert!(sent > 0 && sent < STUCK_BYTES_MAX, "somebody takes everything, or nothing: {sent}");
-    });
-}
-
-/// The same the other way: it asks for much and takes nothing.
-fn a_client_that_leaves_an_answer_that_it_does_not_take_is_noticed() {
-    let origin = large();
-    check_noticed(&origin.url(), |client| {
-        client.ask("GET /large");
-        assert_eq!(client.begun(), 200);
-    });
 }
 
 /// A window that is never opened again stalls its stream; the connection and the other streams go on. 30 s by default (a2).

@@ -9,7 +9,7 @@ mod tasks;
 mod timers;
 
 use crate::simulated::{Faults, for_each_seed};
-use crate::{Clock, DriverChoice, DriverKind, Handle, Leaving, Listener, Options, Received, Runtime, Stream};
+use crate::{Clock, DriverChoice, DriverKind, Handle, Listener, Options, Received, Runtime, Stream};
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;

@@ -531,37 +531,3 @@ fn an_end_is_seen_behind_nothing() {
         drop(server);
     });
 }
-
-/// Who leaves is seen by who takes nothing of what was sent before, which stays.
-#[test]
-fn a_peer_that_leaves_is_seen_in_front_of_what_it_sent() {
-    /// More than the ring takes by itself, and no more than there is room for.
-    const BYTES: usize = 48 << 10;
-    for how in [Leaving::ByHalf, Leaving::Wholly] {
-        check(move |handle| async move {
-            let (client, server) = pair(&handle).await;
-            let server = Rc::new(server);
-            client.write(|out| out.extend_from_slice(&pattern(BYTES)));
-            client.flushed().await.unwrap();
-            server.readable().await.unwrap();
-            let seen = Rc::new(Cell::new(false));
-            let (watched, noted) = (server.clone(), seen.clone());
-            let watcher = spawn(&handle, async move {
-                poll_fn(|cx| watched.poll_left(cx, how)).await;
-                noted.set(true);
-            });
-            handle.yield_now().await;
-            assert!(!seen.get());
-            match how {
-                Leaving::ByHalf => client.shutdown_write(),
-                Leaving::Wholly => client.abort(),
-            }
-            watcher.await;
-            if how == Leaving::ByHalf {
-                let not_wholly = poll_fn(|cx| Poll::Ready(server.poll_left(cx, Leaving::Wholly))).await;
-                assert_eq!(not_wholly, Poll::Pending);
-                assert_eq!(receive_all(&server).await, pattern(BYTES));
-            }
-        });
-    }
-}

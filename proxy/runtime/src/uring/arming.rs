@@ -56,22 +56,6 @@ impl Uring {
         unsafe { self.start_op(entry, user_data) };
     }
 
-    /// Has the kernel tell when the peer of a socket leaves from which nothing is received meanwhile. Not once it is known to send no
-    /// more: every poll would tell of that again (`IO_POLL_UNMASK`).
-    pub(super) fn arm_watch(&mut self, table: &mut Table, slot: u32) {
-        let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
-        let Some(os) = &socket.os else { return };
-        if socket.ops.watch || socket.hung_up.is_some() || !socket.connected || socket.closing {
-            return;
-        }
-        socket.ops.watch = true;
-        // Of a reset it tells unasked.
-        let entry = opcode::PollAdd::new(Fd(os.as_raw_fd()), libc::POLLRDHUP as u32).build();
-        let user_data = UserData::new(Op::Watch, socket.generation, slot);
-        // SAFETY: the entry points to no memory.
-        unsafe { self.start_op(entry, user_data) };
-    }
-
     pub(super) fn arm_accept(&mut self, table: &mut Table, slot: u32) {
         let Some(listening) = table.listeners.get_mut(slot as usize) else { return };
         let Some(os) = &listening.os else { return };

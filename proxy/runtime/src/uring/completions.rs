@@ -3,9 +3,8 @@
 use super::user_data::{Op, UserData};
 use super::{BULK_BUFFERS, Uring};
 use crate::plain::{self, Accept};
-use crate::socket::{End, Incoming, ListenState, NONE, Plainly, Readable, Socket, Table};
+use crate::socket::{End, Incoming, ListenState, NONE, Plainly, Table};
 use crate::stats::add;
-use crate::stream::Leaving;
 use io_uring::cqueue;
 use std::os::fd::{FromRawFd, OwnedFd};
 
@@ -38,7 +37,6 @@ impl Uring {
             }
             Op::Receive => self.on_received(table, user_data, result, cqueue::buffer_select(flags), more),
             Op::Poll => self.on_poll(table, user_data, result),
-            Op::Watch => self.on_watch(table, user_data, result),
             Op::Send => self.on_sent(table, user_data, result),
             Op::Connect => self.on_connected(table, user_data, result),
             Op::Accept => self.on_accepted(table, user_data, result, more),
@@ -111,7 +109,8 @@ impl Uring {
         let Some(socket) = table.sockets.get_mut(slot as usize) else { return };
         if socket.bulk {
             // Nobody knows whether there is more: the reader finds out.
-            socket.readable = Readable::Perhaps;
+            socket.readable = true;
+            socket.unsure = true;
             if socket.plainly == Plainly::LITTLE {
                 socket.plainly = Plainly::MUCH;
             }
@@ -130,25 +129,12 @@ impl Uring {
             self.free_when_done(table, at.slot);
             return;
         }
+        socket.readable = true;
         // An error of the poll itself is left to the receive to tell.
-        socket.readable = if result < 0 { Readable::Perhaps } else { Readable::Something };
-        note_end(socket, result);
+        socket.unsure = result < 0;
+        let over = i32::from(libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR);
+        socket.hung_up |= result > 0 && result & over != 0;
         table.wake_reader(at.slot);
-    }
-
-    fn on_watch(&mut self, table: &mut Table, at: UserData, result: i32) {
-        let Some(socket) = table.sockets.get_mut(at.slot as usize).filter(|s| at.is_of(s.generation)) else {
-            return;
-        };
-        socket.ops.watch = false;
-        if socket.closing {
-            self.free_when_done(table, at.slot);
-            return;
-        }
-        if result > 0 {
-            note_end(socket, result);
-            table.wake_reader(at.slot);
-        }
     }
 
     fn on_sent(&mut self, table: &mut Table, at: UserData, result: i32) {
@@ -242,15 +228,5 @@ impl Uring {
             self.arm_accept(table, at.slot);
         }
         table.wake_acceptor(at.slot);
-    }
-}
-
-/// What the result of a poll says of the peer's end.
-fn note_end(socket: &mut Socket, result: i32) {
-    let has = |events: i16| result > 0 && result & i32::from(events) != 0;
-    if has(libc::POLLHUP | libc::POLLERR) {
-        socket.hung_up = Some(Leaving::Wholly);
-    } else if has(libc::POLLRDHUP) {
-        socket.hung_up = socket.hung_up.max(Some(Leaving::ByHalf));
     }
 }

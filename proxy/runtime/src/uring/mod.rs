@@ -29,7 +29,7 @@ use crate::driver::{Close, Driver, Wait};
 use crate::mailbox::Bell;
 use crate::options::{DriverKind, Error, Options};
 use crate::plain::{self, Hot, Sent};
-use crate::socket::{End, Incoming, Lent, ListenState, Plainly, Readable, Table};
+use crate::socket::{End, Incoming, Lent, ListenState, Plainly, Table};
 use crate::stats::add;
 use buffers::RingBuffers;
 use flights::Flights;
@@ -359,13 +359,6 @@ impl Driver for Uring {
         }
     }
 
-    /// Where the ring still receives, it tells of the end by itself.
-    fn watch(&mut self, table: &mut Table, slot: u32) {
-        if table.sockets.get(slot as usize).is_some_and(|socket| socket.bulk && !socket.ops.receive) {
-            self.arm_watch(table, slot);
-        }
-    }
-
     fn lend(&mut self, table: &mut Table, slot: u32) -> Option<Lent> {
         let Table { sockets, buffers, counters, .. } = table;
         let socket = sockets.get_mut(slot as usize)?;
@@ -389,7 +382,7 @@ impl Driver for Uring {
         if fresh && lent.is_none() {
             self.arm_poll(table, slot);
         } else if fresh {
-            let is_little = socket.readable == Readable::Nothing && length <= self.buffers.bytes();
+            let is_little = !socket.readable && length <= self.buffers.bytes();
             let was_little = socket.plainly == Plainly::LITTLE;
             if socket.plainly.bytes_max().is_none() {
                 socket.plainly = if is_little { Plainly::LITTLE } else { Plainly::MUCH };
@@ -511,7 +504,6 @@ impl Driver for Uring {
             (ops.send, Op::Send),
             (ops.connect, Op::Connect),
             (ops.poll, Op::Poll),
-            (ops.watch, Op::Watch),
         ] {
             if pending {
                 self.cancel(UserData::new(op, generation, slot));

@@ -9,8 +9,6 @@ pub(super) enum Op {
     Accept,
     /// Tells that there is something to receive in bulk.
     Poll,
-    /// Tells that the end has come, of a socket from which nobody receives.
-    Watch,
     /// Tells that a letter came.
     Bell,
     /// A cancellation, whose own result is of no interest.
@@ -41,8 +39,7 @@ impl UserData {
     }
 
     pub(super) fn unpack(data: u64) -> Self {
-        const OPS: [Op; 8] =
-            [Op::Receive, Op::Send, Op::Connect, Op::Accept, Op::Poll, Op::Watch, Op::Bell, Op::Cancel];
+        const OPS: [Op; 7] = [Op::Receive, Op::Send, Op::Connect, Op::Accept, Op::Poll, Op::Bell, Op::Cancel];
         Self {
             op: OPS.get((data >> 56) as usize).copied().unwrap_or(Op::Unknown),
             generation: (data >> 32) as u32 & GENERATION_MASK,
@@ -70,8 +67,7 @@ mod tests {
 
     #[test]
     fn unpacks_what_was_packed() {
-        for op in [Op::Receive, Op::Send, Op::Connect, Op::Accept, Op::Poll, Op::Watch, Op::Bell, Op::Cancel]
-        {
+        for op in [Op::Receive, Op::Send, Op::Connect, Op::Accept, Op::Poll, Op::Bell, Op::Cancel] {
             check(op, 0, 0);
             check(op, GENERATION_MASK, u32::MAX);
             check(op, 7, 1 << 24);

@@ -1,8 +1,6 @@
 //! Answers that come before the request is whole: a backend's, our own, and `100 Continue` (bug 1, rule S3).
 
-use std::time::Duration;
-
-use super::harness::{Setup, check, run};
+use super::harness::check;
 
 /// The connection is in step: another request gets its own answer.
 const NEXT: &str = "c> GET /mock HTTP/1.1|Host: h||\nc< 200 mocked";
@@ -206,25 +204,4 @@ fn an_expectation_without_a_body_or_in_1_0_is_nothing() {
          1> HTTP/1.1 204 No Content||
          c< 204 close",
     );
-}
-
-/// Nobody sees that in the client's bytes, since nobody takes them. It may be gone, or closed by half behind all that it sent.
-#[test]
-fn a_client_that_leaves_an_upload_that_nobody_takes_is_noticed() {
-    const SOON: Duration = Duration::from_secs(1);
-    for (bytes, leaves) in [(400_000, "aborts"), (180_000, "ends")] {
-        run(Setup::default(), async |lab| {
-            lab.talk(&format!(
-                "c> POST / HTTP/1.1|Host: h|Content-Length: 1000000||{{{bytes}}}
-                 1^ POST /
-                 wait 5s
-                 c {leaves}"
-            ))
-            .await;
-            let left_ns = lab.handle.now().mono_ns;
-            let (taken, _) = lab.last('A').unwrap().rest().await;
-            let took = Duration::from_nanos(lab.handle.now().mono_ns - left_ns);
-            assert!(taken.len() < bytes && took <= SOON, "{} bytes, {took:?}: {leaves}", taken.len());
-        });
-    }
 }
