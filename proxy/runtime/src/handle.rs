@@ -56,11 +56,11 @@ impl Handle {
 
     /// Says that this turn takes a change: that is the cause if it is long.
     pub fn mark_change(&self) {
-        self.reactor.turns.mark_change(self.now().mono_ns);
+        self.reactor.turns.mark_change();
     }
 
-    /// Tells for some seconds of each long turn whether it was by its own doing, for a system call a turn. Without it the first
-    /// after a while without is of unknown cause.
+    /// Tells for some seconds of each long turn whether it was by its own doing, for a system call a turn. Without it
+    /// the cause is unknown.
     pub fn watch_turns(&self) {
         self.reactor.turns.watch(self.now().mono_ns);
     }

@@ -2,7 +2,7 @@
 //!
 //! A turn begins when the kernel has told what happened and ends when it is asked for more. One that does not wait for the kernel
 //! lasts until the next begins, so that what the kernel does for it is in it. Reading the thread's processor time is a system
-//! call, which a turn makes only while somebody looks closely ([`Turns::watch`]) or when it was long.
+//! call, which a turn makes only while somebody looks closely ([`Turns::watch`]).
 
 use crate::stats::{Counters, add};
 use std::cell::Cell;
@@ -13,7 +13,7 @@ pub const STALL: Duration = Duration::from_millis(1);
 
 const STALL_NS: u64 = STALL.as_nanos() as u64;
 
-/// For so long each turn's processor time is read after somebody asked for it, or after a stall.
+/// For so long each turn's processor time is read after somebody asked for it.
 const WATCH_NS: u64 = 10_000_000_000;
 
 /// Longest turns are told of this minute and of the one before.
@@ -86,17 +86,18 @@ impl Turns {
         }
         let elapsed_ns = now_ns.saturating_sub(self.begun_ns.get());
         if elapsed_ns > STALL_NS {
-            self.stalled(elapsed_ns, now_ns, counters, cpu_ns());
+            // Where the beginning is not known the end says nothing.
+            let ran_ns = self.cpu_ns.get().and_then(|begun| Some(cpu_ns()?.saturating_sub(begun)));
+            self.stalled(elapsed_ns, ran_ns, counters);
         } else if elapsed_ns > self.longest[0].get().own_ns {
             self.note(Longest { elapsed_ns, own_ns: elapsed_ns });
         }
         self.changing.set(false);
     }
 
-    /// Says of the turn that runs that it takes a change, and looks closely at it and those that follow.
-    pub(crate) fn mark_change(&self, now_ns: u64) {
+    /// Says of the turn that runs that it takes a change.
+    pub(crate) fn mark_change(&self) {
         self.changing.set(true);
-        self.watch(now_ns);
     }
 
     /// Has the processor time of turns read for a while.
@@ -115,8 +116,7 @@ impl Turns {
     }
 
     #[cold]
-    fn stalled(&self, elapsed_ns: u64, now_ns: u64, counters: &Counters, cpu_ns: Option<u64>) {
-        let ran_ns = self.cpu_ns.get().zip(cpu_ns).map(|(begun, ended)| ended.saturating_sub(begun));
+    fn stalled(&self, elapsed_ns: u64, ran_ns: Option<u64>, counters: &Counters) {
         let (stalls, ns) = match ran_ns {
             None => (&counters.stalls_unknown, &counters.stalls_unknown_ns),
             Some(ran_ns) if ran_ns <= STALL_NS => (&counters.stalls_waited, &counters.stalls_waited_ns),
@@ -127,8 +127,6 @@ impl Turns {
         add(ns, elapsed_ns);
         // What nobody has read may all have been its own.
         self.note(Longest { elapsed_ns, own_ns: ran_ns.map_or(elapsed_ns, |ran_ns| ran_ns.min(elapsed_ns)) });
-        // The next one will be told apart.
-        self.watch(now_ns);
     }
 }
 
@@ -179,22 +177,27 @@ mod tests {
         check((false, false), (3 * MS, 0), [0, 0, 0, 1], 3 * MS);
     }
 
+    /// Reading processor time is a system call.
     #[test]
-    fn after_a_stall_the_next_is_told_apart() {
+    fn who_does_not_look_closely_pays_nothing() {
         let (turns, counters) = (Turns::new(0), Counters::default());
-        for (begin, end) in [(0, 2 * MS), (5 * MS, 9 * MS), (20_000 * MS, 20_003 * MS)] {
-            turns.begin(begin, &counters, || Some(0));
-            turns.end(end, &counters, || Some(0));
+        turns.watch(0);
+        let reads = Cell::new(0);
+        let read = || Some(reads.replace(reads.get() + 1));
+        for (begin, expected) in [(0, 2), (9_999 * MS, 4), (10_000 * MS, 4), (20_000 * MS, 4)] {
+            turns.begin(begin, &counters, read);
+            turns.end(begin + 2 * MS, &counters, read);
+            assert_eq!(reads.get(), expected, "{begin}");
         }
-        let stats = counters.read();
-        assert_eq!((stats.stalls_unknown, stats.stalls_waited), (2, 1));
+        assert_eq!((counters.read().stalls_unknown, counters.read().stalls_waited), (2, 2));
     }
 
     #[test]
     fn a_turn_that_does_not_wait_lasts_until_the_next() {
         let (turns, counters) = (Turns::new(0), Counters::default());
-        turns.mark_change(0);
+        turns.watch(0);
         turns.begin(0, &counters, || Some(0));
+        turns.mark_change();
         turns.begin(4 * MS, &counters, || Some(3 * MS));
         turns.begin(5 * MS, &counters, || Some(4 * MS));
         assert_eq!((counters.read().stalls_work, counters.read().stalls_change), (0, 1));

@@ -49,7 +49,7 @@ const CASES: &[Case] = &[
             "ShopApiDeploymentStageprod1 (AWS::ApiGateway::Stage) TracingEnabled: left out: ",
             "ShopApiDocs (AWS::ApiGateway::DocumentationPart): [[api.documentation]]",
             "ShopApiitemsPOST1 (AWS::ApiGateway::Method): [[api.route]] POST /items",
-            "`shop`, a REST API: 3 routes, 3 models, 2 validators, 1 gateway responses, 1 documentation parts, 1 tags",
+            "`shop`, a REST API: 3 routes, 3 models, 2 validators, 1 gateway response, 1 documentation part, 1 tag",
             "!Network",
         ],
     },
