@@ -101,7 +101,7 @@ impl Core {
     /// What is thought of the upstream groups: in as many turns as keep each of them short.
     pub(crate) async fn upstreams(&self) -> Vec<UpstreamReport> {
         /// Some 200 ns each.
-        const GROUPS_A_TURN: u32 = 512;
+        const GROUPS_A_TURN: u32 = 128;
         let snapshot = self.snapshot();
         let mut reports = Vec::new();
         for (slot, upstream) in (0u32..).zip(&snapshot.upstreams) {

@@ -128,7 +128,7 @@ pub struct Endpoint {
 pub type Addresses = Arc<[(u32, Arc<[Endpoint]>)]>;
 
 /// Groups whose addresses are told in one letter: a core does nothing else while it reads one.
-pub const ENDPOINTS_MAX: usize = 256;
+pub const ENDPOINTS_MAX: usize = 128;
 
 /// What a core is told while it runs.
 pub enum Message {

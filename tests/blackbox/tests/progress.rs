@@ -139,7 +139,7 @@ fn has_counts(sent: &str, phases: &[&str], of: usize) {
 /// Work on files. `routes` of a document are more where it is faster.
 fn big(folder: &Path, routes: usize) -> (String, usize) {
     let is_optimised = gateway_binary().to_string_lossy().contains("release");
-    let routes = if is_optimised { 3 * ROUTES } else { routes };
+    let routes = if is_optimised { 2 * ROUTES } else { routes };
     let file = folder.join("api.json");
     fs::write(&file, document(routes, 1)).unwrap();
     (file.to_str().unwrap().to_owned(), routes + 1)
