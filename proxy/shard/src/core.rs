@@ -242,21 +242,33 @@ impl Core {
         self.pool(slot, |pool| pool.keep(live, upstream, now_ns));
     }
 
-    /// Closes connections to backends that were unused for too long.
-    pub(crate) fn sweep(&self) {
-        let snapshot = self.snapshot();
-        let now_ns = self.handle.now().mono_ns;
+    /// Closes connections to backends that were unused for too long: in as many turns as keep each of them short, since there
+    /// may be tens of thousands of groups.
+    pub(crate) async fn sweep(&self) {
+        /// Each is somewhere else in memory.
+        const POOLS_A_TURN: usize = 512;
         self.log.borrow_mut().flush();
+        let mut swept = 0;
+        while self.sweep_some(swept, POOLS_A_TURN) {
+            swept += POOLS_A_TURN;
+            self.handle.yield_now().await;
+        }
+        self.notes.borrow_mut().iter_mut().for_each(|notes| notes.tell());
+        self.sweep_cache();
+    }
+
+    /// The same for so many groups from a slot on; whether there are more.
+    fn sweep_some(&self, from: usize, pools_max: usize) -> bool {
+        let (snapshot, now_ns) = (self.snapshot(), self.handle.now().mono_ns);
         let mut pools = self.pools.borrow_mut();
-        for (slot, pool) in pools.iter_mut().enumerate().filter(|(_, pool)| !pool.is_unused()) {
+        let some = pools.iter_mut().enumerate().skip(from).take(pools_max);
+        for (slot, pool) in some.filter(|(_, pool)| !pool.is_unused()) {
             match snapshot.upstreams.get(slot).and_then(Option::as_ref) {
                 Some(upstream) => pool.sweep(upstream.keep_alive_ns, now_ns),
                 None => pool.let_go(),
             }
         }
-        drop(pools);
-        self.notes.borrow_mut().iter_mut().for_each(|notes| notes.tell());
-        self.sweep_cache();
+        pools.len() > from + pools_max
     }
 
     /// Gives back to the machine what this core has drawn of shared limits and takes no more; whether it holds some still.

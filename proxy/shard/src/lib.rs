@@ -323,7 +323,7 @@ async fn sweep(core: Rc<Core>) {
         let now_ns = core.now().mono_ns;
         if u128::from(now_ns - swept_ns) >= SWEEP.as_nanos() {
             swept_ns = now_ns;
-            core.sweep();
+            core.sweep().await;
         }
     }
 }
