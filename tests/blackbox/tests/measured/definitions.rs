@@ -40,8 +40,8 @@ struct Shape {
     base: &'static str,
     /// What stands in the file; a document goes into the folder.
     config: fn(usize, &Path) -> String,
-    /// Whether no core does anything else for a millisecond. Where thousands of backends are others each time, some turns are longer, more
-    /// with each change; what they do is not known yet, and they are printed.
+    /// Whether no core does anything else for a millisecond, once it has been changed before. Where thousands of backends are others each
+    /// time, what cores keep for them grows with each change, and some turns are longer: they are printed.
     holds_none: bool,
 }
 
