@@ -21,7 +21,7 @@ use control::{Publish, Resolver, Target, Watch};
 use model::Model;
 use progress::{Phase, Progress};
 use runtime::DriverChoice;
-use shard::{Addresses, ENDPOINTS_MAX, Endpoint, Message, Report};
+use shard::{Addresses, Endpoint, GROUPS_MAX, Message, Report};
 use snapshot::Snapshot;
 use telemetry::log;
 
@@ -101,8 +101,16 @@ pub(crate) struct Node {
     pub(crate) progress: Progress,
     /// What the cores were told last, by slot.
     endpoints: Mutex<HashMap<u32, Arc<[Endpoint]>>>,
+    /// For whom addresses are watched.
+    resolving: Mutex<Resolving>,
+}
+
+/// The generation whose addresses are watched.
+#[derive(Default)]
+struct Resolving {
+    generation: u64,
     /// While there is one, addresses come here and are told together.
-    gathering: Mutex<Option<Vec<Group>>>,
+    gathered: Option<Vec<Group>>,
 }
 
 /// The addresses of an upstream group, and its slot.
@@ -219,7 +227,7 @@ pub(crate) fn run(
         judging: AtomicBool::new(false),
         progress: Progress::new(),
         endpoints: Mutex::default(),
-        gathering: Mutex::default(),
+        resolving: Mutex::default(),
     });
     let socket = match &model.node.admin.socket {
         Some(socket) => socket.clone(),
@@ -333,30 +341,51 @@ impl Node {
                 None => names.push(Watch { upstream: slot, targets }),
             }
         }
-        let node = Arc::downgrade(self);
+        let (node, generation) = (Arc::downgrade(self), snapshot.generation);
         let publish: Publish = Arc::new(move |slot, addresses| {
             let endpoints =
                 addresses.into_iter().map(|(target, address)| Endpoint { target, address }).collect();
             if let Some(node) = node.upgrade() {
-                node.take_endpoints(slot, endpoints);
+                node.take_endpoints(generation, (slot, endpoints));
             }
         });
-        *held(&self.gathering) = Some(Vec::new());
+        *held(&self.resolving) = Resolving { generation, gathered: Some(Vec::new()) };
         for unresolved in resolver.watch(names, publish).wait(patience) {
             say::warning(&format!(
                 "the backend {} has no address yet ({}); requests to it are answered with an error until it has",
                 unresolved.host, unresolved.why
             ));
         }
-        known.extend(held(&self.gathering).take().unwrap_or_default());
+        known.extend(held(&self.resolving).gathered.take().unwrap_or_default());
         self.tell_endpoints(known);
     }
 
-    fn take_endpoints(&self, slot: u32, endpoints: Arc<[Endpoint]>) {
-        if let Some(gathered) = &mut *held(&self.gathering) {
-            return gathered.push((slot, endpoints));
+    /// Takes what a name has become that is watched for a generation. Of one before the last it may be said of a slot that is another
+    /// group's by now.
+    fn take_endpoints(&self, generation: u64, group: Group) {
+        // Held until it is told: the next generation comes after it.
+        let mut resolving = held(&self.resolving);
+        match &mut *resolving {
+            now if now.generation != generation => {}
+            Resolving { gathered: Some(gathered), .. } => gathered.push(group),
+            Resolving { gathered: None, .. } => self.tell_endpoints(vec![group]),
         }
-        self.tell_endpoints(vec![(slot, endpoints)]);
+    }
+
+    /// Makes room for other upstream groups: cores forget those that no generation has any more. What a core has missed is tried
+    /// again with the next change.
+    fn forget_groups(&self, publisher: &mut Publisher) {
+        let Some(cores) = self.cores.get() else { return };
+        for slots in publisher.vacated().chunks(GROUPS_MAX) {
+            let slots: Arc<[u32]> = slots.into();
+            let mut told = held(&self.endpoints);
+            slots.iter().for_each(|slot| drop(told.remove(slot)));
+            drop(told);
+            if cores.posts.iter().any(|post| post.send(Message::Forget(slots.clone())).is_err()) {
+                return;
+            }
+        }
+        publisher.reclaim();
     }
 
     /// Tells the cores what is new.
@@ -373,7 +402,7 @@ impl Node {
     /// Posts addresses to all cores; the slots of those that a core has missed.
     fn post_endpoints(&self, groups: Vec<Group>) -> Vec<u32> {
         let mut missed = Vec::new();
-        for groups in groups.chunks(ENDPOINTS_MAX) {
+        for groups in groups.chunks(GROUPS_MAX) {
             let groups: Addresses = groups.into();
             for post in self.cores.get().into_iter().flat_map(|cores| &cores.posts) {
                 if post.send(Message::Endpoints(groups.clone())).is_err() {

@@ -174,9 +174,7 @@ impl Publisher {
         progress: &Progress,
     ) -> Result<Arc<Snapshot>, String> {
         let unix_s = unix_s();
-        self.free();
-        // A slot is used for as long as a request may count under it.
-        let live: Vec<_> = self.current.iter().chain(&self.retired).map(|live| live.labels.clone()).collect();
+        let live = self.live();
         self.slots.reclaim_routes(|slot| {
             live.iter().any(|labels| labels.routes.get(slot as usize).is_some_and(Option::is_some))
         });
@@ -200,6 +198,25 @@ impl Publisher {
             }
             None => Err(read.render(&found)),
         }
+    }
+
+    /// What slots are called that requests may use or count under.
+    fn live(&mut self) -> Vec<Arc<telemetry::Labels>> {
+        self.free();
+        self.current.iter().chain(&self.retired).map(|live| live.labels.clone()).collect()
+    }
+
+    /// Slots of upstream groups that no request can use any more.
+    pub(crate) fn vacated(&mut self) -> Vec<u32> {
+        let live = self.live();
+        let is_used =
+            |slot| live.iter().any(|labels| labels.upstreams.get(slot as usize).is_some_and(Option::is_some));
+        self.slots.vacate_upstreams(is_used).to_vec()
+    }
+
+    /// All cores have forgotten what stood in [`Self::vacated`], or will before they hear of anything else.
+    pub(crate) fn reclaim(&mut self) {
+        self.slots.reclaim_upstreams();
     }
 
     /// What is in force from now on: cores are about to be given it.

@@ -30,6 +30,7 @@ use crate::{
     ids::Ids,
     owner::Owner,
     pool::{Claim, Pool},
+    pools::Pools,
     pressure::Level,
     relay::Fault,
 };
@@ -74,7 +75,7 @@ pub(crate) struct Core {
     /// What requests have left for the next.
     pub(crate) spare: RefCell<exchange::Spare>,
     counters: RefCell<Counters>,
-    pub(crate) pools: RefCell<Vec<Pool>>,
+    pub(crate) pools: RefCell<Pools>,
     ids: RefCell<Ids>,
     messages: RefCell<Spare<Box<Messages>>>,
     /// `Date` and the second it stands for.
@@ -173,22 +174,19 @@ impl Core {
 
     /// Makes room for the upstream groups of a snapshot. Those that are gone lose their connections in the next
     /// [`Self::sweep`]; their addresses stay, for requests that began with an older snapshot and have not come to their
-    /// calls yet.
+    /// calls yet, until [`Self::forget`].
     fn furnish(&self, snapshot: &Snapshot) {
-        let mut pools = self.pools.borrow_mut();
-        if pools.len() < snapshot.upstreams.len() {
-            pools.resize_with(snapshot.upstreams.len(), Pool::default);
-        }
+        self.pools.borrow_mut().make_room(snapshot.upstreams.len());
     }
 
     /// Takes the addresses of an upstream group.
     pub(crate) fn set_endpoints(&self, slot: u32, endpoints: &[Endpoint]) {
-        let mut pools = self.pools.borrow_mut();
-        let slot = slot as usize;
-        if pools.len() <= slot {
-            pools.resize_with(slot + 1, Pool::default);
-        }
-        pools[slot].set_endpoints(endpoints, self.handle.now().mono_ns);
+        self.pools.borrow_mut().set_endpoints(slot, endpoints, self.handle.now().mono_ns);
+    }
+
+    /// Empties the slot of an upstream group that no snapshot has any more.
+    pub(crate) fn forget(&self, slot: u32) {
+        self.pools.borrow_mut().forget(slot);
     }
 
     /// Takes what probes say of an address.
@@ -229,7 +227,7 @@ impl Core {
 
     /// Lends the connections to an upstream group; `None` for a slot that there is not.
     pub(crate) fn pool<R>(&self, slot: u32, lend: impl FnOnce(&mut Pool) -> R) -> Option<R> {
-        self.pools.borrow_mut().get_mut(slot as usize).map(lend)
+        self.pools.borrow_mut().get(slot).map(lend)
     }
 
     /// Takes a connection back after its response: kept if both sides allow it, else closed.
@@ -261,14 +259,13 @@ impl Core {
     fn sweep_some(&self, from: usize, pools_max: usize) -> bool {
         let (snapshot, now_ns) = (self.snapshot(), self.handle.now().mono_ns);
         let mut pools = self.pools.borrow_mut();
-        let some = pools.iter_mut().enumerate().skip(from).take(pools_max);
-        for (slot, pool) in some.filter(|(_, pool)| !pool.is_unused()) {
+        for (slot, pool) in pools.some(from..from + pools_max).filter(|(_, pool)| !pool.is_unused()) {
             match snapshot.upstreams.get(slot).and_then(Option::as_ref) {
                 Some(upstream) => pool.sweep(upstream.keep_alive_ns, now_ns),
                 None => pool.let_go(),
             }
         }
-        pools.len() > from + pools_max
+        pools.slots() > from + pools_max
     }
 
     /// Gives back to the machine what this core has drawn of shared limits and takes no more; whether it holds some still.
@@ -444,7 +441,7 @@ impl Core {
     /// Those that nobody uses make room.
     pub(crate) fn connects(&self) -> Option<Connected> {
         if self.backends.get() >= self.backends_max {
-            self.pools.borrow_mut().iter_mut().for_each(Pool::let_go);
+            self.pools.borrow_mut().let_go();
         }
         if self.backends.get() >= self.backends_max {
             self.record(&Event::Reject { label: "backends" });

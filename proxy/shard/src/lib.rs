@@ -18,6 +18,7 @@ mod kept;
 mod owner;
 mod pace;
 mod pool;
+mod pools;
 mod pressure;
 mod probe;
 mod race;
@@ -124,11 +125,11 @@ pub struct Endpoint {
     pub address: SocketAddr,
 }
 
-/// Addresses of upstream groups, by slot; at most [`ENDPOINTS_MAX`] groups in one letter.
+/// Addresses of upstream groups, by slot; at most [`GROUPS_MAX`] groups in one letter.
 pub type Addresses = Arc<[(u32, Arc<[Endpoint]>)]>;
 
-/// Groups whose addresses are told in one letter: a core does nothing else while it reads one.
-pub const ENDPOINTS_MAX: usize = 128;
+/// Groups that are told of in one letter: a core does nothing else while it reads one.
+pub const GROUPS_MAX: usize = 128;
 
 /// What a core is told while it runs.
 pub enum Message {
@@ -137,6 +138,9 @@ pub enum Message {
     Publish(Arc<Snapshot>, mpsc::Sender<Discarded>),
     /// The addresses of these upstream groups, by slot, are now these.
     Endpoints(Addresses),
+    /// No snapshot has the upstream groups of these slots any more, at most [`GROUPS_MAX`]: what is kept of them goes, since
+    /// others may come there.
+    Forget(Arc<[u32]>),
     /// Probes of another core find an address of an upstream group well, or not.
     Health(u32, Endpoint, bool),
     /// Tell what was counted.
@@ -343,6 +347,10 @@ async fn obey(core: &Rc<Core>, mailbox: &Mailbox<Message>, listeners: &[Rc<Liste
                     groups.iter().for_each(|(slot, endpoints)| core.set_endpoints(*slot, endpoints))
                 });
                 // There may be many more such letters; clients come first.
+                core.handle.yield_now().await;
+            }
+            Message::Forget(slots) => {
+                timed(core, || slots.iter().for_each(|slot| core.forget(*slot)));
                 core.handle.yield_now().await;
             }
             Message::Health(slot, endpoint, healthy) => core.set_health(slot, endpoint, healthy),

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::{core::Core, pool::Pool};
+use crate::core::Core;
 
 /// Entries of the cache that are put out in one turn, at most.
 const SHED_ENTRIES: usize = 256;
@@ -67,7 +67,7 @@ impl Core {
             self.wake_idle();
         }
         if pressure.level >= Level::Shut {
-            self.pools.borrow_mut().iter_mut().for_each(Pool::let_go);
+            self.pools.borrow_mut().let_go();
         }
         let mut owner = self.owner.borrow_mut();
         let stats = owner.stats();

@@ -16,6 +16,8 @@ struct Numbers {
     names: HashMap<String, u32>,
     /// Given out once, of nothing now.
     free: Vec<u32>,
+    /// Of nothing either, but what is kept about them is not cleared away yet.
+    vacated: Vec<u32>,
     /// How many there are.
     len: u32,
 }
@@ -27,7 +29,7 @@ impl Slots {
     }
 
     /// The slot of an upstream group. Its targets are part of the name: a group that changed is another group, whose
-    /// connections lead elsewhere. It is never another's: what is connected must not be taken for what it was.
+    /// connections lead elsewhere.
     pub fn upstream(&mut self, identity: String) -> u32 {
         self.upstreams.give(identity)
     }
@@ -35,15 +37,20 @@ impl Slots {
     /// Takes back the slots of routes that nobody uses any more, so that a configuration whose routes are always others
     /// needs no more slots than it has routes at once.
     pub fn reclaim_routes(&mut self, is_used: impl Fn(u32) -> bool) {
-        let Numbers { names, free, .. } = &mut self.routes;
-        names.retain(|_, slot| {
-            is_used(*slot) || {
-                free.push(*slot);
-                false
-            }
-        });
-        // The lowest is given out first: lists by slot stay short.
-        free.sort_unstable_by(|a, b| b.cmp(a));
+        self.routes.vacate(is_used);
+        self.routes.reclaim();
+    }
+
+    /// The slots of upstream groups that nobody uses any more. What is connected must not be taken for what it was: they are not
+    /// given out again before [`Self::reclaim_upstreams`], which is for when all cores have forgotten them.
+    pub fn vacate_upstreams(&mut self, is_used: impl Fn(u32) -> bool) -> &[u32] {
+        self.upstreams.vacate(is_used);
+        &self.upstreams.vacated
+    }
+
+    /// Takes back what [`Self::vacate_upstreams`] told.
+    pub fn reclaim_upstreams(&mut self) {
+        self.upstreams.reclaim();
     }
 
     /// How many route slots there are.
@@ -59,7 +66,7 @@ impl Slots {
 
 impl Numbers {
     fn give(&mut self, name: String) -> u32 {
-        let Self { names, free, len } = self;
+        let Self { names, free, len, .. } = self;
         *names.entry(name).or_insert_with(|| {
             free.pop().unwrap_or_else(|| {
                 let next = *len;
@@ -67,6 +74,22 @@ impl Numbers {
                 next
             })
         })
+    }
+
+    fn vacate(&mut self, is_used: impl Fn(u32) -> bool) {
+        let Self { names, vacated, .. } = self;
+        names.retain(|_, slot| {
+            is_used(*slot) || {
+                vacated.push(*slot);
+                false
+            }
+        });
+    }
+
+    fn reclaim(&mut self) {
+        self.free.append(&mut self.vacated);
+        // The lowest is given out first: lists by slot stay short.
+        self.free.sort_unstable_by(|a, b| b.cmp(a));
     }
 }
 
@@ -95,5 +118,25 @@ mod tests {
         assert_eq!(["e", "f", "g", "h"].map(|key| slots.route("", "", key)), [0, 2, 3, 4]);
         assert_eq!(slots.route("", "", "a"), 5, "what was gone is another");
         assert_eq!(slots.routes(), 6);
+    }
+
+    #[test]
+    fn the_slots_of_upstream_groups_are_given_out_again_once_they_are_forgotten() {
+        let mut slots = Slots::default();
+        for group in ["a", "b", "c"] {
+            slots.upstream(group.into());
+        }
+        let told = |slots: &mut Slots| {
+            let mut told = slots.vacate_upstreams(|slot| slot == 1).to_vec();
+            told.sort_unstable();
+            told
+        };
+        assert_eq!(told(&mut slots), [0, 2]);
+        assert_eq!(slots.upstream("d".into()), 3, "nobody has forgotten them");
+        assert_eq!(told(&mut slots), [0, 2, 3], "what was told is told again");
+        slots.reclaim_upstreams();
+        assert_eq!(told(&mut slots), [] as [u32; 0]);
+        assert_eq!(["b", "a", "e"].map(|group| slots.upstream(group.into())), [1, 0, 2]);
+        assert_eq!(slots.upstreams(), 4);
     }
 }

@@ -99,6 +99,7 @@ impl Node {
             None => return Err(refused(FLAGS_ALONE)),
         };
         let model = drafted.as_ref().map_or(&read.model, |drafted| &drafted.model);
+        self.forget_groups(&mut publisher);
         let snapshot = publisher.compile(read, model, &self.progress)?;
         if let Some(read) = &fresh {
             read.warn();

@@ -15,6 +15,7 @@ over_both! {
     a_bad_file_changes_nothing_and_says_why
     flags_outlive_a_reload
     a_request_in_flight_keeps_what_it_began_with
+    each_reload_has_another_backend
     a_reload_keeps_buckets
     nobody_notices_a_reload
 }
@@ -223,6 +224,46 @@ fn a_request_in_flight_keeps_what_it_began_with() {
     gate.open();
     assert_eq!(connection.response().text(), "begun before");
     assert_eq!(connection.ask("GET /").response().text(), "new");
+}
+
+/// What cores keep of backends that are gone is another's after some reloads: each request comes to the one that is configured,
+/// by address and by name, and a request that began with the first one to the first.
+fn each_reload_has_another_backend() {
+    const RELOADS: usize = 24;
+    const NAMED: [&str; 4] = ["zero", "one", "two", "three"];
+    let gate = Gate::default();
+    let origins: Vec<_> = NAMED
+        .into_iter()
+        .map(|name| {
+            let waits = gate.clone();
+            Origin::start(move |request| {
+                let held = request.head.starts_with("GET /held ").then(|| Act::Wait(waits.clone()));
+                held.into_iter().chain([Act::answer(200, &[], name)]).collect()
+            })
+        })
+        .collect();
+    let url = |number: usize| {
+        let url = origins[number % NAMED.len()].url();
+        if number.is_multiple_of(3) { url.replace("127.0.0.1", "localhost") } else { url }
+    };
+    let gateway = Gateway::with(&crate::everything(&url(0))).workers(2).start();
+    let (mut held, mut kept) = (gateway.client(), gateway.client());
+    held.ask("GET /held");
+    origins[0].received(1);
+    for number in 1..=RELOADS {
+        gateway.configure(&crate::everything(&url(number)));
+        reload(&gateway);
+        for _ in 0..4 {
+            let answers = [kept.ask("GET /").response(), gateway.ask("GET /")];
+            assert_eq!(
+                answers.map(|answer| answer.text()),
+                [NAMED[number % NAMED.len()]; 2],
+                "reload {number}"
+            );
+        }
+    }
+    gate.open();
+    assert_eq!(held.response().text(), NAMED[0]);
 }
 
 /// Buckets are spent, not settings: a reload forgives nobody.

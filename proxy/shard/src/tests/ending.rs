@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::harness::{Setup, check, route, run, standard};
+use super::harness::{Lab, Setup, check, route, run, standard};
 
 #[test]
 fn a_request_in_flight_is_finished_and_the_connection_ends() {
@@ -163,6 +163,54 @@ fn a_request_that_waits_for_the_cache_still_finds_its_backend() {
              1 sees fin",
         )
         .await;
+    });
+}
+
+/// A group that nobody can use any more leaves its slot to another, which gets none of its connections; one that a request uses
+/// keeps it.
+#[test]
+fn a_slot_is_another_groups_once_nobody_uses_it() {
+    let only = |group: &str| {
+        let mut model = standard();
+        model.apis[0].definition.routes = vec![route("$default", group)];
+        model.upstreams.retain(|upstream| upstream.name == group);
+        model
+    };
+    run(Setup { model: only("A"), ..Setup::default() }, async |lab| {
+        let slots = |lab: &Lab| lab.cores[0].snapshot().upstreams.len();
+        lab.talk(
+            "c> GET /held HTTP/1.1|Host: h||
+             A1< GET /held",
+        )
+        .await;
+        lab.publish(&only("AB")).await;
+        lab.publish(&only("C")).await;
+        assert_eq!(slots(lab), 3, "one is in use, one was until now");
+        lab.publish(&only("Z")).await;
+        assert_eq!(slots(lab), 2, "the second is free");
+        lab.talk(
+            "A1> HTTP/1.1 200 OK|Content-Length: 2||ok
+             c< 200 ok
+             wait 2s
+             A1 sees fin",
+        )
+        .await;
+        lab.publish(&only("C")).await;
+        lab.publish(&only("AB")).await;
+        assert_eq!(slots(lab), 2);
+        for turn in 0..20 {
+            let (group, letter) = [("A", 'A'), ("C", 'C')][turn % 2];
+            lab.publish(&only(group)).await;
+            assert!(slots(lab) <= 3, "turn {turn}");
+            let number = 1 + turn / 2 + usize::from(letter == 'A');
+            lab.talk(&format!(
+                "c> GET /{turn} HTTP/1.1|Host: h||
+                 {letter}{number}< GET /{turn}
+                 {letter}{number}> HTTP/1.1 200 OK|Content-Length: 2||ok
+                 c< 200 ok"
+            ))
+            .await;
+        }
     });
 }
 

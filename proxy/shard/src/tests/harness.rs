@@ -331,8 +331,10 @@ impl Lab {
 
     /// Gives every core another configuration.
     pub(super) async fn publish(&mut self, model: &Model) {
+        let vacated = self.publisher.vacated();
         let snapshot = self.publisher.compile(model);
         for post in &self.posts {
+            assert!(post.send(Message::Forget(vacated.clone())).is_ok(), "a full mailbox");
             let endpoints = endpoints(&snapshot).into();
             assert!(post.send(Message::Endpoints(endpoints)).is_ok(), "a full mailbox");
             let (done, returned) = mpsc::channel();

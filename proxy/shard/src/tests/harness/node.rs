@@ -116,12 +116,14 @@ pub(super) struct Publisher {
     tickets: tls::Tickets,
     generation: u64,
     current: Option<Arc<Snapshot>>,
+    /// Those before it, for as long as a core or a request has them.
+    retired: Vec<Arc<Snapshot>>,
 }
 
 impl Publisher {
     pub(super) fn new(adapt: fn(&mut Snapshot)) -> Self {
         let (slots, tickets) = (Slots::default(), tls::Tickets::default());
-        Self { adapt, slots, tickets, generation: 0, current: None }
+        Self { adapt, slots, tickets, generation: 0, current: None, retired: Vec::new() }
     }
 
     pub(super) fn compile(&mut self, model: &Model) -> Arc<Snapshot> {
@@ -140,8 +142,17 @@ impl Publisher {
         let mut snapshot = snapshot.unwrap_or_else(|| panic!("{found:?}"));
         (self.adapt)(&mut snapshot);
         let snapshot = Arc::new(snapshot);
-        self.current = Some(snapshot.clone());
+        self.retired.extend(self.current.replace(snapshot.clone()));
         snapshot
+    }
+
+    /// The slots of upstream groups that no request can use any more: whoever asks tells the cores.
+    pub(super) fn vacated(&mut self) -> Arc<[u32]> {
+        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        let live = || self.current.iter().chain(&self.retired);
+        let vacated = self.slots.vacate_upstreams(|slot| live().any(|it| it.upstream(slot).is_some())).into();
+        self.slots.reclaim_upstreams();
+        vacated
     }
 }
 
