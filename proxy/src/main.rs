@@ -32,6 +32,10 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // The first touch of a huge page clears two megabytes: a core serves nobody meanwhile, for milliseconds on a virtual machine.
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        say::warning(&format!("the kernel goes on using huge pages, which may hold cores: {error}"));
+    }
     let cli = cli::Cli::parse();
     match commands::run(cli) {
         Ok(code) => code,

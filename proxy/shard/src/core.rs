@@ -243,8 +243,8 @@ impl Core {
     /// Closes connections to backends that were unused for too long: in as many turns as keep each of them short, since there
     /// may be tens of thousands of groups.
     pub(crate) async fn sweep(&self) {
-        /// Each is somewhere else in memory.
-        const POOLS_A_TURN: usize = 512;
+        /// Each is in several places of memory, which nobody has touched for a second.
+        const POOLS_A_TURN: usize = 128;
         self.log.borrow_mut().flush();
         let mut swept = 0;
         while self.sweep_some(swept, POOLS_A_TURN) {
@@ -301,9 +301,16 @@ impl Core {
         self.counters.borrow_mut().record(event);
     }
 
-    /// What was seen of the routes in these slots.
-    pub(crate) fn observe(&self, slots: &[u32]) -> Observed {
-        self.counters.borrow().observe(slots)
+    /// What was seen of some routes together: in as many turns as keep each of them short.
+    pub(crate) async fn observe(&self, slots: &[u32]) -> Observed {
+        /// Histograms of 12 KB each are summed.
+        const ROUTES_A_TURN: usize = 64;
+        let mut observed = Observed::default();
+        for slots in slots.chunks(ROUTES_A_TURN) {
+            observed.merge(&self.counters.borrow().observe(slots));
+            self.handle.yield_now().await;
+        }
+        observed
     }
 
     /// What was counted, with the panics that the reactor has caught meanwhile.

@@ -84,11 +84,8 @@ fn make_due(core: &Rc<Core>) -> u64 {
     let snapshot = core.snapshot();
     let now_ns = core.handle.now().mono_ns;
     let mut next_ns = u64::MAX;
-    for (slot, upstream) in (0..).zip(&snapshot.upstreams) {
-        let Some(upstream) = upstream.as_ref().filter(|it| it.health.is_some()) else { continue };
-        if !is_ours(core, slot) {
-            continue;
-        }
+    for slot in snapshot.probed.iter().copied().filter(|slot| is_ours(core, *slot)) {
+        let Some(upstream) = snapshot.upstream(slot) else { continue };
         let wanted = core.wanted(&snapshot, upstream);
         let Some((due, next)) = core.pool(slot, |pool| pool.due(wanted, now_ns)) else { continue };
         next_ns = next_ns.min(next);

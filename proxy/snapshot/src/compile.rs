@@ -22,7 +22,7 @@ use telemetry::{Labels, Renamed, access::Template};
 
 pub use within::mistakes_within;
 
-use crate::{ClientConnections, HeadLimits, Rate, Slots, Snapshot, Timeouts, nanoseconds};
+use crate::{ClientConnections, HeadLimits, Rate, Slots, Snapshot, Timeouts, Upstream, nanoseconds};
 
 /// What a compilation needs beside the model.
 pub struct Inputs<'a> {
@@ -71,9 +71,11 @@ pub fn compile(model: &Model, inputs: &mut Inputs<'_>) -> (Option<Snapshot>, Vec
         renamed: None,
     };
     labels.renamed = inputs.before.map(|before| Renamed::between(&before.labels, &labels));
+    let is_probed = |upstream: &Upstream| upstream.health.is_some();
     let snapshot = Snapshot {
         generation: inputs.generation,
         listeners,
+        probed: upstreams.built.iter().filter(|(_, it)| is_probed(it)).map(|(slot, _)| *slot).collect(),
         upstreams: by_slot(upstreams.built),
         apis,
         mappings: places.mappings,

@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub listeners: Vec<Listener>,
     /// By slot; a slot that is no longer used is empty.
     pub upstreams: Vec<Option<Upstream>>,
+    /// Slots of those whose addresses are probed: few of very many, perhaps.
+    pub probed: Vec<u32>,
     /// All APIs; [`Mapped`] points into it.
     pub apis: Vec<Api>,
     /// Hosts and base paths.

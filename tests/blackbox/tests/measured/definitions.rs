@@ -214,6 +214,9 @@ fn ten_thousand_routes_are_deployed_and_no_core_stalls() {
 
 /// Changes the definition again and again, while good clients ask.
 fn run(gateway: &Gateway, shape: &Shape, folder: &Path, done: usize) -> Run {
+    // From a change on it is known for some seconds whose doing long turns are.
+    let output = gateway.reload();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let waited = || ["core-0", "core-1"].map(|core| schedule_of_thread(gateway.pid(), core).waited);
     let waited_before = waited();
     let before = gateway.metrics();
