@@ -281,7 +281,7 @@ pub(crate) struct FrontLine {
 #[derive(Debug, Default, Args)]
 pub(crate) struct Run {
     /// A configuration file (TOML), an OpenAPI document (JSON or YAML, told by what is in it; it is served at `/` and at
-    /// `/default`), or the URL of one backend to put a whole gateway in front of
+    /// `/default`), a SAM, CloudFormation or serverless.yml template, or the URL of one backend to put a whole gateway in front of
     #[arg(value_name = "FILE|URL")]
     pub(crate) what: Option<String>,
     /// Address to listen on [default: 127.0.0.1:8443, with --plain 127.0.0.1:8080]

@@ -1,5 +1,5 @@
 //! Templates of the kinds that people have (section 5 of the semantics), through the real binary: what `import` makes of each is a
-//! configuration that `check` takes, and one that answers as the template itself does when it is run.
+//! configuration that `check` takes, and one that answers as the template itself does when it is run, and as `explain` says.
 
 use std::{
     fs,
@@ -8,6 +8,7 @@ use std::{
 };
 
 use harness::{Act, Gateway, Origin, gateway_binary};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A template, what it is given, what it answers, and what is said of what was left out.
@@ -209,6 +210,35 @@ fn asked(gateway: &Gateway, request: &str) -> harness::Response {
     }
 }
 
+/// What `explain` says of a request, whose backend would answer as [`origin`] does, without asking it.
+#[track_caller]
+fn explained(file: &str, parameters: &[String], request: &str) -> (Value, Value) {
+    let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
+    let mut lines = head.lines();
+    let (method, target) = lines.next().and_then(|line| line.split_once(' ')).unwrap();
+    let (host, fields): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("host: "));
+    let host = host.first().map_or("127.0.0.1", |line| &line["host: ".len()..]);
+    let url = format!("http://{host}{target}");
+    let tell = |answer: &str| {
+        let mut words = vec!["explain", "--json", file, &url, "-X", method];
+        words.extend(fields.iter().flat_map(|field| ["-H", field]));
+        words.extend(parameters.iter().map(String::as_str));
+        words.extend(["--response", "200", "--response-header", "content-type: application/json"]);
+        words.extend(["--response-body", answer]);
+        if !body.is_empty() {
+            words.extend(["-d", body]);
+        }
+        let told = floodgate(&words);
+        assert!(told.status.success(), "{file}: {request}: {}", String::from_utf8_lossy(&told.stderr));
+        serde_json::from_slice::<Value>(&told.stdout).unwrap()
+    };
+    let told = tell("");
+    // What the backend would be asked is what it would answer.
+    let forwarded = told["forwarded"]["head"].as_str().map(|head| head.lines().next().unwrap_or_default());
+    let told = forwarded.map_or(told.clone(), |line| tell(line.trim_end_matches(" HTTP/1.1")));
+    (told["answer"]["status"].clone(), told["answer"]["body"].clone())
+}
+
 /// What is not as it should be.
 fn check(case: &Case) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -236,6 +266,12 @@ fn check(case: &Case) -> Vec<String> {
     fs::write(&written, &toml).unwrap();
     let checked = floodgate(&["check", written.to_str().unwrap()]);
     assert!(checked.status.success(), "{}: {}\n{toml}", case.file, String::from_utf8_lossy(&checked.stderr));
+    for (request, status, body) in case.talk {
+        let told = explained(&file, &parameters, request);
+        if told != (json!(status), json!(body)) {
+            wrong.push(format!("{} explained: {request}: {told:?}", case.file));
+        }
+    }
     let mut flags = vec![&*file, "--plain", "--listen", "127.0.0.1:0"];
     flags.extend(parameters.iter().map(String::as_str));
     for (how, gateway) in [("as it is", Gateway::from_flags(&flags)), ("imported", Gateway::start(&toml))] {
