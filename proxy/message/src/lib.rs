@@ -27,7 +27,7 @@ pub use method::Method;
 pub use name::{Name, Names};
 pub use now::Now;
 pub use reason::{Dialect, Reason};
-pub use request::{NeverIndexed, Request, Scheme, Version};
+pub use request::{NeverIndexed, Rare, Request, Scheme, Version};
 pub use request_id::RequestId;
 pub use response::{Response, reason_phrase};
 pub use response_type::ResponseType;

@@ -458,7 +458,8 @@ async fn put(
 ) -> Result<(), NoHead> {
     match line {
         Line::Http1 { transport, .. } => transport.write(|out| {
-            h1::encode_request(request, &target.authority, body_length(&request.body), out);
+            let host = request.host_for(&target.authority);
+            h1::encode_request(request, host, body_length(&request.body), out);
             if let Body::Whole(bytes) = &request.body {
                 out.extend_from_slice(bytes);
             }

@@ -220,7 +220,7 @@ impl<'a> ReplyHead<'a> {
     }
 
     fn is_asked(&self, framing: &ResponseFraming) -> bool {
-        match (self.request.upgrade.as_deref(), framing.upgrade.as_deref()) {
+        match (self.request.upgrade(), framing.upgrade.as_deref()) {
             (Some(asked), Some(given)) => asked.eq_ignore_ascii_case(given),
             _ => false,
         }

@@ -308,8 +308,7 @@ impl Way<'_> {
         else {
             return (After::Cut, 0);
         };
-        let protocol =
-            live.framing.upgrade.as_deref().or(self.request.upgrade.as_deref()).unwrap_or_default();
+        let protocol = live.framing.upgrade.as_deref().or(self.request.upgrade()).unwrap_or_default();
         transport.write(|out| h1::encode_switching(response, protocol, out));
         live.claim.iter().for_each(Claim::complete);
         let timeouts = &self.snapshot.timeouts;

@@ -273,7 +273,7 @@ impl Core for Offline<'_> {
         let target = self.snapshot.upstream(upstream).and_then(|upstream| upstream.targets.first());
         let target = target.ok_or(Reason::Internal)?;
         let mut head = Vec::new();
-        h1::encode_request(request, &target.authority, length, &mut head);
+        h1::encode_request(request, request.host_for(&target.authority), length, &mut head);
         *self.sent.borrow_mut() = Some(Sent { upstream, head, body });
         match self.reply {
             Some(reply) => reply.read(request, response).map_err(|_| Reason::BackendMalformed),

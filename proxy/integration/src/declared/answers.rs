@@ -314,6 +314,7 @@ impl Entry {
             target: None,
             params: &[],
             headers: &response.headers,
+            host: "",
             body: body.unwrap_or(&empty),
             values: values.as_ref(),
         };

@@ -32,6 +32,9 @@ const RESERVED: [&str; 3] = ["content-length", "transfer-encoding", "x-amzn-trac
 const OF_THE_HOP: [&str; 7] =
     ["connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"];
 
+/// No field of a message, but whom it is for.
+const HOST: &str = "host";
+
 impl Mappings {
     pub(super) fn compile(settings: &Settings, found: &mut Found) -> Self {
         let mut mappings = Self::default();
@@ -67,11 +70,8 @@ impl Mappings {
 
     fn header(&mut self, name: &str, source: Source, key: String, found: &mut Found) {
         let is_one_of = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        if name.eq_ignore_ascii_case("host") {
-            // A literal is the upstream's affair.
-            if !matches!(source, Source::Static(_)) {
-                found.mistake(key, "`Host` can be mapped from a literal or a stage variable alone");
-            }
+        if is_host(name) && matches!(source, Source::Static(_)) {
+            // A literal, or a stage variable, is the upstream's affair.
             return;
         }
         if is_one_of(&OF_THE_HOP) {
@@ -139,6 +139,16 @@ impl Mapped {
         [headers, query, path].into_iter().map(NamedValues::kept_bytes).sum()
     }
 
+    /// What a backend is told in place of its own name; empty where nothing is mapped or there is no value. What is more than one is
+    /// no host.
+    pub(super) fn host(&self) -> Result<&str, Reason> {
+        let mut hosts = self.headers.get(HOST, str::eq_ignore_ascii_case).into_iter().flatten();
+        match (hosts.next(), hosts.next()) {
+            (host, None) => Ok(host.unwrap_or_default()),
+            (_, Some(_)) => Err(Reason::BadRequest),
+        }
+    }
+
     /// What is put in the place of a variable of the URI.
     pub(super) fn of_path(&self, name: &str) -> Option<Values<'_>> {
         self.path.get(name, |known, name| known == name)
@@ -148,7 +158,7 @@ impl Mapped {
     pub(super) fn set_headers(&self, headers: &mut Headers) {
         for (name, values) in self.headers.iter() {
             let is_of_the_hop = OF_THE_HOP.iter().any(|known| known.eq_ignore_ascii_case(name));
-            if is_of_the_hop || !octets::is_token(name.as_bytes()) {
+            if is_of_the_hop || is_host(name) || !octets::is_token(name.as_bytes()) {
                 continue;
             }
             headers.remove(name);
@@ -162,6 +172,10 @@ impl Mapped {
             });
         }
     }
+}
+
+fn is_host(name: &str) -> bool {
+    name.eq_ignore_ascii_case(HOST)
 }
 
 /// Looks the sources of mappings up; what has no value is not mapped.

@@ -100,6 +100,7 @@ impl Declared {
                 target: Some(&request.target),
                 params: cx.params,
                 headers: &request.headers,
+                host: request.authority.as_str(),
                 body: &body,
                 values: Some(&values),
             };
@@ -108,6 +109,8 @@ impl Declared {
         }
         self.set_method(request);
         self.set_target(request, cx.params, &bench.mapped)?;
+        // A name that an attacker chose would end up in the backend's links and logs: what is no host is not told to anybody.
+        request.tell_host(bench.mapped.host()?).map_err(|_| Reason::BadRequest)?;
         match settings.kind {
             Kind::HttpProxy => self.forward(request, cx),
             Kind::Http | Kind::Mock => {

@@ -36,6 +36,8 @@ pub(super) struct Known<'a> {
     pub(super) target: Option<&'a Target>,
     pub(super) params: &'a [(u32, u32)],
     pub(super) headers: &'a Headers,
+    /// What `Host` said, which is no field of its own; empty in an answer.
+    pub(super) host: &'a str,
     pub(super) body: &'a Bytes,
     /// `None` where no source asks for them.
     pub(super) values: Option<&'a Values<'a>>,
@@ -181,6 +183,9 @@ impl Source {
                 let pairs = pairs(known.target.and_then(Target::query).unwrap_or_default());
                 let own = pairs.filter(|(key, _)| unescaped(key, true, |key| **name == *key));
                 chosen(own, *all).for_each(|(_, value)| unescaped(value, true, &mut *each));
+            }
+            Self::Header { name, .. } if name.eq_ignore_ascii_case("host") => {
+                Some(known.host).filter(|host| !host.is_empty()).into_iter().for_each(|it| each(it.into()));
             }
             Self::Header { name, all } => {
                 chosen(known.headers.find_all(name), *all)

@@ -212,7 +212,7 @@ impl Cache {
         };
         !is_listed
             || self.ttl.is_zero()
-            || request.upgrade.is_some()
+            || request.upgrade().is_some()
             || (self.dialect != Dialect::Rest && self.is_personal_or_partial(request))
     }
 

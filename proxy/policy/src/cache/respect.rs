@@ -344,7 +344,7 @@ impl Respect {
 
 impl Policy for Respect {
     fn on_request(&self, request: &mut Request, cx: &mut Context<'_>) -> Verdict {
-        if request.upgrade.is_some() {
+        if request.upgrade().is_some() {
             return Verdict::Continue;
         }
         if !is_safe(&request.method) {

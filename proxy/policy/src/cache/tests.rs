@@ -63,7 +63,7 @@ fn request(text: &str) -> Request {
     for (name, value) in lines.map(field) {
         match name {
             "body" => request.body = Body::Stream(Length::Known(value.parse().unwrap())),
-            "upgrade" => request.upgrade = Some(value.into()),
+            "upgrade" => request.set_upgrade(value.into()),
             _ => request.headers.push(name, value.as_bytes()),
         }
     }

@@ -74,7 +74,8 @@ impl Call {
         let ends = request.body == Body::Empty;
         let length = request.body.length().filter(|_| !ends);
         let loan = client.and_then(Client::loan);
-        let called = caller.call(request, &target.authority, target.tls, length, ends, loan);
+        let host = request.host_for(&target.authority);
+        let called = caller.call(request, host, target.tls, length, ends, loan);
         let (awaited, sender) = called.map_err(|_| unseen())?;
         self.flow.set_sender(sender, ends);
         *self.awaited.borrow_mut() = Some(awaited);

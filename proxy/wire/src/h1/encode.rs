@@ -78,7 +78,7 @@ pub fn encode_request(request: &Request, authority: &Authority, length: BodyLeng
         }
         BodyLength::None => {}
     }
-    if let Some(protocol) = &request.upgrade {
+    if let Some(protocol) = request.upgrade() {
         put_upgrade(protocol, out);
     }
     put(out, &[b"\r\n"]);

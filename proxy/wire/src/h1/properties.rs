@@ -183,7 +183,7 @@ pub fn request_survives(request: &Request, length: BodyLength) {
     assert_eq!(again.authority, request.authority, "{sent}");
     assert_eq!(again.headers, request.headers, "{sent}");
     assert_eq!(again.body, request.body, "{sent}");
-    assert_eq!(again.upgrade, request.upgrade, "{sent}");
+    assert_eq!(again.upgrade(), request.upgrade(), "{sent}");
 }
 
 /// A response, sent to a client, arrives as it is: only with a date, and chunked when only its end told its length.

@@ -72,7 +72,7 @@ fn decode(
     into.body = body.to_body();
     let has_body = !matches!(body, BodyLength::None | BodyLength::Known(0));
     if http11 && !has_body && into.method == Method::Get {
-        into.upgrade = hop.upgrade();
+        hop.upgrade().into_iter().for_each(|protocol| into.set_upgrade(protocol));
     }
     let framing = RequestFraming {
         body,

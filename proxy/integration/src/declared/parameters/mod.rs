@@ -81,6 +81,7 @@ impl Integration for Parameters {
                 target: Some(&request.target),
                 params: cx.params,
                 headers: &request.headers,
+                host: request.authority.as_str(),
                 body: &body,
                 values: Some(&values),
             };
@@ -131,6 +132,7 @@ impl Integration for Parameters {
                 target: None,
                 params: &[],
                 headers: &response.headers,
+                host: "",
                 body: &body,
                 values: values.as_ref(),
             };

@@ -117,7 +117,57 @@ fn mistakes_are_told_when_it_is_deployed() {
     check("integration.request.body.x", "'a'", "the destination of a mapping is");
     check("method.request.header.x", "'a'", "the destination of a mapping is");
     check("integration.request.header.a b", "'a'", "the destination of a mapping is");
-    check("integration.request.header.Host", "context.domainName", "a literal or a stage variable alone");
+}
+
+/// What a backend is told that it is called, if it is not its own name.
+fn told_host(request: &Request) -> Option<String> {
+    let own = Authority::parse(b"own.example").unwrap();
+    Some(request.host_for(&own).as_str().to_owned()).filter(|host| host != "own.example")
+}
+
+/// Row 118: what a backend is told that it is called. A literal and a stage variable are the upstream's affair, where they are put
+/// in when it is deployed; what a request says is a host, or the request is none.
+#[test]
+fn a_host_is_mapped_from_any_source() {
+    let told = |source: &str, asked: &Asked<'_>| {
+        let put = put(mapping("integration.request.header.host", source), asked);
+        let fields = put.seen().1;
+        assert!(fields.iter().all(|field| !field.to_ascii_lowercase().starts_with("host")), "{fields:?}");
+        told_host(&put.request)
+    };
+    let host = |text: &str| Some(text.to_owned());
+    assert_eq!(told("method.request.header.X-Token", &ASKED), host("last"));
+    assert_eq!(told("method.request.body.pet.name", &ASKED), host("rex"));
+    assert_eq!(told("context.domainName", &ASKED), host("api.example"));
+    assert_eq!(
+        told("method.request.querystring.x", &Asked("GET /pets/7/a?x=[::1]:8080", &[], b"")),
+        host("[::1]:8080")
+    );
+    for source in
+        ["'b.example'", "stageVariables.env", "method.request.querystring.x", "method.request.body.none"]
+    {
+        assert_eq!(told(source, &Asked("GET /pets/7/a", &[], b"")), None, "{source}");
+    }
+    let declared = |settings: Settings| Settings {
+        declared: vec![(Part::Header, "Host".into()), (Part::Query, "x".into())],
+        ..settings
+    };
+    let own = declared(mapping("integration.request.header.Host", "method.request.header.host"));
+    assert_eq!(told_host(&put(own, &ASKED).request).as_deref(), Some("api.example"));
+    let settings = mapping("integration.request.header.Host", "method.request.querystring.x");
+    for bad in ["a/b", "a%20b", "a%0D%0AX:1", "user@host", "a:b", "%00"] {
+        let asked = format!("GET /pets/7/a?x={bad}");
+        check_refused(settings.clone(), &Asked(&asked, &[], b""), &Reason::BadRequest);
+    }
+    let many = mapping("integration.request.header.Host", "method.request.multivaluequerystring.x");
+    check_refused(many, &Asked("GET /pets/7/a?x=a&x=b", &[], b""), &Reason::BadRequest);
+    // Row 119: a template has the last word.
+    let template = "#set($context.requestOverride.header.HOST = 'template.example')";
+    let settings = Settings {
+        request_templates: pairs(&[("application/json", template)]),
+        ..mapping("integration.request.header.Host", "context.domainName")
+    };
+    assert_eq!(told_host(&put(settings, &ASKED).request).as_deref(), Some("template.example"));
 }
 
 /// Row 118: who maps them is answered with 500.

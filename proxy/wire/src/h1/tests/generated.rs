@@ -41,7 +41,7 @@ prop_compose! {
         request.authority.read(host.as_bytes()).unwrap();
         request.body = length.to_body();
         if request.method == Method::Get && request.body == Body::Empty {
-            request.upgrade = upgrade.map(Box::from);
+            upgrade.map(Box::from).into_iter().for_each(|protocol| request.set_upgrade(protocol));
         }
         (request, length)
     }
