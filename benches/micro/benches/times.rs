@@ -3,6 +3,10 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use micro::CASES;
 
+/// As in the gateway.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn times(criterion: &mut Criterion) {
     for (name, make) in CASES {
         let mut case = make().warm();

@@ -107,9 +107,28 @@ fn date_time(text: &str) -> Option<()> {
 }
 
 fn email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
+    let at = text.bytes().rposition(|byte| byte == b'@');
+    let Some((local, domain)) = at.map(|at| (&text[..at], &text[at + 1..])) else { return false };
     let is_atom = |part: &str| {
-        let special = |byte: u8| byte <= b' ' || b"()<>[]:;@\\,\"\x7F".contains(&byte);
+        let special = |byte: u8| {
+            matches!(
+                byte,
+                0..=b' '
+                    | b'('
+                    | b')'
+                    | b'<'
+                    | b'>'
+                    | b'['
+                    | b']'
+                    | b':'
+                    | b';'
+                    | b'@'
+                    | b'\\'
+                    | b','
+                    | b'"'
+                    | 0x7F
+            )
+        };
         !part.is_empty() && !part.bytes().any(special)
     };
     let quoted = local.len() > 2 && local.starts_with('"') && local.ends_with('"');

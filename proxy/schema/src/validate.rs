@@ -6,7 +6,7 @@ mod aloud;
 
 use std::{borrow::Cow, sync::Arc};
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use crate::{
     aws, equal,
@@ -183,7 +183,10 @@ impl<'s> Run<'s> {
     fn object(&mut self, rules: &ObjectRules, value: Value<'_>) -> bool {
         let mut found = 0;
         let mut wanted = rules.required.len();
-        let mut seen: SmallVec<[u64; 2]> = smallvec![0; wanted / 64 + 1];
+        let mut seen = SmallVec::from([0_u64; 2]);
+        if wanted / 64 >= seen.len() {
+            seen.resize(wanted / 64 + 1, 0);
+        }
         for (name, value) in value.members() {
             found += 1;
             if !self.spend(1 + name.steps()) {

@@ -54,7 +54,8 @@ pub(crate) struct Document<'t> {
 /// A value of a document.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Value<'d> {
-    document: &'d Document<'d>,
+    text: &'d str,
+    entries: &'d [Entry],
     at: u32,
 }
 
@@ -67,7 +68,7 @@ pub(crate) struct Text<'d> {
 
 impl Document<'_> {
     pub(crate) fn root(&self) -> Value<'_> {
-        Value { document: self, at: 0 }
+        Value { text: &self.text, entries: &self.entries, at: 0 }
     }
 
     /// The same with a text of its own.
@@ -78,7 +79,7 @@ impl Document<'_> {
 
 impl<'d> Value<'d> {
     fn entry(self) -> &'d Entry {
-        &self.document.entries[self.at as usize]
+        &self.entries[self.at as usize]
     }
 
     /// Its number in the document.
@@ -93,7 +94,7 @@ impl<'d> Value<'d> {
     /// What is written; of a text what is between its quotes.
     pub(crate) fn written(self) -> &'d str {
         let entry = self.entry();
-        self.document.text.get(entry.start as usize..entry.end as usize).unwrap_or_default()
+        self.text.get(entry.start as usize..entry.end as usize).unwrap_or_default()
     }
 
     /// Values and names in it, itself among them.
@@ -146,14 +147,13 @@ impl<'d> Value<'d> {
         // A text's quotes are outside.
         let outside = u32::from(entry.kind == Kind::Text);
         let range = (entry.start - outside) as usize..(entry.end + outside) as usize;
-        write::compact(out, self.document.text.get(range).unwrap_or_default());
+        write::compact(out, self.text.get(range).unwrap_or_default());
     }
 }
 
 /// What is left of a container.
 struct Inside<'d> {
-    document: &'d Document<'d>,
-    at: u32,
+    next: Value<'d>,
     end: u32,
 }
 
@@ -161,13 +161,13 @@ impl<'d> Inside<'d> {
     fn of(value: Value<'d>, wanted: Kind) -> Self {
         let entry = value.entry();
         let at = if entry.kind == wanted { value.at + 1 } else { entry.next };
-        Self { document: value.document, at, end: entry.next }
+        Self { next: Value { at, ..value }, end: entry.next }
     }
 
     fn value(&mut self) -> Option<Value<'d>> {
-        (self.at < self.end).then(|| {
-            let value = Value { document: self.document, at: self.at };
-            self.at = value.entry().next;
+        let value = self.next;
+        (value.at < self.end).then(|| {
+            self.next.at = value.entry().next;
             value
         })
     }

@@ -20,21 +20,23 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Document<'_>, Unread> {
     if u32::try_from(text.len()).is_err() {
         return Err(Unread::Values);
     }
-    let mut reader =
-        Reader { bytes, at: 0, entries: Entries::new(), open: [0; JSON_DEPTH_MAX], objects: 0, depth: 0 };
+    // Where it stays: there are kilobytes of it.
+    let mut document = Document { text: text.into(), entries: Entries::new() };
+    let entries = &mut document.entries;
+    let mut reader = Reader { bytes, at: 0, entries, open: [0; JSON_DEPTH_MAX], objects: 0, depth: 0 };
     reader.space();
     reader.value()?;
     reader.space();
     if reader.at < bytes.len() {
         return Err(reader.malformed("something follows the value"));
     }
-    Ok(Document { text: text.into(), entries: reader.entries })
+    Ok(document)
 }
 
 struct Reader<'t> {
     bytes: &'t [u8],
     at: usize,
-    entries: Entries,
+    entries: &'t mut Entries,
     /// The entries of open containers.
     open: [u32; JSON_DEPTH_MAX],
     /// A bit for each open container, 1 for an object; the innermost is the lowest.
@@ -58,20 +60,12 @@ impl Reader<'_> {
         }
     }
 
-    fn put(&mut self, start: usize, end: usize, kind: Kind, mark: bool) -> Result<(), Unread> {
-        let number = self.entries.len();
-        if number >= VALUES_MAX {
-            return Err(Unread::Values);
-        }
-        // Both fit: the text's length does.
-        self.entries.push(Entry {
-            start: start as u32,
-            end: end as u32,
-            next: number as u32 + 1,
-            kind,
-            mark,
-        });
-        Ok(())
+    /// How many there are is looked at in [`Self::close`].
+    #[inline]
+    fn put(&mut self, start: usize, end: usize, kind: Kind, mark: bool) {
+        let next = self.entries.len() as u32 + 1;
+        // All fit: the text's length does.
+        self.entries.push(Entry { start: start as u32, end: end as u32, next, kind, mark });
     }
 
     fn value(&mut self) -> Result<(), Unread> {
@@ -110,7 +104,7 @@ impl Reader<'_> {
         self.open[self.depth] = self.entries.len() as u32;
         self.depth += 1;
         self.objects = self.objects << 1 | u128::from(kind == Kind::Object);
-        self.put(self.at, self.at, kind, false)?;
+        self.put(self.at, self.at, kind, false);
         self.at += 1;
         self.space();
         Ok(())
@@ -118,6 +112,10 @@ impl Reader<'_> {
 
     /// Behind a value: closes what ends here. Whether another value follows.
     fn close(&mut self) -> Result<bool, Unread> {
+        // Between two looks there are a name and as many containers as may be nested.
+        if self.entries.len() > VALUES_MAX {
+            return Err(Unread::Values);
+        }
         while self.depth > 0 {
             self.space();
             let object = self.objects & 1 == 1;
@@ -169,7 +167,7 @@ impl Reader<'_> {
             self.at += plain(&self.bytes[self.at..]);
             match self.peek() {
                 Some(b'"') => {
-                    self.put(start, self.at, Kind::Text, escaped)?;
+                    self.put(start, self.at, Kind::Text, escaped);
                     self.at += 1;
                     return Ok(());
                 }
@@ -222,7 +220,8 @@ impl Reader<'_> {
             }
             self.digits()?;
         }
-        self.put(start, self.at, Kind::Number, mark)
+        self.put(start, self.at, Kind::Number, mark);
+        Ok(())
     }
 
     fn digits(&mut self) -> Result<(), Unread> {
@@ -237,7 +236,7 @@ impl Reader<'_> {
         if !self.bytes[self.at..].starts_with(word) {
             return Err(self.malformed("a value is wanted"));
         }
-        self.put(self.at, self.at + word.len(), kind, word == b"true")?;
+        self.put(self.at, self.at + word.len(), kind, word == b"true");
         self.at += word.len();
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Whether a text is one JSON value (RFC 8259), in one pass and without recursion.
 
-use super::{JSON_DEPTH_MAX, is_space};
+use super::{JSON_DEPTH_MAX, is_space, scan};
 
 /// Where a text stops being JSON, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,19 +25,6 @@ pub(crate) fn check(text: &str) -> Result<&str, Malformed> {
     }
     Ok(text.get(start..end).unwrap_or_default())
 }
-
-/// Bytes that are not simply part of a string.
-const SPECIAL: [bool; 256] = {
-    let mut special = [false; 256];
-    let mut control = 0;
-    while control < 0x20 {
-        special[control] = true;
-        control += 1;
-    }
-    special[b'"' as usize] = true;
-    special[b'\\' as usize] = true;
-    special
-};
 
 struct Checker<'d> {
     bytes: &'d [u8],
@@ -145,10 +132,8 @@ impl Checker<'_> {
     fn text(&mut self) -> Result<(), Malformed> {
         self.at += 1;
         loop {
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let plain = rest.iter().position(|byte| SPECIAL[usize::from(*byte)]).unwrap_or(rest.len());
-            self.at += plain;
-            match rest.get(plain) {
+            self.at += scan::plain(self.bytes.get(self.at..).unwrap_or_default());
+            match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
                     return Ok(());

@@ -2,6 +2,7 @@
 //! written as; what is inside is read when somebody asks. It does not know who asks.
 
 mod check;
+mod scan;
 mod write;
 
 use std::borrow::Cow;
@@ -203,11 +204,13 @@ impl<'d> Cursor<'d> {
 fn end_of_value(bytes: &[u8], start: usize) -> usize {
     match bytes.get(start) {
         Some(b'"') => end_of_text(bytes, start),
-        Some(b'{' | b'[') => end_of_container(bytes, start),
+        Some(b'{' | b'[') => {
+            scan::end_of_container(&bytes[start..]).map_or(bytes.len(), |length| start + length)
+        }
         _ => {
             let rest = bytes.get(start..).unwrap_or_default();
-            let length = rest.iter().take_while(|byte| !is_space(**byte) && !b",]}:".contains(byte)).count();
-            start + length
+            let ends = |byte: &u8| is_space(*byte) || matches!(byte, b',' | b']' | b'}' | b':');
+            start + rest.iter().position(ends).unwrap_or(rest.len())
         }
     }
 }
@@ -215,41 +218,13 @@ fn end_of_value(bytes: &[u8], start: usize) -> usize {
 fn end_of_text(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     loop {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let Some(plain) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) else {
-            return bytes.len();
-        };
-        at += plain + 1;
-        if rest[plain] == b'"' {
-            return at;
+        at += scan::plain(bytes.get(at..).unwrap_or_default());
+        match bytes.get(at) {
+            Some(b'"') => return at + 1,
+            Some(b'\\') => at += 2,
+            // In text that was not checked.
+            Some(_) => at += 1,
+            None => return bytes.len(),
         }
-        at += 1;
-    }
-}
-
-fn end_of_container(bytes: &[u8], start: usize) -> usize {
-    let mut depth = 0_usize;
-    let mut at = start;
-    loop {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let Some(plain) = rest.iter().position(|byte| matches!(byte, b'"' | b'{' | b'[' | b'}' | b']'))
-        else {
-            return bytes.len();
-        };
-        at += plain;
-        match rest[plain] {
-            b'"' => {
-                at = end_of_text(bytes, at);
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            _ => {
-                depth -= 1;
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-        }
-        at += 1;
     }
 }

@@ -106,11 +106,10 @@ impl<'a> Heap<'a> {
                 Value::List(self.keep(List { items, json: true })?)
             }
             Kind::Text => Value::Text(self.unescaped(json::inner(value))?),
-            Kind::Number => match (value.parse(), value.parse()) {
-                (Ok(integer), _) => Value::Int(integer),
-                _ if !value.contains(['.', 'e', 'E']) => Value::Big(value),
-                (_, Ok(double)) => Value::Double(double),
-                _ => Value::Null,
+            Kind::Number => match value.parse() {
+                Ok(integer) => Value::Int(integer),
+                Err(_) if !value.contains(['.', 'e', 'E']) => Value::Big(value),
+                Err(_) => value.parse().map_or(Value::Null, Value::Double),
             },
             Kind::True => Value::Bool(true),
             Kind::False => Value::Bool(false),
