@@ -185,7 +185,9 @@ impl Source {
                 chosen(own, *all).for_each(|(_, value)| unescaped(value, true, &mut *each));
             }
             Self::Header { name, .. } if name.eq_ignore_ascii_case("host") => {
-                Some(known.host).filter(|host| !host.is_empty()).into_iter().for_each(|it| each(it.into()));
+                if !known.host.is_empty() {
+                    each(known.host);
+                }
             }
             Self::Header { name, all } => {
                 chosen(known.headers.find_all(name), *all)
