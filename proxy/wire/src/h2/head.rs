@@ -73,6 +73,11 @@ impl Head {
         (self.kind, self.ends, self.list_bytes_max) = (kind, ends, list_bytes_max);
     }
 
+    /// What came with it makes it malformed.
+    pub(super) fn malform(&mut self) {
+        self.is_malformed = true;
+    }
+
     /// Which head it is.
     pub(super) fn kind(&self) -> Kind {
         self.kind

@@ -27,6 +27,8 @@ pub(super) struct Inbound {
     block_bytes: Vec<u8>,
     /// Of a block that is longer than a head may be: what was read of it already.
     block_head: Option<Box<Head>>,
+    /// The block that comes next makes its stream depend on itself.
+    depends_on_itself: bool,
     has_settings: bool,
 }
 
@@ -72,6 +74,7 @@ impl Inbound {
             block: None,
             block_bytes: Vec::new(),
             block_head: None,
+            depends_on_itself: false,
             has_settings: false,
         }
     }
@@ -240,7 +243,7 @@ impl Engine {
                     }
                 }
             }
-            kind::PING | kind::RST_STREAM | kind::WINDOW_UPDATE => {
+            kind::PING | kind::RST_STREAM | kind::WINDOW_UPDATE | kind::PRIORITY => {
                 // What is short is whole when the frame is.
                 inbound.collect(input, inbound.frame.payload_bytes as usize);
             }
@@ -286,6 +289,7 @@ impl Engine {
             kind::RST_STREAM => self.read_reset(stream, Code::of(self.inbound.number())),
             kind::WINDOW_UPDATE => self.read_update(stream, self.inbound.number() & !(1 << 31)),
             kind::GOAWAY => self.tariff.goaway(),
+            kind::PRIORITY => self.read_priority(stream, self.inbound.number() & !(1 << 31)),
             _ => self.tariff.extra(),
         }
     }
@@ -369,6 +373,17 @@ impl Engine {
             }
             None if code.is_none() && before <= 0 => self.widened(),
             Some(_) | None => {}
+        }
+    }
+
+    /// Nobody minds priorities any more (RFC 9113 §5.3.2), but a stream that depends on itself is still a fault of RFC 7540 §5.3.1,
+    /// for which nginx and HAProxy reset: kept open it would be a request in flight for a frame.
+    fn read_priority(&mut self, id: u32, depends_on: u32) {
+        self.tariff.extra();
+        match self.streams.find(id) {
+            _ if depends_on != id => {}
+            Some(key) => self.refuse(key, Code::ProtocolError),
+            None => self.fail(Code::ProtocolError),
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct Attack {
     pub(crate) frames: usize,
     /// Bytes so far.
     wire: u64,
-    /// Requests so far that stay in flight, unless there are more than there may be: priorities, that some reset for, mean nothing.
+    /// Requests so far that stay in flight, unless there are more than there may be.
     held: u64,
     /// The newest stream.
     stream: u32,
@@ -61,7 +61,7 @@ pub(crate) const FLOODS: &[Flood] = &[
     // CVE-2025-8671: the server is made to reset, each time in another way.
     Flood { name: "made to reset by an update of nothing", begin: nothing, step: |a| { a.post(); a.update(0); } },
     Flood { name: "made to reset by a window that overflows", begin: nothing, step: |a| { a.post(); a.update(h2::WINDOW_BYTES_MAX); } },
-    Flood { name: "made to reset by a priority of itself", begin: nothing, step: |a| { a.post(); a.held += 1; let stream = a.stream; a.frame(&Frame::priority(stream, stream, 1)); } },
+    Flood { name: "made to reset by a priority of itself", begin: nothing, step: |a| { a.post(); let stream = a.stream; a.frame(&Frame::priority(stream, stream, 1)); } },
     Flood { name: "made to reset by a short priority", begin: nothing, step: |a| { a.post(); let stream = a.stream; a.frame(&Frame::priority(stream, 0, 1).saying([0])); } },
     Flood { name: "made to reset by data behind the end", begin: nothing, step: |a| { a.get(); let stream = a.stream; a.frame(&Frame::data(stream, 0, "a")); } },
     Flood { name: "made to reset by a head behind the end", begin: nothing, step: |a| { a.get(); let get = a.get.clone(); a.head_on(WHOLE, get); } },

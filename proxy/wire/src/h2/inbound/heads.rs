@@ -1,5 +1,7 @@
 //! Header blocks, in one frame or in several, and what becomes of their heads (RFC 9113 §6.2, §6.10, §8.1).
 
+use std::ops::Range;
+
 use message::Name;
 
 use super::Block;
@@ -68,7 +70,7 @@ impl Engine {
         let mut bytes = std::mem::take(&mut self.inbound.block_bytes);
         if self.inbound.frame.kind == kind::HEADERS {
             // The flags of what stands around a block are its first frame's.
-            match fragment(&bytes, self.inbound.frame.flags) {
+            match self.fragment(&bytes) {
                 Ok(part) => {
                     let (from, length) = (part.start, part.len());
                     bytes.truncate(from + length);
@@ -105,10 +107,30 @@ impl Engine {
     /// A header block that lies in one piece with what stands around it.
     pub(super) fn read_block(&mut self, payload: &[u8]) {
         let Some(block) = self.inbound.block.take() else { return };
-        match fragment(payload, self.inbound.frame.flags) {
+        match self.fragment(payload) {
             Ok(part) => self.read_head(block.stream, block.ends_stream, &payload[part]),
             Err(code) => self.fail(code),
         }
+    }
+
+    /// Where in the payload of a HEADERS frame its part of the block lies (RFC 9113 §6.2). Notes a stream that depends on itself.
+    fn fragment(&mut self, payload: &[u8]) -> Result<Range<usize>, Code> {
+        /// The dependency and weight of a priority, which nobody minds any more (RFC 9113 §5.3.2).
+        const PRIORITY_BYTES: usize = 5;
+        let (mut from, mut padding) = (0, 0);
+        if self.inbound.has(flag::PADDED) {
+            padding = usize::from(*payload.first().ok_or(Code::FrameSizeError)?);
+            from += 1;
+        }
+        if self.inbound.has(flag::PRIORITY) {
+            let depends_on = payload.get(from..).and_then(<[u8]>::first_chunk).ok_or(Code::FrameSizeError)?;
+            let depends_on = u32::from_be_bytes(*depends_on) & !(1 << 31);
+            self.inbound.depends_on_itself = depends_on == self.inbound.frame.stream;
+            from += PRIORITY_BYTES;
+        }
+        let left = payload.len().checked_sub(from).ok_or(Code::FrameSizeError)?;
+        let length = left.checked_sub(padding).ok_or(Code::ProtocolError)?;
+        Ok(from..from + length)
     }
 
     /// A header block is whole. It is decoded whatever becomes of its stream.
@@ -139,6 +161,10 @@ impl Engine {
                 };
                 let mut head = self.spare_heads.pop().unwrap_or_default();
                 head.begin(kind, ends, self.settings().head_list_bytes_max as usize);
+                if std::mem::take(&mut self.inbound.depends_on_itself) {
+                    // RFC 7540 §5.3.1.
+                    head.malform();
+                }
                 (head, true)
             }
         };
@@ -267,21 +293,4 @@ impl Engine {
         }
         self.end_body(key);
     }
-}
-
-/// Where in the payload of a HEADERS frame its part of the block lies (RFC 9113 §6.2).
-fn fragment(payload: &[u8], flags: u8) -> Result<std::ops::Range<usize>, Code> {
-    /// The dependency and weight of a priority, which nobody minds any more (RFC 9113 §5.3.2).
-    const PRIORITY_BYTES: usize = 5;
-    let (mut from, mut padding) = (0, 0);
-    if flags & flag::PADDED != 0 {
-        padding = usize::from(*payload.first().ok_or(Code::FrameSizeError)?);
-        from += 1;
-    }
-    if flags & flag::PRIORITY != 0 {
-        from += PRIORITY_BYTES;
-    }
-    let left = payload.len().checked_sub(from).ok_or(Code::FrameSizeError)?;
-    let length = left.checked_sub(padding).ok_or(Code::ProtocolError)?;
-    Ok(from..from + length)
 }
