@@ -22,7 +22,6 @@ use policy::{
     compression::{BODY_BYTES_MAX, Wanted},
     throttle::Spendings,
 };
-use smallvec::SmallVec;
 use snapshot::{Api, Found, Missed, Route, Snapshot, Stage};
 
 pub use customise::{validation, values};
@@ -110,8 +109,8 @@ pub struct Served<'a> {
     pub route: Option<&'a Route>,
     /// Why the gateway answered in place of the backend, if it did.
     pub reason: Option<Reason>,
-    /// What the cache wants done with the response, if it was to be fetched for it.
-    pub fate: Option<cache::Fate>,
+    /// What one of the policies, which is the cache, remembers of the request.
+    slot: Slot,
     /// What the cache said, if it was asked.
     pub cached: Option<CacheResult>,
     /// A kept response that goes out as it is, in place of the response, which is empty then.
@@ -133,68 +132,75 @@ pub enum CacheResult {
 
 /// Serves one request: finds its route, asks its policies, calls what stands behind it, and lets the policies that it
 /// passed look at the response, last one first. The response is written where it stays: it comes in empty.
-pub async fn exchange<'a, C: Core>(
+#[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
+pub fn exchange<'a, C: Core>(
     snapshot: &'a Snapshot,
     request: &mut Request,
     response: &mut Response,
     facts: &Facts,
     core: &C,
-) -> Served<'a> {
-    let found = match snapshot.find(request, facts.request_id) {
-        Ok(found) if found.is_strict && !core.is_named(request.authority.host()) => {
-            let (api, dialect, reason) = (found.api, found.api.dialect, Reason::EndpointAccess);
-            return Served { api: Some(api), ..Served::refused(reason, dialect, request, facts, response) };
+) -> impl Future<Output = Served<'a>> {
+    async move {
+        let found = match snapshot.find(request, facts.request_id) {
+            Ok(found) if found.is_strict && !core.is_named(request.authority.host()) => {
+                let (api, dialect, reason) = (found.api, found.api.dialect, Reason::EndpointAccess);
+                return Served {
+                    api: Some(api),
+                    ..Served::refused(reason, dialect, request, facts, response)
+                };
+            }
+            Ok(found) => found,
+            Err(Missed::Healthy) => {
+                answers::healthy(response);
+                return Served::of(Ids::of(request, Dialect::Proxy, facts.request_id));
+            }
+            Err(Missed::Refused { api, dialect, reason }) => {
+                return Served { api, ..Served::refused(reason, dialect, request, facts, response) };
+            }
+        };
+        let (api, stage, base_bytes) = (Some(found.api), Some(found.stage), found.base_bytes);
+        let mut served = Served {
+            api,
+            stage,
+            base_bytes,
+            ..Served::of(Ids::of(request, found.api.dialect, facts.request_id))
+        };
+        if !preflight(&found, request, response) {
+            let asks = found.stage.cors.is_some() || found.stage.gateway_responses.is_some();
+            let put_by = if asks { core.decide(|lent| lent.spare.put_by(&found, request)) } else { None };
+            let streams = matches!(&found.route, Ok((route, _)) if route.streams);
+            let wanted = found.stage.compression.filter(|_| !streams && !grpc::is_call(request));
+            let wanted = wanted.map(|compression| compression.wanted(request));
+            serve(snapshot, &found, request, response, (facts, wanted.as_ref()), core, &mut served).await;
+            if let Some(put_by) = &put_by {
+                core.decide(|lent| {
+                    let of_request = (&*request, facts, lent.now.unix_ns);
+                    let of_stage = (found.stage, &put_by.asked);
+                    customise(snapshot, &served, of_stage, of_request, (&mut *response, &mut *lent.spare));
+                });
+            }
+            if let Some(wanted) = &wanted {
+                compression::encode(core, wanted, response).await;
+            }
+            if let Some(cors) = &found.stage.cors {
+                cors.decorate(put_by.as_ref().and_then(|put_by| put_by.origin.as_deref()), response);
+            }
+            if put_by.is_some() {
+                core.decide(|lent| lent.spare.keep(put_by));
+            }
         }
-        Ok(found) => found,
-        Err(Missed::Healthy) => {
-            answers::healthy(response);
-            return Served::of(Ids::of(request, Dialect::Proxy, facts.request_id));
+        served.ids.tell(response);
+        if served.reason.is_none() && served.route.is_some_and(|route| route.traces) {
+            let unix_s = core.decide(|lent| lent.now.unix_ns) / 1_000_000_000;
+            served.ids.trace(unix_s, response);
         }
-        Err(Missed::Refused { api, dialect, reason }) => {
-            return Served { api, ..Served::refused(reason, dialect, request, facts, response) };
-        }
-    };
-    let (api, stage, base_bytes) = (Some(found.api), Some(found.stage), found.base_bytes);
-    let mut served = Served {
-        api,
-        stage,
-        base_bytes,
-        ..Served::of(Ids::of(request, found.api.dialect, facts.request_id))
-    };
-    if !preflight(&found, request, response) {
-        let asks = found.stage.cors.is_some() || found.stage.gateway_responses.is_some();
-        let put_by = if asks { core.decide(|lent| lent.spare.put_by(&found, request)) } else { None };
-        let streams = matches!(&found.route, Ok((route, _)) if route.streams);
-        let wanted = found.stage.compression.filter(|_| !streams && !grpc::is_call(request));
-        let wanted = wanted.map(|compression| compression.wanted(request));
-        serve(snapshot, &found, request, response, (facts, wanted.as_ref()), core, &mut served).await;
-        if let Some(put_by) = &put_by {
-            core.decide(|lent| {
-                let of_request = (&*request, facts, lent.now.unix_ns);
-                let of_stage = (found.stage, &put_by.asked);
-                customise(snapshot, &served, of_stage, of_request, (&mut *response, &mut *lent.spare));
-            });
-        }
-        if let Some(wanted) = &wanted {
-            compression::encode(core, wanted, response).await;
-        }
-        if let Some(cors) = &found.stage.cors {
-            cors.decorate(put_by.as_ref().and_then(|put_by| put_by.origin.as_deref()), response);
-        }
-        if put_by.is_some() {
-            core.decide(|lent| lent.spare.keep(put_by));
-        }
+        served.translate(request, response);
+        served
     }
-    served.ids.tell(response);
-    if served.reason.is_none() && served.route.is_some_and(|route| route.traces) {
-        let unix_s = core.decide(|lent| lent.now.unix_ns) / 1_000_000_000;
-        served.ids.trace(unix_s, response);
-    }
-    served.translate(request, response);
-    served
 }
 
-async fn serve<'a, C: Core>(
+#[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
+fn serve<'a, C: Core>(
     snapshot: &'a Snapshot,
     found: &Found<'a>,
     request: &mut Request,
@@ -202,49 +208,43 @@ async fn serve<'a, C: Core>(
     (facts, wanted): (&Facts, Option<&Wanted>),
     core: &C,
     served: &mut Served<'a>,
-) {
-    let dialect = found.api.dialect;
-    let (route, params) = match &found.route {
-        Ok((route, found)) => (*route, &found.params[..]),
-        Err(Reason::NoRoute) if dialect == Dialect::Rest => {
-            return served.refuse(signature::unrouted(request), dialect, response);
+) -> impl Future<Output = ()> {
+    async move {
+        let dialect = found.api.dialect;
+        let (route, params) = match &found.route {
+            Ok((route, found)) => (*route, &found.params[..]),
+            Err(Reason::NoRoute) if dialect == Dialect::Rest => {
+                return served.refuse(signature::unrouted(request), dialect, response);
+            }
+            Err(reason) => return served.refuse(reason.clone(), dialect, response),
+        };
+        served.route = Some(route);
+        if core.is_overloaded() {
+            return served.refuse(Reason::Overloaded, dialect, response);
         }
-        Err(reason) => return served.refuse(reason.clone(), dialect, response),
-    };
-    served.route = Some(route);
-    if core.is_overloaded() {
-        return served.refuse(Reason::Overloaded, dialect, response);
-    }
-    let mut way = Way {
-        facts,
-        params,
-        core,
-        policies: &route.policies,
-        slots: SmallVec::new(),
-        stopped: false,
-        questions: 0,
-    };
-    let admitted = admit(snapshot, found, route, (request, &mut *response), &mut way, served).await;
-    if served.replay.is_some() {
-        // Nobody has a word to say about it on its way out.
-        return;
-    }
-    let ended = match admitted {
-        Ok(true) => integrate(route, request, response, (&way, wanted), served).await,
-        Ok(false) => Ok(()),
-        Err(reason) => Err(reason),
-    };
-    let mut unanswered = false;
-    if let Err(reason) = ended {
-        unanswered = is_backends(&reason);
-        served.refuse(reason, dialect, response);
-    }
-    way.leave(0, response, unanswered);
-    served.fate = way.slots.iter_mut().find_map(fate);
-    if let Some(cache::Fate::Stale { .. }) = served.fate {
-        // The client has an answer after all.
-        served.reason = None;
-        served.cached = Some(CacheResult::Hit);
+        let mut way =
+            Way { facts, params, core, policies: &route.policies, asked: 0, stopped: false, questions: 0 };
+        let admitted = admit(snapshot, found, route, (request, &mut *response), &mut way, served).await;
+        if served.replay.is_some() {
+            // Nobody has a word to say about it on its way out.
+            return;
+        }
+        let ended = match admitted {
+            Ok(true) => integrate(route, request, response, (&way, wanted), served).await,
+            Ok(false) => Ok(()),
+            Err(reason) => Err(reason),
+        };
+        let mut unanswered = false;
+        if let Err(reason) = ended {
+            unanswered = is_backends(&reason);
+            served.refuse(reason, dialect, response);
+        }
+        way.leave(0, response, unanswered, &mut served.slot);
+        if let Slot::Cache(cache::Fate::Stale { .. }) = served.slot {
+            // The client has an answer after all.
+            served.reason = None;
+            served.cached = Some(CacheResult::Hit);
+        }
     }
 }
 
@@ -259,7 +259,7 @@ async fn admit<C: Core>(
     served: &mut Served<'_>,
 ) -> Result<bool, Reason> {
     let core = way.core;
-    let mut verdict = way.admit(request);
+    let mut verdict = way.admit(request, &mut served.slot);
     loop {
         match verdict {
             Verdict::Continue => return Ok(true),
@@ -279,7 +279,7 @@ async fn admit<C: Core>(
             }
             Verdict::Answer(answer) => {
                 *response = answer;
-                served.renewal = way.renewal(snapshot, found);
+                served.renewal = way.renewal(snapshot, found, &mut served.slot);
                 return Ok(false);
             }
             Verdict::Replay(replay) => {
@@ -305,17 +305,6 @@ fn preflight(found: &Found<'_>, request: &Request, response: &mut Response) -> b
     !explicit && cors.preflight(request, response)
 }
 
-fn fate(slot: &mut Slot) -> Option<cache::Fate> {
-    // Slots are large: one that has nothing to take is not moved.
-    match slot {
-        Slot::Empty | Slot::Respect(_) | Slot::Renew(_) => None,
-        Slot::Cache(_) => match std::mem::take(slot) {
-            Slot::Cache(fate) => Some(fate),
-            Slot::Empty | Slot::Respect(_) | Slot::Renew(_) => None,
-        },
-    }
-}
-
 /// Whether no backend has answered, so that what is kept may stand in for it.
 fn is_backends(reason: &Reason) -> bool {
     matches!(
@@ -332,7 +321,7 @@ fn is_backends(reason: &Reason) -> bool {
 
 /// Questions about one request: the cache may have to be asked for a variant, and once more if what tells variants apart
 /// has changed meanwhile; and others for the body, decoded and whole.
-const QUESTIONS_MAX: usize = 6;
+const QUESTIONS_MAX: u16 = 6;
 
 /// One request's way through the policies of its route.
 struct Way<'a, C> {
@@ -340,22 +329,20 @@ struct Way<'a, C> {
     params: &'a [(u32, u32)],
     core: &'a C,
     policies: &'a [Box<dyn Policy>],
-    /// One for each policy that was asked; what it passed it may look back at.
-    slots: SmallVec<[Slot; 4]>,
+    /// So many of them were asked; what it passed each may look back at.
+    asked: u16,
     /// The last one asked had the request stop.
     stopped: bool,
     /// Questions so far.
-    questions: usize,
+    questions: u16,
 }
 
 impl<C: Core> Way<'_, C> {
     /// Asks the policies that have not been asked, until one has something else to say than to go on.
-    fn admit(&mut self, request: &mut Request) -> Verdict {
-        let Self { facts, params, core, policies, slots, .. } = self;
-        for policy in &policies[slots.len()..] {
-            // Written in its place; it is too large to be moved there.
-            slots.push(Slot::Empty);
-            let Some(slot) = slots.last_mut() else { break };
+    fn admit(&mut self, request: &mut Request, slot: &mut Slot) -> Verdict {
+        let Self { facts, params, core, policies, asked, .. } = self;
+        for policy in &policies[usize::from(*asked)..] {
+            *asked += 1;
             let verdict =
                 core.decide(|lent| policy.on_request(request, &mut context(facts, params, lent, slot)));
             if !matches!(verdict, Verdict::Continue) {
@@ -377,28 +364,30 @@ impl<C: Core> Way<'_, C> {
         }
         self.questions += 1;
         let may_ask = self.questions < QUESTIONS_MAX;
-        let Self { facts, params, core, policies, slots, .. } = self;
-        let asked = slots.len().checked_sub(1).and_then(|last| policies.get(last).zip(slots.last_mut()));
-        let Some((policy, slot)) = asked else { return Verdict::Continue };
+        let Self { facts, params, core, policies, asked, .. } = self;
+        let Some(policy) = asked.checked_sub(1).and_then(|last| policies.get(usize::from(last))) else {
+            return Verdict::Continue;
+        };
+        let slot = &mut served.slot;
         let verdict =
             core.decide(|lent| policy.on_answer(request, answer, &mut context(facts, params, lent, slot)));
         match verdict {
             Verdict::Ask(question) if may_ask => Verdict::Ask(question),
             Verdict::Continue | Verdict::Ask(_) => {
                 self.stopped = false;
-                self.admit(request)
+                self.admit(request, &mut served.slot)
             }
             other => other,
         }
     }
 
     /// Lets the policies that the request has passed, the first ones left out, look at the response, last one first.
-    fn leave(&mut self, first: usize, response: &mut Response, unanswered: bool) {
-        let Self { facts, params, core, policies, slots, stopped, .. } = self;
-        let passed = slots.len() - usize::from(*stopped && !slots.is_empty());
-        for (policy, slot) in policies.iter().zip(&mut slots[..passed]).skip(first).rev() {
+    fn leave(&mut self, first: usize, response: &mut Response, unanswered: bool, slot: &mut Slot) {
+        let Self { facts, params, core, policies, asked, stopped, .. } = self;
+        let passed = usize::from(*asked - u16::from(*stopped && *asked > 0));
+        for policy in policies[..passed].iter().skip(first).rev() {
             core.decide(|lent| {
-                let mut cx = Context { unanswered, ..context(facts, params, lent, slot) };
+                let mut cx = Context { unanswered, ..context(facts, params, lent, &mut *slot) };
                 policy.on_response(response, &mut cx);
             });
         }
@@ -416,65 +405,70 @@ fn context<'a>(
 }
 
 /// Lets the integration answer or prepare, and calls the backend.
-async fn integrate<C: Core>(
+#[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
+fn integrate<C: Core>(
     route: &Route,
     request: &mut Request,
     response: &mut Response,
     (way, wanted): (&Way<'_, C>, Option<&Wanted>),
     served: &mut Served<'_>,
-) -> Result<(), Reason> {
-    let Way { facts, params, core, .. } = way;
-    if let Some(bytes_max) = route.integration.request_body_max() {
-        gather(*core, route, request, bytes_max).await?;
-    }
-    let mut state = None;
-    // What is not needed while the backend is waited for does not live on in this future.
-    let (upstream, from) = {
-        let Facts { peer, client, trusted, port, .. } = **facts;
-        let (request_id, state, response) = (served.ids.request(), &mut state, &mut *response);
-        let (outbound, now) = core.decide(|lent| {
-            let (now, spare) = (lent.now, &mut lent.spare.integrations);
-            let mut cx = integration::Context {
-                params,
-                peer,
-                client,
-                trusted,
-                port,
-                now,
-                request_id,
-                state,
-                response,
-                spare,
-            };
-            (route.integration.prepare(request, &mut cx), now)
-        });
-        match outbound {
-            Outbound::Answer => return Ok(()),
-            Outbound::Refuse(reason) => return Err(reason),
-            Outbound::Call(upstream) => (upstream, now.mono_ns),
+) -> impl Future<Output = Result<(), Reason>> {
+    async move {
+        if let Some(bytes_max) = route.integration.request_body_max() {
+            gather(way.core, route, request, bytes_max).await?;
         }
-    };
-    let mut replied = core.call(route, upstream, request, response).await;
-    let coded_max = || wanted.filter(|wanted| wanted.gathers(response)).map(|_| BODY_BYTES_MAX);
-    if let Some(bytes_max) = route.integration.response_body_max().or_else(coded_max)
-        && replied.is_ok()
-    {
-        replied = gather_response(*core, response, bytes_max).await;
+        let mut state = None;
+        // What is not needed while the backend is waited for does not live on in this future.
+        let upstream = {
+            let Facts { peer, client, trusted, port, .. } = *way.facts;
+            let (request_id, state, response) = (served.ids.request(), &mut state, &mut *response);
+            let (outbound, now) = way.core.decide(|lent| {
+                let (now, spare) = (lent.now, &mut lent.spare.integrations);
+                let mut cx = integration::Context {
+                    params: way.params,
+                    peer,
+                    client,
+                    trusted,
+                    port,
+                    now,
+                    request_id,
+                    state,
+                    response,
+                    spare,
+                };
+                (route.integration.prepare(request, &mut cx), now)
+            });
+            match outbound {
+                Outbound::Answer => return Ok(()),
+                Outbound::Refuse(reason) => return Err(reason),
+                Outbound::Call(upstream) => {
+                    served.called = Some((now.mono_ns, now.mono_ns));
+                    upstream
+                }
+            }
+        };
+        let mut replied = way.core.call(route, upstream, request, response).await;
+        let coded_max = || wanted.filter(|wanted| wanted.gathers(response)).map(|_| BODY_BYTES_MAX);
+        if let Some(bytes_max) = route.integration.response_body_max().or_else(coded_max)
+            && replied.is_ok()
+        {
+            replied = gather_response(way.core, response, bytes_max).await;
+        }
+        if replied.is_ok() {
+            replied = check_length(response, route.response_bytes_max);
+        }
+        way.core.decide(|lent| {
+            let (now, spare) = (lent.now, &mut lent.spare.integrations);
+            served.called = served.called.map(|(from, _)| (from, now.mono_ns));
+            let (request_id, state) = (way.facts.request_id, &mut state);
+            let read = replied.and_then(|()| {
+                let mut cx = ReadContext { now, request_id, state: &mut *state, spare: &mut *spare };
+                route.integration.read(response, &mut cx)
+            });
+            spare.recycle(state.take());
+            read
+        })
     }
-    if replied.is_ok() {
-        replied = check_length(response, route.response_bytes_max);
-    }
-    core.decide(|lent| {
-        let (now, spare) = (lent.now, &mut lent.spare.integrations);
-        served.called = Some((from, now.mono_ns));
-        let (request_id, state) = (facts.request_id, &mut state);
-        let read = replied.and_then(|()| {
-            let mut cx = ReadContext { now, request_id, state: &mut *state, spare: &mut *spare };
-            route.integration.read(response, &mut cx)
-        });
-        spare.recycle(state.take());
-        read
-    })
 }
 
 /// Has a request's body whole, of so many bytes at most and of no more than its route allows.
@@ -519,7 +513,7 @@ impl<'a> Served<'a> {
             base_bytes: None,
             route: None,
             reason: None,
-            fate: None,
+            slot: Slot::Empty,
             cached: None,
             replay: None,
             renewal: None,
@@ -552,6 +546,27 @@ impl<'a> Served<'a> {
             && grpc::is_call(request)
         {
             grpc::translate(reason, response);
+        }
+    }
+
+    /// What the cache wants done with the response, if it was to be fetched for it: said once.
+    pub fn take_fate(&mut self) -> Option<cache::Fate> {
+        // It is large: one that is not there is not moved.
+        match &self.slot {
+            Slot::Cache(_) => match std::mem::take(&mut self.slot) {
+                Slot::Cache(fate) => Some(fate),
+                Slot::Empty | Slot::Respect(_) | Slot::Renew(_) => None,
+            },
+            Slot::Empty | Slot::Respect(_) | Slot::Renew(_) => None,
+        }
+    }
+
+    /// What others that keep the same have to forget before the client hears of its answer, if anything: said once.
+    pub fn take_invalidation(&mut self) -> Option<cache::Changed> {
+        let Slot::Cache(cache::Fate::Invalidate(_)) = self.slot else { return None };
+        match self.take_fate() {
+            Some(cache::Fate::Invalidate(changed)) => Some(*changed),
+            _ => None,
         }
     }
 

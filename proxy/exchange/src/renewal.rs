@@ -7,7 +7,7 @@ use policy::{Slot, Verdict, cache};
 use smallvec::SmallVec;
 use snapshot::{Found, Snapshot};
 
-use crate::{Core, Facts, Ids, Served, Way, fate, integrate, is_backends};
+use crate::{Core, Facts, Ids, Served, Way, integrate, is_backends};
 
 /// A request of ours, and where it belongs in the snapshot that it was found in.
 #[derive(Debug)]
@@ -20,15 +20,20 @@ pub struct Renewal {
 
 impl<C> Way<'_, C> {
     /// What the policy asked last wants to know, if it does.
-    pub(super) fn renewal(&mut self, snapshot: &Snapshot, found: &Found<'_>) -> Option<Box<Renewal>> {
-        let slot = self.slots.last_mut().filter(|slot| matches!(slot, Slot::Renew(_)))?;
+    pub(super) fn renewal(
+        &mut self,
+        snapshot: &Snapshot,
+        found: &Found<'_>,
+        slot: &mut Slot,
+    ) -> Option<Box<Renewal>> {
+        let Slot::Renew(_) = slot else { return None };
         let Slot::Renew(asked) = std::mem::take(slot) else { return None };
         let (route, _) = found.route.as_ref().ok()?;
         let place = [
             snapshot.apis.element_offset(found.api)?,
             found.api.stages.element_offset(found.stage)?,
             found.stage.routes.element_offset(route)?,
-            self.slots.len() - 1,
+            usize::from(self.asked.checked_sub(1)?),
         ];
         Some(Box::new(Renewal { asked, place, params: self.params.into() }))
     }
@@ -47,12 +52,11 @@ pub async fn renew<C: Core>(
     let api = snapshot.apis.get(api)?;
     let route = api.stages.get(stage)?.routes.get(route)?;
     let cache::Renewal { mut request, journey } = *asked;
-    let mut slots: SmallVec<_> = (0..policy).map(|_| Slot::Empty).collect();
-    slots.push(Slot::Respect(journey));
-    let policies = &route.policies;
-    let mut way = Way { facts, params: &params, core, policies, slots, stopped: false, questions: 0 };
+    let (policies, asked) = (&route.policies, u16::try_from(policy + 1).ok()?);
+    let mut way = Way { facts, params: &params, core, policies, asked, stopped: false, questions: 0 };
     let mut served = Served::of(Ids::of(&request, api.dialect, facts.request_id));
-    let ended = match way.admit(&mut request) {
+    served.slot = Slot::Respect(journey);
+    let ended = match way.admit(&mut request, &mut served.slot) {
         Verdict::Continue => integrate(route, &mut request, response, (&way, None), &mut served).await,
         Verdict::Refuse(reason) => Err(reason),
         Verdict::Answer(_) | Verdict::Replay(_) | Verdict::Ask(_) => return None,
@@ -62,6 +66,6 @@ pub async fn renew<C: Core>(
         unanswered = is_backends(&reason);
         served.refuse(reason, api.dialect, response);
     }
-    way.leave(policy, response, unanswered);
-    way.slots.iter_mut().find_map(fate)
+    way.leave(policy, response, unanswered, &mut served.slot);
+    served.take_fate()
 }

@@ -252,7 +252,7 @@ fn what_was_fetched_once_is_answered_from_the_cache() {
     let core = fake(hello);
     let (mut first, _) = run(&snapshot, &mut request("GET /pets"), &core);
     assert_eq!(first.cached, Some(CacheResult::Miss));
-    let Some(Fate::Keep(keep)) = first.fate.take() else { panic!("{first:?}") };
+    let Some(Fate::Keep(keep)) = first.take_fate() else { panic!("{first:?}") };
     let (ticket, stored) = keep.finish().unwrap();
     core.store.borrow_mut().fill(ticket, stored, core.now.get());
     let (second, response) = run(&snapshot, &mut request("GET /pets"), &core);
@@ -290,7 +290,7 @@ fn check_cache_of_canary(deployment: &str, use_stage_cache: bool, expected: Cach
     let (of_stage, core) = (snapshot(&model), fake(hello));
     let (mut first, _) = run(&of_stage, &mut request("GET /pets"), &core);
     assert!(!first.stage.unwrap().is_canary);
-    let Some(Fate::Keep(keep)) = first.fate.take() else { panic!("{first:?}") };
+    let Some(Fate::Keep(keep)) = first.take_fate() else { panic!("{first:?}") };
     let (ticket, stored) = keep.finish().unwrap();
     core.store.borrow_mut().fill(ticket, stored, core.now.get());
     model.apis[0].stages[0].canary.as_mut().unwrap().percent = 100.0;

@@ -20,9 +20,9 @@ const CLASS_BYTES_MIN: usize = 256;
 /// Up to here there is a class each so many bytes: of futures of some KiB there is one for each request in flight, and a power of two
 /// would waste more.
 const STEPPED_BYTES_MAX: usize = 4_096;
-const STEP_BYTES: usize = 512;
+const STEP_BYTES: usize = 128;
 /// Classes of steps, behind the smallest; those above are powers of two.
-const STEPS: usize = STEPPED_BYTES_MAX / STEP_BYTES;
+const STEPS: usize = (STEPPED_BYTES_MAX - CLASS_BYTES_MIN) / STEP_BYTES;
 /// Classes: 256 bytes to 128 KiB.
 const CLASSES: usize = 1 + STEPS + 5;
 /// Of each class so many stay, however little they are needed: what a few requests take.
@@ -40,14 +40,13 @@ pub(crate) struct FuturePool {
 
 impl FuturePool {
     pub(crate) fn new(bytes_max: usize, counters: Rc<Counters>) -> Self {
-        Self { free: RefCell::default(), kept_bytes: Cell::new(0), bytes_max, counters }
+        Self { free: RefCell::new(none_free()), kept_bytes: Cell::new(0), bytes_max, counters }
     }
 
     /// The layout that memory for `layout` has, and its class if it has one.
     fn class_of(layout: Layout) -> (Layout, Option<usize>) {
         let class = match layout.size() {
-            0..=CLASS_BYTES_MIN => 0,
-            size @ ..=STEPPED_BYTES_MAX => size.div_ceil(STEP_BYTES),
+            size @ ..=STEPPED_BYTES_MAX => size.saturating_sub(CLASS_BYTES_MIN).div_ceil(STEP_BYTES),
             size => STEPS + (size.next_power_of_two() / STEPPED_BYTES_MAX).trailing_zeros() as usize,
         };
         match Layout::from_size_align(class_bytes(class), ALIGN) {
@@ -91,7 +90,7 @@ impl FuturePool {
     /// Frees all that is kept.
     pub(crate) fn free_all(&self) {
         self.kept_bytes.set(0);
-        for (class, mut free) in self.free.take().into_iter().enumerate() {
+        for (class, mut free) in self.free.replace(none_free()).into_iter().enumerate() {
             for memory in free.drain() {
                 // SAFETY: it comes from the list of its class, which has forgotten it.
                 unsafe { give_up(memory, class) };
@@ -116,11 +115,15 @@ impl FuturePool {
     }
 }
 
+/// Of each class nothing.
+fn none_free() -> [Spare<NonNull<u8>>; CLASSES] {
+    std::array::from_fn(|_| Spare::default())
+}
+
 /// The bytes of a class.
 fn class_bytes(class: usize) -> usize {
     match class {
-        0 => CLASS_BYTES_MIN,
-        1..=STEPS => class * STEP_BYTES,
+        0..=STEPS => CLASS_BYTES_MIN + class * STEP_BYTES,
         _ => STEPPED_BYTES_MAX.checked_shl((class - STEPS) as u32).unwrap_or(usize::MAX),
     }
 }
@@ -215,7 +218,11 @@ mod tests {
             assert_eq!(class.is_some(), size <= 128 << 10, "{size}");
             let Some(class) = class else { continue };
             assert_eq!(class_bytes(class), rounded.size(), "{size}");
-            let wasted_max = if size <= STEPPED_BYTES_MAX { STEP_BYTES - 1 } else { size };
+            let wasted_max = match size {
+                ..=CLASS_BYTES_MIN => CLASS_BYTES_MIN,
+                ..=STEPPED_BYTES_MAX => STEP_BYTES - 1,
+                _ => size,
+            };
             assert!(rounded.size() - size.max(1) <= wasted_max, "{size}");
         }
     }

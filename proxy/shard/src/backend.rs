@@ -5,6 +5,7 @@ use std::{
     cell::Cell,
     future::poll_fn,
     pin::pin,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
@@ -26,6 +27,7 @@ use crate::{
     pace::{Bounds, Deadlines, Pace, Terms, Way},
     pool::Claim,
     race::{First, race},
+    reach::Reached,
     relay::{Fault, Relay},
     reply::{Came, NoHead, ReplyHead},
     side::Side,
@@ -108,15 +110,15 @@ impl Live {
 
 /// One request's call: what it needs of the client's side.
 pub(crate) struct Caller<'a> {
-    pub(crate) core: &'a Core,
+    pub(crate) core: &'a Rc<Core>,
     pub(crate) snapshot: &'a Snapshot,
     /// Who waits for the answer; `None`: nobody does.
     pub(crate) client: Option<Client<'a>>,
     pub(crate) alarm: &'a Alarm,
     /// The request's body on its way, if one streams.
-    pub(crate) upload: Option<&'a Relay>,
+    pub(crate) upload: Cell<Option<&'a Relay>>,
     /// Set when the client waits for `100 Continue` before it sends its body.
-    pub(crate) expects_continue: &'a Cell<bool>,
+    pub(crate) expects_continue: Cell<bool>,
 }
 
 /// One attempt that did not end well.
@@ -150,96 +152,89 @@ enum Again {
 
 impl Caller<'_> {
     /// Puts the request to a backend of the group, and reads the head of its reply into `response`. `timeout_ns`: of its
-    /// route, if it has one.
-    pub(crate) async fn call(
+    /// route; `u64::MAX`: it has none.
+    #[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
+    pub(crate) fn call(
         &self,
         slot: u32,
-        timeout_ns: Option<u64>,
+        timeout_ns: u64,
         request: &mut Request,
         response: &mut Response,
-    ) -> Result<Box<Live>, Reason> {
-        let upstream = self.snapshot.upstream(slot).ok_or(Reason::Internal)?;
-        if let Some(Client::Http2(stream)) = self.client {
-            stream.may_call(upstream.http2).await?;
-        }
-        let now_ns = self.core.handle.now().mono_ns;
-        let bounds = self.bounds(upstream, timeout_ns, request, now_ns);
-        let mut claim = self.core.claim(slot, self.snapshot, upstream, now_ns)?;
-        let mut avoid = SmallVec::<[HostId; HOSTS_INLINE]>::new();
-        let (mut may_reuse, mut kept) = (true, None);
-        loop {
-            let (host, target) = (claim.host(), claim.endpoint.target);
-            let reused =
-                self.core.pool(slot, |pool| if may_reuse { pool.reuse(&claim) } else { None }).flatten();
-            let was_reused = reused.is_some();
-            let connected = match reused {
-                Some(mut live) => {
-                    self.core.record(&Event::BackendReuse { upstream: slot });
-                    live.claim = Some(claim);
-                    live.bounds = bounds;
-                    Ok(live)
-                }
-                None if let Some(seat) = self.seat(slot, upstream, &claim) => {
-                    Ok(Box::new(self.seated(seat, slot, claim, &bounds)))
-                }
-                // Seldom waited for, and then in memory of its own.
-                None if upstream.http2 => {
-                    let joining = || self.join(slot, upstream, claim, &bounds);
-                    self.core.handle.pooled(joining).await.map(Box::new)
-                }
-                None => {
-                    let connecting = || self.connect(slot, upstream, claim, &bounds);
-                    self.core.handle.pooled(connecting).await.map(Box::new)
-                }
-            };
-            let attempted = match connected {
-                Ok(live) => {
-                    let was_reused = was_reused || live.is_joined();
-                    let kept = kept.take();
-                    let attempt =
-                        Attempt { slot, upstream, target, live, was_reused, is_first: may_reuse, kept };
-                    self.attempt(attempt, request, response).await
-                }
-                Err(reason) => {
-                    let again =
-                        if is_clients(&reason) { Again::No } else { Again::Elsewhere { seen: false } };
-                    Err(Failed { kept: kept.take(), ..Failed::before(reason, again) })
-                }
-            };
-            let Failed { instead, again, kept: sent } = match attempted {
-                Ok(live) => {
-                    if let Some(Client::Http2(stream)) = self.client {
-                        stream.was_called();
-                    }
-                    return Ok(live);
-                }
-                Err(failed) => failed,
-            };
-            match again {
-                Again::No => return instead,
-                Again::Anew => may_reuse = false,
-                Again::Elsewhere { .. } => avoid.push(host),
+    ) -> impl Future<Output = Result<Box<Live>, Reason>> {
+        async move {
+            let upstream = self.snapshot.upstream(slot).ok_or(Reason::Internal)?;
+            if let Some(Client::Http2(stream)) = self.client {
+                stream.may_call(upstream.http2).await?;
             }
             let now_ns = self.core.handle.now().mono_ns;
-            if now_ns >= bounds.end_ns || avoid.len() > upstream.balance.retries.hosts_max as usize {
-                return instead;
+            let bounds = self.bounds(upstream, timeout_ns, request, now_ns);
+            let claim = self.core.claim(slot, self.snapshot, upstream, now_ns)?;
+            let mut reached = self.at_hand(slot, upstream, claim, true, &bounds);
+            let mut avoid = SmallVec::<[HostId; HOSTS_INLINE]>::new();
+            let (mut may_reuse, mut kept) = (true, None);
+            loop {
+                let Reached { host, target, was_reused, .. } = reached;
+                // What is moved as a whole lies here no longer, while an answer is waited for.
+                let connected = match reached.into_live() {
+                    Ok(live) => Ok(live),
+                    // Seldom waited for, and then in memory of its own.
+                    Err(claim) => {
+                        let reaching = || self.reach(slot, upstream, claim, &bounds);
+                        self.core.handle.pooled(reaching).await.map(Box::new)
+                    }
+                };
+                let attempted = match connected {
+                    Ok(live) => {
+                        let was_reused = was_reused || live.is_joined();
+                        let kept = kept.take();
+                        let attempt =
+                            Attempt { slot, upstream, target, live, was_reused, is_first: may_reuse, kept };
+                        self.attempt(attempt, request, response).await
+                    }
+                    Err(reason) => {
+                        let again =
+                            if is_clients(&reason) { Again::No } else { Again::Elsewhere { seen: false } };
+                        Err(Failed { kept: kept.take(), ..Failed::before(reason, again) })
+                    }
+                };
+                let Failed { instead, again, kept: sent } = match attempted {
+                    Ok(live) => {
+                        if let Some(Client::Http2(stream)) = self.client {
+                            stream.was_called();
+                        }
+                        return Ok(live);
+                    }
+                    Err(failed) => failed,
+                };
+                match again {
+                    Again::No => return instead,
+                    Again::Anew => may_reuse = false,
+                    Again::Elsewhere { .. } => avoid.push(host),
+                }
+                let now_ns = self.core.handle.now().mono_ns;
+                if now_ns >= bounds.end_ns || avoid.len() > upstream.balance.retries.hosts_max as usize {
+                    return instead;
+                }
+                // What met a kept connection's end is not paid for: it can happen once a request, and no more often than backends
+                // close what is kept.
+                let seen = again == Again::Elsewhere { seen: true };
+                // What has taken a backend's time without being looked at has, though, if it had a body.
+                let is_paid = seen || sent.as_ref().is_some_and(|kept| !kept.is_untouched());
+                let Some(claim) = self.core.claim_again(slot, now_ns, &avoid, is_paid) else {
+                    return instead;
+                };
+                reached = self.at_hand(slot, upstream, claim, may_reuse, &bounds);
+                kept = sent;
+                response.clear();
             }
-            // What met a kept connection's end is not paid for: it can happen once a request, and no more often than backends
-            // close what is kept.
-            let seen = again == Again::Elsewhere { seen: true };
-            // What has taken a backend's time without being looked at has, though, if it had a body.
-            let is_paid = seen || sent.as_ref().is_some_and(|kept| !kept.is_untouched());
-            let Some(next) = self.core.claim_again(slot, now_ns, &avoid, is_paid) else { return instead };
-            (claim, kept) = (next, sent);
-            response.clear();
         }
     }
 
     /// What bounds the call. A caller of gRPC says how long it waits, which goes on to the backend too, and may be silent for
     /// as long as whoever has a connection to itself; but only where a backend can be one of gRPC: the word of a client alone
     /// gives it no more time for its body.
-    fn bounds(&self, upstream: &Upstream, timeout_ns: Option<u64>, request: &Request, now_ns: u64) -> Bounds {
-        let total_ns = upstream.total_timeout_ns.unwrap_or(u64::MAX).min(timeout_ns.unwrap_or(u64::MAX));
+    fn bounds(&self, upstream: &Upstream, timeout_ns: u64, request: &Request, now_ns: u64) -> Bounds {
+        let total_ns = upstream.total_timeout_ns.unwrap_or(u64::MAX).min(timeout_ns);
         let mut bounds = Bounds::until(now_ns.saturating_add(total_ns));
         if upstream.http2 && grpc::is_call(request) {
             bounds.silence_ns = Some(self.snapshot.timeouts.tunnel_idle_ns);
@@ -257,150 +252,159 @@ impl Caller<'_> {
     }
 
     /// One request on one connection.
-    async fn attempt(
+    #[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
+    fn attempt(
         &self,
         attempt: Attempt<'_>,
         request: &mut Request,
         response: &mut Response,
-    ) -> Result<Box<Live>, Failed> {
+    ) -> impl Future<Output = Result<Box<Live>, Failed>> {
         let Attempt { slot, upstream, target, mut live, was_reused, is_first, mut kept } = attempt;
-        let Some(target) = upstream.targets.get(target) else {
-            return Err(Failed::before(Reason::Internal, Again::No));
-        };
-        if let Line::Http1 { transport, .. } = &live.line {
-            // An HTTP/2 stream whose windows are shut leaves what was received where it is, and there are a hundred on a
-            // connection.
-            transport.set_sparing(self.client.and_then(Client::window));
-        }
-        let put = put(&live.line, request, target, (self.alarm, self.client)).await;
-        if let (Line::Http2(call), true) = (&live.line, put.is_ok()) {
-            let is_new = self.upload.is_some_and(Relay::is_untouched);
-            let kept = kept.take().or_else(|| if is_new { Kept::new(self.core, request) } else { None });
-            kept.into_iter().for_each(|kept| call.flow().resume(kept));
-        }
-        if let (Some(_), Some(client)) = (self.upload, self.client) {
-            ask_for_body(client, self.expects_continue);
-        }
-        let deadlines = Deadlines::new(&self.core.handle, self.alarm, live.bounds);
-        let timing = Timing { deadlines: &deadlines, first_byte_ns: upstream.first_byte_timeout_ns };
-        let timeouts = &self.snapshot.timeouts;
-        let client = Terms { idle_ns: timeouts.body_idle_ns, rate: timeouts.request_rate };
-        let body = Pace::new(&deadlines, Way::Up, client, Terms::idle(upstream.idle_timeout_ns));
-        // The time for an answer begins with the end of the request.
-        if self.unsent_body().is_none() {
-            timing.answer();
-        }
-        let mut head = ReplyHead::new(self.core, self.client, request, &live.line, response);
-        let answered = match self.upload.zip(self.client) {
-            _ if let Err(no_head) = put => Ok(Err(no_head)),
-            None => self.begun(&mut head, &timing).await,
-            Some(from) => {
-                let (head, to) = (&mut head, live.side());
-                let answered = self.core.handle.pooled(|| self.answered(head, from, to, &body, &timing));
-                self.alarm.guard(answered).await
+        async move {
+            let Some(target) = upstream.targets.get(target) else {
+                return Err(Failed::before(Reason::Internal, Again::No));
+            };
+            if let Line::Http1 { transport, .. } = &live.line {
+                // An HTTP/2 stream whose windows are shut leaves what was received where it is, and there are a hundred on a
+                // connection.
+                transport.set_sparing(self.client.and_then(Client::window));
             }
-        };
-        let hinted = head.has_hinted();
-        drop(head);
-        let NoHead { mut reason, came } = match answered {
-            Ok(Ok(framing)) => {
-                live.framing = framing;
-                self.core.learn_status(upstream, &mut live, response.status);
-                // Nothing of this answer has gone out, and another address may have a better one.
-                if upstream.balance.retries.statuses.contains(response.status)
-                    && does_no_harm_twice(request, self.upload.is_some())
-                    && !hinted
+            let (answered, hinted) = 'answered: {
                 {
-                    return Err(Failed {
-                        instead: Ok(live),
-                        again: Again::Elsewhere { seen: true },
-                        kept: None,
-                    });
+                    let put = put(&live.line, request, target, (self.alarm, self.client)).await;
+                    if let Err(no_head) = put {
+                        break 'answered (Ok(Err(no_head)), false);
+                    }
                 }
-                return Ok(live);
-            }
-            Ok(Err(no_head)) => no_head,
-            Err(_) if live.bounds.is_callers_over(self.core.handle.now().mono_ns) => {
-                NoHead::because(Reason::CallTimedOut)
-            }
-            Err(_) => match self.unsent_body() {
-                Some(upload) if !upload.is_stalled() => {
-                    upload.give_up();
-                    self.core.record(&Event::TimeOut { wait: "request_body" });
-                    NoHead::because(Reason::BodyTimedOut)
+                if let Line::Http2(call) = &live.line {
+                    let is_new = self.upload.get().is_some_and(Relay::is_untouched);
+                    let kept =
+                        kept.take().or_else(|| if is_new { Kept::new(self.core, request) } else { None });
+                    kept.into_iter().for_each(|kept| call.flow().resume(kept));
                 }
-                Some(_) | None => NoHead::because(Reason::BackendTimedOut),
-            },
-        };
-        if reason == Reason::BackendTimedOut {
-            reason = self.late(&live.bounds);
-        }
-        response.clear();
-        // Only what is idempotent, was sent whole, and met a backend that ended before anything of its answer went on; and what
-        // it says that it has not looked at, as long as it can be sent whole again (RFC 9113 §8.7): nothing of its body has
-        // left the client's side, or what has was kept.
-        if let Line::Http2(call) = &live.line {
-            kept = kept.or_else(|| call.flow().take_kept());
-        }
-        let may_again = match came {
-            Came::Unseen => kept.is_some() || self.upload.is_none_or(Relay::is_untouched),
-            Came::Nothing | Came::Held => does_no_harm_twice(request, self.upload.is_some()),
-            Came::Something => false,
-        };
-        let is_unseen = came == Came::Unseen;
-        let again = match may_again {
-            _ if is_clients(&reason) => Again::No,
-            true if is_first && (is_unseen || was_reused && came == Came::Nothing) => Again::Anew,
-            true => Again::Elsewhere { seen: !is_unseen },
-            false => Again::No,
-        };
-        let label = match &reason {
-            Reason::BackendFailed if is_unseen => "stream_refused",
-            reason => reason.as_str(),
-        };
-        if again == Again::Anew {
-            self.core.record(&Event::BackendFault { upstream: slot, label });
-        } else if !is_clients(&reason)
-            && let Some(claim) = &mut live.claim
-        {
-            if let (Line::Http2(call), Reason::BackendTimedOut) = (&live.line, &reason) {
-                call.distrust();
+                let deadlines = Deadlines::new(&self.core.handle, self.alarm, &live.bounds);
+                let timing = Timing { deadlines: &deadlines, first_byte_ns: upstream.first_byte_timeout_ns };
+                // The time for an answer begins with the end of the request.
+                if self.unsent_body().is_none() {
+                    timing.answer();
+                }
+                let mut head = ReplyHead::new(self.core, self.client, request, &live.line, response);
+                let answered = match self.upload.get().zip(self.client) {
+                    None => self.begun(&mut head, &timing).await,
+                    Some(from) => {
+                        ask_for_body(from.1, &self.expects_continue);
+                        let (head, to) = (&mut head, (live.side(), upstream.idle_timeout_ns));
+                        let answered = self.core.handle.pooled(|| self.answered(head, from, to, &timing));
+                        self.alarm.guard(answered).await
+                    }
+                };
+                (answered, head.has_hinted())
+            };
+            let NoHead { mut reason, came } = match answered {
+                Ok(Ok(framing)) => {
+                    live.framing = framing;
+                    self.core.learn_status(upstream, &mut live, response.status);
+                    // Nothing of this answer has gone out, and another address may have a better one.
+                    if upstream.balance.retries.statuses.contains(response.status)
+                        && does_no_harm_twice(request, self.upload.get().is_some())
+                        && !hinted
+                    {
+                        return Err(Failed {
+                            instead: Ok(live),
+                            again: Again::Elsewhere { seen: true },
+                            kept: None,
+                        });
+                    }
+                    return Ok(live);
+                }
+                Ok(Err(no_head)) => no_head,
+                Err(_) if live.bounds.is_callers_over(self.core.handle.now().mono_ns) => {
+                    NoHead::because(Reason::CallTimedOut)
+                }
+                Err(_) => match self.unsent_body() {
+                    Some(upload) if !upload.is_stalled() => {
+                        upload.give_up();
+                        self.core.record(&Event::TimeOut { wait: "request_body" });
+                        NoHead::because(Reason::BodyTimedOut)
+                    }
+                    Some(_) | None => NoHead::because(Reason::BackendTimedOut),
+                },
+            };
+            if reason == Reason::BackendTimedOut {
+                reason = self.late(&live.bounds);
             }
-            self.core.learn_fault(slot, claim, label);
+            response.clear();
+            // Only what is idempotent, was sent whole, and met a backend that ended before anything of its answer went on; and what
+            // it says that it has not looked at, as long as it can be sent whole again (RFC 9113 §8.7): nothing of its body has
+            // left the client's side, or what has was kept.
+            if let Line::Http2(call) = &live.line {
+                kept = kept.or_else(|| call.flow().take_kept());
+            }
+            let may_again = match came {
+                Came::Unseen => kept.is_some() || self.upload.get().is_none_or(Relay::is_untouched),
+                Came::Nothing | Came::Held => does_no_harm_twice(request, self.upload.get().is_some()),
+                Came::Something => false,
+            };
+            let is_unseen = came == Came::Unseen;
+            let again = match may_again {
+                _ if is_clients(&reason) => Again::No,
+                true if is_first && (is_unseen || was_reused && came == Came::Nothing) => Again::Anew,
+                true => Again::Elsewhere { seen: !is_unseen },
+                false => Again::No,
+            };
+            let label = match &reason {
+                Reason::BackendFailed if is_unseen => "stream_refused",
+                reason => reason.as_str(),
+            };
+            if again == Again::Anew {
+                self.core.record(&Event::BackendFault { upstream: slot, label });
+            } else if !is_clients(&reason)
+                && let Some(claim) = &mut live.claim
+            {
+                if let (Line::Http2(call), Reason::BackendTimedOut) = (&live.line, &reason) {
+                    call.distrust();
+                }
+                self.core.learn_fault(slot, claim, label);
+            }
+            Err(Failed { instead: Err(reason), again, kept })
         }
-        Err(Failed { instead: Err(reason), again, kept })
     }
 
     /// The request's body, if it is not sent to its end.
     pub(crate) fn unsent_body(&self) -> Option<&Relay> {
-        self.upload.filter(|upload| !upload.is_done())
+        self.upload.get().filter(|upload| !upload.is_done())
     }
 
     /// Sends the rest of the body while waiting for the head of the reply, which may come before it is sent.
-    async fn answered(
+    #[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
+    fn answered(
         &self,
         head: &mut ReplyHead<'_>,
         (upload, client): (&Relay, Client<'_>),
-        to: Side<'_>,
-        body: &Pace<'_>,
+        (to, idle_ns): (Side<'_>, u64),
         timing: &Timing<'_>,
-    ) -> Result<ResponseFraming, NoHead> {
-        let mut sent = pin!(upload.run(client.side(), to, body));
-        let first = {
-            let head = pin!(poll_fn(|cx| match head.poll(cx) {
-                Poll::Pending => client.poll_given_up(cx).map(|()| Err(head.no_head(Reason::ClientGone))),
-                answered => answered,
-            }));
-            race(head, sent.as_mut()).await
-        };
-        match first {
-            First::Left(head) => return head,
-            // It stopped reading; it may have said why.
-            First::Right(Ok(()) | Err(Fault::ReceiverGone)) => {}
-            First::Right(Err(fault)) => return Err(head.no_head(self.core.client_fault(fault))),
+    ) -> impl Future<Output = Result<ResponseFraming, NoHead>> {
+        async move {
+            let timeouts = &self.snapshot.timeouts;
+            let sender = Terms { idle_ns: timeouts.body_idle_ns, rate: timeouts.request_rate };
+            let body = Pace::new(timing.deadlines, Way::Up, sender, Terms::idle(idle_ns));
+            let mut sent = pin!(upload.run(client.side(), to, &body));
+            let first = {
+                let head = pin!(poll_fn(|cx| match head.poll(cx) {
+                    Poll::Pending => client.poll_given_up(cx).map(|()| Err(head.no_head(Reason::ClientGone))),
+                    answered => answered,
+                }));
+                race(head, sent.as_mut()).await
+            };
+            match first {
+                First::Left(head) => return head,
+                // It stopped reading; it may have said why.
+                First::Right(Ok(()) | Err(Fault::ReceiverGone)) => {}
+                First::Right(Err(fault)) => return Err(head.no_head(self.core.client_fault(fault))),
+            }
+            timing.answer();
+            poll_fn(|cx| self.poll_unless_gone(head, cx)).await
         }
-        timing.answer();
-        poll_fn(|cx| self.poll_unless_gone(head, cx)).await
     }
 
     /// Waits for the reply's head for as long as there is a client to have it.

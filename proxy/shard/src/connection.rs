@@ -107,7 +107,7 @@ fn into_http2(made: Option<Connection>, early: Vec<u8>) {
 
 /// The request. Where there is none it has been said why, or here is what a client of HTTP/2 has begun its connection with.
 fn asked(connection: &Connection, head: Head, is_first: bool) -> Result<Asked, Option<Vec<u8>>> {
-    let (status, label, messages) = match head {
+    let (status, label, mut messages) = match head {
         Ok(asked) => return Ok(asked),
         Err(Unasked::Ended) => return Err(None),
         Err(Unasked::Http2 { early, .. }) if is_first && connection.may_turn_to_http2() => {
@@ -117,7 +117,8 @@ fn asked(connection: &Connection, head: Head, is_first: bool) -> Result<Asked, O
             Unasked::Refused { status, label, messages } | Unasked::Http2 { status, label, messages, .. },
         ) => (status, label, messages),
     };
-    refuse(connection.core(), Client::Http1(connection), status, label, false, messages);
+    refuse(connection.core(), Client::Http1(connection), status, label, false, &mut messages);
+    connection.core().recycle(messages);
     Err(None)
 }
 

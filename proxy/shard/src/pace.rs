@@ -99,14 +99,14 @@ pub(crate) enum Way {
 pub(crate) struct Deadlines<'a> {
     handle: &'a Handle,
     alarm: &'a Alarm,
-    bounds: Bounds,
+    bounds: &'a Bounds,
     due_ns: [Cell<u64>; 2],
     /// When both ways have been silent for too long, in `mono_ns`.
     silent_ns: Cell<u64>,
 }
 
 impl<'a> Deadlines<'a> {
-    pub(crate) fn new(handle: &'a Handle, alarm: &'a Alarm, bounds: Bounds) -> Self {
+    pub(crate) fn new(handle: &'a Handle, alarm: &'a Alarm, bounds: &'a Bounds) -> Self {
         let due_ns = [Cell::new(u64::MAX), Cell::new(u64::MAX)];
         Self { handle, alarm, bounds, due_ns, silent_ns: Cell::new(u64::MAX) }
     }
@@ -117,7 +117,7 @@ impl<'a> Deadlines<'a> {
 
     /// What bounds the call as a whole.
     pub(crate) fn bounds(&self) -> &Bounds {
-        &self.bounds
+        self.bounds
     }
 
     /// One way's deadline is now this.

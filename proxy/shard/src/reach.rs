@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use balance::HostId;
 use message::Reason;
 use snapshot::{Target, Upstream};
 use telemetry::Event;
@@ -25,9 +26,69 @@ use crate::{
     transport::Transport,
 };
 
+/// What a claim has come to.
+pub(crate) struct Reached {
+    pub(crate) host: HostId,
+    /// Which of the group's targets.
+    pub(crate) target: usize,
+    /// Others have used it before.
+    pub(crate) was_reused: bool,
+    /// What is there; the claim, if nothing is.
+    live: Result<Box<Live>, Claim>,
+}
+
+impl Reached {
+    /// What is there; the claim, if nothing is.
+    pub(crate) fn into_live(self) -> Result<Box<Live>, Claim> {
+        self.live
+    }
+}
+
 impl Caller<'_> {
+    /// A connection that is there, kept or shared with others.
+    pub(crate) fn at_hand(
+        &self,
+        slot: u32,
+        upstream: &Upstream,
+        claim: Claim,
+        may_reuse: bool,
+        bounds: &Bounds,
+    ) -> Reached {
+        let (host, target) = (claim.host(), claim.endpoint.target);
+        let reused = self.core.pool(slot, |pool| if may_reuse { pool.reuse(&claim) } else { None }).flatten();
+        let was_reused = reused.is_some();
+        let live = match reused {
+            Some(mut live) => {
+                self.core.record(&Event::BackendReuse { upstream: slot });
+                live.claim = Some(claim);
+                live.bounds = *bounds;
+                Ok(live)
+            }
+            None => match self.seat(slot, upstream, &claim) {
+                Some(seat) => Ok(Box::new(self.seated(seat, slot, claim, bounds))),
+                None => Err(claim),
+            },
+        };
+        Reached { host, target, was_reused, live }
+    }
+
+    /// A connection where none was there, or a place on one.
+    pub(crate) async fn reach(
+        &self,
+        slot: u32,
+        upstream: &Upstream,
+        claim: Claim,
+        bounds: &Bounds,
+    ) -> Result<Live, Reason> {
+        if upstream.http2 {
+            self.join(slot, upstream, claim, bounds).await
+        } else {
+            self.connect(slot, upstream, claim, bounds).await
+        }
+    }
+
     /// A connection of the call's own.
-    pub(crate) async fn connect(
+    async fn connect(
         &self,
         slot: u32,
         upstream: &Upstream,
@@ -35,25 +96,25 @@ impl Caller<'_> {
         bounds: &Bounds,
     ) -> Result<Live, Reason> {
         let (transport, place) = {
-            let reaching = pin!(self.reach(slot, upstream, &mut claim, bounds));
+            let reaching = pin!(self.open(slot, upstream, &mut claim, bounds));
             self.while_wanted(reaching, None).await?
         };
         Ok(live(Line::Http1 { transport, _connected: place }, slot, claim, bounds))
     }
 
     /// A place on a connection that is there.
-    pub(crate) fn seat(&self, slot: u32, upstream: &Upstream, claim: &Claim) -> Option<Seat> {
+    fn seat(&self, slot: u32, upstream: &Upstream, claim: &Claim) -> Option<Seat> {
         upstream.http2.then(|| self.core.pool(slot, |pool| pool.shared(claim)?.seat())).flatten().flatten()
     }
 
     /// A call on a connection that was there.
-    pub(crate) fn seated(&self, seat: Seat, slot: u32, claim: Claim, bounds: &Bounds) -> Live {
+    fn seated(&self, seat: Seat, slot: u32, claim: Claim, bounds: &Bounds) -> Live {
         self.core.record(&Event::BackendReuse { upstream: slot });
         live(Line::Http2(Box::new(Call::new(seat, true))), slot, claim, bounds)
     }
 
     /// A stream of a connection that is there, or of one that is made for all who come.
-    pub(crate) async fn join(
+    async fn join(
         &self,
         slot: u32,
         upstream: &Upstream,
@@ -78,7 +139,7 @@ impl Caller<'_> {
             Ok(Err(Unseated::Failed(reason))) => return Err(reason),
             Ok(Err(Unseated::Make(making))) => {
                 let reached = {
-                    let reaching = pin!(self.reach(slot, upstream, &mut claim, bounds));
+                    let reaching = pin!(self.open(slot, upstream, &mut claim, bounds));
                     self.while_wanted(reaching, Some(&making)).await
                 };
                 let started = reached.map(|(transport, place)| h2::start(core, transport, Some(place)));
@@ -138,7 +199,7 @@ impl Caller<'_> {
     }
 
     /// A new connection to the claimed address.
-    async fn reach(
+    async fn open(
         &self,
         slot: u32,
         upstream: &Upstream,

@@ -53,7 +53,7 @@ pub(crate) struct Relay {
     stalled: Cell<bool>,
     /// The sender has broken off or broken the rules: nobody knows what its next bytes are.
     broken: Cell<bool>,
-    tap: RefCell<Option<Tap>>,
+    tap: RefCell<Option<Box<Tap>>>,
     /// What the cache's copy comes to, while the client has not taken it too.
     gathering: RefCell<Option<Gathering>>,
 }
@@ -82,13 +82,14 @@ impl Relay {
     /// Lets the cache have a copy of what passes.
     pub(crate) fn tap(&self, keep: Box<Keep>, fill: Fill) {
         *self.gathering.borrow_mut() = Some(fill.gathering());
-        *self.tap.borrow_mut() = Some(Tap { keep, fill });
+        *self.tap.borrow_mut() = Some(Box::new(Tap { keep, fill }));
     }
 
     /// The body has passed as it should: the copy goes to the cache. Without this the right to fetch goes to the next in
     /// line when the relay is dropped.
     pub(crate) fn settle_tap(&self) {
-        if let Some(Tap { keep, fill }) = self.tap.borrow_mut().take() {
+        if let Some(tap) = self.tap.borrow_mut().take() {
+            let Tap { keep, fill } = *tap;
             fill.settle(Some(Fate::Keep(keep)));
         }
     }
@@ -334,8 +335,9 @@ impl Relay {
         let is_short =
             tap.is_some() && gathering.as_mut().is_some_and(|gathering| !gathering.may_grow(data.len()));
         if tap.as_mut().is_some_and(|tap| is_short || !tap.keep.push(data))
-            && let Some(Tap { keep, fill }) = tap.take()
+            && let Some(tap) = tap.take()
         {
+            let Tap { keep, fill } = *tap;
             // Those who wait for it need not wait to its end.
             fill.settle(Some(Fate::Decline { ticket: keep.into_ticket(), lasting: !is_short }));
         }

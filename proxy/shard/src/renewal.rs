@@ -12,7 +12,6 @@ use std::{cell::Cell, rc::Rc, sync::Arc};
 use exchange::{Facts, Renewal, renew};
 use message::{Body, Reason, Request, Response};
 use policy::cache::{Fate, Found, Lookup};
-use runtime::Alarm;
 use snapshot::{Route, Snapshot};
 use wire::h1::BodyLength;
 
@@ -42,9 +41,7 @@ impl Drop for Under {
 
 /// The core as [`exchange::Core`] for a request that has no client.
 struct Alone<'a> {
-    core: &'a Core,
-    snapshot: &'a Snapshot,
-    alarm: &'a Alarm,
+    caller: Caller<'a>,
     live: Cell<Option<Box<Live>>>,
     held: Held<'a>,
 }
@@ -68,10 +65,11 @@ impl Core {
 }
 
 async fn ask(under: Under, snapshot: Rc<Arc<Snapshot>>, facts: Facts, renewal: Renewal, fill: Fill) {
-    let core = &*under.0;
+    let core = &under.0;
     let alarm = core.handle.alarm();
-    let alone =
-        Alone { core, snapshot: &snapshot, alarm: &alarm, live: Cell::new(None), held: Held::new(core) };
+    let (upload, expects_continue) = (Cell::new(None), Cell::new(false));
+    let caller = Caller { core, snapshot: &snapshot, client: None, alarm: &alarm, upload, expects_continue };
+    let alone = Alone { caller, live: Cell::new(None), held: Held::new(core) };
     let mut response = Response::default();
     let fate = renew(&snapshot, renewal, &mut response, &facts, &alone).await;
     let Some(live) = alone.live.take() else { return fill.settle(fate) };
@@ -98,20 +96,13 @@ async fn ask(under: Under, snapshot: Rc<Arc<Snapshot>>, facts: Facts, renewal: R
     }
 }
 
-impl Alone<'_> {
-    fn caller<'a>(&'a self, expects_continue: &'a Cell<bool>) -> Caller<'a> {
-        let Self { core, snapshot, alarm, .. } = *self;
-        Caller { core, snapshot, client: None, alarm, upload: None, expects_continue }
-    }
-}
-
 impl exchange::Core for Alone<'_> {
     fn decide<R>(&self, decision: impl FnOnce(&mut exchange::Lent<'_>) -> R) -> R {
-        self.core.decide(decision)
+        self.caller.core.decide(decision)
     }
 
     fn is_overloaded(&self) -> bool {
-        self.core.pressure.get() >= Level::Refuse
+        self.caller.core.pressure.get() >= Level::Refuse
     }
 
     /// What stands behind the cache has nothing to ask.
@@ -131,17 +122,13 @@ impl exchange::Core for Alone<'_> {
         request: &mut Request,
         response: &mut Response,
     ) -> Result<(), Reason> {
-        let expects_continue = &Cell::new(false);
-        let caller = self.caller(expects_continue);
-        let timeout_ns = route.integration.timeout_ns();
-        self.live.set(Some(caller.call(upstream, timeout_ns, request, response).await?));
+        let timeout_ns = route.integration.timeout_ns().unwrap_or(u64::MAX);
+        self.live.set(Some(self.caller.call(upstream, timeout_ns, request, response).await?));
         Ok(())
     }
 
     async fn gather_response(&self, response: &mut Response, bytes_max: u64) -> Result<(), Reason> {
-        let expects_continue = &Cell::new(false);
-        let caller = self.caller(expects_continue);
-        caller.gather(&self.live, response, bytes_max, &self.held).await
+        self.caller.gather(&self.live, response, bytes_max, &self.held).await
     }
 
     fn hold(&self, bytes: usize) -> bool {
@@ -158,6 +145,6 @@ impl exchange::Core for Alone<'_> {
     }
 
     fn pause(&self) -> impl Future<Output = ()> {
-        self.core.handle.yield_now()
+        self.caller.core.handle.yield_now()
     }
 }

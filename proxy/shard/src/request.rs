@@ -11,7 +11,7 @@ use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc};
 use bytes::Bytes;
 use exchange::{Facts, Served, exchange, grpc};
 use message::{Body, Dialect, Length, Now, Reason, Request, RequestId, Response, Scheme};
-use policy::cache::{Fate, Found, Lookup};
+use policy::cache::{Found, Lookup};
 use snapshot::{Route, Snapshot};
 use telemetry::Event;
 use wire::h1::ResponseKind;
@@ -42,24 +42,31 @@ pub(crate) enum After {
 
 /// One request under way, as [`exchange::Core`].
 struct Call<'a> {
-    core: &'a Rc<Core>,
-    snapshot: &'a Rc<Arc<Snapshot>>,
-    client: Client<'a>,
+    caller: Caller<'a>,
     upload: Option<&'a Relay>,
-    /// That is put to the backend as it comes.
-    streams: Cell<bool>,
-    expects_continue: &'a Cell<bool>,
     live: Cell<Option<Box<Live>>>,
-    fill: Cell<Option<Fill>>,
+    fill: Cell<Option<Box<Fill>>>,
     held: Held<'a>,
 }
 
-/// Serves one request.
-pub(crate) async fn serve(core: &Rc<Core>, client: Client<'_>, mut asked: Asked) -> After {
+/// Serves one request, which it has until then.
+#[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
+pub(crate) fn serve(core: &Rc<Core>, client: Client<'_>, mut asked: Asked) -> impl Future<Output = After> {
+    async move {
+        let after = serve_lent(core, client, &mut asked).await;
+        core.recycle(asked.messages);
+        after
+    }
+}
+
+/// Serves one request that somebody else keeps.
+pub(crate) fn serve_lent(
+    core: &Rc<Core>,
+    client: Client<'_>,
+    asked: &mut Asked,
+) -> impl Future<Output = After> {
     asked.messages.request.scheme = if client.is_secure() { Scheme::Https } else { Scheme::Http };
-    let after = answer(core, client, &mut asked).await;
-    core.recycle(asked.messages);
-    after
+    answer(core, client, asked)
 }
 
 /// Answers what is no request, as far as it was understood, with an error.
@@ -69,9 +76,9 @@ pub(crate) fn refuse(
     status: u16,
     label: &'static str,
     is_grpc: bool,
-    mut messages: Box<Messages>,
+    messages: &mut Messages,
 ) {
-    let Messages { request, response } = &mut *messages;
+    let Messages { request, response } = messages;
     core.record(&Event::Malform { status, label });
     if status == 400 {
         core.note_offence(client.peer(), Deed::Malformed);
@@ -89,7 +96,6 @@ pub(crate) fn refuse(
             stream.answer(core, response, &Sent::whole(response, request));
         }
     }
-    core.recycle(messages);
 }
 
 /// What a client is told that sent no request. Whose it was meant to be nobody knows: `dialect` is that of who comes to no API.
@@ -105,46 +111,64 @@ pub fn refuse_malformed(status: u16, dialect: Dialect, response: &mut Response) 
 }
 
 /// From the head to the last byte of the answer.
-async fn answer(core: &Rc<Core>, client: Client<'_>, asked: &mut Asked) -> After {
-    let Asked { snapshot, messages, framing, begun } = asked;
-    let Messages { request, response } = &mut **messages;
-    let Some(request_id) = core.next_id() else {
-        core.record(&Event::Malform { status: 500, label: "no_random_numbers" });
-        return After::Close;
-    };
-    let facts = facts(snapshot, (client.peer(), client.port()), request, request_id);
-    let announced = request.body.length();
-    let upload = match request.body {
-        Body::Stream(length) => Some(Relay::new(framing.body, length == Length::Unknown)),
-        Body::Empty | Body::Whole(_) => None,
-    };
-    let logged = snapshot.access_log.is_some();
-    // What the integration rewrites, the log wants as it was.
-    let wanted = if logged { Wanted::of(request) } else { Wanted::default() };
-    let expects_continue = Cell::new(framing.expect_continue);
-    let call = Call {
-        core,
-        snapshot,
-        client,
-        upload: upload.as_ref(),
-        streams: Cell::new(false),
-        expects_continue: &expects_continue,
-        live: Cell::new(None),
-        fill: Cell::new(None),
-        held: Held::new(core),
-    };
-    let served = if client.is_misdirected(request) {
-        Served::misdirected(request, &facts, response)
-    } else {
-        exchange(snapshot, request, response, &facts, &call).await
-    };
-    let answer =
-        Answer { announced, facts: &facts, wanted: &wanted, begun: *begun, keep_alive: framing.keep_alive };
-    answer.deliver(&call, request, response, served).await
+#[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
+fn answer(core: &Rc<Core>, client: Client<'_>, asked: &mut Asked) -> impl Future<Output = After> {
+    async move {
+        let snapshot = &asked.snapshot;
+        let (framing, Messages { request, response }) = (&asked.framing, &mut *asked.messages);
+        let Some(request_id) = core.next_id() else {
+            core.record(&Event::Malform { status: 500, label: "no_random_numbers" });
+            return After::Close;
+        };
+        let facts = facts(snapshot, (client.peer(), client.port()), request, request_id);
+        let announced = request.body.length();
+        let upload = match request.body {
+            Body::Stream(length) => Some(Relay::new(framing.body, length == Length::Unknown)),
+            Body::Empty | Body::Whole(_) => None,
+        };
+        let logged = snapshot.access_log.is_some();
+        // What the integration rewrites, the log wants as it was.
+        let wanted = if logged { Wanted::of(request) } else { Wanted::default() };
+        let caller = Caller {
+            core,
+            snapshot,
+            client: Some(client),
+            alarm: client.alarm(),
+            upload: Cell::new(None),
+            expects_continue: Cell::new(framing.expect_continue),
+        };
+        let call = Call {
+            caller,
+            upload: upload.as_ref(),
+            live: Cell::new(None),
+            fill: Cell::new(None),
+            held: Held::new(core),
+        };
+        let served = if client.is_misdirected(request) {
+            Served::misdirected(request, &facts, response)
+        } else {
+            exchange(snapshot, request, response, &facts, &call).await
+        };
+        let Messages { request, response } = &mut *asked.messages;
+        let answer = Answer {
+            core,
+            snapshot,
+            client,
+            announced,
+            facts: &facts,
+            wanted: &wanted,
+            begun: asked.begun,
+            keep_alive: asked.framing.keep_alive,
+        };
+        answer.deliver(&call, request, response, served).await
+    }
 }
 
 /// What an answer needs to know that stood before it was known.
 struct Answer<'a> {
+    core: &'a Rc<Core>,
+    snapshot: &'a Rc<Arc<Snapshot>>,
+    client: Client<'a>,
     /// How long the request's body is, if its client has said so.
     announced: Option<u64>,
     facts: &'a Facts,
@@ -164,19 +188,17 @@ impl Answer<'_> {
         mut served: Served<'a>,
     ) -> impl Future<Output = After> {
         async move {
-            let Self { announced, facts, keep_alive, .. } = *self;
-            let Call { core, snapshot, client, upload, .. } = *call;
-            let (live, mut fill, streams) = (call.live.take(), call.fill.take(), call.streams.get());
-            let unasked_body = call.expects_continue.get();
+            let Self { core, snapshot, client, announced, facts, keep_alive, .. } = *self;
+            let (live, upload) = (call.live.take(), call.upload);
+            let Caller { upload: streams, expects_continue, .. } = &call.caller;
+            let (streams, unasked_body) = (streams.get().is_some(), expects_continue.get());
             let bytes_max = served.route.map_or(u64::MAX, |route| route.response_bytes_max);
             if let Some(renewal) = served.renewal.take()
-                && let Some(fill) = fill.take()
+                && let Some(fill) = call.fill.take()
             {
-                core.renew(snapshot, *facts, *renewal, fill);
+                core.renew(snapshot, *facts, *renewal, *fill);
             }
-            if matches!(served.fate, Some(Fate::Invalidate(_)))
-                && let Some(Fate::Invalidate(changed)) = served.fate.take()
-            {
+            if let Some(changed) = served.take_invalidation() {
                 // Who hears that something has changed must not find it unchanged in the cache.
                 core.invalidate(changed, client.alarm()).await;
             }
@@ -186,12 +208,14 @@ impl Answer<'_> {
                 Some(live) if live.framing.kind == ResponseKind::SwitchingProtocols => {
                     core.handle.pooled(|| way.switch(response, live)).await
                 }
-                Some(live) => way.stream(response, live, fill, served.fate.take(), unasked_body).await,
+                Some(live) => way.stream(response, live, (&call.fill, &mut served), unasked_body).await,
                 None => {
                     // An answer of our own may be kept like any other, and one that is not lets those who wait for it go. What
                     // this client alone brought about says nothing to them: the right to fetch goes to the next in line.
-                    if let Some(fill) = fill.filter(|_| !served.reason.as_ref().is_some_and(is_clients)) {
-                        fill.settle(served.fate.take());
+                    if let Some(fill) =
+                        call.fill.take().filter(|_| !served.reason.as_ref().is_some_and(is_clients))
+                    {
+                        fill.settle(served.take_fate());
                     }
                     match served.replay.take() {
                         Some(replay) => way.replay(&replay, response, unasked_body).await,
@@ -239,25 +263,25 @@ pub fn facts(
 
 impl exchange::Core for Call<'_> {
     fn decide<R>(&self, decision: impl FnOnce(&mut exchange::Lent<'_>) -> R) -> R {
-        self.core.decide(decision)
+        self.caller.core.decide(decision)
     }
 
     fn is_overloaded(&self) -> bool {
-        self.core.pressure.get() >= Level::Refuse
+        self.caller.core.pressure.get() >= Level::Refuse
     }
 
     async fn look_up(&self, lookup: Lookup) -> Found {
-        let (found, fill) = self.core.look_up(lookup, self.client.alarm()).await;
-        self.fill.set(fill);
+        let (found, fill) = self.caller.core.look_up(lookup, self.caller.alarm).await;
+        self.fill.set(fill.map(Box::new));
         found
     }
 
     async fn gather(&self, request: &mut Request, bytes_max: u64) -> Result<(), Reason> {
-        let Self { core, client, snapshot, .. } = *self;
+        let Caller { core, client, snapshot, expects_continue, .. } = &self.caller;
         let Body::Stream(length) = request.body else { return Ok(()) };
-        let Some(upload) = self.upload else { return Err(Reason::Internal) };
+        let Some((upload, client)) = self.upload.zip(*client) else { return Err(Reason::Internal) };
         upload.limit(bytes_max);
-        ask_for_body(client, self.expects_continue);
+        ask_for_body(client, expects_continue);
         let timeouts = &snapshot.timeouts;
         let pace = (timeouts.body_idle_ns, timeouts.request_rate);
         let gathering = || gather_request(core, (client, upload), pace, length, &self.held);
@@ -273,18 +297,19 @@ impl exchange::Core for Call<'_> {
         response: &mut Response,
     ) -> Result<(), Reason> {
         // What has been gathered, or has another body in its place, is not sent as it comes.
-        self.streams.set(matches!(request.body, Body::Stream(_)));
-        let caller = self.caller();
-        if let Some(upload) = caller.upload {
+        let streams = matches!(request.body, Body::Stream(_));
+        if let Some(upload) = self.upload.filter(|_| streams) {
             upload.limit(route.body_bytes_max);
+            self.caller.upload.set(Some(upload));
         }
-        let timeout_ns = route.integration.timeout_ns();
-        self.live.set(Some(caller.call(upstream, timeout_ns, request, response).await?));
+        let timeout_ns = route.integration.timeout_ns().unwrap_or(u64::MAX);
+        let live = self.caller.call(upstream, timeout_ns, request, response).await?;
+        self.live.set(Some(live));
         Ok(())
     }
 
     async fn gather_response(&self, response: &mut Response, bytes_max: u64) -> Result<(), Reason> {
-        self.caller().gather(&self.live, response, bytes_max, &self.held).await
+        self.caller.gather(&self.live, response, bytes_max, &self.held).await
     }
 
     fn hold(&self, bytes: usize) -> bool {
@@ -296,18 +321,10 @@ impl exchange::Core for Call<'_> {
     }
 
     fn is_named(&self, host: &str) -> bool {
-        self.client.is_named(host)
+        self.caller.client.is_some_and(|client| client.is_named(host))
     }
 
     fn pause(&self) -> impl Future<Output = ()> {
-        self.core.handle.yield_now()
-    }
-}
-
-impl<'a> Call<'a> {
-    fn caller(&self) -> Caller<'a> {
-        let Self { core, snapshot, client, expects_continue, .. } = *self;
-        let (alarm, upload) = (client.alarm(), self.upload.filter(|_| self.streams.get()));
-        Caller { core, snapshot, client: Some(client), alarm, upload, expects_continue }
+        self.caller.core.handle.yield_now()
     }
 }

@@ -1,9 +1,10 @@
 //! The way of an answer to its client: framed as the client's protocol wants it, its body moved to the last byte. What the
 //! answer is has been decided before.
 
-use std::{future::poll_fn, pin::pin, rc::Rc, task::Poll};
+use std::{cell::Cell, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 use bytes::Bytes;
+use exchange::Served;
 use message::{Body, Request, Response};
 use policy::cache::{Fate, Replay};
 use snapshot::Snapshot;
@@ -171,15 +172,14 @@ impl Way<'_> {
         &self,
         response: &Response,
         mut live: Box<Live>,
-        fill: Option<Fill>,
-        fate: Option<Fate>,
+        (fill, served): (&Cell<Option<Box<Fill>>>, &mut Served<'_>),
         unasked_body: bool,
     ) -> (After, u64) {
         let body = match &response.body {
             // A policy put another body in its place: the backend's is not wanted. After a 304 there is none.
             Body::Whole(_) => {
-                if let Some(fill) = fill {
-                    fill.settle(fate);
+                if let Some(fill) = fill.take() {
+                    fill.settle(served.take_fate());
                 }
                 if live.framing.body == BodyLength::None {
                     self.core.release(live, self.snapshot, self.is_sent());
@@ -192,11 +192,12 @@ impl Way<'_> {
         let framed = ResponseBody::choose(method, *version, response, body);
         let relay = Relay::new(live.decoded_as(), framed == ResponseBody::Chunked);
         relay.limit(self.bytes_max);
-        match (fill, fate) {
-            (Some(fill), Some(Fate::Keep(keep))) => relay.tap(keep, fill),
-            // What is not for the cache is told at once: those who wait for it go themselves.
-            (Some(fill), fate) => fill.settle(fate),
-            (None, _) => {}
+        if let Some(fill) = fill.take() {
+            match served.take_fate() {
+                Some(Fate::Keep(keep)) => relay.tap(keep, *fill),
+                // What is not for the cache is told at once: those who wait for it go themselves.
+                fate => fill.settle(fate),
+            }
         }
         let head = Sent { body: framed, bytes: None };
         let (from, to) = (live.side(), self.client.side());
@@ -216,7 +217,8 @@ impl Way<'_> {
         };
         let passed = match now {
             Ok(true) if self.is_sent() && to.sends_by_itself() => Ok(()),
-            Ok(_) => self.pass(&live, &relay).await,
+            // Memory of its own for what is seldom waited for.
+            Ok(_) => self.core.handle.pooled(|| self.pass(&live, &relay)).await,
             Err(fault) => Err(fault),
         };
         let bytes = relay.bytes();
@@ -260,7 +262,7 @@ impl Way<'_> {
         let client_ns = timeouts.body_idle_ns;
         let backend = Terms::idle(upstream.map_or(client_ns, |upstream| upstream.idle_timeout_ns));
         let reader = Terms { idle_ns: client_ns, rate: timeouts.response_rate };
-        let deadlines = Deadlines::new(&core.handle, alarm, live.bounds);
+        let deadlines = Deadlines::new(&core.handle, alarm, &live.bounds);
         let pace = Pace::new(&deadlines, pace::Way::Down, backend, reader);
         let passing = async {
             let mut down = pin!(relay.run(from, to, &pace));

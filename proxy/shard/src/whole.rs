@@ -136,7 +136,8 @@ pub(crate) async fn gather_request(
     length: Length,
     held: &Held<'_>,
 ) -> Result<Bytes, Reason> {
-    let deadlines = Deadlines::new(&core.handle, client.alarm(), Bounds::until(u64::MAX));
+    let bounds = Bounds::until(u64::MAX);
+    let deadlines = Deadlines::new(&core.handle, client.alarm(), &bounds);
     let sender = Terms { idle_ns, rate };
     let pace = Pace::new(&deadlines, Way::Up, sender, sender);
     let gathered = Gathered::new(held, length);
@@ -194,7 +195,7 @@ impl Caller<'_> {
             Terms::idle(upstream.map_or(timeouts.body_idle_ns, |upstream| upstream.idle_timeout_ns));
         let relay = Relay::new(live.decoded_as(), false);
         relay.limit(bytes_max);
-        let deadlines = Deadlines::new(&core.handle, alarm, live.bounds);
+        let deadlines = Deadlines::new(&core.handle, alarm, &live.bounds);
         let ended = {
             let pace = Pace::new(&deadlines, Way::Down, backend, backend);
             let mut take = |data: &[u8]| gathered.push(data);

@@ -140,7 +140,7 @@ fn the_cache_keeps_what_is_in_no_coding() {
     core.sent.borrow_mut().push("hello");
     let (mut first, response) = run(&snapshot, &mut accepting("GET /pets", "gzip"), &core);
     assert_eq!(response.headers.find("content-encoding"), Some(&b"gzip"[..]));
-    let Some(Fate::Keep(keep)) = first.fate.take() else { panic!("{first:?}") };
+    let Some(Fate::Keep(keep)) = first.take_fate() else { panic!("{first:?}") };
     let (ticket, stored) = keep.finish().unwrap();
     core.store.borrow_mut().fill(ticket, stored, core.now.get());
     for (accepted, coding) in [("deflate", Some(&b"deflate"[..])), ("br", None)] {

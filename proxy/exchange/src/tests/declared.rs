@@ -271,7 +271,7 @@ fn cache_key_parameters_tell_answers_apart() {
     let core = fake(echo);
     let mut ask = |target: &str| {
         let (mut served, _) = run(&snapshot, &mut request(target), &core);
-        if let Some(Fate::Keep(keep)) = served.fate.take() {
+        if let Some(Fate::Keep(keep)) = served.take_fate() {
             let (ticket, stored) = keep.finish().unwrap();
             core.store.borrow_mut().fill(ticket, stored, core.now.get());
         }

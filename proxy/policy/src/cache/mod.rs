@@ -161,7 +161,7 @@ pub enum Fate {
         failure: Failure,
     },
     /// These resources have changed: the response goes out when all owners know (`invalidate`).
-    Invalidate(Changed),
+    Invalidate(Box<Changed>),
 }
 
 /// The cache of one route.

@@ -409,7 +409,7 @@ impl Policy for Respect {
             Purpose::Fetch(fetch) => self.arrive(fetch, response, cx),
             Purpose::Change(site) => {
                 let has_changed = !cx.unanswered && matches!(response.status, 200..=399);
-                has_changed.then(|| Fate::Invalidate(self.changed(&site, response)))
+                has_changed.then(|| Fate::Invalidate(Box::new(self.changed(&site, response))))
             }
         };
         if let Some(fate) = fate {

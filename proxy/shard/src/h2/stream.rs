@@ -24,7 +24,7 @@ use crate::{
     core::{Core, Messages},
     flow::Flow,
     pace::{Credit, Terms},
-    request::{After, refuse, serve},
+    request::{After, refuse, serve_lent},
     waiting::Asked,
     way::{DISCARD_BYTES_MAX, Sent},
 };
@@ -94,18 +94,22 @@ impl Stream {
 
     /// This future is what a request in flight costs.
     #[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
-    fn run(self, head: Result<Asked, Unread>) -> impl Future<Output = ()> {
+    fn run(self, mut head: Result<Asked, Unread>) -> impl Future<Output = ()> {
         async move {
-            let core = self.connection.core();
             let sends_unasked = head.as_ref().is_ok_and(|asked| !asked.framing.expect_continue);
-            let after = match head {
-                Ok(asked) => serve(core, Client::Http2(&self), asked).await,
+            let after = match &mut head {
+                Ok(asked) => serve_lent(self.connection.core(), Client::Http2(&self), asked).await,
                 Err(Unread { error, is_grpc, messages }) => {
-                    let client = Client::Http2(&self);
-                    refuse(core, client, error.status(), error.as_str(), is_grpc, messages);
+                    let (core, client) = (self.connection.core(), Client::Http2(&self));
+                    refuse(core, client, error.status(), error.as_str(), *is_grpc, messages);
                     self.finish(core).await
                 }
             };
+            let core = self.connection.core();
+            core.recycle(match head {
+                Ok(asked) => asked.messages,
+                Err(unread) => unread.messages,
+            });
             match after {
                 After::Next if sends_unasked && !self.flow.has_all() => self.linger(core).await,
                 After::Next => {}
@@ -266,7 +270,7 @@ mod tests {
 
     /// What a request in flight costs is its future more than all else: the class of memory that this lies in
     /// (`runtime::pooled`). There are a hundred on a connection.
-    const FUTURE_BYTES_MAX: usize = 3_584;
+    const FUTURE_BYTES_MAX: usize = 2_048;
 
     /// What a call of a function gives takes.
     fn bytes_of<A, B, F>(_: impl FnOnce(A, B) -> F) -> usize {

@@ -101,7 +101,7 @@ impl Shared {
                 told.unwrap_or_default()
             }
             Slot::Cache(Fate::Invalidate(changed)) => {
-                for key in &changed {
+                for key in changed.iter() {
                     self.store.invalidate(key);
                 }
                 Replies::new()
