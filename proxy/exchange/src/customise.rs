@@ -66,7 +66,7 @@ pub fn values<'a>(
             .stage
             .filter(|stage| stage.is_canary || stage.canary.is_some())
             .map(|stage| stage.is_canary),
-        base_path: served.base_bytes.and_then(|bytes| path.get(1..bytes)),
+        base_path: served.base_bytes.and_then(|bytes| path.get(1..bytes as usize)),
         method: request.method.as_str(),
         path,
         host: request.authority.host(),

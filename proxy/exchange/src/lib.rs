@@ -104,7 +104,7 @@ pub struct Served<'a> {
     /// Its stage.
     pub stage: Option<&'a Stage>,
     /// Bytes of the request's path that were a mapping's base path; `None`: there was no mapping.
-    pub base_bytes: Option<usize>,
+    pub base_bytes: Option<u32>,
     /// The route, if one was found.
     pub route: Option<&'a Route>,
     /// Why the gateway answered in place of the backend, if it did.
@@ -224,18 +224,20 @@ fn serve<'a, C: Core>(
         }
         let mut way =
             Way { facts, params, core, policies: &route.policies, asked: 0, stopped: false, questions: 0 };
-        let admitted = admit(snapshot, found, route, (request, &mut *response), &mut way, served).await;
-        if served.replay.is_some() {
-            // Nobody has a word to say about it on its way out.
-            return;
-        }
-        let ended = match admitted {
-            Ok(true) => integrate(route, request, response, (&way, wanted), served).await,
-            Ok(false) => Ok(()),
-            Err(reason) => Err(reason),
-        };
         let mut unanswered = false;
-        if let Err(reason) = ended {
+        let is_admitted =
+            match admit(snapshot, found, route, (request, &mut *response), &mut way, served).await {
+                // Nobody has a word to say about what is replayed on its way out.
+                Ok(_) if served.replay.is_some() => return,
+                Ok(is_admitted) => is_admitted,
+                Err(reason) => {
+                    unanswered = is_backends(&reason);
+                    served.refuse(reason, dialect, response);
+                    false
+                }
+            };
+        if is_admitted && let Err(reason) = integrate(route, request, response, (&way, wanted), served).await
+        {
             unanswered = is_backends(&reason);
             served.refuse(reason, dialect, response);
         }

@@ -218,10 +218,12 @@ mod tests {
             assert_eq!(class.is_some(), size <= 128 << 10, "{size}");
             let Some(class) = class else { continue };
             assert_eq!(class_bytes(class), rounded.size(), "{size}");
-            let wasted_max = match size {
-                ..=CLASS_BYTES_MIN => CLASS_BYTES_MIN,
-                ..=STEPPED_BYTES_MAX => STEP_BYTES - 1,
-                _ => size,
+            let wasted_max = if size <= CLASS_BYTES_MIN {
+                CLASS_BYTES_MIN
+            } else if size <= STEPPED_BYTES_MAX {
+                STEP_BYTES - 1
+            } else {
+                size
             };
             assert!(rounded.size() - size.max(1) <= wasted_max, "{size}");
         }

@@ -142,7 +142,7 @@ impl<'a> Account<'a> {
             error: error.unwrap_or_default(),
         });
         Values {
-            base_path: served.base_bytes.and_then(|bytes| path.get(1..bytes)),
+            base_path: served.base_bytes.and_then(|bytes| path.get(1..bytes as usize)),
             method: asked.method.as_str(),
             path,
             user_agent: &asked.text[asked.path_bytes..],

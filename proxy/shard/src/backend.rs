@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Addresses that failed for one request and are remembered without allocating; more are rare.
-const HOSTS_INLINE: usize = 4;
+const HOSTS_INLINE: usize = 2;
 
 /// How long a head is held back for the beginning of its body.
 const HOLD_NS: u64 = 10_000_000;
@@ -151,8 +151,8 @@ enum Again {
 }
 
 impl Caller<'_> {
-    /// Puts the request to a backend of the group, and reads the head of its reply into `response`. `timeout_ns`: of its
-    /// route; `u64::MAX`: it has none.
+    /// Puts the request to a backend of the group, and reads the head of its reply into `response`; the connection that it came
+    /// on lies in `into`. `timeout_ns`: of its route; `u64::MAX`: it has none.
     #[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
     pub(crate) fn call(
         &self,
@@ -160,7 +160,8 @@ impl Caller<'_> {
         timeout_ns: u64,
         request: &mut Request,
         response: &mut Response,
-    ) -> impl Future<Output = Result<Box<Live>, Reason>> {
+        into: &Cell<Option<Box<Live>>>,
+    ) -> impl Future<Output = Result<(), Reason>> {
         async move {
             let upstream = self.snapshot.upstream(slot).ok_or(Reason::Internal)?;
             if let Some(Client::Http2(stream)) = self.client {
@@ -179,7 +180,7 @@ impl Caller<'_> {
                     Ok(live) => Ok(live),
                     // Seldom waited for, and then in memory of its own.
                     Err(claim) => {
-                        let reaching = || self.reach(slot, upstream, claim, &bounds);
+                        let reaching = || self.reach(slot, upstream, *claim, &bounds);
                         self.core.handle.pooled(reaching).await.map(Box::new)
                     }
                 };
@@ -202,18 +203,19 @@ impl Caller<'_> {
                         if let Some(Client::Http2(stream)) = self.client {
                             stream.was_called();
                         }
-                        return Ok(live);
+                        into.set(Some(live));
+                        return Ok(());
                     }
                     Err(failed) => failed,
                 };
                 match again {
-                    Again::No => return instead,
+                    Again::No => return instead.map(|live| into.set(Some(live))),
                     Again::Anew => may_reuse = false,
                     Again::Elsewhere { .. } => avoid.push(host),
                 }
                 let now_ns = self.core.handle.now().mono_ns;
                 if now_ns >= bounds.end_ns || avoid.len() > upstream.balance.retries.hosts_max as usize {
-                    return instead;
+                    return instead.map(|live| into.set(Some(live)));
                 }
                 // What met a kept connection's end is not paid for: it can happen once a request, and no more often than backends
                 // close what is kept.
@@ -221,7 +223,7 @@ impl Caller<'_> {
                 // What has taken a backend's time without being looked at has, though, if it had a body.
                 let is_paid = seen || sent.as_ref().is_some_and(|kept| !kept.is_untouched());
                 let Some(claim) = self.core.claim_again(slot, now_ns, &avoid, is_paid) else {
-                    return instead;
+                    return instead.map(|live| into.set(Some(live)));
                 };
                 reached = self.at_hand(slot, upstream, claim, may_reuse, &bounds);
                 kept = sent;
@@ -252,7 +254,6 @@ impl Caller<'_> {
     }
 
     /// One request on one connection.
-    #[expect(clippy::manual_async_fn, reason = "in the future of an async fn the arguments lie twice")]
     fn attempt(
         &self,
         attempt: Attempt<'_>,
@@ -270,11 +271,13 @@ impl Caller<'_> {
                 transport.set_sparing(self.client.and_then(Client::window));
             }
             let (answered, hinted) = 'answered: {
+                if let Line::Http2(call) = &live.line
+                    && let Err(no_head) = call.ready(self.alarm).await
                 {
-                    let put = put(&live.line, request, target, (self.alarm, self.client)).await;
-                    if let Err(no_head) = put {
-                        break 'answered (Ok(Err(no_head)), false);
-                    }
+                    break 'answered (Ok(Err(no_head)), false);
+                }
+                if let Err(no_head) = put(&live.line, request, target, self.client) {
+                    break 'answered (Ok(Err(no_head)), false);
                 }
                 if let Line::Http2(call) = &live.line {
                     let is_new = self.upload.get().is_some_and(Relay::is_untouched);
@@ -454,12 +457,7 @@ impl Caller<'_> {
 }
 
 /// Puts the request on its way, but for a body that streams.
-async fn put(
-    line: &Line,
-    request: &Request,
-    target: &Target,
-    (alarm, client): (&Alarm, Option<Client<'_>>),
-) -> Result<(), NoHead> {
+fn put(line: &Line, request: &Request, target: &Target, client: Option<Client<'_>>) -> Result<(), NoHead> {
     match line {
         Line::Http1 { transport, .. } => transport.write(|out| {
             let host = request.host_for(&target.authority);
@@ -468,7 +466,7 @@ async fn put(
                 out.extend_from_slice(bytes);
             }
         }),
-        Line::Http2(call) => call.begin(request, target, alarm, client).await?,
+        Line::Http2(call) => call.begin(request, target, client)?,
     }
     Ok(())
 }

@@ -34,12 +34,12 @@ pub(crate) struct Reached {
     /// Others have used it before.
     pub(crate) was_reused: bool,
     /// What is there; the claim, if nothing is.
-    live: Result<Box<Live>, Claim>,
+    live: Result<Box<Live>, Box<Claim>>,
 }
 
 impl Reached {
     /// What is there; the claim, if nothing is.
-    pub(crate) fn into_live(self) -> Result<Box<Live>, Claim> {
+    pub(crate) fn into_live(self) -> Result<Box<Live>, Box<Claim>> {
         self.live
     }
 }
@@ -66,7 +66,7 @@ impl Caller<'_> {
             }
             None => match self.seat(slot, upstream, &claim) {
                 Some(seat) => Ok(Box::new(self.seated(seat, slot, claim, bounds))),
-                None => Err(claim),
+                None => Err(Box::new(claim)),
             },
         };
         Reached { host, target, was_reused, live }

@@ -115,16 +115,15 @@ impl exchange::Core for Alone<'_> {
         if matches!(request.body, Body::Stream(_)) { Err(Reason::Internal) } else { Ok(()) }
     }
 
-    async fn call(
+    fn call(
         &self,
         route: &Route,
         upstream: u32,
         request: &mut Request,
         response: &mut Response,
-    ) -> Result<(), Reason> {
+    ) -> impl Future<Output = Result<(), Reason>> {
         let timeout_ns = route.integration.timeout_ns().unwrap_or(u64::MAX);
-        self.live.set(Some(self.caller.call(upstream, timeout_ns, request, response).await?));
-        Ok(())
+        self.caller.call(upstream, timeout_ns, request, response, &self.live)
     }
 
     async fn gather_response(&self, response: &mut Response, bytes_max: u64) -> Result<(), Reason> {

@@ -14,7 +14,7 @@ use message::{Body, Dialect, Length, Now, Reason, Request, RequestId, Response, 
 use policy::cache::{Found, Lookup};
 use snapshot::{Route, Snapshot};
 use telemetry::Event;
-use wire::h1::ResponseKind;
+use wire::h1::{BodyLength, ResponseKind};
 
 use crate::{
     access::{self, Account, CLIENT_GONE, Wanted},
@@ -121,7 +121,6 @@ fn answer(core: &Rc<Core>, client: Client<'_>, asked: &mut Asked) -> impl Future
             return After::Close;
         };
         let facts = facts(snapshot, (client.peer(), client.port()), request, request_id);
-        let announced = request.body.length();
         let upload = match request.body {
             Body::Stream(length) => Some(Relay::new(framing.body, length == Length::Unknown)),
             Body::Empty | Body::Whole(_) => None,
@@ -154,7 +153,10 @@ fn answer(core: &Rc<Core>, client: Client<'_>, asked: &mut Asked) -> impl Future
             core,
             snapshot,
             client,
-            announced,
+            announced: match asked.framing.body {
+                BodyLength::Known(bytes) => Some(bytes),
+                BodyLength::None | BodyLength::Chunked | BodyLength::UntilClose => None,
+            },
             facts: &facts,
             wanted: &wanted,
             begun: asked.begun,
@@ -200,7 +202,7 @@ impl Answer<'_> {
             }
             if let Some(changed) = served.take_invalidation() {
                 // Who hears that something has changed must not find it unchanged in the cache.
-                core.invalidate(changed, client.alarm()).await;
+                core.handle.pooled(|| core.invalidate(changed, client.alarm())).await;
             }
             let way =
                 Way { core, snapshot, client, request, upload, announced, streams, bytes_max, keep_alive };
@@ -289,13 +291,13 @@ impl exchange::Core for Call<'_> {
         Ok(())
     }
 
-    async fn call(
+    fn call(
         &self,
         route: &Route,
         upstream: u32,
         request: &mut Request,
         response: &mut Response,
-    ) -> Result<(), Reason> {
+    ) -> impl Future<Output = Result<(), Reason>> {
         // What has been gathered, or has another body in its place, is not sent as it comes.
         let streams = matches!(request.body, Body::Stream(_));
         if let Some(upload) = self.upload.filter(|_| streams) {
@@ -303,9 +305,7 @@ impl exchange::Core for Call<'_> {
             self.caller.upload.set(Some(upload));
         }
         let timeout_ns = route.integration.timeout_ns().unwrap_or(u64::MAX);
-        let live = self.caller.call(upstream, timeout_ns, request, response).await?;
-        self.live.set(Some(live));
-        Ok(())
+        self.caller.call(upstream, timeout_ns, request, response, &self.live)
     }
 
     async fn gather_response(&self, response: &mut Response, bytes_max: u64) -> Result<(), Reason> {

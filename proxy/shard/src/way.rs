@@ -347,6 +347,11 @@ impl Way<'_> {
             return After::Close;
         }
         let Some(upload) = self.upload.filter(|upload| !upload.is_done()) else { return After::Next };
+        // Memory of its own for what is seldom waited for.
+        self.core.handle.pooled(|| self.read_over(connection, upload)).await
+    }
+
+    async fn read_over(&self, connection: &Connection, upload: &Relay) -> After {
         let Connection { transport, alarm, .. } = connection;
         alarm.set(self.core.handle.now().mono_ns.saturating_add(self.snapshot.timeouts.body_idle_ns));
         match alarm.guard(upload.discard(Side::Http1(transport), DISCARD_BYTES_MAX)).await {

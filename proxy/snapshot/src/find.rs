@@ -16,7 +16,7 @@ pub struct Found<'a> {
     /// The route, unless the API answers a preflight by itself or there is none.
     pub route: Result<(&'a Route, Match), Reason>,
     /// Bytes of the request's path that are the mapping's base path; `None`: it came by the default endpoint.
-    pub base_bytes: Option<usize>,
+    pub base_bytes: Option<u32>,
     /// Whether the client's TLS name has to be the host: the API or the domain is strict (row 13).
     pub is_strict: bool,
 }
@@ -35,7 +35,7 @@ impl Found<'_> {
 struct Reached<'a> {
     api: &'a Api,
     stage: &'a Stage,
-    base_bytes: Option<usize>,
+    base_bytes: Option<u32>,
     /// Bytes of the path that say where it is.
     bytes: usize,
     domain: OfDomain,
@@ -125,7 +125,7 @@ impl Snapshot {
             })?,
         };
         let bytes = taken + more;
-        Ok(Reached { api, stage, base_bytes: Some(base_bytes), bytes, domain: mapped.domain })
+        Ok(Reached { api, stage, base_bytes: u32::try_from(base_bytes).ok(), bytes, domain: mapped.domain })
     }
 
     /// How to answer when no API was chosen: as the only dialect there is, else as AWS's front does.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use message::Reason;
-use wire::h2::{Caller, Client, Settings};
+use wire::h2::{Caller, Client, Code, Settings};
 
 use super::link::Link;
 use crate::{
@@ -87,6 +87,11 @@ impl Seat {
     /// By which calls are begun.
     pub(crate) fn caller(&self) -> Caller {
         self.0.caller.borrow().clone()
+    }
+
+    /// Ready when the backend allows one more call; an error: it allows no more of them.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Code>> {
+        self.0.caller.borrow_mut().poll_ready(cx)
     }
 
     /// Bytes that ever came on the connection.

@@ -53,24 +53,27 @@ impl Call {
         &self.flow
     }
 
+    /// Ready when the connection may have one more call.
+    pub(crate) fn ready(&self, alarm: &Alarm) -> impl Future<Output = Result<(), NoHead>> {
+        poll_fn(|cx| match self.seat.poll_ready(cx) {
+            Poll::Pending => alarm.poll_expired(cx).map(|()| Err(NoHead::unseen(Reason::BackendTimedOut))),
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(_)) => {
+                self.seat.close();
+                Poll::Ready(Err(NoHead::unseen(Reason::BackendFailed)))
+            }
+        })
+    }
+
     /// Puts the request on its way, but for a body that streams. `client`: for whom, if for one.
-    pub(crate) async fn begin(
+    pub(crate) fn begin(
         &self,
         request: &Request,
         target: &Target,
-        alarm: &Alarm,
         client: Option<Client<'_>>,
     ) -> Result<(), NoHead> {
         let unseen = || NoHead::unseen(Reason::BackendFailed);
         let mut caller = self.seat.caller();
-        match alarm.guard(poll_fn(|cx| caller.poll_ready(cx))).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => {
-                self.seat.close();
-                return Err(unseen());
-            }
-            Err(_) => return Err(NoHead::unseen(Reason::BackendTimedOut)),
-        }
         let ends = request.body == Body::Empty;
         let length = request.body.length().filter(|_| !ends);
         let loan = client.and_then(Client::loan);
@@ -129,7 +132,8 @@ pub(crate) async fn probe(
     request.target.read(health.path.as_bytes(), PathRules::default()).ok()?;
     request.headers.push("User-Agent", b"floodgate-health");
     let alarm = core.handle.alarm();
-    call.begin(&request, target, &alarm, None).await.ok()?;
+    call.ready(&alarm).await.ok()?;
+    call.begin(&request, target, None).ok()?;
     let mut response = Response::default();
     for _ in 0..=core.codec_limits.interim_max {
         let head = poll_fn(|cx| call.poll_head(&core.codec_limits, &Method::Get, &mut response, cx)).await;

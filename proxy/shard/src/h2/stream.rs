@@ -270,7 +270,7 @@ mod tests {
 
     /// What a request in flight costs is its future more than all else: the class of memory that this lies in
     /// (`runtime::pooled`). There are a hundred on a connection.
-    const FUTURE_BYTES_MAX: usize = 2_048;
+    const FUTURE_BYTES_MAX: usize = 1_792;
 
     /// What a call of a function gives takes.
     fn bytes_of<A, B, F>(_: impl FnOnce(A, B) -> F) -> usize {
