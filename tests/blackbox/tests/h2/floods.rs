@@ -281,7 +281,7 @@ pub(crate) const BOMB_BYTES_A_BYTE: u64 = 10;
 const CONNECTION_BYTES: u64 = 64 << 10;
 /// What a request in flight takes by itself, whatever it cost its sender: its task, its messages and its backend's
 /// connection, 2 KiB of its head, 1 KiB of its answer. There are as many as a connection may have streams.
-const REQUEST_BYTES: u64 = 9 << 10;
+const REQUEST_BYTES: u64 = 8 << 10;
 
 /// What the streams of a bomb begin with, and what each adds.
 pub(crate) struct Bomb {

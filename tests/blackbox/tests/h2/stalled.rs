@@ -23,7 +23,7 @@ const LARGE_BYTES: usize = 8 << 20;
 /// What a connection takes by itself, with what backends may send ahead for it; and a request in flight, with what was sent ahead for
 /// that: as before a backend of HTTP/1.1.
 const CONNECTION_BYTES: u64 = 64 << 10;
-const REQUEST_BYTES: u64 = 9 << 10;
+const REQUEST_BYTES: u64 = 8 << 10;
 
 /// In which good clients are answered, so many times. Who stands still is waited for far longer than that.
 const ASKED: usize = 50;

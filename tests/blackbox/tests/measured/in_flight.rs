@@ -8,7 +8,7 @@ const CONNECTIONS: usize = 1_000;
 const STREAMS: u32 = 100;
 
 /// So much memory each may take, the protocol on both sides included.
-const BYTES_MAX: u64 = 16 << 10;
+const BYTES_MAX: u64 = 6 << 10;
 
 /// A hundred thousand at once: a thousand connections of a hundred streams each, and a backend that answers a second after
 /// the last of them has come to it. Nobody is refused, and the memory stays where it may be.
