@@ -297,6 +297,11 @@ impl Engine {
         self.has_work = true;
     }
 
+    /// Whether the peer has acknowledged all that we have set.
+    pub(super) fn knows_settings(&self) -> bool {
+        self.unacknowledged.is_empty()
+    }
+
     /// Settings of ours were acknowledged: they hold now (RFC 9113 §6.5.3).
     pub(super) fn acknowledged(&mut self) {
         let Some(Unacknowledged { window_bytes, streams_max }) = self.unacknowledged.pop_front() else {

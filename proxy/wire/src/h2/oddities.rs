@@ -16,7 +16,8 @@
 //! | HEADERS or CONTINUATION of less than 1 KiB that does not end its block | 2 | |
 //! | 8 KiB of a block, beyond the bytes of the largest head | 1 | |
 //! | a block of more than 16 CONTINUATION, of 16 KiB at most | the rest | |
-//! | a fault for which a stream is reset; one stream more than there may be | 4, 2 | |
+//! | a fault for which a stream is reset | 4 | |
+//! | one stream more than there may be: of who does not know it yet, and of who has acknowledged it | 2, 10 | |
 //! | a head that is refused by our rules, or since it is too long | 4, 8 | |
 //! | *forgiven:* a stream that came to its end | −2 | |
 //! | *forgiven:* a stream that was reset unanswered, though its client had waited ([`Reply::excuse`]) | −4 | |

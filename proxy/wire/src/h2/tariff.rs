@@ -28,6 +28,8 @@ const BLOCK_PART_POINTS: u32 = 2;
 const BLOCK_BYTES_PER_POINT: u32 = 8 * 1024;
 const FAULT_POINTS: u32 = 4;
 const REFUSED_POINTS: u32 = 2;
+/// The same of who has acknowledged how many there may be (RFC 9113 §5.1.2), on top: a hundred of them, as nginx lets pass.
+const KNOWN_LIMIT_POINTS: u32 = 8;
 /// For a head that was read and is refused: our answer to it ends the stream, which forgives some.
 pub(super) const BAD_HEAD_POINTS: u32 = 4;
 /// The same for one that is too long, which may be of six frames.
@@ -214,6 +216,11 @@ impl Tariff {
     /// A fault of the peer's, for which a stream is reset.
     pub(super) fn fault(&mut self, code: Code) {
         self.oddities.add(if code == Code::RefusedStream { REFUSED_POINTS } else { FAULT_POINTS });
+    }
+
+    /// One stream more than there may be, of a peer that knows how many.
+    pub(super) fn beyond_known_limit(&mut self) {
+        self.oddities.add(KNOWN_LIMIT_POINTS);
     }
 
     /// More than a connection may make us hold.

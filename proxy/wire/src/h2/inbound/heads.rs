@@ -216,6 +216,9 @@ impl Engine {
         };
         if let Some(code) = code {
             self.note_refused(code);
+            if code == Code::RefusedStream && self.knows_settings() {
+                self.tariff.beyond_known_limit();
+            }
             self.write_frame(kind::RST_STREAM, 0, id, &code.number().to_be_bytes());
             if !head.ends {
                 self.streams.remember(id);

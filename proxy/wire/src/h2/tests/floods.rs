@@ -6,7 +6,7 @@ use message::{PathRules, Request, Response};
 
 use crate::Limits;
 
-use crate::h2::frames::{flag, kind};
+use crate::h2::frames::{PREFACE, flag, kind};
 use crate::h2::properties::raw::*;
 use crate::h2::*;
 
@@ -250,6 +250,28 @@ fn a_head_that_is_far_too_long_is_refused_alone() {
 #[test]
 fn more_streams_than_there_may_be() {
     flood(Served::Never, &[], b"", CALM, get);
+}
+
+/// nginx ends the connection after a hundred, too. What came before the limit was known is cheaper: it may be one flight of a good client's.
+#[test]
+fn who_knows_how_many_there_may_be_has_fewer_too_many() {
+    let streams = Settings::CLIENTS.streams_max;
+    for (knows, too_many) in [(true, 100), (false, 500)] {
+        let mut raw = Raw::silent(&Settings::CLIENTS);
+        raw.send(&[&PREFACE[..], &settings(&[])].concat());
+        if knows {
+            raw.run();
+            raw.send(&frame(kind::SETTINGS, flag::ACK, 0, b""));
+        }
+        let mut open = Vec::new();
+        for number in 0..streams + too_many {
+            assert_eq!(raw.ended, None, "{knows} {number}");
+            raw.send(&get(number));
+            serve(&mut raw, Served::Never, &mut open);
+        }
+        assert_eq!(raw.server.oddities().points(), ODDITIES_HARD, "{knows}");
+        assert!(raw.ended.is_some(), "{knows}");
+    }
 }
 
 #[test]
