@@ -59,7 +59,7 @@ pub struct Context<'a> {
     pub spendings: &'a mut throttle::Spendings,
     /// The cache entries that this core has at hand.
     pub near: &'a mut dyn cache::Near,
-    /// What this policy remembers of this request.
+    /// What is remembered of this request. It is the cache's: a second policy that remembers something needs a second one.
     pub slot: &'a mut Slot,
     /// No backend answered: the response, if there is one, is the gateway's own word about that.
     pub unanswered: bool,
@@ -110,7 +110,8 @@ pub enum Answer {
     Body,
 }
 
-/// What one policy remembers of one request between the way in and the way out.
+/// What is remembered of one request between the way in and the way out. A route has one slot and not one for each of its policies, since its
+/// cache is the only one of them that remembers anything, and requests in flight pay for what lies in them.
 #[derive(Debug, Default)]
 pub enum Slot {
     /// Nothing.
