@@ -182,7 +182,11 @@ impl Client {
                 // "I do not want the rest of your request" stands behind a whole answer (RFC 9113, section 8.1).
                 match response.reset.take() {
                     None | Some(code::NO_ERROR) => Ok(response),
-                    Some(_) => Err(Broken::Ended(response.body)),
+                    Some(reset) => {
+                        // Shown where the test fails.
+                        println!("stream {stream}: status {}, then a reset with {reset}", response.status);
+                        Err(Broken::Ended(response.body))
+                    }
                 }
             }
         }
