@@ -178,7 +178,15 @@ impl Client {
             Inner::Http2(it) => {
                 let stream = it.asked.pop_front().unwrap_or_default();
                 it.answered = stream;
-                let mut response = it.connection.outcome(stream)?;
+                let outcome = it.connection.outcome(stream);
+                if outcome.is_err() {
+                    // Shown where the test fails.
+                    println!(
+                        "stream {stream}: the connection is over; said before: {:?}",
+                        it.connection.gone()
+                    );
+                }
+                let mut response = outcome?;
                 // "I do not want the rest of your request" stands behind a whole answer (RFC 9113, section 8.1).
                 match response.reset.take() {
                     None | Some(code::NO_ERROR) => Ok(response),

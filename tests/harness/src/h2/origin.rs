@@ -85,6 +85,8 @@ type Script = dyn Fn(&Recorded) -> Vec<Act> + Send + Sync;
 pub struct Origin {
     address: SocketAddr,
     state: Arc<State>,
+    /// The test has looked at the faults itself.
+    judged: AtomicBool,
 }
 
 struct State {
@@ -147,7 +149,7 @@ impl Origin {
         });
         let of_thread = Arc::clone(&state);
         thread::spawn(move || accept(&listener, &of_thread));
-        Self { address, state }
+        Self { address, state, judged: AtomicBool::new(false) }
     }
 
     /// Answers every request with 200 and this body.
@@ -215,8 +217,9 @@ impl Origin {
         self.wait_for(what, find)
     }
 
-    /// What was done to it that RFC 9113 does not allow.
+    /// What was done to it that RFC 9113 does not allow. Who does not ask has none: see [`Drop`].
     pub fn faults(&self) -> Vec<String> {
+        self.judged.store(true, Ordering::SeqCst);
         locked(&self.state.log).faults.clone()
     }
 
@@ -246,13 +249,20 @@ impl Origin {
 }
 
 impl Drop for Origin {
+    /// Every test whose backend this was is one of what the gateway does as a client, too: a rule that it broke fails the
+    /// test, and is shown beside what failed before.
     fn drop(&mut self) {
         self.state.stopped.store(true, Ordering::SeqCst);
+        let faults = std::mem::take(&mut locked(&self.state.log).faults);
         for socket in locked(&self.state.log).sockets.iter().flatten() {
             let _over = socket.shutdown(Shutdown::Both);
         }
         // Wakes the thread that accepts.
         let _woken = TcpStream::connect(self.address);
+        if !faults.is_empty() && !self.judged.load(Ordering::SeqCst) {
+            let said = format!("origin: the gateway broke rules of HTTP/2: {faults:?}");
+            if thread::panicking() { println!("{said}") } else { panic!("{said}") }
+        }
     }
 }
 
