@@ -31,6 +31,7 @@ const PACKAGES: &[(&str, &str, &str)] = &[
     ("bpftool", "bpftool", "runs a program of the kernel's by itself and takes its time"),
     ("nft", "nftables", "one of the ways to limit a flood, and what the others are compared with"),
     ("xz", "xz-utils", "packs the Debian package of `dist`"),
+    ("lintian", "lintian", "Debian's judge of that package"),
     ("strip", "binutils", "takes symbols off what is shipped, and objdump reads what it needs"),
     ("git", "git", "lists the project's files for `tidy`"),
 ];
