@@ -38,7 +38,7 @@ pub(in crate::h2) struct Decoder {
 /// A moment in the life of a table.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::h2) struct Mark {
-    position: u32,
+    inserted: u32,
     size_max: usize,
 }
 
@@ -87,7 +87,7 @@ impl Decoder {
 
     /// What its table has been given by now.
     pub(in crate::h2) fn mark(&self) -> Mark {
-        Mark { position: self.table.position(), size_max: self.table.size_max() }
+        Mark { inserted: self.table.inserted(), size_max: self.table.size_max() }
     }
 
     /// One that reads a block as this one did at that time: unless the table's size was changed since, and but for entries that have
@@ -95,7 +95,7 @@ impl Decoder {
     #[cold]
     pub(in crate::h2) fn as_of(&self, mark: Mark) -> Option<Self> {
         let is_same = mark.size_max == self.table.size_max();
-        is_same.then(|| Self { table: self.table.as_of(mark.position), ..Self::new(self.size_limit) })
+        is_same.then(|| Self { table: self.table.as_of(mark.inserted), ..Self::new(self.size_limit) })
     }
 
     /// Bytes of memory that it holds beyond itself.

@@ -23,6 +23,8 @@ pub(super) struct Table {
     entries: VecDeque<Entry>,
     /// Bytes that once stood before `texts`; it may wrap.
     moved: u32,
+    /// Entries that were ever put in; it may wrap.
+    inserted: u32,
     /// As RFC 7541 §4.1 counts them.
     size: usize,
     size_max: usize,
@@ -42,7 +44,7 @@ struct Entry {
 impl Table {
     /// An empty table without memory.
     pub(super) const fn new(size_max: usize) -> Self {
-        Self { texts: Vec::new(), entries: VecDeque::new(), moved: 0, size: 0, size_max }
+        Self { texts: Vec::new(), entries: VecDeque::new(), moved: 0, inserted: 0, size: 0, size_max }
     }
 
     pub(super) fn size_max(&self) -> usize {
@@ -54,17 +56,16 @@ impl Table {
         self.texts.capacity() + self.entries.capacity() * size_of::<Entry>()
     }
 
-    /// How many bytes were ever put in; it may wrap.
-    pub(super) fn position(&self) -> u32 {
-        self.moved.wrapping_add(self.texts.len() as u32)
+    /// How many entries were ever put in; it may wrap.
+    pub(super) fn inserted(&self) -> u32 {
+        self.inserted
     }
 
-    /// As it was when no more bytes had ever been put in, without what has left it since.
+    /// As it was when so many had been put in, without what has left it since.
     #[cold]
-    pub(super) fn as_of(&self, position: u32) -> Self {
+    pub(super) fn as_of(&self, inserted: u32) -> Self {
         let mut table = Self::new(self.size_max);
-        let newer = |entry: &&Entry| entry.begin.wrapping_sub(position) < 1 << 31;
-        let newer = self.entries.iter().take_while(newer).count();
+        let newer = self.inserted.wrapping_sub(inserted) as usize;
         for age in (newer..self.entries.len()).rev() {
             if let Some(field) = self.get(age) {
                 table.insert(field);
@@ -106,7 +107,7 @@ impl Table {
         self.size_max = size_max;
         self.evict(size_max);
         if size_max == 0 {
-            *self = Self { moved: self.position(), ..Self::new(0) };
+            *self = Self { inserted: self.inserted, ..Self::new(0) };
         }
     }
 
@@ -122,6 +123,7 @@ impl Table {
         self.evict(self.size_max - size);
         self.make_room(bytes);
         let begin = self.moved.wrapping_add(self.texts.len() as u32);
+        self.inserted = self.inserted.wrapping_add(1);
         self.texts.extend_from_slice(field.name);
         self.texts.extend_from_slice(field.value);
         if self.entries.capacity() == 0 {
