@@ -236,8 +236,12 @@ impl Core {
         live.claim.iter().for_each(Claim::complete);
         let may_keep = live.framing.keep_alive && request_sent;
         let Some(upstream) = snapshot.upstream(slot).filter(|_| may_keep) else { return };
-        let now_ns = self.handle.now().mono_ns;
-        self.pool(slot, |pool| pool.keep(live, upstream, now_ns));
+        self.pools.borrow_mut().keep(live, upstream, self.handle.now().mono_ns);
+    }
+
+    /// A group has a connection that calls share.
+    pub(crate) fn shares(&self, slot: u32) {
+        self.pools.borrow_mut().note(slot);
     }
 
     /// Closes connections to backends that were unused for too long: in as many turns as keep each of them short, since there
@@ -246,26 +250,29 @@ impl Core {
         /// Each is in several places of memory, which nobody has touched for a second.
         const POOLS_A_TURN: usize = 128;
         self.log.borrow_mut().flush();
-        let mut swept = 0;
-        while self.sweep_some(swept, POOLS_A_TURN) {
-            swept += POOLS_A_TURN;
+        let mut left = self.pools.borrow().keeping();
+        loop {
+            self.sweep_some(left.min(POOLS_A_TURN));
+            left = left.saturating_sub(POOLS_A_TURN);
+            if left == 0 {
+                break;
+            }
             self.handle.yield_now().await;
         }
         self.notes.borrow_mut().iter_mut().for_each(|notes| notes.tell());
         self.sweep_cache();
     }
 
-    /// The same for so many groups from a slot on; whether there are more.
-    fn sweep_some(&self, from: usize, pools_max: usize) -> bool {
+    /// The same for so many groups.
+    fn sweep_some(&self, groups: usize) {
         let (snapshot, now_ns) = (self.snapshot(), self.handle.now().mono_ns);
-        let mut pools = self.pools.borrow_mut();
-        for (slot, pool) in pools.some(from..from + pools_max).filter(|(_, pool)| !pool.is_unused()) {
+        self.pools.borrow_mut().look_at(groups, |slot, pool| {
             match snapshot.upstreams.get(slot).and_then(Option::as_ref) {
                 Some(upstream) => pool.sweep(upstream.keep_alive_ns, now_ns),
                 None => pool.let_go(),
             }
-        }
-        pools.slots() > from + pools_max
+            false
+        });
     }
 
     /// Gives back to the machine what this core has drawn of shared limits and takes no more; whether it holds some still.
@@ -445,14 +452,13 @@ impl Core {
     }
 
     /// Counts a connection to a backend for as long as the guard lives; `None` where there are as many as there may be.
-    /// Those that nobody uses make room.
+    /// One that nobody uses makes room.
     pub(crate) fn connects(&self) -> Option<Connected> {
-        if self.backends.get() >= self.backends_max {
-            self.pools.borrow_mut().let_go();
-        }
-        if self.backends.get() >= self.backends_max {
-            self.record(&Event::Reject { label: "backends" });
-            return None;
+        while self.backends.get() >= self.backends_max {
+            if !self.pools.borrow_mut().let_one_go() {
+                self.record(&Event::Reject { label: "backends" });
+                return None;
+            }
         }
         self.backends.set(self.backends.get() + 1);
         Some(Connected(self.backends.clone()))

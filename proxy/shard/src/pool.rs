@@ -240,6 +240,19 @@ impl Pool {
         self.idle = 0;
     }
 
+    /// Closes the connection that was unused for longest, else one that calls shared. Whether there was one.
+    pub(crate) fn let_one_go(&mut self) -> bool {
+        let having = self.backends.iter_mut().filter(|backend| !backend.idle.is_empty());
+        match having.min_by_key(|backend| backend.idle.first().map(|live| live.since_ns)) {
+            Some(backend) => {
+                drop(backend.idle.remove(0));
+                self.idle -= 1;
+                true
+            }
+            None => self.backends.iter().any(|backend| backend.shared.let_one_go()),
+        }
+    }
+
     /// Takes over what a newer publication says.
     #[inline]
     fn adopt(&mut self, wanted: Wanted<'_>, now_ns: u64) {

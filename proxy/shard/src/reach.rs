@@ -146,6 +146,7 @@ impl Caller<'_> {
                 match started {
                     Ok(seat) => {
                         let seat = making.done(seat);
+                        core.shares(slot);
                         if self.has_gone().await {
                             return Err(Reason::ClientGone);
                         }

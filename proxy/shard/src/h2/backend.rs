@@ -64,6 +64,8 @@ struct Connection {
     since_ns: Cell<u64>,
     /// Bytes that ever came.
     received: Rc<Cell<u64>>,
+    /// Its place among the connections of its core, until it is over or nobody holds it any more.
+    place: Cell<Option<Connected>>,
 }
 
 /// A call's place on a connection, for as long as it is held.
@@ -199,6 +201,13 @@ impl Shared {
         self.0.borrow_mut().connections.retain(|it| it.calls.get() > 0);
     }
 
+    /// Lets one go that nobody uses; whether there was one.
+    pub(crate) fn let_one_go(&self) -> bool {
+        let connections = &mut self.0.borrow_mut().connections;
+        let unused = connections.iter().position(|it| it.calls.get() == 0);
+        unused.map(|place| connections.remove(place)).is_some()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.borrow().connections.is_empty()
     }
@@ -275,20 +284,16 @@ pub(crate) fn start(core: &Core, transport: Transport, place: Option<Connected>)
         closed: Cell::new(false),
         since_ns: Cell::new(core.handle.now().mono_ns),
         received,
+        place: Cell::new(place),
     });
     let seat = Seat::take(&connection);
-    let task = drive(client, holder, Rc::downgrade(&connection), place);
+    let task = drive(client, holder, Rc::downgrade(&connection));
     core.handle.spawn_pooled(|| task);
     seat
 }
 
 /// Reads and writes a connection's frames until it is over.
-async fn drive(
-    mut client: Client<Link<Holder>>,
-    holder: Rc<Holder>,
-    connection: std::rc::Weak<Connection>,
-    place: Option<Connected>,
-) {
+async fn drive(mut client: Client<Link<Holder>>, holder: Rc<Holder>, connection: std::rc::Weak<Connection>) {
     // Whatever it was that ended it, the calls on it are told by their streams.
     let _ended = poll_fn(|cx| {
         let polled = holder.0.as_one(|| client.poll(cx));
@@ -303,7 +308,9 @@ async fn drive(
     .await;
     drop(client);
     holder.0.finish();
-    drop(place);
+    if let Some(connection) = connection.upgrade() {
+        connection.place.take();
+    }
 }
 
 /// A transport that is nothing but that.

@@ -7,7 +7,7 @@ use telemetry::{NodeFacts, exposition, merge};
 
 use crate::{CacheBound, Level};
 
-use super::harness::{Lab, Setup, check, check_on, run, standard};
+use super::harness::{Lab, Setup, check, check_on, in_http2, run, standard};
 
 /// The bucket of `/once` holds one token.
 const SPENT: &str = "c> GET /once HTTP/1.1|Host: h||
@@ -265,6 +265,59 @@ fn connections_to_backends_are_bounded() {
          e< 204
          C1> HTTP/1.1 204 No Content||
          c< 204",
+    );
+}
+
+/// As many as are needed: who has waited for longest goes, and the others are used again.
+#[test]
+fn one_connection_makes_room_for_one() {
+    check_on(
+        Setup { backends_max: 3, ..Setup::default() },
+        "c> GET / HTTP/1.1|Host: h||
+         d> GET / HTTP/1.1|Host: h||
+         1< GET /
+         2< GET /
+         2> HTTP/1.1 204 No Content||
+         d< 204
+         1> HTTP/1.1 204 No Content||
+         c< 204
+         c> GET /bounded HTTP/1.1|Host: h||
+         C1< GET /bounded
+         C1> HTTP/1.1 204 No Content||
+         c< 204
+         c> GET /ab HTTP/1.1|Host: h||
+         2 sees fin
+         B1< GET /ab
+         B1> HTTP/1.1 204 No Content||
+         c< 204
+         c> GET / HTTP/1.1|Host: h||
+         1< GET /
+         1> HTTP/1.1 204 No Content||
+         c< 204
+         c> GET /bounded HTTP/1.1|Host: h||
+         C1< GET /bounded
+         C1> HTTP/1.1 204 No Content||
+         c< 204",
+    );
+}
+
+/// One that calls share makes room at once, when none is on it.
+#[test]
+fn a_shared_connection_makes_room() {
+    check_on(
+        Setup { backends_max: 1, model: in_http2(), ..Setup::default() },
+        "c> GET / HTTP/1.1|Host: h||
+         1 speaks h2
+         1.1< GET /
+         d> GET /bounded HTTP/1.1|Host: h||
+         d< 502 Bad Gateway
+         1.1> 204
+         c< 204
+         d> GET /bounded HTTP/1.1|Host: h||
+         C1 speaks h2
+         C1.1< GET /bounded
+         C1.1> 204
+         d< 204",
     );
 }
 
