@@ -30,6 +30,8 @@ pub(crate) struct Resolver<'t> {
     options: &'t Options,
     world: &'t dyn World,
     found: RefCell<Vec<Diagnostic>>,
+    /// Whether something that is asked for has no value.
+    lacks_values: Cell<bool>,
     nodes_left: Cell<usize>,
     /// Whether it was said that none is left.
     is_over: Cell<bool>,
@@ -61,6 +63,7 @@ impl<'t> Resolver<'t> {
             options,
             world,
             found: RefCell::default(),
+            lacks_values: Cell::new(false),
             nodes_left: Cell::new(NODES_MAX),
             is_over: Cell::new(false),
             bytes_left: Cell::new(BYTES_MAX),
@@ -270,8 +273,7 @@ impl<'t> Resolver<'t> {
             return build::text(self.counted(value, span), span);
         }
         let message = format!("there is neither a parameter nor a resource {}", quote(target));
-        self.fail_with(span, message, format!("add it, or say `--param {target}=…`"));
-        build::null(span)
+        self.lacks(span, message, format!("add it, or say `--param {target}=…`"))
     }
 
     /// A parameter's value: what was said for it, else its default.
@@ -284,8 +286,7 @@ impl<'t> Resolver<'t> {
             Some(default) => Some(self.typed(name, &default, span)),
             None => {
                 let message = format!("the parameter {} has no default", quote(name));
-                self.fail_with(span, message, format!("say `--param {name}=…`"));
-                Some(build::null(span))
+                Some(self.lacks(span, message, format!("say `--param {name}=…`")))
             }
         }
     }
@@ -460,6 +461,23 @@ impl<'t> Resolver<'t> {
     /// The same, with what to do.
     pub(crate) fn fail_with(&self, span: &Span, message: impl Into<String>, help: impl Into<String>) {
         self.found.borrow_mut().push(Diagnostic::error(Some(&self.origin(span)), "", message).help(help));
+    }
+
+    /// What has no value, and what to do; what stands in its place.
+    pub(crate) fn lacks(&self, span: &Span, message: String, help: String) -> Node {
+        self.note_lack();
+        self.fail_with(span, message, help);
+        build::null(span)
+    }
+
+    /// Something that was asked for elsewhere has no value.
+    pub(crate) fn note_lack(&self) {
+        self.lacks_values.set(true);
+    }
+
+    /// Whether something that is asked for has no value: what was made of nothing is not to be judged.
+    pub(crate) fn lacks_values(&self) -> bool {
+        self.lacks_values.get()
     }
 }
 

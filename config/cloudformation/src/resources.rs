@@ -244,8 +244,12 @@ impl<'t> Assembly<'t> {
         self.notes.push(Note::left(what, why, self.resolver.origin(span)));
     }
 
-    /// The APIs, each judged by the importer of OpenAPI documents.
+    /// The APIs, each judged by the importer of OpenAPI documents; not before all that they are made of has a value, so that
+    /// who is told of one that is missing is not told of a URL without a host as well.
     pub(crate) fn finish(mut self, tree: &Tree) -> (Option<Imported>, Vec<Diagnostic>) {
+        if self.resolver.lacks_values() {
+            return (None, self.resolver.finish());
+        }
         let drafts = std::mem::take(&mut self.drafts);
         let (mut found, mut apis, mut names) = (Vec::new(), Vec::<Api>::new(), BTreeMap::new());
         for mut draft in drafts {

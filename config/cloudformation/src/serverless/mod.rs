@@ -81,6 +81,9 @@ pub(crate) fn import(
     service.read();
     service.name_paths();
     resources::parts(&mut assembly, &resources);
+    if !found.is_empty() {
+        assembly.resolver.note_lack();
+    }
     let (imported, mut all) = assembly.finish(tree);
     if !found.is_empty() {
         // What could not be resolved is the reason for what is missing.
@@ -114,7 +117,7 @@ fn unresolved(assembly: &Assembly<'_>, node: &Node) {
             let is_one = |it: &&str| it.contains(':') && !it.contains("::");
             if let Some(inner) = variables.find(is_one) {
                 let message = format!("nothing is known of {}", quote(&format!("${{{inner}}}")));
-                assembly.resolver.fail_with(&node.span, message, format!("say `--param '{inner}=…'`"));
+                assembly.resolver.lacks(&node.span, message, format!("say `--param '{inner}=…'`"));
             }
         }
         Value::List(items) => items.iter().for_each(|item| unresolved(assembly, item)),

@@ -33,6 +33,21 @@ Resources:
     check_mistakes(template, &[], &expected);
 }
 
+/// One thing is missing, and one is said: not that a URL of nothing has no host as well.
+#[test]
+fn what_is_made_of_nothing_is_not_judged() {
+    let template = "
+Parameters: {Backend: {Type: String}}
+Resources:
+  Api: {Type: AWS::ApiGatewayV2::Api, Properties: {Name: a, ProtocolType: HTTP}}
+  I: {Type: AWS::ApiGatewayV2::Integration, Properties: {ApiId: !Ref Api, IntegrationType: HTTP_PROXY, IntegrationUri: !Sub '${Backend}/a', IntegrationMethod: GET, PayloadFormatVersion: '1.0'}}
+  R: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Api, RouteKey: GET /a, Target: !Sub 'integrations/${I}'}}
+";
+    let missing = "5:120 the parameter `Backend` has no default";
+    check_mistakes(template, &[], &[missing]);
+    check_mistakes(template, &[("Backend", "ftp://b")], &["5:6 `ftp://b/a` is no URL of a backend"]);
+}
+
 #[test]
 fn of_serverless() {
     let service = "

@@ -146,7 +146,6 @@ resources:
         service,
         &[],
         &[
-            "7:136 expected a whole number from 100 to 599",
             "7:136 there is neither a parameter nor a resource `ssm:/x`",
             "8:112 nothing is known of `${ssm:/x}`",
         ],
