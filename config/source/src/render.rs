@@ -29,12 +29,13 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Group<'a> {
         group = match sources.text(&origin.file).and_then(|text| excerpt(text, origin)) {
             Some((line, span)) => {
                 let annotation = AnnotationKind::Primary.span(span);
-                let snippet = Snippet::source(line).line_start(origin.line as usize).path(&*origin.file);
-                group.element(snippet.annotation(annotation.label(label(diagnostic))))
+                let snippet = Snippet::source(line).line_start(origin.line as usize);
+                let label = label(diagnostic).map(printable);
+                group.element(snippet.path(printable(&origin.file)).annotation(annotation.label(label)))
             }
             None => {
                 let (line, column) = (origin.line as usize, origin.column as usize);
-                group.element(At::path(&*origin.file).line(line).char_column(column))
+                group.element(At::path(printable(&origin.file)).line(line).char_column(column))
             }
         };
     }
