@@ -16,7 +16,7 @@ pub(crate) fn warning(text: &str) {
 
 /// Something happened that an operator wants to know once.
 pub(crate) fn note(text: &str) {
-    put(&mut std::io::stderr(), &format!("floodgate: {text}\n"));
+    put(&mut std::io::stderr(), &format!("floodgate: {}\n", printable(text)));
 }
 
 /// What is wrong with a configuration, rendered.
@@ -48,7 +48,12 @@ pub(crate) fn has_colour() -> bool {
 }
 
 fn line(to: &mut impl Write, kind: &str, text: &str) {
-    put(to, &format!("floodgate: {kind}: {text}\n"));
+    put(to, &format!("floodgate: {kind}: {}\n", printable(text)));
+}
+
+/// A terminal is told nothing by the names that stand in somebody's file.
+fn printable(text: &str) -> String {
+    text.replace(|char: char| char.is_control() && !matches!(char, '\n' | '\t'), "\u{fffd}")
 }
 
 /// There is nobody to tell when telling fails.
@@ -65,6 +70,11 @@ mod tests {
     #[test]
     fn one_is_no_plural() {
         assert_eq!([0, 1, 2].map(|it| count(it, "core")), ["0 cores", "1 core", "2 cores"]);
+    }
+
+    #[test]
+    fn lines_stay_and_nothing_else_moves_a_cursor() {
+        assert_eq!(printable("a\u{1b}[31m\n\tb\r\u{9b}c"), "a\u{fffd}[31m\n\tb\u{fffd}\u{fffd}c");
     }
 
     #[test]
