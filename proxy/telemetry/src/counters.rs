@@ -99,7 +99,7 @@ pub(crate) struct RouteCounters {
     pub(crate) response_bytes: u64,
     pub(crate) cache_hits: u64,
     pub(crate) cache_misses: u64,
-    /// Made at a route's first answer, once: 12 KB each adds up.
+    /// Made at a route's first answer, once: some KB each add up.
     pub(crate) latency: Option<Box<Latency>>,
     pub(crate) integration: Option<Box<Latency>>,
 }
@@ -259,7 +259,7 @@ impl Counters {
         observed
     }
 
-    /// A copy to send away: about 25 KB for each route that was asked.
+    /// A copy to send away: 14 to 25 KB for each route that was asked.
     pub fn snapshot(&self) -> CoreSnapshot {
         CoreSnapshot(self.clone())
     }

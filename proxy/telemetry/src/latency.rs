@@ -10,7 +10,9 @@ pub(crate) const BOUNDS_US: [u64; 18] = [
 ];
 /// Longest time told apart: fifteen minutes, AWS's longest integration timeout. Longer ones count as this.
 const LONGEST_US: u64 = 900_000_000;
-/// Two significant digits: about 12 KB a histogram; three would be 80.
+/// What is told apart from the first, a second: few requests take longer, and nothing is allocated for those that do not.
+const USUAL_US: u64 = (1 << 20) - 1;
+/// Two significant digits: 7 KB a histogram, 12 with the longest time; three would be 80.
 const DIGITS: u8 = 2;
 /// The fine counts are 32 bits wide; before one can be full they are added to the coarse ones.
 const FOLD_AT: u64 = 1 << 31;
@@ -18,6 +20,7 @@ const FOLD_AT: u64 = 1 << 31;
 /// Times of one kind.
 #[derive(Clone, Debug)]
 pub(crate) struct Latency {
+    /// Takes what the longest of them needs.
     recent: Histogram<u32>,
     folded: [u64; BOUNDS_US.len() + 1],
     sum_us: u64,
@@ -25,7 +28,9 @@ pub(crate) struct Latency {
 
 impl Default for Latency {
     fn default() -> Self {
-        let recent = Histogram::new_with_bounds(1, LONGEST_US, DIGITS).expect("constant bounds are in order");
+        let mut recent =
+            Histogram::new_with_bounds(1, USUAL_US, DIGITS).expect("constant bounds are in order");
+        recent.auto(true);
         Self { recent, folded: [0; BOUNDS_US.len() + 1], sum_us: 0 }
     }
 }
@@ -35,7 +40,7 @@ impl Latency {
         if self.recent.len() >= FOLD_AT {
             self.fold();
         }
-        self.recent.saturating_record(us);
+        self.recent.record(us.min(LONGEST_US)).expect("it grows to what it is given");
         self.sum_us = self.sum_us.saturating_add(us);
     }
 
@@ -43,7 +48,7 @@ impl Latency {
         if self.recent.len() + more.recent.len() > FOLD_AT {
             self.fold();
         }
-        self.recent.add(&more.recent).expect("all histograms here have the same bounds");
+        self.recent.add(&more.recent).expect("it grows to what it is given");
         for (sum, n) in self.folded.iter_mut().zip(more.folded) {
             *sum += n;
         }
@@ -122,6 +127,39 @@ mod tests {
     #[test]
     fn what_is_longer_than_all_is_infinite() {
         check(&[61_000_000, u64::MAX / 2, u64::MAX / 2], &[(u64::MAX, 3)]);
+    }
+
+    /// There may be tens of thousands on each core.
+    #[test]
+    fn usual_times_take_less_than_long_ones() {
+        let bytes_after = |longest_us| {
+            let mut latency = Latency::default();
+            latency.record(longest_us);
+            latency.recent.distinct_values() * size_of::<u32>()
+        };
+        assert_eq!(bytes_after(0), 7 << 10);
+        assert_eq!(bytes_after(USUAL_US), 7 << 10);
+        assert!(bytes_after(USUAL_US + 1) > 7 << 10);
+        assert!(bytes_after(u64::MAX) <= 13 << 10, "{}", bytes_after(u64::MAX));
+    }
+
+    /// Cores have seen times of different lengths, and what one has seen earlier was shorter.
+    #[test]
+    fn short_and_long_ones_are_summed_and_told_apart() {
+        let (mut short, mut long) = (Latency::default(), Latency::default());
+        (0..100).for_each(|_| short.record(90));
+        (0..100).for_each(|_| long.record(20_000_000));
+        let mut sums = [short.clone(), long.clone()];
+        sums[0].merge(&long);
+        sums[1].merge(&short);
+        for sum in &sums {
+            assert_eq!(sum.buckets(), sums[0].buckets());
+            assert_eq!(sum.buckets()[0], 100);
+            assert!((90..=91).contains(&sum.quantile_us(0.5)), "{}", sum.quantile_us(0.5));
+            let longer = sum.since(&short);
+            assert_eq!(longer.buckets()[0], 0);
+            assert!(longer.quantile_us(0.01) >= 19_800_000, "{}", longer.quantile_us(0.01));
+        }
     }
 
     #[test]
