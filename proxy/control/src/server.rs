@@ -22,8 +22,11 @@ use crate::{
     demo, socket,
 };
 
-/// Connections at once, of each listener; others wait in the kernel's queue.
+/// Connections at once of an admin listener; others wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 64;
+/// The same of the demo backend. Who tries a gateway out loads it first of all, with a few hundred connections or streams,
+/// each of which may want one here: those that wait are not served before another ends.
+const DEMO_CONNECTIONS_MAX: usize = 1_024;
 /// From a connection's begin, or its last answer, to the end of the next head.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// The longest a connection may live, so that a reader that sleeps cannot hold its place for ever.
@@ -53,21 +56,27 @@ pub(crate) fn begin(
     let accept = Private { listener, owner: unix.owner };
     let doors = &asked.doors;
     let by_unix = asked.clone();
-    servers.spawn(serve(accept, ended.clone(), Arc::clone(doors), move |request| {
+    servers.spawn(serve(accept, CONNECTIONS_MAX, ended.clone(), Arc::clone(doors), move |request| {
         admin::answer(request, Way::Unix, by_unix.clone())
     }));
 
     if let Some(listener) = tcp {
         let by_tcp = asked.clone();
-        servers.spawn(serve(tcp_listener(listener)?, ended.clone(), Arc::clone(doors), move |request| {
+        let listener = tcp_listener(listener)?;
+        servers.spawn(serve(listener, CONNECTIONS_MAX, ended.clone(), Arc::clone(doors), move |request| {
             admin::answer(request, Way::Tcp, by_tcp.clone())
         }));
     }
     if let Some(listener) = demo {
         let backend = Arc::new(demo::Backend::default());
-        servers.spawn(serve(tcp_listener(listener)?, ended.clone(), Arc::clone(doors), move |request| {
-            demo::answer(request, Arc::clone(&backend))
-        }));
+        let listener = tcp_listener(listener)?;
+        servers.spawn(serve(
+            listener,
+            DEMO_CONNECTIONS_MAX,
+            ended.clone(),
+            Arc::clone(doors),
+            move |request| demo::answer(request, Arc::clone(&backend)),
+        ));
     }
     Ok(async move {
         while servers.join_next().await.is_some() {}
@@ -110,9 +119,11 @@ impl Accept for Private {
     }
 }
 
-/// Serves connections from `accept`, each request with `answer`, until the end is told; then finishes what has begun.
+/// Serves so many connections of a listener at once, each request with `answer`, until the end is told; then finishes what
+/// has begun.
 async fn serve<A, F, B>(
     listener: impl Accept,
+    connections_max: usize,
     mut ended: watch::Receiver<bool>,
     doors: Arc<dyn Doors>,
     answer: A,
@@ -122,7 +133,7 @@ async fn serve<A, F, B>(
     B: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
 {
     let answer = Arc::new(answer);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(connections_max));
     let mut connections = JoinSet::new();
     let mut accept_failed = false;
     loop {

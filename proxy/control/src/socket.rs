@@ -12,6 +12,10 @@ use std::{
 
 use crate::Error;
 
+/// Connections that the kernel holds until they are accepted. The 128 of the standard library are gone when a load begins
+/// with a few hundred at once: the others would come again a second later.
+const BACKLOG: i32 = 1_024;
+
 /// The admin socket: only its owner and root are let in. It is removed when dropped.
 pub(crate) struct AdminSocket {
     pub(crate) listener: UnixListener,
@@ -74,6 +78,7 @@ pub(crate) fn bind_loopback(what: &'static str, address: SocketAddr) -> Result<T
     }
     let bind = || {
         let listener = TcpListener::bind(address)?;
+        rustix::net::listen(&listener, BACKLOG)?;
         listener.set_nonblocking(true)?;
         Ok(listener)
     };

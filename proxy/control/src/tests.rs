@@ -293,3 +293,22 @@ fn the_demo_backend_shows_what_a_gateway_does() {
     assert!(head.ends_with("\r\n\r\n"));
     f.control.stop();
 }
+
+/// A gateway that is loaded keeps a connection here for each request in flight: each is served, and none waits for others to
+/// end.
+#[test]
+fn the_demo_backend_has_room_for_a_load() {
+    const CONNECTIONS: usize = 200;
+    let f = fixture();
+    let address = f.control.demo_address().unwrap();
+    let mut kept: Vec<_> = (0..CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for (number, stream) in kept.iter_mut().enumerate() {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: demo\r\n\r\n").unwrap();
+        let mut begin = [0; 15];
+        let read = stream.read_exact(&mut begin);
+        assert!(read.is_ok() && &begin == b"HTTP/1.1 200 OK", "connection {number}: {read:?}");
+    }
+    drop(kept);
+    f.control.stop();
+}
